@@ -1,0 +1,60 @@
+"""What a rule is: a module with a page, a check and two small scripts.
+
+A rule's module is named after its fault (`rules/input_offset.py` is `input-offset`) and holds
+
+* a docstring: the page, with the headings `## Why it hurts`, `## How it is seen`, `## What to do`;
+* `check(...)`: yields findings; its annotations name the readings it needs (types of `unstuck.signals`);
+* `FIRES` and `QUIET`: a small script that has the fault and its healthy twin.
+
+A reading that cannot be taken raises `NotApplicable`, and so may the check; the reason reaches the report.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from types import ModuleType
+
+from unstuck.diagnosis import Finding
+
+GROUP = "unstuck.rules"
+"""Entry points of this group add rules from other distributions."""
+
+
+class NotApplicable(Exception):
+    """The rule has nothing to look at in this program; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One illness of the catalogue."""
+
+    fault: str
+    page: str
+    check: Callable[..., Iterator[Finding]]
+    fires: str
+    quiet: str
+
+    @property
+    def title(self) -> str:
+        """The page's first line, without its full stop."""
+        return self.page.strip().splitlines()[0].rstrip(".")
+
+
+def of_module(module: ModuleType) -> Rule:
+    """The rule that a module holds; raises AttributeError where it is not one."""
+    fault = module.__name__.rpartition(".")[2].replace("_", "-")
+    return Rule(fault, inspect.cleandoc(module.__doc__ or ""), module.check, module.FIRES, module.QUIET)
+
+
+def catalogue() -> dict[str, Rule]:
+    """Every rule by the name of its fault: the modules of `unstuck.rules`, then those of other distributions."""
+    package = importlib.import_module("unstuck.rules")
+    names = [m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_")]
+    rules = [of_module(importlib.import_module(f"unstuck.rules.{name}")) for name in names]
+    rules += [of_module(point.load()) for point in entry_points(group=GROUP)]
+    return {rule.fault: rule for rule in rules}

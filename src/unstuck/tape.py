@@ -1,0 +1,196 @@
+"""The tape: what a recorded run leaves behind, and its form on disk.
+
+A tape folder holds `tape.json` (everything but numbers) and `tensors.safetensors`. It is written to a temporary folder
+and renamed, so a tape is whole or absent; nothing in it is ever executed or unpickled.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from unstuck.diagnosis import Site
+from unstuck.program import Program, restored, stored
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+FORMAT = 1
+
+
+class TapeError(Exception):
+    """The folder does not hold a tape this version can read; the message is one line."""
+
+
+class Parameter(msgspec.Struct, frozen=True):
+    """One tensor that a program reads as a weight."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    trainable: bool
+    """requires_grad at the first backward."""
+    optimizer: int = -1
+    """Which optimizer holds it (-1: none)."""
+    group: int = 0
+    owner: str = ""
+    """The class of the module that owns it ("" for a bare tensor)."""
+    root: str = ""
+    """The name, in the script, of the outermost module that holds it ("" where it has none)."""
+    buffer: bool = False
+
+
+class Optimizer(msgspec.Struct, frozen=True):
+    """An optimizer as seen at its first step; `by hand` where the script updates its weights itself."""
+
+    name: str
+    groups: tuple[dict[str, Any], ...] = ()
+    ours: bool = True
+    """A class of torch.optim (or plain descent by hand), so that it can be built again."""
+    held: int = 0
+    """How many tensors it holds in all."""
+    foreign: int = 0
+    """How many of them no program ever reached."""
+    clip: float | None = None
+    """The largest gradient norm it was given, where the script clips by norm."""
+    created: int = 1
+    """How many optimizers of this kind stepped in turn (one after the other) on such weights."""
+
+
+class Pass(msgspec.Struct, frozen=True):
+    """One backward: which program, which tensors stood in its slots, the loss, and gradients left from before."""
+
+    program: int
+    outside: tuple[str, ...]
+    loss: float
+    stale: bool = False
+    scale: float = 1.0
+    """What the differentiated value was multiplied by after the program's loss."""
+    gradient: tuple[float, ...] = ()
+    """Norm per weight of the program, in its order, after the backward (sampled; empty where not taken)."""
+    seconds: float = 0.0
+
+
+class Update(msgspec.Struct, frozen=True):
+    """One optimizer step: which, at what rate per group, and the gradient's norm as the optimizer got it."""
+
+    optimizer: int
+    rates: tuple[float, ...]
+    norm: float | None = None
+    passes: int = 1
+    closure: bool = False
+
+
+class Evaluation(msgspec.Struct, frozen=True):
+    """One forward that no backward followed: a validation batch, a test, a look at the model."""
+
+    after: int
+    """How many passes came before it."""
+    inputs: tuple[str, ...]
+    output: str
+    grad: bool
+    training: tuple[bool, ...]
+    """The `training` flag of every dropout and batch norm in it."""
+    sites: tuple[Site, ...] = ()
+    others: tuple[str, ...] = ()
+    """Float or integer tensors of the same length that met the output afterwards: targets, most likely."""
+
+
+class Tape(msgspec.Struct, kw_only=True):
+    """A recorded run."""
+
+    script: str
+    """The script's path as it was given."""
+    folder: str
+    """The folder that holds the person's sources."""
+    torch: str
+    stopped: str
+    programs: tuple[Program, ...] = ()
+    parameters: tuple[Parameter, ...] = ()
+    optimizers: tuple[Optimizer, ...] = ()
+    passes: tuple[Pass, ...] = ()
+    updates: tuple[tuple[int, Update], ...] = ()
+    """(how many passes came before it, the update)."""
+    evaluations: tuple[Evaluation, ...] = ()
+    steps: int = 0
+    """Optimizer steps seen, recorded in full or not."""
+    losses: tuple[float, ...] = ()
+    """The loss of every backward of the run, recorded in full or not."""
+    error: dict[str, Any] | None = None
+    """type, message and sites of the exception that ended the script."""
+    sources: dict[str, str] = {}
+    """Text of the person's own files, by path relative to the folder."""
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+    facts: dict[str, Any] = {}
+    """Smaller observations, each read by one rule (see record/)."""
+    tensors: dict[str, Any] = {}
+    """Tensors by key: `w:NAME` before the first step, `f:NAME` at the end, `t:HASH` from outside."""
+
+    def start(self, name: str) -> Tensor:
+        """A parameter before the first step."""
+        return self.tensors[f"w:{name}"]
+
+    def _plain(self) -> dict[str, Any]:
+        # Python's own json keeps NaN and infinity, which a recorded loss may well be.
+        rest = {k: msgspec.to_builtins(getattr(self, k)) for k in self.__struct_fields__ if k not in ("tensors", "programs")}
+        return {"unstuck_tape": FORMAT, **rest, "programs": [stored(p) for p in self.programs]}
+
+    def save(self, folder: Path) -> None:
+        """Write the tape, whole or not at all; replaces an earlier tape, never anything else."""
+        from safetensors.torch import save_file
+
+        folder = Path(folder)
+        _may_replace(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        try:
+            (scratch / "tape.json").write_text(json.dumps(self._plain()), encoding="utf-8")
+            save_file({k: t.contiguous() for k, t in self.tensors.items()}, scratch / "tensors.safetensors")
+            if folder.exists():
+                shutil.rmtree(folder)
+            os.replace(scratch, folder)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _may_replace(folder: Path) -> None:
+    if folder.exists() and not (folder / "tape.json").exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise TapeError(f"{folder} exists and is not a tape; nothing was written")
+
+
+def load(folder: Path) -> Tape:
+    """Read a tape folder; raises TapeError (one line) for anything that is not a whole tape of this format."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    folder = Path(folder)
+    try:
+        raw = json.loads((folder / "tape.json").read_text(encoding="utf-8"))
+        if not isinstance(raw, dict) or raw.pop("unstuck_tape", None) != FORMAT:
+            raise TapeError(f"{folder}: not a tape of format {FORMAT}")
+        programs = tuple(restored(p) for p in raw.pop("programs"))
+        tape = msgspec.convert(raw, Tape)
+        tape.programs = programs
+        tape.tensors = load_file(folder / "tensors.safetensors")
+    except FileNotFoundError as e:
+        raise TapeError(f"{folder}: no tape here ({Path(e.filename).name} is missing)") from None
+    except (msgspec.MsgspecError, SafetensorError, ValueError, KeyError, TypeError, OSError) as e:
+        raise TapeError(f"{folder}: the tape cannot be read: {str(e).splitlines()[0]}") from None
+    _check(tape, folder)
+    return tape
+
+
+def _check(tape: Tape, folder: Path) -> None:
+    missing = {key for p in tape.passes for key in p.outside} - tape.tensors.keys()
+    missing |= {f"w:{p.name}" for p in tape.parameters} - tape.tensors.keys()
+    if missing:
+        raise TapeError(f"{folder}: the tape is cut short: {len(missing)} of its tensors are missing")
+    if any(p.program >= len(tape.programs) for p in tape.passes):
+        raise TapeError(f"{folder}: the tape names a program that it does not hold")
