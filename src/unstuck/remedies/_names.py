@@ -1,0 +1,78 @@
+"""How a file calls the things of torch: from its own words to full names, and back to its own words."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from unstuck.source import Page, Place, Splice
+
+
+def imported(page: Page, within: ast.AST | None = None) -> dict[str, str]:
+    """Full names by local name: `{"nn": "torch.nn", "Adam": "torch.optim.Adam", "torch": "torch"}`."""
+    names: dict[str, str] = {}
+    for node in ast.walk(within or page.tree):
+        if isinstance(node, ast.Import):
+            names |= {
+                a.asname or a.name.partition(".")[0]: a.name if a.asname else a.name.partition(".")[0]
+                for a in node.names
+            }
+        elif isinstance(node, ast.ImportFrom):
+            names |= {a.asname or a.name: f"{node.module or ''}.{a.name}" for a in node.names}
+    return names
+
+
+def full_name(page: Page, node: ast.AST) -> str:
+    """An expression's dotted name through the file's imports (`F.relu`: `torch.nn.functional.relu`); "" if none."""
+    if isinstance(node, ast.Name):
+        return imported(page).get(node.id, "")
+    if isinstance(node, ast.Attribute):
+        owner = full_name(page, node.value)
+        return f"{owner}.{node.attr}" if owner else ""
+    return ""
+
+
+def spelled(page: Page, name: str) -> str:
+    """A full name in the file's own words: `nn.ReLU`, `F.relu`, `torch.nn.ReLU`, whatever it imported."""
+    known = {full: local for local, full in _at_top(page).items()}
+    head, tail = name, ""
+    while head:
+        if head in known:
+            return known[head] + tail
+        head, _, last = head.rpartition(".")
+        tail = f".{last}{tail}"
+    return name
+
+
+def needed(place: Place, *names: str) -> Iterator[Splice]:
+    """The import of torch, where one of the names cannot be spelled without it."""
+    missing = sorted({n.partition(".")[0] for n in names if spelled(place.page, n) == n} - set(_at_top(place.page)))
+    for package in missing:
+        yield from at_top(place, f"import {package}")
+
+
+def at_top(place: Place, *lines: str) -> Iterator[Splice]:
+    """New lines behind the file's imports (or its docstring, or at its start)."""
+    last = _last_import(place.page)
+    yield (
+        place.of(last).followed(*lines)
+        if last
+        else Splice(place.file, 0, 0, "".join(f"{t}{place.page.newline}" for t in lines))
+    )
+
+
+def _at_top(page: Page) -> dict[str, str]:
+    top: list[ast.stmt] = [n for n in page.tree.body if isinstance(n, ast.Import | ast.ImportFrom)]
+    return imported(page, ast.Module(top, []))
+
+
+def _last_import(page: Page) -> ast.stmt | None:
+    body = page.tree.body
+    docstring = body[:1] if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant) else []
+    early = []
+    for node in body[len(docstring) :]:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            break
+        early.append(node)
+    imports = [n for n in early if isinstance(n, ast.Import | ast.ImportFrom)]
+    return (imports or docstring or [None])[-1]
