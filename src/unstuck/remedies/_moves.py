@@ -151,6 +151,13 @@ def _own(func: ast.Attribute) -> bool:
     return isinstance(func.value, ast.Name) and func.value.id == "self"
 
 
+def around(place: Place, first: str, second: str) -> tuple[Splice, Splice]:
+    """Two operators applied in turn: `x` becomes `(x - M) / S`, in parentheses of its own where something joins it."""
+    joined = isinstance(place.page.parents.get(place.node), ast.BinOp | ast.Attribute | ast.Subscript | ast.UnaryOp)
+    left, right = ("((", ")") if joined else ("(", "")
+    return place.wrapped(left, f"{first}){second}{right}")
+
+
 def gathered(sources: Sources, splices: Iterable[Splice], otherwise: str) -> Sources:
     """The sources with all of the splices; CannotEdit where there is none."""
     made = list(splices)

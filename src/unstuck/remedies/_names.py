@@ -52,13 +52,15 @@ def needed(place: Place, *names: str) -> Iterator[Splice]:
 
 
 def at_top(place: Place, *lines: str) -> Iterator[Splice]:
-    """New lines behind the file's imports (or its docstring, or at its start)."""
-    last = _last_import(place.page)
-    yield (
-        place.of(last).followed(*lines)
-        if last
-        else Splice(place.file, 0, 0, "".join(f"{t}{place.page.newline}" for t in lines))
-    )
+    """New lines behind the imports (or the docstring, or at the start); a first empty line asks for a last one."""
+    page, last = place.page, _last_import(place.page)
+    number = (last.end_lineno or last.lineno) if last else 0
+    following = page.text[page.line(number + 1)[0] :].lstrip(" \t") if number < page.text.count("\n") else ""
+    gap = [""] if lines[0] == "" and following and following[0] not in "\r\n" else []
+    if last:
+        yield place.of(last).followed(*lines, *gap)
+    else:
+        yield Splice(place.file, 0, 0, "".join(f"{line}{page.newline}" for line in [*lines, *gap]))
 
 
 def _at_top(page: Page) -> dict[str, str]:

@@ -1,0 +1,186 @@
+"""Where the inputs enter the network, in the text and in the program, and how something is put in front of it.
+
+Three forms, because both training and evaluation must pass through the new piece: in a `forward` (or any function
+that both call) the argument is wrapped; a `nn.Sequential` gets a first layer; else every call of the same thing is
+wrapped in turn.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Iterator
+
+from unstuck.diagnosis import Site
+from unstuck.program import Call, Outside, Program, Ref, Value
+from unstuck.remedies._meaning import constructed
+from unstuck.remedies._moves import added_argument, subject, the_call
+from unstuck.remedies._names import full_name, spelled
+from unstuck.remedy import CannotEdit
+from unstuck.source import Place, Sources, Splice
+
+Wrap = Callable[[Place], tuple[Splice, ...]]
+Layer = Callable[[Place], tuple[str, tuple[Splice, ...]]]
+OPERAND = (ast.BinOp, ast.Call)
+METHODS = {"matmul", "mm", "bmm", "addmm", "mul"}
+
+
+def entering(program: Program, slot: int) -> tuple[tuple[Site, ...], int]:
+    """The sites where a slot is read, and the position among the call's arguments at which it is."""
+    calls = program.users(Outside(slot))
+    sites = tuple(dict.fromkeys(c.site for c in calls if c.site is not None))
+    position = next((i for c in calls for i, a in enumerate(c.args) if a == Outside(slot)), 0)
+    return sites, position
+
+
+def fronted(
+    program: Program, slot: int, sites: tuple[Site, ...], new: Callable[[Ref, int, Call], list[Call]]
+) -> Program:
+    """The program with calls in front of those that read a slot at the sites. `new(ref, first free number, reader)`."""
+    readers = [
+        c for c in program.calls if (not sites or c.site in sites) and any(isinstance(r, Outside) for r in c.refs())
+    ]
+    for reader in readers:
+        outside = [r for r in reader.refs() if isinstance(r, Outside)]
+        ref = Outside(slot) if Outside(slot) in outside else outside[0]
+        if not sites and ref != Outside(slot):
+            continue
+        calls = new(ref, program.fresh(), reader)
+        turned = program.redirected(ref, Value(calls[-1].outs[0]), (reader,))
+        here = next(c for c in turned.calls if c.outs == reader.outs)
+        program = turned.before(here, *calls)
+    return program
+
+
+def in_front(sources: Sources, sites: tuple[Site, ...], position: int, wrap: Wrap, layer: Layer) -> Iterator[Splice]:
+    """The splices that put something in front of the network: `wrap(operand)` or, for a Sequential, `layer(model)`."""
+    done: set[ast.AST] = set()
+    for site in sites:
+        place = the_call(sources, site, lambda p: isinstance(p.node, OPERAND))
+        for kind, target in _targets(sources, place, position):
+            if target.node not in done:
+                done.add(target.node)
+                yield from wrap(target) if kind == "operand" else _layered(target, *layer(target))
+
+
+def behind(sources: Sources, site: Site, wrap: Wrap, layer: Layer) -> Iterator[Splice]:
+    """The splices that put something behind the call at a site, wherever training and evaluation pass through it."""
+    place = the_call(sources, site, lambda p: isinstance(p.node, OPERAND))
+    if is_forward(place):
+        yield from wrap(place)
+        return
+    models = [m for m, name in _models(sources, place) if name == "torch.nn.Sequential"]
+    if len(models) == 1:
+        text, above = layer(models[0])
+        yield from (*above, added_argument(models[0], text))
+        return
+    for other in alike(sources, place, 0):
+        yield from wrap(other)
+
+
+def _layered(sequential: Place, text: str, above: tuple[Splice, ...]) -> Iterator[Splice]:
+    yield from above
+    yield as_first(sequential, text)
+
+
+def _targets(sources: Sources, place: Place, position: int) -> list[tuple[str, Place]]:
+    if is_forward(place):
+        return [("operand", operand(place, position))]
+    models = [m for m, name in _models(sources, place) if name == "torch.nn.Sequential"]
+    if len(models) == 1 and not _indexed(sources, place):
+        return [("sequential", models[0])]
+    return [("operand", operand(p, position)) for p in alike(sources, place, position)]
+
+
+def _models(sources: Sources, place: Place) -> list[tuple[Place, str]]:
+    return constructed(sources, place.of(place.node.func)) if isinstance(place.node, ast.Call) else []
+
+
+def _indexed(sources: Sources, place: Place) -> bool:
+    """Whether layers are taken from the model by number, which a new first layer would shift."""
+    assert isinstance(place.node, ast.Call)
+    name = place.of(place.node.func).code
+    found = (s for w in sources.pages() for s in w.page.all(ast.Subscript))
+    return any(ast.unparse(s.value) == name and isinstance(s.slice, ast.Constant) for s in found)
+
+
+def is_forward(place: Place) -> bool:
+    """Whether a place stands in a function that both training and evaluation go through: a method of a module, or a
+    function that neither trains nor loops over batches."""
+    function = place.page.function(place.node)
+    if function is None:
+        return False
+    calls = {c.func.attr for c in place.page.all(ast.Call, function) if isinstance(c.func, ast.Attribute)}
+    trains = calls & {"backward", "step", "zero_grad", "no_grad", "eval"}
+    owner = place.page.around(function, ast.ClassDef)
+    if owner is not None:
+        in_module = any(_is_module(place, b) for b in owner.bases)
+        return (in_module and not trains) or function.name in ("forward", "__call__")
+    return not trains and not _calls_parameter(place, function)
+
+
+def _is_module(place: Place, base: ast.expr) -> bool:
+    return full_name(place.page, base).startswith("torch.nn") or place.of(base).code.endswith("Module")
+
+
+def _calls_parameter(place: Place, function: ast.FunctionDef) -> bool:
+    """`def evaluate(model, x): model(x)` is not the network itself; `def net(x): torch.relu(x @ W)` is."""
+    called = place.node.func if isinstance(place.node, ast.Call) else None
+    return isinstance(called, ast.Name) and called.id in {a.arg for a in function.args.args}
+
+
+def operand(place: Place, position: int) -> Place:
+    """The operand by which the inputs enter an operator or a call."""
+    node = place.node
+    if isinstance(node, ast.BinOp):
+        return place.of(node.right if position == 1 else node.left)
+    if not isinstance(node, ast.Call):
+        raise CannotEdit(f"{place.file}: {place.code} is neither a call nor an operator")
+    if isinstance(node.func, ast.Attribute) and node.func.attr in METHODS and not full_name(place.page, node.func):
+        return place.of(node.func.value if position == 0 else node.args[position - 1])
+    if 0 < position < len(node.args) and full_name(place.page, node.func):
+        return place.of(node.args[position])
+    return subject(place)
+
+
+def alike(sources: Sources, place: Place, position: int) -> list[Place]:
+    """The expressions that apply the same weights: the same function's calls, products with the same matrix."""
+    key = _key(place, position)
+    found = (w.of(n) for w in sources.pages() for n in w.page.all(ast.expr) if isinstance(n, OPERAND))
+    return [p for p in found if type(p.node) is type(place.node) and _key(p, position) == key]
+
+
+def _key(place: Place, position: int) -> tuple[str, ...]:
+    node = place.node
+    if isinstance(node, ast.BinOp):
+        return type(node.op).__name__, place.of(node.left if position == 1 else node.right).code
+    if not isinstance(node, ast.Call):
+        return ()
+    if full_name(place.page, node.func) or (
+        isinstance(node.func, ast.Attribute) and node.func.attr in ("matmul", "mm")
+    ):
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else place.of(node.func).code
+        weights = [a for i, a in enumerate(node.args) if i != position or not full_name(place.page, node.func)]
+        return name, *(place.of(a).code for a in weights)
+    return (place.of(node.func).code,)
+
+
+def as_first(sequential: Place, text: str) -> Splice:
+    """A new first layer of a `nn.Sequential(...)`, on its own line where the layers have theirs."""
+    node = sequential.node
+    assert isinstance(node, ast.Call)
+    page = sequential.page
+    if not node.args:
+        raise CannotEdit(f"{sequential.file}, line {node.lineno}: the Sequential is built elsewhere")
+    if isinstance(node.args[0], ast.Call) and "OrderedDict" in page.code(node.args[0].func):
+        inner, outer = sequential.code, spelled(page, "torch.nn.Sequential")
+        return sequential.instead(f"{outer}({text}, {inner})")
+    start = page.span(node.args[0])[0]
+    lead = page.text[page.line(node.args[0].lineno)[0] : start]
+    gap = " " if lead.strip() else page.newline + lead
+    return Splice(sequential.file, start, start, f"{text},{gap}")
+
+
+def mentions_devices(place: Place) -> bool:
+    """Whether the file moves tensors between devices."""
+    return bool(re.search(r"\bdevice\b|\.cuda\(", place.page.text))

@@ -1,0 +1,83 @@
+"""The moves on a program that remedies share: which call made what, and one call in the place of another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+
+from unstuck.diagnosis import Site
+from unstuck.program import Call, Program, Ref, Value
+from unstuck.remedy import CannotApply, Trial
+
+PASSING = {
+    *("squeeze", "unsqueeze", "view", "reshape", "flatten", "unflatten", "ravel", "contiguous", "clone", "getitem"),
+    *("permute", "transpose", "t", "T", "mT", "view_as", "reshape_as", "expand", "select", "dropout"),
+    *("float", "double", "to", "type"),
+}
+"""Calls that hand values on without changing them (dropout only in the mean)."""
+LINEAR = {"linear", "conv1d", "conv2d", "conv3d", "addmm", "matmul", "mm", "bilinear"}
+"""Calls that are linear in what they read."""
+
+
+def source_of(program: Program, ref: Ref | None) -> Call | None:
+    """The call that made a value, looking through calls that only hand it on."""
+    call = program.maker(ref) if ref is not None else None
+    while call is not None and call.name in PASSING:
+        call = program.maker(call.refs()[0])
+    return call
+
+
+def given(call: Call, position: int, keyword: str) -> Ref | None:
+    """The tensor given as an argument."""
+    found = call.argument(position, keyword)
+    return found if isinstance(found, Ref) else None
+
+
+def changed(call: Call, **fields: Any) -> Call:
+    """The call with some fields changed."""
+    return msgspec.structs.replace(call, **fields)
+
+
+def made(function: str, out: int, *args: Any, like: Call, **kwargs: Any) -> Call:
+    """A new call with one result, standing where another stands."""
+    return Call(function, args, kwargs, (out,), like.sites, like.grad, like.shape)
+
+
+def at(call: Call, site: Site | None) -> bool:
+    """Whether the person's innermost line of a call is a site (any call is, where no site is given)."""
+    return site is None or call.site == site
+
+
+def loss_call(program: Program, *names: str) -> Call | None:
+    """The last call of one of these names: the loss."""
+    return next((c for c in reversed(program.calls) if c.name in names), None)
+
+
+def followed(program: Program, call: Call, function: str, *args: Any) -> Program:
+    """The program with a function applied to a call's result, for all that read it."""
+    out = program.fresh()
+    new = made(function, out, Value(call.outs[0]), *args, like=call)
+    readers = program.users(Value(call.outs[0]))
+    turned = program.redirected(Value(call.outs[0]), Value(out), readers)
+    turned = msgspec.structs.replace(turned, loss=out if program.loss == call.outs[0] else turned.loss)
+    return turned.replaced(next(c for c in turned.calls if c.outs == call.outs), call, new)
+
+
+def everywhere(trial: Trial, change: Callable[[Program], Program], otherwise: str) -> Trial:
+    """The trial with each program changed; CannotApply where that changed none of them."""
+    changed_trial = trial.over_programs(change)
+    if changed_trial.programs == trial.programs:
+        raise CannotApply(otherwise)
+    return changed_trial
+
+
+def noted(trial: Trial, name: str) -> Trial:
+    """The trial with the remedy's name among those it has had."""
+    return trial.with_(remedies=(*trial.remedies, name))
+
+
+def sites_of(calls: Iterable[Call]) -> tuple[Site, ...]:
+    """The innermost sites of calls, each once."""
+    return tuple(dict.fromkeys(c.site for c in calls if c.site is not None))

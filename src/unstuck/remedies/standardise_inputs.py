@@ -1,0 +1,129 @@
+"""Standardise the inputs: (x - mean) / std in front of the network, with statistics of the recorded batches."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from typing import ClassVar
+
+import torch
+
+from unstuck.diagnosis import Site, Trust
+from unstuck.program import Call, Constant, Program, Ref, Value
+from unstuck.remedies._entrance import entering, fronted, in_front, mentions_devices
+from unstuck.remedies._moves import around, gathered, number, rounded, top_names
+from unstuck.remedies._names import at_top, needed, spelled
+from unstuck.remedies._program import everywhere, made, noted
+from unstuck.remedy import Treatment, Trial
+from unstuck.source import Place, Sources, Splice
+
+LAYER = '''
+class {name}({module}):
+    """Brings the inputs to mean 0 and standard deviation 1, as measured on the training data."""
+
+    def __init__(self, mean, std):
+        super().__init__()
+        self.register_buffer("mean", {tensor}(mean){shape})
+        self.register_buffer("std", {tensor}(std){shape})
+
+    def forward(self, x):
+        return (x - self.mean) / self.std
+'''
+
+
+class StandardiseInputs(Treatment, frozen=True):
+    """`slot` of the first program holds the inputs; `mean` and `std` have one number for all, or one per feature along
+    `axis` (negative). `sites`: the innermost sites of the calls that read the slot; `position`: where among their
+    arguments. `StandardiseInputs.of(program, slot, mean, std)` fills in the last two."""
+
+    name: ClassVar[str] = "standardise-inputs"
+    trust: ClassVar[Trust] = "likely"
+
+    slot: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    axis: int = -1
+    sites: tuple[Site, ...] = ()
+    position: int = 0
+
+    @classmethod
+    def of(
+        cls, program: Program, slot: int, mean: tuple[float, ...], std: tuple[float, ...], axis: int = -1
+    ) -> StandardiseInputs:
+        """The remedy for a slot of a program, with the sites where it enters."""
+        sites, position = entering(program, slot)
+        return cls(slot, mean, std, axis, sites, position)
+
+    def summary(self) -> str:
+        return "standardise the inputs"
+
+    def apply(self, trial: Trial) -> Trial:
+        mean, std = f"input-mean-{self.slot}", f"input-std-{self.slot}"
+        constants = {mean: self._tensor(self.mean), std: self._tensor(self.std)}
+
+        def calls(ref: Ref, out: int, reader: Call) -> list[Call]:
+            centred = made("torch.sub", out, ref, Constant(mean), like=reader)
+            return [centred, made("torch.div", out + 1, Value(out), Constant(std), like=reader)]
+
+        turned = everywhere(trial, lambda p: fronted(p, self.slot, self.sites, calls), "no call reads these inputs")
+        return noted(turned.with_(constants=trial.constants | constants), self.name)
+
+    def edit(self, sources: Sources) -> Sources:
+        return gathered(sources, self._splices(sources), "no call that reads the inputs was found")
+
+    def _tensor(self, values: tuple[float, ...]) -> torch.Tensor:
+        tensor = torch.tensor([rounded(v) for v in values])
+        return tensor[0] if len(values) == 1 else tensor.view(-1, *[1] * (-self.axis - 1))
+
+    def _splices(self, sources: Sources) -> Iterator[Splice]:
+        yield from in_front(sources, self.sites, self.position, self._wrapped, self._layer)
+
+    def _wrapped(self, place: Place) -> tuple[Splice, ...]:
+        mean, std = top_names(place, "INPUT_MEAN", "INPUT_STD")
+        tensor = spelled(place.page, "torch.tensor")
+        shape = _shape(self.axis)
+        if len(self.mean) == 1:
+            lines = [f"{mean} = {number(self.mean[0])}", f"{std} = {number(self.std[0])}"]
+            return (*at_top(place, "", *lines), *around(place, f" - {mean}", f" / {std}"))
+        lines = [
+            *_written(f"{mean} = {tensor}(", self.mean, f"){shape}"),
+            *_written(f"{std} = {tensor}(", self.std, f"){shape}"),
+        ]
+        moved = f".to({place.code}.device)" if mentions_devices(place) and place.code.isidentifier() else ""
+        wrap = around(place, f" - {mean}{moved}", f" / {std}{moved}")
+        return (*needed(place, "torch.tensor"), *at_top(place, "", *lines), *wrap)
+
+    def _layer(self, place: Place) -> tuple[str, tuple[Splice, ...]]:
+        name, mean, std = top_names(place, "Standardise", "INPUT_MEAN", "INPUT_STD")
+        shape = _shape(self.axis) if len(self.mean) > 1 else ""
+        names = {
+            "shape": shape,
+            "module": spelled(place.page, "torch.nn.Module"),
+            "tensor": spelled(place.page, "torch.tensor"),
+        }
+        lines = [
+            *_written(f"{mean} = ", self._nested(self.mean), ""),
+            *_written(f"{std} = ", self._nested(self.std), ""),
+        ]
+        above = (
+            *needed(place, "torch.tensor"),
+            *at_top(place, "", *lines, "", *LAYER.format(name=name, **names).splitlines()),
+        )
+        return f"{name}({mean}, {std})", above
+
+    def _nested(self, values: tuple[float, ...]) -> tuple[float, ...] | float:
+        return values[0] if len(values) == 1 else values
+
+
+def _shape(axis: int) -> str:
+    return f".view(-1, {', '.join('1' * (-axis - 1))})" if axis < -1 else ""
+
+
+def _written(before: str, values: tuple[float, ...] | float, after: str) -> list[str]:
+    """A definition, its numbers over as many lines as they need."""
+    if isinstance(values, float | int):
+        return [before + number(values) + after]
+    text = ", ".join(number(v) for v in values)
+    if len(before) + len(text) + len(after) < 100:
+        return [f"{before}[{text}]{after}"]
+    return [f"{before}[", *textwrap.wrap(text, 96, initial_indent="    ", subsequent_indent="    "), f"]{after}"]
