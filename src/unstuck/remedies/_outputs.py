@@ -8,9 +8,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterator
 
-from unstuck.remedies._meaning import applied, arguments, calls_of, meant
+from unstuck.remedies._meaning import applied, arguments, assigned, calls_of, meant
 from unstuck.remedies._moves import folded
-from unstuck.source import Place, Sources, Splice
+from unstuck.source import Page, Place, Sources, Splice
 
 HANDED_ON = {
     "squeeze",
@@ -95,6 +95,8 @@ def _onward(sources: Sources, place: Place) -> tuple[list[Place], bool]:
             return [place.of(parent)], False
         case ast.Call():
             return _given(sources, place, parent)
+        case ast.keyword() if isinstance(call := page.parents[parent], ast.Call):
+            return _given(sources, place, call)
         case ast.Expr() | ast.Delete():
             return [], False
     return [], True
@@ -122,21 +124,23 @@ def _reads(sources: Sources, place: Place, target: ast.expr) -> list[Place]:
     """The later reads of what an assignment (or an append) fills."""
     page = place.page
     if isinstance(target, ast.Attribute):
-        found = (
-            n for n in page.all(ast.Attribute) if isinstance(n.ctx, ast.Load) and ast.unparse(n) == ast.unparse(target)
-        )
-    elif isinstance(target, ast.Name):
-        scope = page.function(place.node)
-        inside = (n for n in page.all(ast.Name, scope or page.tree) if n.id == target.id)
-        found = (n for n in inside if isinstance(n.ctx, ast.Load) and (scope is None or page.function(n) is scope))
-    else:
+        same = ast.unparse(target)
+        return [place.of(n) for n in page.all(ast.Attribute) if isinstance(n.ctx, ast.Load) and ast.unparse(n) == same]
+    if not isinstance(target, ast.Name):
         return []
+    scope = page.function(place.node)
+    inside = [n for n in page.all(ast.Name, scope) if n.id == target.id and page.function(n) is scope]
     after = page.span(place.node)[1]
-    return [place.of(n) for n in found if page.span(n)[0] > after or _same_loop(place, n)]
+    until = next(
+        (_end(page, n) for n in inside if isinstance(n.ctx, ast.Store) and page.span(n)[0] > after), len(page.text)
+    )
+    return [place.of(n) for n in inside if isinstance(n.ctx, ast.Load) and after < page.span(n)[0] < until]
 
 
-def _same_loop(place: Place, node: ast.AST) -> bool:
-    return False
+def _end(page: Page, name: ast.Name) -> int:
+    """Where the statement that fills a name anew ends: the reads in it are the last of what the name held before."""
+    statement = page.statement(name)
+    return page.span(statement)[1] if isinstance(statement, ast.Assign | ast.AugAssign) else page.span(name)[0]
 
 
 def _callers(sources: Sources, place: Place) -> list[Place]:
@@ -181,7 +185,7 @@ def _makes(sources: Sources, call: Place, construction: Place) -> bool:
 
 
 def _parameter_reads(sources: Sources, place: Place, call: ast.Call) -> list[Place] | None:
-    """The reads, inside the person's own function, of the parameter that an argument fills; None: not their function."""
+    """The reads of the parameter that an argument fills, inside the person's function; None where it is not theirs."""
     name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
     for whole in sources.pages():
         for function in whole.page.all(ast.FunctionDef):
@@ -193,3 +197,29 @@ def _parameter_reads(sources: Sources, place: Place, call: ast.Call) -> list[Pla
                 )
                 return [whole.of(n) for n in inside]
     return None
+
+
+def same_outputs(sources: Sources, prediction: Place) -> list[Place]:
+    """All calls, in training and evaluation, of the network that makes a prediction."""
+    call = next((v for v in _calls(sources, prediction)), None)
+    if call is None or not isinstance(call.node, ast.Call):
+        return [prediction]
+    values = meant(sources, call.of(call.node.func))
+    made = [v for v in values if isinstance(v.node, ast.Call)]
+    return construction_called(sources, made[0]) if made else [call]
+
+
+def _calls(sources: Sources, place: Place) -> Iterator[Place]:
+    """The call that a prediction comes from, through names and methods that hand it on."""
+    match place.node:
+        case ast.Call(func=ast.Attribute(value=value, attr=attr)) if attr in HANDED_ON:
+            yield from _calls(sources, place.of(value))
+        case ast.Subscript(value=value):
+            yield from _calls(sources, place.of(value))
+        case ast.Call():
+            yield place
+        case ast.Name(id=name):
+            scope = place.of(place.page.function(place.node) or place.page.tree)
+            before = [v for v in assigned(scope, name) if v.page.span(v.node)[1] < place.page.span(place.node)[0]]
+            for value in before[-1:]:
+                yield from _calls(sources, value)

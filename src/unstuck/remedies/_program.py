@@ -81,3 +81,20 @@ def noted(trial: Trial, name: str) -> Trial:
 def sites_of(calls: Iterable[Call]) -> tuple[Site, ...]:
     """The innermost sites of calls, each once."""
     return tuple(dict.fromkeys(c.site for c in calls if c.site is not None))
+
+
+def activation_at(program: Program, site: Site, function: str) -> Call | None:
+    """The last call of a function at a site: the layers of a Sequential share one, the output's is the last."""
+    return next((c for c in reversed(program.calls) if c.name == function and c.site == site), None)
+
+
+def raw_loss(program: Program) -> Program:
+    """The program with each loss on probabilities turned into its form on raw outputs; the arguments are the same."""
+    calls = (changed(c, function=RAW[c.name]) if c.name in RAW else c for c in program.calls)
+    return msgspec.structs.replace(program, calls=tuple(calls))
+
+
+RAW = {
+    "binary_cross_entropy": "torch.nn.functional.binary_cross_entropy_with_logits",
+    "nll_loss": "torch.nn.functional.cross_entropy",
+}

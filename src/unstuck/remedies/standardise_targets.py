@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from unstuck.diagnosis import Site, Trust
-from unstuck.program import Program, Ref, Value
+from unstuck.program import Call, Program, Ref, Value
 from unstuck.remedies._entrance import behind
 from unstuck.remedies._moves import around, gathered, number, rounded, the_call, top_names
 from unstuck.remedies._names import at_top, spelled
@@ -93,7 +93,7 @@ class StandardiseTargets(Treatment, frozen=True):
         return f"{name}()", (*self._constants(place), *at_top(place, "", *lines, ""))
 
 
-def _output(program: Program, ref: Ref, site: Site):  # noqa: ANN202
+def _output(program: Program, ref: Ref, site: Site) -> Call | None:
     """The call at the site that a ref comes from, through calls that only hand it on."""
     call = source_of(program, ref)
     return call if call is not None and call.site == site else None

@@ -1,0 +1,37 @@
+"""Take a softmax or sigmoid off the network's output, where the loss applies its own."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from unstuck.diagnosis import Site, Trust
+from unstuck.program import Program
+from unstuck.remedies._activation import taken_off
+from unstuck.remedies._moves import gathered
+from unstuck.remedies._program import activation_at, everywhere, noted
+from unstuck.remedy import Treatment, Trial
+from unstuck.source import Sources
+
+
+class DropActivation(Treatment, frozen=True):
+    """`activation`: the innermost site of the call; `function`: its name on the program (softmax, log_softmax,
+    sigmoid). Uses of the outputs other than the loss (thresholds, rounding) get the function back in the text."""
+
+    name: ClassVar[str] = "drop-activation"
+    trust: ClassVar[Trust] = "safe"
+
+    activation: Site
+    function: str
+
+    def summary(self) -> str:
+        return f"drop the {self.function} in front of the loss, which applies its own"
+
+    def apply(self, trial: Trial) -> Trial:
+        return noted(everywhere(trial, self._without, f"the program has no {self.function} there"), self.name)
+
+    def _without(self, program: Program) -> Program:
+        call = activation_at(program, self.activation, self.function)
+        return program.without(call) if call else program
+
+    def edit(self, sources: Sources) -> Sources:
+        return gathered(sources, taken_off(sources, self.activation, self.function), "the activation was not found")

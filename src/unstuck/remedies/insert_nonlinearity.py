@@ -1,0 +1,159 @@
+"""Put a ReLU between layers that are linear one after another."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from typing import ClassVar
+
+from unstuck.diagnosis import Site, Trust
+from unstuck.program import Call, Program, Weight
+from unstuck.remedies._entrance import alike, is_forward
+from unstuck.remedies._layers import items
+from unstuck.remedies._meaning import constructed
+from unstuck.remedies._moves import gathered, the_call
+from unstuck.remedies._names import full_name, needed, spelled
+from unstuck.remedies._program import LINEAR, PASSING, everywhere, followed, noted, sites_of
+from unstuck.remedy import CannotEdit, Treatment, Trial
+from unstuck.source import Place, Sources, Splice
+
+BETWEEN = PASSING | {"batch_norm", "layer_norm", "max_pool1d", "max_pool2d", "avg_pool2d", "identity"}
+"""Calls that put no bend between two linear ones (pooling aside, which is not enough of one)."""
+
+
+class InsertNonlinearity(Treatment, frozen=True):
+    """`sites`: the innermost sites of the calls whose results another linear call reads (the last of x @ W + b is its
+    sum); `InsertNonlinearity.of(program)` finds them."""
+
+    name: ClassVar[str] = "insert-nonlinearity"
+    trust: ClassVar[Trust] = "likely"
+
+    sites: tuple[Site, ...]
+
+    @classmethod
+    def of(cls, program: Program) -> InsertNonlinearity:
+        """The remedy for every pair of linear calls with nothing bent between them."""
+        return cls(sites_of(straight(program)))
+
+    def summary(self) -> str:
+        return "put a ReLU between the linear layers"
+
+    def apply(self, trial: Trial) -> Trial:
+        return noted(everywhere(trial, self._bent, "no two linear calls follow each other there"), self.name)
+
+    def _bent(self, program: Program) -> Program:
+        for call in straight(program):
+            if call.site in self.sites:
+                here = next(c for c in program.calls if c.outs == call.outs)
+                program = followed(program, here, "torch.relu")
+        return program
+
+    def edit(self, sources: Sources) -> Sources:
+        splices = (s for site in self.sites for s in _edited(sources, site))
+        return gathered(sources, splices, "the linear layers were not found in the text")
+
+
+def straight(program: Program) -> list[Call]:
+    """The calls that end a linear map whose result the next linear map reads as it is."""
+    ends = []
+    for call in program.calls:
+        if call.name in LINEAR and (before := _linear_before(program, call)) is not None:
+            ends.append(before)
+    return list({c.outs: c for c in ends}.values())
+
+
+def _linear_before(program: Program, call: Call) -> Call | None:
+    """The call just after which the straight way into a linear call begins."""
+    data = next((r for r in call.refs() if not isinstance(r, Weight)), None)
+    here = program.maker(data) if data is not None else None
+    end = here
+    while here is not None and (here.name in BETWEEN or _adds_bias(here)):
+        end = end if _adds_bias(end) else here
+        following = next((r for r in here.refs() if not isinstance(r, Weight)), None)
+        here = program.maker(following) if following is not None else None
+        end = here if here is not None and not _adds_bias(end) else end
+    return end if here is not None and here.name in LINEAR else None
+
+
+def _adds_bias(call: Call | None) -> bool:
+    return call is not None and call.name in ("add", "iadd") and any(isinstance(r, Weight) for r in call.refs())
+
+
+def _edited(sources: Sources, site: Site) -> Iterator[Splice]:
+    place = the_call(sources, site, lambda p: isinstance(p.node, ast.Call | ast.BinOp))
+    models = constructed(sources, place.of(place.node.func)) if isinstance(place.node, ast.Call) else []
+    sequential = [m for m, name in models if name == "torch.nn.Sequential"]
+    if sequential:
+        for model in sequential[:1]:
+            yield from _between(sources, model)
+    elif (loop := _over_layers(place)) is not None:
+        yield from _but_the_last(place, loop)
+    else:
+        for one in [place] if is_forward(place) else alike(sources, place, 0):
+            yield from (*needed(one, "torch.relu"), *one.wrapped(f"{spelled(one.page, 'torch.relu')}(", ")"))
+
+
+def _between(sources: Sources, model: Place) -> Iterator[Splice]:
+    """A ReLU behind each linear layer of a Sequential that another one follows."""
+    layers = items(sources, model)
+    for i, layer in enumerate(layers):
+        if _kind(layer) in ("Linear", "Conv1d", "Conv2d", "Conv3d"):
+            following = next((_kind(x) for x in layers[i + 1 :] if _kind(x) not in QUIET), "")
+            if following in ("Linear", "Conv1d", "Conv2d", "Conv3d"):
+                yield from _behind(layer)
+
+
+QUIET = {
+    "Dropout",
+    "Dropout2d",
+    "Flatten",
+    "Unflatten",
+    "Identity",
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "LayerNorm",
+    "AvgPool2d",
+}
+
+
+def _kind(layer: Place) -> str:
+    return full_name(layer.page, layer.node.func).rpartition(".")[2] if isinstance(layer.node, ast.Call) else ""
+
+
+def _behind(layer: Place) -> Iterator[Splice]:
+    page, node, parent = layer.page, layer.node, layer.page.parents[layer.node]
+    text = f"{spelled(page, 'torch.nn.ReLU')}()"
+    yield from needed(layer, "torch.nn.ReLU")
+    if isinstance(parent, ast.Call) and isinstance(parent.func, ast.Attribute) and parent.func.attr == "append":
+        yield layer.followed(f"{page.code(parent.func)}({text})")
+    elif isinstance(parent, ast.Tuple):
+        raise CannotEdit(f"{layer.file}: the layers have names of their own; put a ReLU behind {layer.code} by hand")
+    else:
+        start, end = page.span(node)
+        lead = page.text[page.line(getattr(node, "lineno", 1))[0] : start]
+        gap = " " if lead.strip() else page.newline + lead
+        yield Splice(layer.file, end, end, f",{gap}{text}")
+
+
+def _over_layers(place: Place) -> ast.For | None:
+    """The loop `for layer in self.layers: x = layer(x)` that a call stands in, where it is one."""
+    loop = place.page.around(place.node, ast.For)
+    called = place.node.func if isinstance(place.node, ast.Call) else None
+    if loop is None or not isinstance(called, ast.Name) or not isinstance(loop.target, ast.Name):
+        return None
+    return loop if loop.target.id == called.id else None
+
+
+def _but_the_last(place: Place, loop: ast.For) -> Iterator[Splice]:
+    if not isinstance(loop.iter, ast.Name | ast.Attribute):
+        raise CannotEdit(f"{place.file}, line {loop.lineno}: the layers of the loop are not a plain list")
+    assert isinstance(loop.target, ast.Name)
+    layers, layer = place.page.code(loop.iter), loop.target.id
+    function = place.page.function(loop)
+    later = [c for c in place.page.all(ast.Call, function) if c.lineno > (loop.end_lineno or loop.lineno)]
+    relu = spelled(place.page, "torch.relu")
+    yield from needed(place, "torch.relu")
+    if any(isinstance(c.func, ast.Attribute | ast.Name) and "self." in place.page.code(c.func) for c in later):
+        yield from place.wrapped(f"{relu}(", ")")
+    else:
+        yield place.instead(f"{place.code} if {layer} is {layers}[-1] else {relu}({place.code})")
