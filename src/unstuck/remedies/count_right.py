@@ -1,0 +1,28 @@
+"""Divide a sum by the number of things that were summed."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from unstuck.diagnosis import Site, Trust
+from unstuck.remedies._at import expression_at, not_by_replay
+from unstuck.remedy import Treatment, Trial
+from unstuck.source import Sources
+
+
+class CountRight(Treatment, frozen=True):
+    """The divisor at `site` becomes `divisor`."""
+
+    name: ClassVar[str] = "count-right"
+    trust: ClassVar[Trust] = "safe"
+    site: Site
+    divisor: str
+
+    def summary(self) -> str:
+        return f"divide by {self.divisor} in line {self.site.line}"
+
+    def apply(self, trial: Trial) -> Trial:
+        return not_by_replay(trial, "the training is the same; only what is reported changes")
+
+    def edit(self, sources: Sources) -> Sources:
+        return sources.spliced(expression_at(sources, self.site).instead(self.divisor))

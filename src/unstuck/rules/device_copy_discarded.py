@@ -1,0 +1,148 @@
+"""A tensor's copy on another device, or of another type, is made and thrown away.
+
+## Why it hurts
+
+`x.to(device)`, `x.cuda()`, `x.float()` give back a new tensor and leave `x` as it was (a module, on the other hand,
+moves itself). As a statement of its own the call does nothing: the program goes on with the old tensor, and stops with
+an error as soon as model and data are on different devices or of different types. On a machine without an accelerator
+it goes unnoticed.
+
+## How it is seen
+
+The text is read: such a call stands alone as a statement, and its owner is a tensor for certain (it comes from a data
+loader, from a torch function, or is calculated with). Where the script stopped because devices or types did not agree,
+the finding is an error; else it is a hint.
+
+## What to do
+
+Keep the result: `x = x.to(device)`.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from unstuck.diagnosis import Evidence, Finding
+from unstuck.remedies.keep_device_copy import KeepDeviceCopy
+from unstuck.signals.source import Binding, Source
+from unstuck.signals.totals import Totals, iterated
+from unstuck.tape import Tape
+
+FAULT = "device-copy-discarded"
+COPIES = {"to", "cuda", "cpu", "float", "double", "half", "bfloat16", "long", "int"}
+MODULES = {"parameters", "train", "eval", "state_dict", "load_state_dict", "named_parameters", "modules", "zero_grad"}
+"""Methods that only modules have."""
+MAKERS = (
+    "torch.tensor",
+    "torch.from_numpy",
+    "torch.as_tensor",
+    "torch.Tensor",
+    "torch.FloatTensor",
+    "torch.LongTensor",
+)
+MAKERS += ("torch.rand", "torch.zeros", "torch.ones", "torch.full", "torch.arange", "torch.linspace", "torch.empty")
+MAKERS += ("torch.stack", "torch.cat", "torch.eye")
+DISAGREE = ("same device", "expected scalar type", "same dtype", "found dtype", "should be the same", "Input type")
+"""Words of the errors that torch raises where devices or types do not agree."""
+
+
+def check(totals: Totals, tape: Tape) -> Iterator[Finding]:
+    """Each copy that stands alone."""
+    source = totals.source
+    said = str((tape.error or {}).get("message", ""))
+    broke = any(words in said for words in DISAGREE)
+    for statement in source.all(ast.Expr):
+        call = statement.value
+        if isinstance(call, ast.Call) and _copies(source, call) and _is_tensor(totals, call):
+            yield _finding(source, call, said if broke else "")
+
+
+def _copies(source: Source, call: ast.Call) -> bool:
+    func = call.func
+    plain = isinstance(func, ast.Attribute) and func.attr in COPIES and isinstance(func.value, ast.Name | ast.Attribute)
+    return plain and not source.full_name(func)
+
+
+def _is_tensor(totals: Totals, call: ast.Call) -> bool:
+    owner = call.func.value if isinstance(call.func, ast.Attribute) else call
+    source = totals.source
+    bindings = source.bindings_of(owner)
+    if _is_module(source, owner) or not bindings:
+        return False
+    return any(_given_tensor(totals, b) for b in bindings)
+
+
+def _is_module(source: Source, owner: ast.expr) -> bool:
+    """Whether the name is called, or asked for what only modules have, anywhere in its file."""
+    name, page = ast.unparse(owner), source.page(owner)
+    called = (c.func for c in page.all(ast.Call))
+    methods = (f.value for f in page.all(ast.Attribute) if f.attr in MODULES)
+    return any(ast.unparse(f) == name for f in (*called, *methods))
+
+
+def _given_tensor(totals: Totals, b: Binding) -> bool:
+    value = b.value
+    if value is None:
+        return False
+    if b.kind == "loop":
+        return isinstance(b.statement, ast.For) and bool(_batches(totals, b.statement))
+    if b.kind == "assign" and b.item >= 0 and isinstance(value, ast.Name):
+        return any(_given_tensor(totals, outer) for outer in totals.source.bindings_of(value) if outer.kind == "loop")
+    name = totals.source.full_name(value)
+    return b.kind == "assign" and (name.startswith(MAKERS) or _drawn(totals, value))
+
+
+def _drawn(totals: Totals, value: ast.expr) -> bool:
+    """`batch[0]` of a loop over a data loader, or `next(iter(loader))`."""
+    if isinstance(value, ast.Subscript) and isinstance(value.value, ast.Name):
+        return any(_given_tensor(totals, b) for b in totals.source.bindings_of(value.value) if b.kind == "loop")
+    if isinstance(value, ast.Call) and ast.unparse(value.func) in ("next", "iter") and value.args:
+        inner = value.args[0]
+        return _drawn(totals, inner) or bool(totals.loaders(inner))
+    return False
+
+
+def _batches(totals: Totals, loop: ast.For) -> bool:
+    over = iterated(loop)
+    return over is not None and bool(totals.loaders(over))
+
+
+def _finding(source: Source, call: ast.Call, error: str) -> Finding:
+    site, code = source.site(call), source.code(call)
+    owner = code.rpartition(".")[0]
+    said = f"the result of {code} is thrown away; {owner} stays where it was"
+    told = f"line {site.line} discards {code}, and the script stopped with: {error.splitlines()[0]}" if error else ""
+    evidence = Evidence("in the text", code, f"{owner} = {code}")
+    remedies = (KeepDeviceCopy((site,)),)
+    severity, role = ("error", "suspect") if error else ("hint", "hint")
+    return Finding(FAULT, said, site, (evidence,), remedies, severity, role, told)  # type: ignore[arg-type]
+
+
+_SCRIPT = """
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+torch.manual_seed(0)
+device = "cuda" if torch.cuda.is_available() else "cpu"
+x = torch.randn(400, 4)
+y = x[:, :1] + x[:, 1:2]
+loader = DataLoader(TensorDataset(x, y), batch_size=20, shuffle=True)
+model = nn.Linear(4, 1)
+model.to(device)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+
+for epoch in range(3):
+    for inputs, targets in loader:
+        {moved}inputs.to(device)
+        {kept}targets.to(device)
+        loss = nn.functional.mse_loss(model(inputs), targets)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    print(epoch, loss.item())
+"""
+
+FIRES = _SCRIPT.format(moved="", kept="")
+QUIET = _SCRIPT.format(moved="inputs = ", kept="targets = ")
