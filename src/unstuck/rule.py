@@ -11,12 +11,16 @@ A reading that cannot be taken raises `NotApplicable`, and so may the check; the
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import importlib
+import importlib.util
 import inspect
 import pkgutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import entry_points
+from pathlib import Path
 from types import ModuleType
 
 from unstuck.diagnosis import Finding
@@ -58,3 +62,22 @@ def catalogue() -> dict[str, Rule]:
     rules = [of_module(importlib.import_module(f"unstuck.rules.{name}")) for name in names]
     rules += [of_module(point.load()) for point in entry_points(group=GROUP)]
     return {rule.fault: rule for rule in rules}
+
+
+def pages() -> dict[str, str]:
+    """Every rule's page by the name of its fault, read from the sources: nothing is imported, torch least of all."""
+    folder = Path(__file__).parent / "rules"
+    sources = {p.stem: p for p in sorted(folder.glob("*.py")) if not p.stem.startswith("_")}
+    for point in entry_points(group=GROUP):
+        with contextlib.suppress(ImportError, ValueError):
+            spec = importlib.util.find_spec(point.module)
+            if spec is not None and spec.origin:
+                sources[point.module.rpartition(".")[2]] = Path(spec.origin)
+    return {name.replace("_", "-"): _page(path) for name, path in sources.items()}
+
+
+def _page(path: Path) -> str:
+    try:
+        return ast.get_docstring(ast.parse(path.read_bytes())) or ""
+    except (OSError, SyntaxError, ValueError):
+        return ""

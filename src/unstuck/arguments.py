@@ -1,0 +1,122 @@
+"""The command line: verbs, options, and where the person's own words begin."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from unstuck import __version__
+from unstuck.target import Target
+
+VERBS = {
+    "run": "record the script, examine the tape, prove the repair, report",
+    "record": "record only: the tape is examined with show, prove and fix",
+    "show": "what is on a tape",
+    "prove": "examine a tape and prove the repair",
+    "fix": "the repair that a tape proves: on stdout, as a file, or in the script itself",
+    "explain": "a fault's page, or the list of faults",
+}
+
+VALUED = {"--steps", "--seconds", "--json", "--patch", "-o", "--out"}
+"""Options that are followed by a value: what stands after one of these is not the script."""
+
+
+class Refused(Exception):
+    """The command line cannot be carried out; the message is one line."""
+
+
+def read(words: list[str]) -> tuple[argparse.Namespace, Target | None]:
+    """Our options and, for run and record, the person's target; argparse itself answers --help and mistakes."""
+    if words and words[0] not in (*VERBS, "-h", "--help", "--version"):
+        words = ["run", *words]
+    launches = words[:1] in (["run"], ["record"])
+    own, theirs = _split(words) if launches else (words, [])
+    parser = _parser()
+    options = parser.parse_args(own)
+    if options.verb is None:
+        parser.error("which script?")
+    return options, _target(options.verb, theirs) if launches else None
+
+
+def _split(words: list[str]) -> tuple[list[str], list[str]]:
+    # Theirs begin at the first word that is neither an option of ours nor the value of one.
+    at = 1
+    while at < len(words) and words[at].startswith("-") and words[at] not in ("-m", "--", "-"):
+        at += 2 if words[at] in VALUED else 1
+    return words[:at], words[at + 1 :] if words[at : at + 1] == ["--"] else words[at:]
+
+
+def _target(verb: str, theirs: list[str]) -> Target:
+    if theirs in ([], ["-m"]):
+        raise Refused(f"which script? unstuck {verb} [OPTIONS] SCRIPT [ARGS...]")
+    if theirs[0] == "-m":
+        return Target(None, theirs[1], tuple(theirs[2:]))
+    return Target(theirs[0], None, tuple(theirs[1:]))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "unstuck",
+        usage=_usage("[run]") + f"\n       unstuck {{{','.join(VERBS)}}} ...",
+        description="Finds why a PyTorch training script does not learn, proves the repair and writes the patch.",
+        epilog="Exit code of run: 0 nothing wrong was found, 1 a cause was found, 2 the command line was wrong, "
+        "3 the script ended or failed before anything could be said.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"unstuck {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", title="verbs", prog="unstuck")
+    for name, does in VERBS.items():
+        usage = _usage(name) if name in ("run", "record") else None
+        one = verbs.add_parser(name, help=does, description=does.capitalize() + ".", usage=usage, allow_abbrev=False)
+        _add_options(name, one.add_argument)
+    return parser
+
+
+def _usage(verb: str) -> str:
+    return f"unstuck {verb} [OPTIONS] SCRIPT [ARGS...]\n       unstuck {verb} [OPTIONS] -m MODULE [ARGS...]"
+
+
+def _add_options(verb: str, add: Callable[..., object]) -> None:
+    if verb in ("run", "record"):
+        add("--steps", type=_positive(int), metavar="N", help="record at most N optimizer steps")
+        add("--seconds", type=_positive(float), metavar="S", help="... or S seconds of the script's own time")
+    if verb == "record":
+        add("-o", "--out", required=True, metavar="TAPE", help="the folder that becomes the tape")
+    if verb in ("show", "prove", "fix"):
+        add("tape", metavar="TAPE", help="a folder written by record")
+    if verb in ("run", "prove"):
+        add("--json", metavar="FILE", help="the diagnosis as JSON ('-' for stdout)")
+        add("--quiet", action="store_true", help="only the verdict's lines")
+    if verb in ("run", "fix"):
+        add("--patch", metavar="FILE", help="a unified diff that git apply takes, from SCRIPT's folder")
+        add("--write", action="store_true", help="apply the patch to the script (a .orig copy stays)")
+    if verb == "run":
+        add("--no-prove", action="store_true", help="stop after the findings")
+    if verb == "explain":
+        add("fault", nargs="?", metavar="FAULT", help="a fault's name; without one, the list")
+
+
+def _positive(kind: type[int] | type[float]) -> Callable[[str], float]:
+    def read(text: str) -> float:
+        value = kind(text)
+        if not 0 < value < float("inf"):
+            raise argparse.ArgumentTypeError(f"{text} is not above zero")
+        return value
+
+    read.__name__ = "number"
+    return read
+
+
+def check_output(path: str | None) -> None:
+    """Raise Refused where a file that was asked for could not be written in the end."""
+    if path is None or path == "-":
+        return
+    file = Path(path)
+    if file.is_dir():
+        raise Refused(f"{path} is a folder")
+    if not file.parent.is_dir():
+        raise Refused(f"{path}: there is no folder {file.parent}")
+    if not os.access(file if file.exists() else file.parent, os.W_OK):
+        raise Refused(f"{path} cannot be written")

@@ -1,0 +1,147 @@
+"""What a report says in words: shared by every face, so that no two of them can disagree."""
+
+from __future__ import annotations
+
+import math
+
+from unstuck.diagnosis import Finding, Proof, Report, Site
+
+MENDS = ("heals", "helps")
+
+
+def number(value: float | str | None, digits: int = 3) -> str:
+    """A reading as people write it: three digits, no needless zeros, `-` where there is none."""
+    if value is None or isinstance(value, str):
+        return value or "-"
+    if math.isnan(value):
+        return "-"
+    if math.isinf(value):
+        return str(value)
+    if float(value).is_integer() and abs(value) < 1e6:
+        return str(int(value))
+    return f"{value:.{digits}g}"
+
+
+def place(site: Site | None) -> str:
+    """`train.py:31`, or nothing."""
+    return f"{site.file}:{site.line}" if site is not None else ""
+
+
+def listed(words: tuple[str, ...]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
+
+
+def decisive(report: Report) -> Proof | None:
+    """The experiment that convicts: one that mends, best of all with just the causes treated."""
+    causes = {f.fault for f in report.causes}
+    mending = [p for p in report.proofs if p.verdict in MENDS]
+    return min(mending, key=lambda p: (set(p.faults) != causes, p.verdict != "heals", len(p.remedies)), default=None)
+
+
+def loud(report: Report) -> tuple[Finding, ...]:
+    """Findings to act on that were not convicted."""
+    return tuple(f for f in report.findings if f.severity != "hint" and f.role == "suspect")
+
+
+def verdict(report: Report) -> tuple[str, ...]:
+    """The verdict: one or two sentences that a newcomer understands, each its own paragraph."""
+    if report.causes:
+        return tuple(filter(None, (_sick(report), _treated(report))))
+    if loud(report):
+        return (f"{_state(report)} Nothing was convicted, but {_things(len(loud(report)))} below should be looked at.",)
+    if not report.steps:
+        return (_unseen(report),)
+    if _failed(report):
+        seen = f"after {report.steps} training steps" if report.steps > 1 else "after one training step"
+        return (f"{report.script} stopped {seen} ({_stopped(report)}). Nothing in them explains it.",)
+    if report.learns:
+        return (f"Nothing wrong was found in {report.script}.", _healthy(report))
+    return (f"{_state(report)} Nothing that was looked for explains it.",)
+
+
+def next_steps(report: Report) -> tuple[str, ...]:
+    """What the person can do now: commands and what they are for."""
+    faults = dict.fromkeys(f.fault for f in (*report.causes, *loud(report)))
+    steps = [f"unstuck explain {fault}" for fault in list(faults)[:3]]
+    if report.patch is not None and report.patch.diff:
+        steps.insert(0, f"unstuck run --write {report.script}   applies the patch (a .orig copy stays)")
+    return tuple(steps)
+
+
+def _sick(report: Report) -> str:
+    names = tuple(dict.fromkeys(f.fault for f in report.causes))
+    what = f"The cause is {names[0]}" if len(names) == 1 else f"The causes, together, are {listed(names)}"
+    if report.learns and decisive(report) is None:
+        what = what.replace("cause", "fault")
+        return f"{report.script} learns, but something in it is wrong. {what}."
+    held = "learns less than it could" if report.learns else "does not learn"
+    if _failed(report):
+        held = f"stopped ({_stopped(report)})"
+    return f"{report.script} {held}. {what}."
+
+
+def _treated(report: Report) -> str:
+    proof = decisive(report)
+    if proof is None:
+        return ""
+    how = "learns" if proof.verdict == "heals" else "learns better"
+    return f"With {listed(proof.remedies)}, and nothing else changed, it {how}: {_gain(report, proof)}"
+
+
+def _gain(report: Report, proof: Proof) -> str:
+    metric = report.metric
+    if metric is not None and metric.treated is not None:
+        instead = f" instead of {number(metric.as_written)}" if metric.as_written is not None else ""
+        return f"{metric.name} {number(metric.treated)} on unseen batches{instead}{_constant(report)}."
+    before, after = last(proof.without.skill), last(proof.treated.skill)
+    return f"skill {number(after)} instead of {number(before)} (1 is perfect, 0 the best constant answer)."
+
+
+def last(skill: tuple[float, ...]) -> float | None:
+    """The last known value of a curve."""
+    return next((v for v in reversed(skill) if v is not None and not math.isnan(v)), None)
+
+
+def _constant(report: Report) -> str:
+    constant = report.metric.constant if report.metric is not None else None
+    return f" (always giving the same answer: {number(constant)})" if constant is not None else ""
+
+
+def _healthy(report: Report) -> str:
+    if report.metric is None or report.metric.as_written is None:
+        return f"It learns, by what {_count(report.steps)} showed."
+    metric = report.metric
+    return f"It learns: {metric.name} {number(metric.as_written)} on unseen batches{_constant(report)}."
+
+
+def _state(report: Report) -> str:
+    if report.learns is None:
+        return f"Whether {report.script} learns could not be measured."
+    if report.learns:
+        return f"{report.script} learns."
+    known = report.metric is not None and report.metric.as_written is not None
+    beside = f": {report.metric.name} {number(report.metric.as_written)} on unseen batches" if known else ""  # type: ignore[union-attr]
+    return f"{report.script} does not learn{beside}{_constant(report) if known else ''}."
+
+
+def _unseen(report: Report) -> str:
+    if report.stopped.startswith("script"):
+        return f"No training step was seen: {report.stopped}."
+    return f"Nothing can be said about {report.script}: {report.stopped}."
+
+
+def _failed(report: Report) -> bool:
+    return report.stopped.startswith("script failed")
+
+
+def _stopped(report: Report) -> str:
+    return report.stopped.removeprefix("script failed: ")
+
+
+def _things(n: int) -> str:
+    return "what stands" if n == 1 else f"{n} things that stand"
+
+
+def _count(steps: int) -> str:
+    return "one training step" if steps == 1 else f"{steps} training steps"
