@@ -57,8 +57,11 @@ class Call(msgspec.Struct, frozen=True):
     outs: tuple[int, ...] = ()
     sites: tuple[Site, ...] = ()
     grad: bool = True
+    """Gradients were recorded when it ran."""
     shape: tuple[int, ...] = ()
-    module: str = ""
+    """Of its first result, as recorded."""
+    cast: str = ""
+    """The autocast dtype in force ("" where none)."""
 
     @property
     def name(self) -> str:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from unstuck.diagnosis import Site
 from unstuck.program import Program, restored, stored
 
 if TYPE_CHECKING:
@@ -69,21 +68,25 @@ class Pass(msgspec.Struct, frozen=True):
     program: int
     outside: tuple[str, ...]
     loss: float
-    stale: bool = False
-    scale: float = 1.0
-    """What the differentiated value was multiplied by after the program's loss."""
+    stale: tuple[str, ...] = ()
+    """The weights it reaches that still held a gradient when it began."""
+    output: str = ""
+    """What the loss was given as the network's output ("" where that is not known)."""
     gradient: tuple[float, ...] = ()
     """Norm per weight of the program, in its order, after the backward (sampled; empty where not taken)."""
-    seconds: float = 0.0
+    error: str = ""
+    """What the backward raised ("" where it went through)."""
 
 
 class Update(msgspec.Struct, frozen=True):
-    """One optimizer step: which, at what rate per group, and the gradient's norm as the optimizer got it."""
+    """One optimizer step: which, at what rate per group, and what lay before it."""
 
     optimizer: int
+    after: int
+    """How many recorded passes came before it."""
     rates: tuple[float, ...]
     norm: float | None = None
-    passes: int = 1
+    """Norm of all gradients as the optimizer got them (sampled)."""
     closure: bool = False
 
 
@@ -91,15 +94,10 @@ class Evaluation(msgspec.Struct, frozen=True):
     """One forward that no backward followed: a validation batch, a test, a look at the model."""
 
     after: int
-    """How many passes came before it."""
-    inputs: tuple[str, ...]
-    output: str
+    """How many recorded passes came before it."""
+    program: int
+    outside: tuple[str, ...]
     grad: bool
-    training: tuple[bool, ...]
-    """The `training` flag of every dropout and batch norm in it."""
-    sites: tuple[Site, ...] = ()
-    others: tuple[str, ...] = ()
-    """Float or integer tensors of the same length that met the output afterwards: targets, most likely."""
 
 
 class Tape(msgspec.Struct, kw_only=True):
@@ -115,8 +113,7 @@ class Tape(msgspec.Struct, kw_only=True):
     parameters: tuple[Parameter, ...] = ()
     optimizers: tuple[Optimizer, ...] = ()
     passes: tuple[Pass, ...] = ()
-    updates: tuple[tuple[int, Update], ...] = ()
-    """(how many passes came before it, the update)."""
+    updates: tuple[Update, ...] = ()
     evaluations: tuple[Evaluation, ...] = ()
     steps: int = 0
     """Optimizer steps seen, recorded in full or not."""
@@ -131,7 +128,7 @@ class Tape(msgspec.Struct, kw_only=True):
     facts: dict[str, Any] = {}
     """Smaller observations, each read by one rule (see record/)."""
     tensors: dict[str, Any] = {}
-    """Tensors by key: `w:NAME` before the first step, `f:NAME` at the end, `t:HASH` from outside."""
+    """Tensors by key: `w:NAME` before the first step, `f:NAME` at the end, `t:N` from outside."""
 
     def start(self, name: str) -> Tensor:
         """A parameter before the first step."""
@@ -188,9 +185,10 @@ def load(folder: Path) -> Tape:
 
 
 def _check(tape: Tape, folder: Path) -> None:
-    missing = {key for p in tape.passes for key in p.outside} - tape.tensors.keys()
+    missing = {key for p in (*tape.passes, *tape.evaluations) for key in p.outside} - tape.tensors.keys()
+    missing |= {p.output for p in tape.passes if p.output} - tape.tensors.keys()
     missing |= {f"w:{p.name}" for p in tape.parameters} - tape.tensors.keys()
     if missing:
         raise TapeError(f"{folder}: the tape is cut short: {len(missing)} of its tensors are missing")
-    if any(p.program >= len(tape.programs) for p in tape.passes):
+    if any(p.program >= len(tape.programs) for p in (*tape.passes, *tape.evaluations)):
         raise TapeError(f"{folder}: the tape names a program that it does not hold")

@@ -1,0 +1,1 @@
+"""The catalogue of illnesses: one module per fault, named after it. Found by walking; see rule.py for their form."""

@@ -1,0 +1,89 @@
+"""The recording child: `python -m unstuck.record --out FOLDER [--steps N] [--seconds S] -- SCRIPT ARGS...`.
+
+Runs the person's script as Python would, writes the tape, and ends with the script's own exit code.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+from unstuck.launch import execute, leave
+from unstuck.target import Target
+
+
+HERE = Path.cwd()
+"""Where the command was given; the script may go elsewhere."""
+
+
+def main() -> int:
+    """Run and record; the exit code is the script's."""
+    options, target = _arguments(sys.argv[1:])
+    out = Path(options.out).absolute()
+    script = target.path or target.module or ""
+    folder = Path(script).resolve().parent if target.path else Path.cwd()
+    from unstuck.record.recorder import Recorder
+
+    recorder = Recorder(folder, steps=options.steps, seconds=options.seconds)
+    failure: dict[str, Any] = {}
+    recorder.attach()
+    try:
+        code = execute(target, on_error=lambda error: failure.update(_described(error, recorder)))
+    finally:
+        recorder.detach()
+        _write(recorder, out, Path(script).name, failure, _command(options, target, code_folder=folder))
+    return code
+
+
+def _command(options: argparse.Namespace, target: Target, code_folder: Path) -> dict[str, Any]:
+    """What was run, so that the patched script can be run in the same way."""
+    return {
+        "path": target.path,
+        "module": target.module,
+        "args": list(target.args),
+        "cwd": str(HERE),
+        "folder": str(code_folder),
+        "steps": options.steps,
+        "seconds": options.seconds,
+    }
+
+
+def _write(recorder: Any, out: Path, script: str, failure: dict[str, Any], command: dict[str, Any]) -> None:
+    stopped = recorder.spent or ("script failed: " + failure["line"] if failure else "script ended")
+    try:
+        tape = recorder.tape(script, stopped, failure or None)
+        tape.facts["command"] = command
+        tape.save(out)
+    except Exception as error:
+        print(f"unstuck: the tape could not be written: {error}", file=sys.stderr)
+        if os.environ.get("UNSTUCK_DEBUG"):
+            traceback.print_exc()
+
+
+def _described(error: BaseException, recorder: Any) -> dict[str, Any]:
+    last = traceback.format_exception_only(error)[-1].strip()
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if recorder.where.theirs(f.filename) is not None]
+    sites = [{"file": recorder.where.theirs(f.filename), "line": f.lineno, "function": f.name} for f in frames]
+    deepest = traceback.extract_tb(error.__traceback__)
+    inside = [f.name for f in deepest[-6:]]
+    return {"type": type(error).__name__, "message": str(error)[:2000], "line": last[:400], "sites": sites[::-1], "inside": inside}
+
+
+def _arguments(argv: list[str]) -> tuple[argparse.Namespace, Target]:
+    cut = argv.index("--")
+    parser = argparse.ArgumentParser(prog="python -m unstuck.record")
+    parser.add_argument("--out", required=True)
+    parser.add_argument("--steps", type=int, default=20_000)
+    parser.add_argument("--seconds", type=float, default=25.0)
+    options, rest = parser.parse_args(argv[:cut]), argv[cut + 1 :]
+    if rest[0] == "-m":
+        return options, Target(None, rest[1], tuple(rest[2:]))
+    return options, Target(rest[0], None, tuple(rest[1:]))
+
+
+if __name__ == "__main__":
+    leave(main())

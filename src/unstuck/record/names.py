@@ -1,0 +1,109 @@
+"""Names for the tensors a program reads as weights: found among the modules alive, then among the variables."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Iterator
+
+from torch import Tensor, nn
+
+SCANS = 40
+"""How often all objects are searched for modules; a script that makes models by the hundred gets plain names."""
+
+
+class Names:
+    """Remembers every weight it has named (and holds it, so that an id never means two tensors)."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[Tensor, str]] = {}
+        self._owners: dict[int, tuple[str, nn.Module, str]] = {}
+        self._taken: set[str] = set()
+        self._scans = 0
+
+    def __contains__(self, tensor: Tensor) -> bool:
+        return id(tensor) in self._known
+
+    def of(self, tensor: Tensor) -> str:
+        """The weight's name; a new one gets the path from the outermost module, or its variable's name."""
+        if id(tensor) not in self._known:
+            self._known[id(tensor)] = (tensor, self._unique(self._find(tensor)))
+        return self._known[id(tensor)][1]
+
+    def all(self) -> Iterator[tuple[str, Tensor]]:
+        """Every named weight."""
+        yield from ((name, tensor) for tensor, name in self._known.values())
+
+    def owner(self, tensor: Tensor) -> tuple[str, str]:
+        """(class of the module that owns the weight, name of the outermost module in the script), "" where none."""
+        root, module, _ = self._owners.get(id(tensor), ("", None, ""))
+        return (type(module).__name__ if module is not None else ""), root
+
+    def modules_of(self, tensor: Tensor) -> nn.Module | None:
+        """The module that owns the weight directly."""
+        found = self._owners.get(id(tensor))
+        return found[1] if found else None
+
+    def _find(self, tensor: Tensor) -> str:
+        if isinstance(tensor, nn.Parameter) and id(tensor) not in self._owners and self._scans < SCANS:
+            self._scans += 1
+            self._owners |= _owners()
+        if id(tensor) in self._owners:
+            return self._owners[id(tensor)][2]
+        return _variable(tensor) or "weight"
+
+    def _unique(self, name: str) -> str:
+        plain, number = name, 1
+        while name in self._taken:
+            number += 1
+            name = f"{plain}#{number}"
+        self._taken.add(name)
+        return name
+
+
+def _owners() -> dict[int, tuple[str, nn.Module, str]]:
+    # type(), not isinstance(): asking a lazy proxy for its class would wake it up.
+    alive = [o for o in gc.get_objects() if issubclass(type(o), nn.Module)]
+    children = {id(child) for module in alive for child in module._modules.values() if child is not None}
+    found: dict[int, tuple[str, nn.Module, str]] = {}
+    for root in (m for m in alive if id(m) not in children):
+        variable = _variable(root)
+        for path, module in root.named_modules():
+            for leaf, parameter in module._parameters.items():
+                if parameter is not None:
+                    start = variable or type(root).__name__.lower()
+                    name = ".".join(filter(None, (start, path, leaf)))
+                    found.setdefault(id(parameter), (variable, module, name))
+    return found
+
+
+def _variable(thing: object) -> str:
+    """The name under which the script holds an object: a global, or a local of a running function."""
+    for space in _spaces():
+        for name, value in space.items():
+            if value is thing and not name.startswith("_"):
+                return name
+            held = getattr(value, "__dict__", None)
+            if name == "self" and isinstance(held, dict):
+                inner = next((k for k, v in held.items() if v is thing), None)
+                if inner:
+                    return f"self.{inner}"
+    return ""
+
+
+def _spaces() -> Iterator[dict[str, object]]:
+    main = sys.modules.get("__main__")
+    if main is not None:
+        yield dict(vars(main))
+    frame = sys._getframe(1)
+    while frame is not None:
+        if "torch" not in frame.f_code.co_filename and "unstuck" not in frame.f_code.co_filename:
+            yield dict(frame.f_locals)
+        frame = frame.f_back
+
+
+def is_weight(tensor: Tensor) -> bool:
+    """A tensor that training may change: a Parameter, or a leaf that asks for gradients."""
+    return isinstance(tensor, nn.Parameter) or (tensor.requires_grad and tensor.is_leaf)
+
+

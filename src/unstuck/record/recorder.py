@@ -1,0 +1,344 @@
+"""The recorder: attaches to a running script through public hooks and fills a tape.
+
+It lives in the person's process. Whatever goes wrong in here becomes a note on the tape; nothing of theirs is changed:
+no random number is drawn, no tensor of theirs is written to, and the hooks can be taken away at any moment.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
+from torch.overrides import _get_current_function_mode  # the only way to ask which mode is on top
+
+from unstuck.launch import Enough
+from unstuck.program import Program
+from unstuck.record.calls import Entry, Log, tensors
+from unstuck.record.manners import Manners
+from unstuck.record.names import Names, is_weight
+from unstuck.record.shelf import Shelf
+from unstuck.record.slice import needed, program
+from unstuck.record.where import Whereabouts
+from unstuck.signals.task import task_of
+from unstuck.tape import Evaluation, Pass, Tape
+
+STEPS, SECONDS = 20_000, 25.0
+"""Default budget: optimizer steps, and seconds of the script's own time from its first backward on."""
+PATIENCE = 2.0
+"""A script that has not validated yet gets this many budgets before it is stopped all the same."""
+PASSES = 6_000
+"""Passes recorded in full; later ones leave their loss only."""
+EVALUATIONS = 400
+DETAILED = 6
+"""Passes (and evaluations) of one program for which the frames are read; later ones have the same lines."""
+GRADIENTS = 40
+"""Gradient norms are taken for the first passes, then for every such one."""
+STUBBORN = 3
+"""A script that catches our request to stop is asked this often."""
+
+
+class Recorder:
+    """One recording. `attach`, run the script, `detach`, then `tape(...)`."""
+
+    def __init__(self, folder: Path, *, steps: int = STEPS, seconds: float = SECONDS) -> None:
+        self.steps_wanted, self.seconds_wanted = steps, seconds
+        self.where = Whereabouts(folder)
+        self.shelf, self.names, self.manners = Shelf(), Names(), Manners()
+        self.log = Log(self._marks(), self._sites, self.trouble)
+        self.programs: list[Program] = []
+        self.passes: list[Pass] = []
+        self.evaluations: list[Evaluation] = []
+        self.losses: list[float] = []
+        self.notes: list[str] = []
+        self.began: float | None = None
+        self.spent = ""
+        self._known: dict[Any, int] = {}
+        self._seen: dict[int, int] = {}
+        self._outputs: dict[int, int] = {}
+        self._asked = 0
+        self._hooks: list[Any] = []
+        self._thread = threading.get_ident()
+        self._on = False
+
+    # -- attaching ---------------------------------------------------------------------------------------------------
+
+    def attach(self) -> None:
+        """Start to watch the calling thread."""
+        self._hooks = [
+            register_optimizer_step_pre_hook(self._before_step),
+            register_optimizer_step_post_hook(self._after_step),
+        ]
+        self._switch(True)
+
+    def detach(self) -> None:
+        """Stop watching; the process is as if we had never been there."""
+        for hook in self._hooks:
+            hook.remove()
+        self._hooks = []
+        self._switch(False)
+        self._guarded(self._leftovers)
+
+    def _switch(self, on: bool) -> None:
+        if on and not self._on:
+            self.log.__enter__()
+            self._on = True
+        elif not on and self._on and _get_current_function_mode() is self.log:
+            self.log.__exit__(None, None, None)
+            self._on = False
+
+    def trouble(self, error: Exception) -> None:
+        """Our own failure: a note, once per kind."""
+        note = f"the recorder met {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        if note not in self.notes and len(self.notes) < 20:
+            self.notes.append(note)
+
+    def _guarded(self, call: Callable[..., Any], *args: Any) -> Any:
+        try:
+            return call(*args)
+        except Exception as error:
+            return self.trouble(error)
+
+    # -- what marks a step ---------------------------------------------------------------------------------------------
+
+    def _marks(self) -> dict[Any, Callable[..., Any]]:
+        return {
+            torch.Tensor.backward: self._on_backward,
+            torch.autograd.backward: self._on_backward,
+            torch.autograd.grad: self._on_grad,
+        }
+
+    def _on_backward(self, func: Any, args: Any, kwargs: Any) -> Any:
+        loss = args[0] if args else kwargs.get("tensors", kwargs.get("self"))
+        loss = next(iter(tensors(loss)), None)
+        opened = self._guarded(self._open, loss)
+        try:
+            result = func(*args, **kwargs)
+        except Exception as error:
+            self._guarded(self._close, opened, f"{type(error).__name__}: {error}")
+            raise
+        self._guarded(self._close, opened, "")
+        return result
+
+    def _on_grad(self, func: Any, args: Any, kwargs: Any) -> Any:
+        if kwargs.get("create_graph") or (len(args) > 4 and args[4]):
+            result = func(*args, **kwargs)
+            self._guarded(self.log._note, func, args, kwargs, result, None)
+            return result
+        inputs = list(tensors(args[1] if len(args) > 1 else kwargs.get("inputs")))
+        if not any(t in self.names or isinstance(t, torch.nn.Parameter) or is_weight(t) for t in inputs):
+            return func(*args, **kwargs)
+        opened = self._guarded(self._open, next(iter(tensors(args[0] if args else kwargs.get("outputs"))), None))
+        result = func(*args, **kwargs)
+        self._guarded(self._close, opened, "")
+        return result
+
+    def _open(self, loss: Tensor | None) -> dict[str, Any] | None:
+        """Before a backward: cut the program, keep the batch, look for gradients left over."""
+        if loss is None or self._spent_recording():
+            self._count(loss)
+            return None
+        self.began = self.began if self.began is not None else time.monotonic()
+        entries = needed(self.log.entries, loss)
+        inside = {id(e) for e in entries}
+        self._evaluate([e for e in self.log.entries if id(e) not in inside])
+        self.manners.between(self.log.written, self.names, len(self.passes))
+        number, outside = self._cut(entries, loss)
+        keys = [self.shelf.keep(t) for t in outside]
+        weights = self._weights(number)
+        stale = tuple(self.names.of(t) for t in weights if t.grad is not None and bool(t.grad.any()))
+        self._first_sight(weights)
+        if None in keys:
+            return {"loss": loss, "outside": None}
+        output = self._output(number, entries, outside)
+        return {"loss": loss, "program": number, "outside": tuple(filter(None, keys)), "stale": stale, "weights": weights, "output": output}
+
+    def _close(self, opened: dict[str, Any] | None, error: str) -> None:
+        if opened is None:
+            self.log.clear()
+            return
+        value = float(opened["loss"].detach().float().sum()) if opened["loss"].numel() else math.nan
+        self.losses.append(value)
+        if opened["outside"] is not None:
+            norms = () if error else self._gradients(opened["weights"])
+            self.passes.append(Pass(opened["program"], opened["outside"], value, opened["stale"], opened["output"], norms, error[:400]))
+            self.manners.after_backward(opened["weights"], len(self.passes))
+        self.log.clear()
+
+    def _output(self, number: int, entries: list[Entry], outside: tuple[Tensor, ...]) -> str:
+        """The key of what the loss was given: so that a run's skill is known even where it cannot be replayed."""
+        if number not in self._outputs:
+            task = task_of(self.programs[number], outside) if self.programs[number].loss >= 0 else None
+            self._outputs[number] = -1 if task is None or task.output is None else task.output
+        wanted, count = self._outputs[number], 0
+        for entry in entries:
+            results = list(tensors(entry.out))
+            if count <= wanted < count + len(results):
+                return self.shelf.keep(results[wanted - count]) or ""
+            count += len(results)
+        return ""
+
+    def _count(self, loss: Tensor | None) -> None:
+        if loss is not None and loss.numel() == 1:
+            self.losses.append(float(loss.detach()))
+
+    def _spent_recording(self) -> bool:
+        return self.shelf.full or len(self.passes) >= PASSES
+
+    # -- programs ------------------------------------------------------------------------------------------------------
+
+    def _sites(self) -> tuple[Any, ...]:
+        return self.where.sites(4)
+
+    def _cut(self, entries: list[Entry], target: Tensor) -> tuple[int, tuple[Tensor, ...]]:
+        cut = program(entries, target, self.names.of, self._is_weight)
+        key = _signature(cut.program)
+        if key not in self._known:
+            self._known[key] = len(self.programs)
+            self.programs.append(cut.program)
+        return self._known[key], cut.outside
+
+    def _is_weight(self, tensor: Tensor) -> bool:
+        # A bare leaf that first shows up late is an input that asks for its own gradient, not a weight.
+        if not is_weight(tensor):
+            return False
+        return isinstance(tensor, torch.nn.Parameter) or tensor in self.names or len(self.passes) < 1
+
+    def _weights(self, number: int) -> list[Tensor]:
+        wanted = set(self.programs[number].weights())
+        return [t for name, t in self.names.all() if name in wanted]
+
+    def _first_sight(self, weights: list[Tensor]) -> None:
+        for weight in weights:
+            key = f"w:{self.names.of(weight)}"
+            if key not in self.shelf.tensors:
+                self.shelf.put(key, weight)
+                self.manners.meet(weight, self.names)
+
+    def _gradients(self, weights: list[Tensor]) -> tuple[float, ...]:
+        count = len(self.passes)
+        if count >= GRADIENTS and count % GRADIENTS:
+            return ()
+        return tuple(math.nan if t.grad is None else float(t.grad.detach().float().norm()) for t in weights)
+
+    # -- evaluations: forwards that no backward followed -----------------------------------------------------------------
+
+    def _evaluate(self, entries: list[Entry]) -> None:
+        for forward in _forwards(entries):
+            if len(self.evaluations) >= EVALUATIONS or self.shelf.full:
+                return
+            self._guarded(self._keep_evaluation, forward)
+
+    def _keep_evaluation(self, forward: list[Entry]) -> None:
+        target = next(tensors(forward[-1].out))
+        entries = needed(forward, target)
+        number, outside = self._cut(entries, target)
+        keys = [self.shelf.keep(t) for t in outside]
+        if None not in keys and not self.programs[number].missing:
+            self._first_sight(self._weights(number))
+            self.evaluations.append(Evaluation(len(self.passes), number, tuple(filter(None, keys)), forward[0].grad))
+
+    def _leftovers(self) -> None:
+        if self.log.entries:
+            self._evaluate(self.log.entries)
+            self.manners.between(self.log.written, self.names, len(self.passes))
+        self.log.clear()
+
+    # -- optimizer steps -------------------------------------------------------------------------------------------------
+
+    def _before_step(self, optimizer: Any, args: Any, kwargs: Any) -> None:
+        if threading.get_ident() != self._thread:
+            return
+        closure = any(a is not None for a in args[1:]) or kwargs.get("closure") is not None  # args[0] is the optimizer
+        self._guarded(self._evaluate_unless, closure)
+        self._guarded(self.manners.before_step, optimizer, closure, len(self.passes), self._spent_recording())
+        if not closure:
+            self._switch(False)
+
+    def _evaluate_unless(self, closure: bool) -> None:
+        if self.log.entries and not closure and any(not e.grad for e in self.log.entries):
+            self._leftovers()
+
+    def _after_step(self, optimizer: Any, args: Any, kwargs: Any) -> None:
+        if threading.get_ident() != self._thread:
+            return
+        self._guarded(self.manners.after_step, optimizer, self.names, len(self.passes))
+        self._switch(True)
+        self.check_budget()
+
+    def check_budget(self) -> None:
+        """Ask the script to stop (by raising Enough in its loop) once the budget is spent."""
+        if self.began is None or self._asked >= STUBBORN:
+            return
+        steps, seconds = self.manners.steps, time.monotonic() - self.began
+        share = max(steps / self.steps_wanted, seconds / self.seconds_wanted)
+        if share >= (1.0 if self.evaluations or self.manners.validates else PATIENCE):
+            self.spent = "budget"
+            self._asked += 1
+            raise Enough
+
+    # -- the tape --------------------------------------------------------------------------------------------------------
+
+    def tape(self, script: str, stopped: str, error: dict[str, Any] | None = None) -> Tape:
+        """Everything seen, as a tape."""
+        for name, tensor in self.names.all():
+            if f"w:{name}" in self.shelf.tensors:
+                self.shelf.put(f"f:{name}", tensor)
+        sources = {rel: text for rel, path in self.where.files().items() if (text := _text(path)) is not None}
+        return Tape(
+            script=script,
+            folder=str(self.where.folder),
+            torch=torch.__version__.partition("+")[0],
+            stopped=stopped,
+            programs=tuple(self.programs),
+            parameters=self.manners.parameters(self.names, set(self.shelf.tensors)),
+            optimizers=self.manners.optimizers(),
+            passes=tuple(self.passes),
+            updates=tuple(self.manners.updates),
+            evaluations=tuple(self.evaluations),
+            steps=self.manners.steps,
+            losses=tuple(self.losses),
+            error=error,
+            sources=sources,
+            notes=tuple(self.notes),
+            seconds=time.monotonic() - self.began if self.began is not None else 0.0,
+            facts=self.manners.facts(),
+            tensors=self.shelf.tensors,
+        )
+
+
+def _text(path: str) -> str | None:
+    try:
+        return Path(path).read_bytes().decode("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _signature(p: Program) -> Any:
+    return repr([(c.function, c.args, c.kwargs, c.grad) for c in p.calls]), p.loss, p.missing
+
+
+def _forwards(entries: list[Entry]) -> list[list[Entry]]:
+    """Calls in groups: a new forward begins where the first weights meet fresh data again."""
+    groups: list[list[Entry]] = []
+    first: tuple[Any, ...] | None = None
+    made: set[int] = set()
+    for entry in entries:
+        read = list(tensors((entry.args, entry.kwargs)))
+        weights = tuple(id(t) for t in read if is_weight(t))
+        known = any(id(t) in made for t in read)
+        fresh = bool(weights) and len(read) > len(weights) and not known
+        if fresh and (first is None or (entry.func, weights) == first):
+            first = (entry.func, weights)
+            groups.append([])
+            made = set()
+        if groups and (fresh or known or weights):
+            groups[-1].append(entry)
+            made.update(id(t) for t in tensors(entry.out))
+    return groups

@@ -1,0 +1,60 @@
+"""Where recorded tensors are kept: each distinct one once, within a bound."""
+
+from __future__ import annotations
+
+import weakref
+
+import torch
+from torch import Tensor
+
+LIMIT = 256 * 2**20
+"""Bytes of tensors a tape may hold, in memory and on disk."""
+HASHED = 8 * 2**20
+"""Above this many bytes a tensor is recognised by identity and version only: hashing it would cost the person time."""
+
+
+class Shelf:
+    """Copies of tensors by key; the same content, or the same unchanged tensor, gets the same key."""
+
+    def __init__(self, limit: int = LIMIT) -> None:
+        self.tensors: dict[str, Tensor] = {}
+        self.limit, self.bytes, self.full = limit, 0, False
+        self._by_content: dict[tuple[object, ...], str] = {}
+        self._by_identity: dict[int, tuple[weakref.ref[Tensor], int, str]] = {}
+
+    def keep(self, tensor: Tensor) -> str | None:
+        """The key of a copy of the tensor, or None where there is no room for it."""
+        known = self._by_identity.get(id(tensor))
+        if known and known[0]() is tensor and known[1] == tensor._version:
+            return known[2]
+        plain = tensor.detach()
+        plain = (plain.to_dense() if plain.layout is not torch.strided else plain).cpu()
+        content = _content(plain)
+        key = self._by_content.get(content) if content else None
+        key = key or self._store(plain, content)
+        if key is not None:
+            self._by_identity[id(tensor)] = (weakref.ref(tensor), tensor._version, key)
+        return key
+
+    def put(self, key: str, tensor: Tensor) -> None:
+        """Keep a copy under a name of its own (initial weights: always, whatever the bound)."""
+        self.tensors[key] = tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+
+    def _store(self, plain: Tensor, content: tuple[object, ...] | None) -> str | None:
+        size = plain.numel() * plain.element_size()
+        if self.bytes + size > self.limit:
+            self.full = True
+            return None
+        key = f"t:{len(self.tensors)}"
+        self.tensors[key] = plain.clone(memory_format=torch.contiguous_format)
+        self.bytes += size
+        if content:
+            self._by_content[content] = key
+        return key
+
+
+def _content(plain: Tensor) -> tuple[object, ...] | None:
+    if plain.numel() * plain.element_size() > HASHED:
+        return None
+    data = plain.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes() if plain.numel() else b""
+    return tuple(plain.shape), plain.dtype, hash(data)

@@ -1,0 +1,157 @@
+"""The bench: one tape, its run as written in eight lanes, and any set of remedies tried against it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from unstuck.diagnosis import Remedy
+from unstuck.remedy import CannotApply, Trial
+from unstuck.replay.lanes import LANES, starts
+from unstuck.replay.lower import CannotReplay, run
+from unstuck.replay.play import Course, Played, course_of, play
+from unstuck.replay.stacked import stackable
+from unstuck.signals.task import Task, main_program
+from unstuck.signals.yardstick import yardstick
+from unstuck.tape import Tape
+
+SECONDS = 6.0
+"""What the run as written may take on the bench; its length is cut to fit, and every trial has the same length."""
+LONGEST = 1_600
+"""Passes replayed at most: what shows at all shows by then."""
+SHORTEST = 40
+"""Passes below which nothing can be said."""
+FACTORS = tuple(10 ** (e / 2) for e in range(-6, 8))
+"""The rates of a sweep, as factors of the recorded one: three decades down to three and a half up."""
+FAITHFUL = 1e-3
+"""A replayed loss may differ from the recorded one by this share; more, and the replay is not of this program."""
+CHECKED = 12
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Skill at the end for every rate, from the recorded start."""
+
+    factors: tuple[float, ...]
+    skills: tuple[float, ...]
+    base: float
+    """The recorded rate."""
+
+    @property
+    def best(self) -> float:
+        """The factor with the highest skill; among equals the one nearest to what was written."""
+        top = max(self.skills)
+        near = [f for f, s in zip(self.factors, self.skills, strict=True) if s >= top - 0.02]
+        return min(near, key=lambda f: abs(torch.tensor(f).log().item()))
+
+    def at(self, factor: float) -> float:
+        """The skill at a factor."""
+        return self.skills[self.factors.index(factor)]
+
+
+class Bench:
+    """Plays trials of one tape. `why` says why it cannot ("" where it can)."""
+
+    def __init__(self, tape: Tape, seconds: float = SECONDS) -> None:
+        self.tape, self.seconds = tape, seconds
+        self.main = main_program(tape)
+        self.task = Task.read(tape)
+        self.yardstick = yardstick(tape, self.main, self.task)
+        self.trial = as_written(tape)
+        self.written: Played | None = None
+        self.why = stackable(self.trial)
+        if not self.why:
+            self._prepare()
+
+    def _prepare(self) -> None:
+        try:
+            self._check()
+            whole = course_of(self.tape, self.tape.passes[:LONGEST], self.main, self.yardstick, self.task)
+            self.written = self._play(self.trial, whole, self.seconds)
+            self.course: Course = whole.cut(_ran(self.written, whole))
+        except CannotReplay as error:
+            self.why = str(error)
+        except (RuntimeError, NotImplementedError, TypeError, ValueError, KeyError, IndexError) as error:
+            self.why = f"a call of its step cannot be run in lanes ({_first_line(error)})"
+        if not self.why and self.written is not None and self.written.passes < min(SHORTEST, len(self.tape.passes)):
+            self.why = "its step takes too long to be replayed"
+
+    def _check(self) -> None:
+        """The first recorded loss must come out again, from the recorded weights (dropout aside)."""
+        if any(c.name.endswith("dropout") or "dropout" in c.name for c in self.tape.programs[self.main].calls):
+            return
+        first = self.tape.passes[0]
+        constants: dict[str, Tensor] = {}
+        with torch.no_grad():
+            values = run(self.tape.programs[first.program], self.trial.start, tuple(self.tape.tensors[k] for k in first.outside), constants)
+        got = float(values[self.tape.programs[first.program].loss].float().sum())
+        same = got == first.loss or (got != got and first.loss != first.loss)
+        if not same and not abs(got - first.loss) <= FAITHFUL * max(abs(first.loss), 1e-6):
+            raise CannotReplay(f"its first loss comes out as {got:.6g} instead of {first.loss:.6g}")
+
+    def _play(self, trial: Trial, course: Course, seconds: float, lanes: int = LANES) -> Played:
+        return play(trial, course, self._starts(trial, lanes), torch.ones(lanes), seconds)
+
+    def _starts(self, trial: Trial, lanes: int) -> dict[str, Tensor]:
+        return starts(trial.start, set(trial.holders), lanes)
+
+    def treat(self, remedies: Sequence[Remedy], share: float = 1.0) -> Played:
+        """The run with the remedies applied in order, over the first `share` of the course.
+
+        Raises CannotApply or CannotReplay, with the reason.
+        """
+        trial = self.trial
+        for remedy in remedies:
+            trial = remedy.apply(trial)
+        course = self.course if share == 1.0 else self.course.cut(max(SHORTEST, int(share * len(self.course.passes))))
+        try:
+            return self._play(trial, course, 4 * self.seconds)
+        except (RuntimeError, NotImplementedError, TypeError, ValueError, KeyError, IndexError) as error:
+            raise CannotApply(f"the treated step cannot be run in lanes ({_first_line(error)})") from error
+
+    def sweep(self, remedies: Sequence[Remedy] = ()) -> Sweep:
+        """All rates at once, each lane one rate, from the recorded start."""
+        trial = self.trial
+        for remedy in remedies:
+            trial = remedy.apply(trial)
+        start = starts(trial.start, set(), len(FACTORS))
+        played = play(trial, self.course, start, torch.tensor(FACTORS), 4 * self.seconds)
+        return Sweep(FACTORS, tuple(played.skill().tolist()), self.rate())
+
+    def rate(self) -> float:
+        """The first recorded learning rate."""
+        return next((u.rates[0] for u in self.tape.updates if u.rates), 0.0)
+
+
+def as_written(tape: Tape) -> Trial:
+    """The trial of a tape without any remedy."""
+    return Trial(
+        tape=tape,
+        programs=tape.programs,
+        start={p.name: tape.start(p.name) for p in tape.parameters},
+        holders={p.name: (p.optimizer, p.group) for p in tape.parameters if p.optimizer >= 0 and p.trainable},
+        options=tuple(o.groups for o in tape.optimizers),
+        clip={n: o.clip for n, o in enumerate(tape.optimizers) if o.clip is not None},
+    )
+
+
+def _ran(played: Played, whole: Course) -> int:
+    """How many passes of the course were played (scored or not)."""
+    if not played.stopped:
+        return len(whole.passes)
+    scored = 0
+    for number, p in enumerate(whole.passes):
+        scored += p.program == whole.main
+        if scored == played.passes:
+            return number + 1
+    return len(whole.passes)
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0][:160] if text else type(error).__name__
+
+

@@ -1,0 +1,155 @@
+"""The step of all lanes at once: gradients by vmap, traced once per shape; updates by the person's own optimizer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.func import grad_and_value, vmap
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from unstuck.program import Program
+from unstuck.remedy import Trial
+from unstuck.replay.lower import CannotReplay, run
+from unstuck.tape import Update
+
+TRACES = 12
+"""Distinct programs and shapes that are traced; further ones run untraced (slower per step, no cost to begin)."""
+LONGEST = 3_000
+"""Programs with more calls than this are not replayed: tracing them would cost more than the script itself."""
+KNOWN = ("SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Adadelta", "Adamax", "NAdam", "RAdam", "ASGD", "Rprop", "by hand")
+"""Optimizers that treat every element alone, so that lanes can share one."""
+STAND_INS = {"by hand": "SGD", "SparseAdam": "Adam"}
+
+
+def stackable(trial: Trial) -> str:
+    """Why the trial cannot run as lanes ("" where it can)."""
+    for number in {number for number, _ in trial.holders.values()}:
+        optimizer = trial.tape.optimizers[number]
+        if not optimizer.ours:
+            return f"its optimizer {optimizer.name} is its own"
+        if optimizer.name not in KNOWN and optimizer.name not in STAND_INS:
+            return f"{optimizer.name} does not treat each weight alone"
+    if any(u.closure for u in trial.tape.updates):
+        return "its optimizer evaluates the loss several times per step"
+    for program in (trial.programs[number] for number in sorted({p.program for p in trial.tape.passes})):
+        if program.missing:
+            return program.missing
+        if len(program.calls) > LONGEST:
+            return f"its step has {len(program.calls)} calls"
+    return ""
+
+
+class Lanes:
+    """All lanes of one trial: stacked weights, their optimizers, and the traced step."""
+
+    def __init__(self, trial: Trial, start: dict[str, Tensor], factors: Tensor) -> None:
+        """`start`: (lanes, *shape) by name; `factors`: (lanes,) multiplies each lane's learning rate."""
+        self.trial, self.factors = trial, factors
+        self.trained = {name: torch.nn.Parameter(start[name]) for name in trial.holders}
+        self.fixed = {name: weight[0] for name, weight in start.items() if name not in trial.holders}
+        self.optimizers = {number: self._optimizer(number) for number in sorted({n for n, _ in trial.holders.values()})}
+        self._steps: dict[Any, Callable[..., Any]] = {}
+        self._steady = {}
+
+    def _optimizer(self, number: int) -> torch.optim.Optimizer:
+        name = self.trial.tape.optimizers[number].name
+        kind = getattr(torch.optim, STAND_INS.get(name, name))
+        groups = []
+        for group, options in enumerate(self.trial.options[number]):
+            mine = [self.trained[n] for n, holder in self.trial.holders.items() if holder == (number, group)]
+            if mine:
+                groups.append({**_usable(options, kind), "params": mine})
+        return kind(groups)
+
+    def step(self, program: int, outside: tuple[Tensor, ...], wanted: int | None) -> tuple[Tensor, Tensor | None, dict[str, Tensor]]:
+        """One backward in every lane: (loss per lane, the wanted value per lane, gradients by name)."""
+        reached = [n for n in self.trial.programs[program].weights() if n in self.trained]
+        key = (program, wanted, tuple((tuple(t.shape), t.dtype) for t in outside))
+        if key not in self._steps:
+            self._steps[key] = self._trace(program, wanted, reached, outside)
+        weights = {n: self.trained[n].detach() for n in reached}
+        with torch.no_grad():
+            gradients, loss, value = self._steps[key](weights, outside)
+        return loss, value, gradients
+
+    def _trace(self, number: int, wanted: int | None, reached: list[str], outside: tuple[Tensor, ...]) -> Callable[..., Any]:
+        step = lane_step(self.trial.programs[number], wanted, self.fixed, self.trial.constants)
+        example = {n: self.trained[n].detach() for n in reached}
+        if len(self._steps) >= TRACES:
+            return step
+        return make_fx(step)(example, outside)
+
+    def update(self, update: Update, scale: Callable[[str], Tensor | None] | None = None) -> None:
+        """One optimizer step in every lane, at the recorded rates times the trial's and each lane's own factor."""
+        optimizer = self.optimizers.get(update.optimizer)
+        if optimizer is None:
+            return
+        mine = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        bound = self.trial.clip.get(update.optimizer)
+        if bound is not None:
+            _clip(mine, bound)
+        self._set_rates(optimizer, update)
+        uniform = bool((self.factors == 1).all())
+        before = None if uniform else [p.detach().clone() for p in mine]
+        optimizer.step()
+        if before is not None:  # a step is linear in its rate: going `factor` times as far is a step at factor x rate
+            with torch.no_grad():
+                for p, old in zip(mine, before, strict=True):
+                    factor = self.factors.reshape(-1, *[1] * (p.dim() - 1)).to(p.dtype)
+                    p.copy_(torch.lerp(old, p, factor))
+
+    def _set_rates(self, optimizer: torch.optim.Optimizer, update: Update) -> None:
+        number = update.optimizer
+        rates = self._steady.setdefault(number, update.rates) if self.trial.steady else update.rates
+        held = sorted({group for n, (o, group) in self.trial.holders.items() if o == number})
+        for group, index in zip(optimizer.param_groups, held, strict=True):
+            recorded = rates[index] if index < len(rates) else math.nan
+            base = self.trial.options[number][index].get("lr", recorded)
+            rate = recorded if not math.isnan(recorded) else base
+            group["lr"] = (rate if isinstance(rate, float | int) else 1.0) * self.trial.rate
+
+
+def lane_step(program: Program, wanted: int | None, fixed: dict[str, Tensor], constants: dict[str, Tensor]) -> Callable[..., Any]:
+    """(stacked weights, outside) -> (gradients, losses, wanted values), all with a leading lane dimension."""
+
+    def loss(weights: dict[str, Tensor], outside: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+        values = run(program, {**fixed, **weights}, outside, constants)
+        total = values[program.loss]
+        if total.numel() != 1:
+            raise CannotReplay("what it differentiates is not one number")
+        total = total.reshape(())
+        return total, values[wanted].detach() if wanted is not None else total.detach()
+
+    def every(weights: dict[str, Tensor], outside: tuple[Tensor, ...]) -> tuple[Any, Tensor, Tensor]:
+        step = vmap(grad_and_value(loss, has_aux=True), in_dims=(0, None), randomness="different")
+        gradients, (total, value) = step(weights, outside)
+        return gradients, total, value
+
+    return every
+
+
+def _usable(options: dict[str, Any], kind: type) -> dict[str, Any]:
+    """The options that this class takes; choices of implementation (fused, foreach) are left to torch."""
+    import inspect
+
+    taken = set(inspect.signature(kind.__init__).parameters)
+    left = {"params", "fused", "foreach", "capturable", "differentiable", "decoupled_weight_decay"}
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in options.items() if k in taken - left and v is not None}
+
+
+def _clip(parameters: list[torch.nn.Parameter], bound: float) -> None:
+    """Scale every lane's gradient down to the norm `bound`, as clip_grad_norm_ does for one."""
+    squares = [p.grad.detach().flatten(1).square().sum(1) for p in parameters if p.grad is not None]
+    if not squares:
+        return
+    norm = torch.stack(squares).sum(0).sqrt()
+    shrink = (bound / (norm + 1e-6)).clamp(max=1.0)
+    for p in parameters:
+        if p.grad is not None:
+            p.grad.mul_(shrink.reshape(-1, *[1] * (p.dim() - 1)).to(p.grad.dtype))
+
+

@@ -1,0 +1,90 @@
+"""What the rules about input units share: the statistics a remedy carries, and which of the three illnesses it is."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from unstuck.diagnosis import Remedy
+from unstuck.remedies.batchnorm_inputs import BatchnormInputs
+from unstuck.remedies.standardise_inputs import StandardiseInputs
+from unstuck.signals.entrance import Entrance, Input
+
+ALIKE = 10.0
+"""Features whose spreads stay within this factor (middle half) share one unit, as pixels do: one mean and one spread serve."""
+LISTED = 64
+"""Statistics of more features than this are not written out in a patch."""
+
+
+def remedies(entrance: Entrance, entry: Input) -> tuple[Remedy, ...]:
+    """Standardise with the recorded statistics; for wide tables of mixed units, by an affine-free batch norm."""
+    mean, std = statistics(entry)
+    found: list[Remedy] = []
+    if len(mean) <= LISTED:
+        found.append(StandardiseInputs.of(entrance.program, entry.slot, mean, std, entry.axis))
+    dimensions = {(-1, 2): 1, (-2, 3): 1, (-3, 4): 2}.get((entry.axis, len(entry.shape)))
+    if dimensions:
+        found.append(BatchnormInputs.of(entrance.program, entry.slot, len(entry.mean), dimensions))
+    return tuple(found)
+
+
+def statistics(entry: Input) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """One mean and spread for all features where they share a unit, else one per feature (1 where it is constant)."""
+    if homogeneous(entry):
+        return (float(entry.rows.mean()),), (float(entry.rows.std(correction=0)) or 1.0,)
+    std = torch.where(entry.live, entry.std, torch.ones_like(entry.std))
+    return tuple(entry.mean.tolist()), tuple(std.tolist())
+
+
+def homogeneous(entry: Input) -> bool:
+    """Whether the features look like one quantity: spreads and means close to each other over the middle half."""
+    if len(entry.mean) == 1:
+        return True
+    std, mean = entry.std[entry.live], entry.mean[entry.live]
+    if len(std) < 2:
+        return True
+    low, high = torch.quantile(std, torch.tensor([0.25, 0.75], dtype=std.dtype)).tolist()
+    if len(std) <= 16:
+        low, high = float(std.min()), float(std.max())
+    shift = float(mean.max() - mean.min()) if len(std) <= 16 else float(mean.quantile(0.9) - mean.quantile(0.1))
+    return high <= ALIKE * low and shift <= 10 * float(entry.rows.std(correction=0))
+
+
+def offset(entry: Input) -> float:
+    """The largest |mean| / spread over the features that vary and whose mean is large in itself."""
+    ratio = entry.mean.abs() / entry.std.clamp(min=1e-300)
+    far = entry.live & (entry.mean.abs() > 1.0)
+    return float(ratio[far].max()) if bool(far.any()) else 0.0
+
+
+def spread(entry: Input) -> float:
+    """The typical spread of a feature that varies (root mean square where features share a unit)."""
+    live = entry.std[entry.live]
+    if not len(live):
+        return 0.0
+    return float(entry.rows.std(correction=0)) if homogeneous(entry) else float(live.median())
+
+
+def mix(entry: Input) -> float:
+    """Largest over smallest size (root mean square) among the features that vary."""
+    size = entry.rows.square().mean(0).sqrt()[entry.live]
+    return float(size.max() / size.min().clamp(min=1e-300)) if len(size) > 1 else 1.0
+
+
+def largest(entry: Input) -> float:
+    """The size (root mean square) of the largest feature."""
+    return float(entry.rows.square().mean(0).sqrt().max())
+
+
+def worst(entry: Input) -> str:
+    """Which of the three names fits best: how many factors of ten each reading is past its threshold."""
+    from unstuck.rules.feature_scale_mix import MIXED
+    from unstuck.rules.input_offset import FAR
+
+    past = {
+        "feature-scale-mix": math.log10(max(mix(entry), 1e-9) / MIXED) if not homogeneous(entry) else -9.0,
+        "input-offset": math.log10(max(offset(entry), 1e-9) / FAR),
+        "input-scale": abs(math.log10(max(spread(entry), 1e-30))) - 1.0,
+    }
+    return max(past, key=lambda name: past[name])

@@ -1,0 +1,158 @@
+"""What the network is asked to do: read from the loss it is given and the targets that meet it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from unstuck.program import Call, Outside, Program, Ref, Value
+from unstuck.rule import NotApplicable
+from unstuck.tape import Tape
+
+Kind = Literal["binary", "classes", "multilabel", "regression", "unknown"]
+Scale = Literal["probability", "logit", "log-probability", "value"]
+
+LOSSES: dict[str, Scale] = {
+    "binary_cross_entropy": "probability",
+    "binary_cross_entropy_with_logits": "logit",
+    "multilabel_soft_margin_loss": "logit",
+    "soft_margin_loss": "logit",
+    "cross_entropy": "logit",
+    "nll_loss": "log-probability",
+    "nll_loss_nd": "log-probability",
+    "mse_loss": "value",
+    "l1_loss": "value",
+    "smooth_l1_loss": "value",
+    "huber_loss": "value",
+    "poisson_nll_loss": "value",
+    "gaussian_nll_loss": "value",
+    "kl_div": "log-probability",
+}
+"""Loss functions by name, and the scale on which each takes the network's output."""
+DIFFERENCES = {"sub", "subtract", "rsub"}
+MOST_CLASSES = 1000
+
+
+@dataclass(frozen=True)
+class Task:
+    """The task of one program: which value is the output, which slot the target."""
+
+    kind: Kind
+    scale: Scale
+    output: int | None
+    """The value that the loss is given (None where the task is unknown)."""
+    target: int | None
+    """The slot of the target."""
+    loss: Call | None = None
+    classes: int = 0
+
+    @property
+    def metric(self) -> str:
+        """The yardstick's name."""
+        return {"regression": "r2", "unknown": "loss"}.get(self.kind, "accuracy")
+
+    @classmethod
+    def read(cls, tape: Tape) -> Task:
+        """The task of the program that runs most often."""
+        number = main_program(tape)
+        first = next(p for p in tape.passes if p.program == number)
+        return task_of(tape.programs[number], tuple(tape.tensors[k] for k in first.outside), _targets(tape, number))
+
+
+def main_program(tape: Tape) -> int:
+    """The number of the program with most passes; raises NotApplicable where there is none."""
+    counts: dict[int, int] = {}
+    for p in tape.passes:
+        if tape.programs[p.program].loss >= 0:
+            counts[p.program] = counts.get(p.program, 0) + 1
+    if not counts:
+        raise NotApplicable("no training step was recorded")
+    return max(counts, key=lambda n: counts[n])
+
+
+def _targets(tape: Tape, number: int) -> dict[int, Tensor]:
+    """All targets of a program's passes in one tensor per slot (short slots only)."""
+    passes = [p for p in tape.passes if p.program == number][:200]
+    slots = range(tape.programs[number].slots)
+    found = {}
+    for slot in slots:
+        parts = [tape.tensors[p.outside[slot]] for p in passes]
+        if parts[0].dim() and all(part.shape[1:] == parts[0].shape[1:] for part in parts):
+            found[slot] = torch.cat(parts)
+    return found
+
+
+def task_of(program: Program, outside: tuple[Tensor, ...], targets: dict[int, Tensor] | None = None) -> Task:
+    """The task of a program; `targets` may hold more rows of a slot than the one batch in `outside`."""
+    call, output, target = _loss_call(program)
+    if output is None or target is None:
+        return Task("unknown", "value", None, None, call)
+    value = (targets or {}).get(target, outside[target])
+    scale = LOSSES.get(call.name, "value") if call else "value"
+    shape = _shape(program, output)
+    kind, classes = _kind(call.name if call else "", value, shape)
+    return Task(kind, scale, output.id, target, call, classes)
+
+
+def _loss_call(program: Program) -> tuple[Call | None, Value | None, int | None]:
+    named = [c for c in program.calls if c.name in LOSSES]
+    for call in named:
+        output, target = call.argument(0, "input"), call.argument(1, "target")
+        if isinstance(output, Value) and isinstance(target, Outside):
+            return call, output, target.slot
+        if isinstance(target, Value) and isinstance(output, Outside):  # given the other way round
+            return call, target, output.slot
+    if named:
+        return named[0], None, None
+    return _difference(program)
+
+
+def _difference(program: Program) -> tuple[Call | None, Value | None, int | None]:
+    """A hand-written residual: the only subtraction of an outside tensor from a value near the loss."""
+    for call in reversed(program.calls):
+        refs = call.refs()
+        if call.name in DIFFERENCES and len(refs) == 2:
+            value = next((r for r in refs if isinstance(r, Value)), None)
+            outside = next((r for r in refs if isinstance(r, Outside)), None)
+            if value is not None and outside is not None and not _meets_weights(program, call):
+                return call, value, outside.slot
+    return None, None, None
+
+
+def _meets_weights(program: Program, call: Call) -> bool:
+    """Whether what a call makes goes through further weights before it reaches the loss."""
+    from unstuck.program import Weight
+
+    reach: set[Ref] = {Value(out) for out in call.outs}
+    for later in program.calls:
+        refs = later.refs()
+        if any(r in reach for r in refs):
+            if any(isinstance(r, Weight) for r in refs):
+                return True
+            reach |= {Value(out) for out in later.outs}
+    return False
+
+
+def _shape(program: Program, output: Value) -> tuple[int, ...]:
+    maker = program.maker(output)
+    return maker.shape if maker and maker.outs[0] == output.id else ()
+
+
+def _kind(loss: str, target: Tensor, output: tuple[int, ...]) -> tuple[Kind, int]:
+    if loss in ("cross_entropy", "nll_loss", "nll_loss_nd"):
+        return "classes", output[1] if len(output) > 1 else (output[0] if output else 0)
+    if not target.numel():
+        return "unknown", 0
+    whole = bool((target == target.round()).all()) if target.is_floating_point() else True
+    zero_one = whole and bool(((target == 0) | (target == 1)).all())
+    wide = target.dim() > 1 and target.shape[-1] > 1
+    if loss.startswith("binary_cross") or loss in ("soft_margin_loss", "multilabel_soft_margin_loss"):
+        return ("multilabel" if wide else "binary"), 2
+    if zero_one and wide and target.shape[-1] <= MOST_CLASSES and bool((target.sum(-1) == 1).all()):
+        return "classes", target.shape[-1]
+    if zero_one and not wide and bool(target.any()) and not bool(target.all()):
+        return "binary", 2
+    return "regression", 0

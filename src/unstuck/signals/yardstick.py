@@ -1,0 +1,136 @@
+"""How good an output is: hits per class or squared errors, against the best constant predictor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from unstuck.signals.task import Task, task_of
+from unstuck.tape import Tape
+
+IMBALANCED = 0.8
+"""From this share of the largest class on, accuracy is taken as the mean over classes: the constant is too good otherwise."""
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """Scores outputs of one task against all the tape's targets."""
+
+    kind: str
+    classes: int
+    counts: Tensor
+    """Rows per class, (C,); empty for regression."""
+    mean: Tensor
+    """Mean target, in the target's own trailing shape; empty for classification."""
+    variance: float
+    """Mean squared distance of the targets from their mean."""
+
+    @property
+    def balanced(self) -> bool:
+        """Whether hits are averaged over classes rather than rows."""
+        return bool(self.counts.numel()) and float(self.counts.max() / self.counts.sum()) >= IMBALANCED
+
+    @property
+    def name(self) -> str:
+        """What the score is called."""
+        if self.kind in ("regression", "unknown"):
+            return {"regression": "r2", "unknown": "loss"}[self.kind]
+        return "balanced accuracy" if self.balanced else "accuracy"
+
+    @property
+    def constant(self) -> float | None:
+        """The best constant predictor's score."""
+        if self.kind == "unknown":
+            return None
+        if not self.counts.numel():
+            return 0.0
+        present = int((self.counts > 0).sum())
+        return 1 / max(present, 1) if self.balanced else float(self.counts.max() / self.counts.sum())
+
+    def rows(self, task: Task, output: Tensor, target: Tensor) -> Tensor:
+        """(lanes, K): hits per class followed by rows per class; or squared error and squared distance from the mean."""
+        if self.kind == "regression":
+            return self._squares(output, target)
+        guess, truth = _decisions(task, output, target)
+        hits = torch.zeros(guess.shape[0], self.classes, dtype=torch.float64)
+        hits.index_add_(1, truth, (guess == truth).double())
+        rows = torch.bincount(truth, minlength=self.classes)[: self.classes].double()
+        return torch.cat([hits, rows.expand_as(hits)], 1)
+
+    def _squares(self, output: Tensor, target: Tensor) -> Tensor:
+        target = target.double()
+        output = output.double()
+        if output.shape[1:] != target.shape and output[0].numel() == target.numel():
+            output = output.reshape(output.shape[0], *target.shape)
+        if output.shape[1:] != target.shape:
+            output, target = output.flatten(1).mean(1, keepdim=True), target.flatten().mean().reshape(1)
+        error = (output - target).square().flatten(1).sum(1)
+        around = (target - (self.mean if self.mean.shape == target.shape[1:] else self.mean.mean())).square().sum()
+        return torch.stack([error, around.expand_as(error)], 1)
+
+    def score(self, rows: Tensor) -> Tensor:
+        """The metric of summed rows, (..., K) -> (...)."""
+        if self.kind == "regression":
+            return 1 - rows[..., 0] / rows[..., 1].clamp(min=1e-300)
+        hits, count = rows[..., : self.classes], rows[..., self.classes :]
+        if self.balanced:
+            return (hits / count.clamp(min=1)).sum(-1) / (count > 0).sum(-1).clamp(min=1)
+        return hits.sum(-1) / count.sum(-1).clamp(min=1)
+
+    def skill(self, score: Tensor) -> Tensor:
+        """0 at the best constant predictor, 1 at perfection; never below -1, and -1 where the score is not a number."""
+        base = self.constant or 0.0
+        return torch.nan_to_num((score - base) / max(1 - base, 1e-9), nan=-1.0, neginf=-1.0).clamp(-1, 1)
+
+
+def yardstick(tape: Tape, number: int, task: Task) -> Yardstick:
+    """The yardstick of a program's task, with constants from all its recorded targets."""
+    empty = torch.zeros(0)
+    if task.kind == "unknown" or task.target is None:
+        return Yardstick("unknown", 0, empty, empty, 0.0)
+    keys = dict.fromkeys(p.outside[task.target] for p in tape.passes if p.program == number)
+    targets = [tape.tensors[k] for k in keys]
+    if task.kind == "regression":
+        return _of_values(targets)
+    truths = [_truth(task, t).reshape(-1) for t in targets]
+    classes = max(task.classes, 1 + max((int(t.max()) for t in truths if t.numel()), default=1))
+    counts = sum((torch.bincount(t.clamp(min=0), minlength=classes)[:classes] for t in truths), torch.zeros(classes))
+    return Yardstick(task.kind, classes, counts.double(), empty, 0.0)
+
+
+def _of_values(targets: list[Tensor]) -> Yardstick:
+    same = all(t.dim() and t.shape[1:] == targets[0].shape[1:] for t in targets)
+    everything = (torch.cat(targets) if same else torch.cat([t.reshape(-1) for t in targets])).double()
+    everything = everything[torch.isfinite(everything).flatten(1).all(1)] if everything.dim() > 1 else everything[torch.isfinite(everything)]
+    mean = everything.mean(0) if len(everything) else torch.zeros(())
+    variance = float((everything - mean).square().mean()) if len(everything) else 0.0
+    return Yardstick("regression", 0, torch.zeros(0), mean, variance)
+
+
+def _truth(task: Task, target: Tensor) -> Tensor:
+    """Class numbers, whatever form the target has."""
+    if task.kind == "classes" and target.is_floating_point() and target.dim() > 1 and target.shape[-1] > 1:
+        return target.argmax(1)
+    return torch.nan_to_num(target.double()).round().long().clamp(min=0)
+
+
+def _decisions(task: Task, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """(guesses (lanes, rows), truth (rows,)) as class numbers; a row that is not a number is always wrong."""
+    truth = _truth(task, target).reshape(-1)
+    if task.kind == "classes":
+        guess = output.argmax(min(2, output.dim() - 1)) if output.dim() > 2 else output.argmax(-1, keepdim=True)
+        guess = guess.where(torch.isfinite(output).all(min(2, output.dim() - 1)).reshape(guess.shape), -1)
+    else:
+        guess = (output > (0.0 if task.scale == "logit" else 0.5)).long().where(torch.isfinite(output), -1)
+    guess = guess.reshape(guess.shape[0], -1)
+    return (guess, truth) if guess.shape[1] == truth.numel() else (torch.full((guess.shape[0], truth.numel()), -1), truth)
+
+
+def retask(task: Task, program: object, outside: tuple[Tensor, ...]) -> Task:
+    """The task as it stands in a treated program, whose loss and output may be others."""
+    changed = task_of(program, outside)  # type: ignore[arg-type]
+    if changed.output is None:
+        return task
+    return Task(task.kind, changed.scale, changed.output, task.target if changed.target is None else changed.target, changed.loss, task.classes)
