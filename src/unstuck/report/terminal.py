@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from io import StringIO
 from pathlib import Path
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.markdown import Markdown
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from unstuck.diagnosis import Finding, Report
 from unstuck.report import curves
+from unstuck.report.paper import printed, stacked, table, titled
 from unstuck.report.sentences import (
     decisive,
     last,
@@ -38,42 +37,27 @@ def render(
 ) -> str:
     """The whole report as text. `folder` holds the script, so that its lines can be quoted."""
     parts = [_verdict(report, folder), *_sections(report, width, ascii)]
-    return _printed(parts, width, colour, ascii)
+    return printed(parts, width, colour, ascii)
 
 
 def verdict(
     report: Report, *, width: int = 100, colour: bool = False, ascii: bool = False, folder: Path | None = None
 ) -> str:
     """The verdict's lines alone."""
-    return _printed([_verdict(report, folder)], width, colour, ascii)
+    return printed([_verdict(report, folder)], width, colour, ascii)
 
 
 def page(fault: str, text: str, *, width: int = 100, colour: bool = False, ascii: bool = False) -> str:
     """A rule's page: set as text on a terminal, as it is written elsewhere."""
     if not colour:
         return f"# {fault}\n\n{text}\n"
-    return _printed([Text(fault, "bold"), Markdown(text)], width, colour, ascii)
+    return printed([Text(fault, "bold"), Markdown(text)], width, colour, ascii)
 
 
 def index(found: dict[str, str]) -> str:
     """The faults that are known, each with the first line of its page."""
     room = max(map(len, found), default=0)
     return "".join(f"{fault:{room}}  {text.partition(chr(10))[0].rstrip('.')}\n" for fault, text in found.items())
-
-
-def _printed(parts: list[RenderableType], width: int, colour: bool, ascii: bool) -> str:
-    paper = StringIO()
-    system = "standard" if colour else None
-    console = Console(
-        file=paper, width=width, force_terminal=colour, color_system=system, highlight=False, emoji=False, no_color=None
-    )
-    for i, part in enumerate(parts):
-        if i:
-            console.print()
-        console.print(part, crop=False, overflow="ignore", soft_wrap=isinstance(part, Group))
-    lines = (line.rstrip() for line in paper.getvalue().split("\n"))
-    text = "\n".join(lines)
-    return text.encode("ascii", "replace").decode() if ascii else text
 
 
 def _sections(report: Report, width: int, ascii: bool) -> Iterator[RenderableType]:
@@ -87,26 +71,12 @@ def _sections(report: Report, width: int, ascii: bool) -> Iterator[RenderableTyp
     yield from _next(report)
 
 
-def _titled(title: str, *body: RenderableType) -> RenderableType:
-    table = Table.grid(padding=0)
-    table.add_column(overflow="fold")
-    table.add_row(Text(title, "bold"))
-    for part in body:
-        table.add_row(Padding(part, (0, 0, 0, 2)))
-    return table
-
-
 def _verdict(report: Report, folder: Path | None) -> RenderableType:
     sick = bool(report.causes)
     first, *more = sentences(report)
-    body = Table.grid()
-    body.add_column(overflow="fold")
-    body.add_row(Text(first, "bold red" if sick else "bold green" if report.learns else "bold yellow"))
-    for finding in report.causes or loud(report):
-        body.add_row(Padding(_said(finding, folder), (1, 0, 0, 2)))
-    for text in more:
-        body.add_row(Padding(Text(text), (1 if sick else 0, 0, 0, 0)))
-    return body
+    ink = "bold red" if sick else "bold green" if report.learns else "bold yellow"
+    found = (Padding(_said(f, folder), (1, 0, 0, 2)) for f in report.causes or loud(report))
+    return stacked(Text(first, ink), *found, *(Padding(Text(text), (1 if sick else 0, 0, 0, 0)) for text in more))
 
 
 def _said(finding: Finding, folder: Path | None) -> RenderableType:
@@ -115,11 +85,7 @@ def _said(finding: Finding, folder: Path | None) -> RenderableType:
     shown = [head, *_quoted(finding, folder)]
     if finding.demonstrated and finding.demonstrated != finding.message:
         shown.append(Text(f"Shown by: {finding.demonstrated}"))
-    table = Table.grid()
-    table.add_column(overflow="fold")
-    for line in shown:
-        table.add_row(line)
-    return table
+    return stacked(*shown)
 
 
 def _quoted(finding: Finding, folder: Path | None) -> list[Text]:
@@ -138,7 +104,7 @@ def _why(report: Report) -> Iterator[RenderableType]:
         known = pages()
         for fault in dict.fromkeys(f.fault for f in report.causes):
             if reason := _paragraph(known.get(fault, ""), "## Why it hurts"):
-                yield _titled(f"Why {fault} hurts", Text(reason))
+                yield titled(f"Why {fault} hurts", Text(reason))
 
 
 def _paragraph(text: str, heading: str) -> str:
@@ -150,17 +116,10 @@ def _paragraph(text: str, heading: str) -> str:
 def _measured(report: Report) -> Iterator[RenderableType]:
     rows = [e for f in report.causes or loud(report) for e in f.evidence]
     if rows:
-        table = _table("", "measured", "expected")
+        readings = table("", "measured", "expected")
         for e in dict.fromkeys(rows):
-            table.add_row(Text(e.what), Text(number(e.measured)), Text(e.expected))
-        yield _titled("What was measured", table)
-
-
-def _table(*heads: str) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
-    for head in heads:
-        table.add_column(head, overflow="fold")
-    return table
+            readings.add_row(Text(e.what), Text(number(e.measured)), Text(e.expected))
+        yield titled("What was measured", readings)
 
 
 def _tried(report: Report) -> Iterator[RenderableType]:
@@ -168,14 +127,14 @@ def _tried(report: Report) -> Iterator[RenderableType]:
     left = [p for p in report.proofs if p.verdict == "not-tried"]
     if not report.proofs:
         return
-    table = _table("remedy", "verdict", "skill without", "with", "runs", "steps", "p")
+    rows = table("remedy", "verdict", "skill without", "with", "runs", "steps", "p")
     for proof in done:
         numbers = last(proof.without.skill), last(proof.treated.skill), proof.lanes, proof.steps, proof.p
         word = Text(proof.verdict, WORDS[proof.verdict], no_wrap=True)
-        table.add_row(Text(" + ".join(proof.remedies)), word, *(number(n, 2) for n in numbers))
+        rows.add_row(Text(" + ".join(proof.remedies)), word, *(number(n, 2) for n in numbers))
     missed = [Text(f"not tried: {' + '.join(p.remedies)}: {p.why}") for p in left]
     verified = [Text(f"The patched script itself: {report.verified}")] if report.verified else []
-    yield _titled("What was tried, on the recorded batches", *([table] if done else []), *missed, *verified)
+    yield titled("What was tried, on the recorded batches", *([rows] if done else []), *missed, *verified)
 
 
 def _curve(report: Report, width: int, ascii: bool) -> Iterator[RenderableType]:
@@ -184,7 +143,7 @@ def _curve(report: Report, width: int, ascii: bool) -> Iterator[RenderableType]:
         return
     lines = curves.plot(proof.without.skill, proof.treated.skill, proof.steps, width - 2, ascii)
     if lines:
-        yield _titled("Skill on unseen batches", *(Text(line, no_wrap=True) for line in lines))
+        yield titled("Skill on unseen batches", *(Text(line, no_wrap=True) for line in lines))
 
 
 def _patch(report: Report) -> Iterator[RenderableType]:
@@ -210,7 +169,7 @@ def _hints(report: Report) -> Iterator[RenderableType]:
     for title, lines in (("Follows from it", follows), ("Worth knowing", hints)):
         if lines:
             more = [Text(f"... and {len(lines) - HINTS} more")] if len(lines) > HINTS else []
-            yield _titled(title, *lines[:HINTS], *more)
+            yield titled(title, *lines[:HINTS], *more)
 
 
 def _brief(finding: Finding) -> Text:
@@ -227,9 +186,9 @@ def _unexamined(report: Report) -> Iterator[RenderableType]:
     if lines or notes:
         looked = sum(o.status != "not-applicable" for o in report.outcomes)
         title = f"Not examined ({looked} of {len(report.outcomes)} faults were)" if lines else "Notes"
-        yield _titled(title, *lines[:HINTS], *notes)
+        yield titled(title, *lines[:HINTS], *notes)
 
 
 def _next(report: Report) -> Iterator[RenderableType]:
     if steps := next_steps(report):
-        yield _titled("Next", *(Text(step) for step in steps))
+        yield titled("Next", *(Text(step) for step in steps))
