@@ -159,14 +159,20 @@ class Place:
         return lead if not lead.strip() else None
 
     def preceded(self, *lines: str) -> Splice:
-        """New lines in front of the node's statement, at its indentation."""
-        at = self.page.line(_first_line(self.page.statement(self.node)))[0]
+        """New lines in front of the node's statement, at its indentation (or on its line, where others stand there)."""
+        statement = self.page.statement(self.node)
+        if self.indent is None:
+            at = self.page.span(statement)[0]
+            return Splice(self.file, at, at, "".join(f"{line}; " for line in lines))
+        at = self.page.line(_first_line(statement))[0]
         return Splice(self.file, at, at, self._lines(lines))
 
     def followed(self, *lines: str) -> Splice:
-        """New lines behind the node's statement, at its indentation."""
+        """New lines behind the node's statement, at its indentation (or on its line, where others stand there)."""
         statement = self.page.statement(self.node)
-        at = self.page.line(statement.end_lineno or statement.lineno)[1]
+        end, at = self.page.span(statement)[1], self.page.line(statement.end_lineno or statement.lineno)[1]
+        if self.indent is None or self.page.text[end:at].lstrip(" \t").startswith(";"):
+            return Splice(self.file, end, end, "".join(f"; {line}" for line in lines))
         missing = "" if self.page.text[:at].endswith(("\n", "\r")) else self.page.newline
         return Splice(self.file, at, at, missing + self._lines(lines))
 

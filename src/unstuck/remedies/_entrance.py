@@ -58,9 +58,13 @@ def in_front(sources: Sources, sites: tuple[Site, ...], position: int, wrap: Wra
     for site in sites:
         place = the_call(sources, site, lambda p: isinstance(p.node, OPERAND))
         for kind, target in _targets(sources, place, position):
-            if target.node not in done:
-                done.add(target.node)
-                yield from wrap(target) if kind == "operand" else _layered(target, *layer(target))
+            if target.node in done:
+                continue
+            done.add(target.node)
+            if kind == "sequential":
+                yield from _layered(target, *layer(target))
+            else:
+                yield from wrap(target) if kind == "operand" else _before_loop(target, wrap(target))
 
 
 def behind(sources: Sources, site: Site, wrap: Wrap, layer: Layer) -> Iterator[Splice]:
@@ -85,11 +89,33 @@ def _layered(sequential: Place, text: str, above: tuple[Splice, ...]) -> Iterato
 
 def _targets(sources: Sources, place: Place, position: int) -> list[tuple[str, Place]]:
     if is_forward(place):
-        return [("operand", operand(place, position))]
+        return [("loop" if over_layers(place) else "operand", operand(place, position))]
     models = [m for m, name in _models(sources, place) if name == "torch.nn.Sequential"]
     if len(models) == 1 and not _indexed(sources, place):
         return [("sequential", models[0])]
     return [("operand", operand(p, position)) for p in alike(sources, place, position)]
+
+
+def over_layers(place: Place) -> ast.For | None:
+    """The loop `for layer in self.layers: x = layer(x)` that a call stands in, where it is one."""
+    loop = place.page.around(place.node, ast.For)
+    called = place.node.func if isinstance(place.node, ast.Call) else None
+    if loop is None or not isinstance(called, ast.Name | ast.Subscript):
+        return None
+    filled = {n.id for n in ast.walk(loop.target) if isinstance(n, ast.Name)}
+    return loop if filled & {n.id for n in ast.walk(called) if isinstance(n, ast.Name)} else None
+
+
+def _before_loop(operand: Place, splices: tuple[Splice, ...]) -> Iterator[Splice]:
+    """What would wrap the operand at each turn of a loop over layers is done once in front of the loop."""
+    page, loop = operand.page, operand.page.around(operand.node, ast.For)
+    span = page.span(operand.node)
+    wrap = [s for s in splices if s.start in span and not s.text.endswith(("\n", "\r"))]
+    if loop is None or not isinstance(operand.node, ast.Name):
+        raise CannotEdit(f"{operand.file}: what enters the loop over the layers has no name")
+    yield from (s for s in splices if s not in wrap)
+    text = operand.code.join(s.text for s in wrap)
+    yield operand.of(loop).preceded(f"{operand.code} = {text}")
 
 
 def _models(sources: Sources, place: Place) -> list[tuple[Place, str]]:

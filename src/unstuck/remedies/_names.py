@@ -57,10 +57,9 @@ def at_top(place: Place, *lines: str) -> Iterator[Splice]:
     number = (last.end_lineno or last.lineno) if last else 0
     following = page.text[page.line(number + 1)[0] :].lstrip(" \t") if number < page.text.count("\n") else ""
     gap = [""] if lines[0] == "" and following and following[0] not in "\r\n" else []
-    if last:
-        yield place.of(last).followed(*lines, *gap)
-    else:
-        yield Splice(place.file, 0, 0, "".join(f"{line}{page.newline}" for line in [*lines, *gap]))
+    at = page.line(number)[1] if number else 0
+    missing = page.newline if at and not page.text[:at].endswith(("\n", "\r")) else ""
+    yield Splice(place.file, at, at, missing + "".join(f"{line}{page.newline}" for line in [*lines, *gap]))
 
 
 def _at_top(page: Page) -> dict[str, str]:

@@ -78,6 +78,14 @@ def noted(trial: Trial, name: str) -> Trial:
     return trial.with_(remedies=(*trial.remedies, name))
 
 
+def held_by(trial: Trial, names: Iterable[str], optimizer: int) -> Trial:
+    """The trial in which an optimizer holds these weights too (those of them that are on the tape)."""
+    known = [n for n in names if n in trial.start]
+    if not known or optimizer >= len(trial.options):
+        raise CannotApply("none of the weights is on the tape, or no optimizer is")
+    return trial.with_(holders=trial.holders | dict.fromkeys(known, (optimizer, 0)))
+
+
 def sites_of(calls: Iterable[Call]) -> tuple[Site, ...]:
     """The innermost sites of calls, each once."""
     return tuple(dict.fromkeys(c.site for c in calls if c.site is not None))

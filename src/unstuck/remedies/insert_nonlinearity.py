@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from unstuck.diagnosis import Site, Trust
 from unstuck.program import Call, Program, Weight
-from unstuck.remedies._entrance import alike, is_forward
+from unstuck.remedies._entrance import alike, is_forward, over_layers
 from unstuck.remedies._layers import items
 from unstuck.remedies._meaning import constructed
 from unstuck.remedies._moves import gathered, the_call
@@ -86,7 +86,7 @@ def _edited(sources: Sources, site: Site) -> Iterator[Splice]:
     if sequential:
         for model in sequential[:1]:
             yield from _between(sources, model)
-    elif (loop := _over_layers(place)) is not None:
+    elif (loop := over_layers(place)) is not None:
         yield from _but_the_last(place, loop)
     else:
         for one in [place] if is_forward(place) else alike(sources, place, 0):
@@ -135,19 +135,9 @@ def _behind(layer: Place) -> Iterator[Splice]:
         yield Splice(layer.file, end, end, f",{gap}{text}")
 
 
-def _over_layers(place: Place) -> ast.For | None:
-    """The loop `for layer in self.layers: x = layer(x)` that a call stands in, where it is one."""
-    loop = place.page.around(place.node, ast.For)
-    called = place.node.func if isinstance(place.node, ast.Call) else None
-    if loop is None or not isinstance(called, ast.Name) or not isinstance(loop.target, ast.Name):
-        return None
-    return loop if loop.target.id == called.id else None
-
-
 def _but_the_last(place: Place, loop: ast.For) -> Iterator[Splice]:
-    if not isinstance(loop.iter, ast.Name | ast.Attribute):
+    if not isinstance(loop.iter, ast.Name | ast.Attribute) or not isinstance(loop.target, ast.Name):
         raise CannotEdit(f"{place.file}, line {loop.lineno}: the layers of the loop are not a plain list")
-    assert isinstance(loop.target, ast.Name)
     layers, layer = place.page.code(loop.iter), loop.target.id
     function = place.page.function(loop)
     later = [c for c in place.page.all(ast.Call, function) if c.lineno > (loop.end_lineno or loop.lineno)]

@@ -1,0 +1,59 @@
+"""Clear the gradients before each backward, so that a step follows its own batch alone."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from typing import ClassVar
+
+from unstuck.diagnosis import Trust
+from unstuck.remedies._loop import backwards, owner, steps
+from unstuck.remedies._moves import gathered
+from unstuck.remedies._program import noted
+from unstuck.remedy import Treatment, Trial
+from unstuck.source import Place, Sources, Splice
+
+
+class ClearGradients(Treatment, frozen=True):
+    """Needs nothing to be known."""
+
+    name: ClassVar[str] = "clear-gradients"
+    trust: ClassVar[Trust] = "safe"
+
+    def summary(self) -> str:
+        return "clear the gradients before each step"
+
+    def apply(self, trial: Trial) -> Trial:
+        return noted(trial.with_(clear=True), self.name)
+
+    def edit(self, sources: Sources) -> Sources:
+        found = steps(sources)
+        splices = (_before_backward(sources, step) for step in found) if found else _by_hand(sources)
+        return gathered(sources, splices, "neither optimizer.step() nor an update by hand was found")
+
+
+def _before_backward(sources: Sources, step: Place) -> Splice:
+    """In front of the backward of the same block, else behind the step (a step for several backwards)."""
+    line = f"{_optimizer(step)}.zero_grad()"
+    statement = step.page.statement(step.node)
+    block = step.page.siblings(statement)
+    earlier = block[: block.index(statement)]
+    here = [b for b in backwards(sources) if b.page is step.page and b.page.statement(b.node) in earlier]
+    return here[0].preceded(line) if here else step.followed(line)
+
+
+def _optimizer(step: Place) -> str:
+    """`optimizer` of `optimizer.step()`, and of `scaler.step(optimizer)`."""
+    assert isinstance(step.node, ast.Call)
+    given = [a for a in step.node.args if isinstance(a, ast.Name | ast.Attribute)]
+    scaled = bool(given) and "scaler" in owner(step).code.lower()
+    return step.of(given[0]).code if scaled else owner(step).code
+
+
+def _by_hand(sources: Sources) -> Iterator[Splice]:
+    """Behind `p -= lr * p.grad` and its like."""
+    for whole in sources.pages():
+        for update in whole.page.all(ast.AugAssign):
+            reads = [n for n in ast.walk(update.value) if isinstance(n, ast.Attribute) and n.attr == "grad"]
+            if reads:
+                yield whole.of(update).followed(f"{whole.of(reads[0].value).code}.grad = None")

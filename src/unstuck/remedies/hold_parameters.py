@@ -1,0 +1,72 @@
+"""Give the optimizer the weights that the loss reaches and that it does not hold."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from typing import ClassVar
+
+from unstuck.diagnosis import Site, Trust
+from unstuck.remedies._loop import optimizer_at
+from unstuck.remedies._meaning import assigned
+from unstuck.remedies._moves import argument, gathered
+from unstuck.remedies._program import held_by, noted
+from unstuck.remedy import CannotEdit, Treatment, Trial
+from unstuck.source import Place, Sources, Splice
+
+
+class HoldParameters(Treatment, frozen=True):
+    """`names`: the weights on the tape that no optimizer holds (`rnn.fc.weight`); `site`: where the optimizer is
+    constructed, where that is known and there are several; `optimizer`: its number on the tape."""
+
+    name: ClassVar[str] = "hold-parameters"
+    trust: ClassVar[Trust] = "likely"
+
+    names: tuple[str, ...]
+    optimizer: int = 0
+    site: Site | None = None
+
+    def summary(self) -> str:
+        return "let the optimizer hold all the weights that the loss reaches"
+
+    def apply(self, trial: Trial) -> Trial:
+        return noted(held_by(trial, self.names, self.optimizer), self.name)
+
+    def edit(self, sources: Sources) -> Sources:
+        call = optimizer_at(sources, self.site)
+        given = argument(call, 0, "params")
+        if given is None:
+            raise CannotEdit(f"{call.file}: the optimizer is constructed without parameters")
+        return gathered(sources, self._splices(call, given), "the optimizer seems to hold them already")
+
+    def _splices(self, call: Place, given: Place) -> Iterator[Splice]:
+        roots = list(dict.fromkeys(n.partition(".")[0] for n in self.names))
+        stale = [r for r in roots if re.search(rf"(?<![\w.]){r}\.parameters\(", given.code)]
+        if stale:
+            yield _again(call, stale[-1])
+        elif any(re.search(rf"(?<![\w.]){r}\.\w", given.code) for r in roots) and len(roots) == 1:
+            yield given.instead(f"{roots[0]}.parameters()")
+        else:
+            yield given.instead(" + ".join([_listed(given), *(_all(r, self.names) for r in roots)]))
+
+
+def _again(call: Place, root: str) -> Splice:
+    """The optimizer is constructed once more, behind the statement that made its model anew."""
+    page, statement = call.page, call.page.statement(call.node)
+    scope = call.of(page.function(call.node) or page.tree)
+    later = [v for v in assigned(scope, root) if page.span(v.node)[0] > page.span(statement)[1]]
+    if not later:
+        raise CannotEdit(
+            f"{call.file}: the optimizer is given {root}.parameters(), but of another {root}; where is not clear"
+        )
+    return later[-1].followed(page.code(statement))
+
+
+def _listed(given: Place) -> str:
+    return given.code if isinstance(given.node, ast.List) else f"list({given.code})"
+
+
+def _all(root: str, names: tuple[str, ...]) -> str:
+    bare = [n for n in names if n == root]
+    return f"[{root}]" if bare else f"list({root}.parameters())"

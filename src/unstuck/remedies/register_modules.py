@@ -1,0 +1,111 @@
+"""Register layers that are kept in a plain list or dict: nn.ModuleList, nn.ModuleDict."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from typing import ClassVar
+
+from unstuck.diagnosis import Trust
+from unstuck.remedies._meaning import assigned, method
+from unstuck.remedies._moves import gathered
+from unstuck.remedies._names import full_name, needed, spelled
+from unstuck.remedies._program import held_by, noted
+from unstuck.remedy import CannotEdit, Treatment, Trial
+from unstuck.source import Place, Sources, Splice
+
+Holder = ast.List | ast.ListComp | ast.Dict | ast.DictComp
+
+
+class RegisterModules(Treatment, frozen=True):
+    """`names`: the weights on the tape that no optimizer holds because no module knows them; `optimizer`: who shall."""
+
+    name: ClassVar[str] = "register-modules"
+    trust: ClassVar[Trust] = "safe"
+
+    names: tuple[str, ...] = ()
+    optimizer: int = 0
+
+    def summary(self) -> str:
+        return "keep the layers in a ModuleList, so that their weights are trained"
+
+    def apply(self, trial: Trial) -> Trial:
+        return noted(held_by(trial, self.names, self.optimizer), self.name)
+
+    def edit(self, sources: Sources) -> Sources:
+        splices = (s for w in sources.pages() for c in w.page.all(ast.ClassDef) for s in _of_class(sources, w.of(c)))
+        return gathered(sources, splices, "no list or dict of layers was found in a module's __init__")
+
+
+def _of_class(sources: Sources, owner: Place) -> Iterator[Splice]:
+    init = method(owner, "__init__")
+    if init is None:
+        return
+    for statement in owner.page.all(ast.Assign, init.node):
+        target, value = statement.targets[0], owner.of(statement.value)
+        if (
+            isinstance(target, ast.Attribute)
+            and (held := _holder(init, value))
+            and _holds_layers(sources, init, target, held)
+        ):
+            kind = "torch.nn.ModuleDict" if isinstance(held.node, ast.Dict | ast.DictComp) else "torch.nn.ModuleList"
+            yield from (*needed(value, kind), *_wrapped(value, spelled(value.page, kind)))
+
+
+def _wrapped(value: Place, kind: str) -> Iterator[Splice]:
+    empty = isinstance(value.node, ast.List | ast.Dict) and not ast.unparse(value.node)[1:-1]
+    if isinstance(value.node, ast.Dict) and not all(_is_word(k) for k in value.node.keys):
+        raise CannotEdit(f"{value.file}: a ModuleDict needs words as keys")
+    yield from [value.instead(f"{kind}()")] if empty else value.wrapped(f"{kind}(", ")")
+
+
+def _is_word(key: ast.expr | None) -> bool:
+    return isinstance(key, ast.Constant) and isinstance(key.value, str)
+
+
+def _holder(init: Place, value: Place) -> Place | None:
+    """The list or dict that a value is: written there, or built before under a name."""
+    if isinstance(value.node, ast.Name):
+        found = [v for v in assigned(init, value.node.id) if isinstance(v.node, Holder)]
+        return found[0] if found else None
+    return value if isinstance(value.node, Holder) else None
+
+
+def _holds_layers(sources: Sources, init: Place, target: ast.Attribute, held: Place) -> bool:
+    inside = any(_is_layer(sources, held.of(c)) for c in held.page.all(ast.Call, held.node))
+    return inside or any(_is_layer(sources, init.of(c)) for c in _added(init, target, held))
+
+
+def _added(init: Place, target: ast.Attribute, held: Place) -> Iterator[ast.expr]:
+    """What is appended, or put under a key, by the attribute's name or the list's own."""
+    names = {ast.unparse(target)} | {n.id for n in _names(init, held)}
+    for statement in init.page.all(ast.stmt, init.node):
+        match statement:
+            case ast.Expr(value=ast.Call(func=ast.Attribute(value=owner, attr="append"), args=[one])):
+                yield from [one] if ast.unparse(owner) in names else []
+            case ast.Assign(targets=[ast.Subscript(value=owner)], value=one):
+                yield from [one] if ast.unparse(owner) in names else []
+            case ast.AugAssign(target=owner, value=ast.List(elts=many)):
+                yield from many if ast.unparse(owner) in names else []
+
+
+def _names(init: Place, held: Place) -> Iterator[ast.Name]:
+    for statement in init.page.all(ast.Assign, init.node):
+        if statement.value is held.node:
+            yield from (t for t in statement.targets if isinstance(t, ast.Name))
+
+
+def _is_layer(sources: Sources, place: Place) -> bool:
+    """Whether an expression constructs a module: of torch.nn, or of a class of the person's that is one."""
+    if not isinstance(place.node, ast.Call):
+        return False
+    name = full_name(place.page, place.node.func)
+    if name.startswith("torch.nn.") and name.rpartition(".")[2][:1].isupper() and "Parameter" not in name:
+        return True
+    own = {
+        c.name
+        for w in sources.pages()
+        for c in w.page.all(ast.ClassDef)
+        if any("Module" in ast.unparse(b) for b in c.bases)
+    }
+    return getattr(place.node.func, "id", "") in own

@@ -1,0 +1,56 @@
+"""Give prediction and target the same shape, where (N, 1) against (N,) would be spread to (N, N)."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from typing import ClassVar
+
+from unstuck.diagnosis import Site, Trust
+from unstuck.program import Program, Value
+from unstuck.remedies._moves import gathered, the_call
+from unstuck.remedies._program import at, changed, everywhere, made, noted
+from unstuck.remedy import CannotEdit, Treatment, Trial
+from unstuck.source import Place, Sources, Splice
+
+
+class SqueezePrediction(Treatment, frozen=True):
+    """`loss`: the site of the loss's call, or of the subtraction in a loss by hand; `side`: which of its two operands
+    has the trailing axis of one (0: the first)."""
+
+    name: ClassVar[str] = "squeeze-prediction"
+    trust: ClassVar[Trust] = "safe"
+
+    loss: Site
+    side: int = 0
+
+    def summary(self) -> str:
+        return f"drop the last axis of the {'target' if self.side else 'prediction'}, so that the two shapes agree"
+
+    def apply(self, trial: Trial) -> Trial:
+        return noted(everywhere(trial, self._turned, "the loss was not found in the program"), self.name)
+
+    def _turned(self, program: Program) -> Program:
+        loss = next((c for c in reversed(program.calls) if at(c, self.loss) and len(c.args) > 1), None)
+        if loss is None:
+            return program
+        out = program.fresh()
+        args = tuple(Value(out) if i == self.side else a for i, a in enumerate(loss.args))
+        new = made("torch.squeeze", out, loss.args[self.side], -1, like=loss)
+        return program.replaced(loss, new, changed(loss, args=args))
+
+    def edit(self, sources: Sources) -> Sources:
+        place = the_call(sources, self.loss, lambda p: isinstance(p.node, ast.Call | ast.BinOp))
+        return gathered(sources, self._splices(place), "the loss was not found")
+
+    def _splices(self, place: Place) -> Iterator[Splice]:
+        node = place.node
+        if isinstance(node, ast.BinOp):
+            sides = [node.left, node.right]
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and len(node.args) == 1:
+            sides = [node.func.value, node.args[0]]
+        else:
+            sides = node.args if isinstance(node, ast.Call) else []
+        if self.side >= len(sides):
+            raise CannotEdit(f"{place.file}: prediction and target are not plain arguments of the loss")
+        yield from place.of(sides[self.side]).wrapped("", ".squeeze(-1)")
