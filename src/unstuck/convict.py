@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from unstuck.diagnosis import Arm, Finding, Proof, Remedy
+from unstuck.lower import CannotReplay
 from unstuck.remedy import CannotApply
 from unstuck.replay.bench import Bench
-from unstuck.replay.lower import CannotReplay
 from unstuck.replay.play import Played
 from unstuck.verdict import Judgement, judge
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from unstuck.diagnosis import Remedy
+from unstuck.lower import CannotReplay, run
 from unstuck.remedy import CannotApply, Trial
 from unstuck.replay.lanes import LANES, starts
-from unstuck.replay.lower import CannotReplay, run
 from unstuck.replay.play import Course, Played, course_of, play
 from unstuck.replay.stacked import stackable
 from unstuck.signals.task import Task, main_program

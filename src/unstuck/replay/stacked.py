@@ -11,9 +11,9 @@ from torch import Tensor
 from torch.func import grad_and_value, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from unstuck.lower import CannotReplay, run
 from unstuck.program import Program
 from unstuck.remedy import Trial
-from unstuck.replay.lower import CannotReplay, run
 from unstuck.tape import Update
 
 TRACES = 12
