@@ -71,9 +71,10 @@ class Training:
         return frozenset(loop for chain in self.training_chains for loop in chain)
 
     def is_epoch_loop(self, loop: Loop) -> bool:
-        """Whether a loop says by its counter that it counts epochs."""
-        target = loop.target if isinstance(loop, ast.For) else None
-        names = {n.id.lower() for n in ast.walk(target) if isinstance(n, ast.Name)} if target else set()
+        """Whether a loop says by its counter, or by what it counts up to, that it goes over epochs."""
+        named = (loop.target, loop.iter) if isinstance(loop, ast.For) else ()
+        names = {n.id.lower() for part in named for n in ast.walk(part) if isinstance(n, ast.Name)}
+        names |= {n.attr.lower() for part in named for n in ast.walk(part) if isinstance(n, ast.Attribute)}
         return any("epoch" in n or n in {"ep", "epo"} for n in names)
 
     def reached(self, loop: ast.AST) -> tuple[ast.AST, ...]:
@@ -195,6 +196,21 @@ class Training:
                 and _mode(call) in (name, "any")
             ):
                 yield call
+
+    def rebuilt_in(self, node: ast.expr, loop: ast.AST) -> list[Binding]:
+        """Where a loop's own text gives a model (by any name its callers use for it) a new value."""
+        names = {tail(n) for n in self.names_for(node)}
+        found = (b for b in self.source.bindings if b.kind in ("assign", "loop", "with") and tail(b.name) in names)
+        return [b for b in found if self.source.inside(b.statement, loop) and b.statement is not loop]
+
+    def guarded(self, node: ast.AST, outer: ast.AST) -> bool:
+        """Whether something decides, between a node and what it stands in, if the node is run."""
+        for around in self.source.above(node):
+            if around is outer:
+                return False
+            if isinstance(around, ast.If | ast.IfExp | ast.Try | ast.ExceptHandler | ast.Match):
+                return True
+        return False
 
     def enclosing_function(self, node: ast.AST) -> Function | None:
         """The function a node stands in."""

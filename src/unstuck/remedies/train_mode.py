@@ -1,0 +1,30 @@
+"""Switch back to training mode at the start of every epoch."""
+
+from __future__ import annotations
+
+import ast
+from typing import ClassVar
+
+from unstuck.diagnosis import Site, Trust
+from unstuck.remedies._at import at_start_of, node_at, not_by_replay
+from unstuck.remedy import Treatment, Trial
+from unstuck.source import Sources
+
+
+class TrainMode(Treatment, frozen=True):
+    """The body of the loop at `loop` begins with `model.train()`."""
+
+    name: ClassVar[str] = "train-mode"
+    trust: ClassVar[Trust] = "safe"
+    loop: Site
+    model: str
+
+    def summary(self) -> str:
+        return f"call {self.model}.train() at the start of every round of the loop in line {self.loop.line}"
+
+    def apply(self, trial: Trial) -> Trial:
+        return not_by_replay(trial, "a replay repeats the recorded forward calls in the mode they were made in")
+
+    def edit(self, sources: Sources) -> Sources:
+        loop = node_at(sources, self.loop, ast.For, ast.While)
+        return sources.spliced(at_start_of(loop, f"{self.model}.train()"))

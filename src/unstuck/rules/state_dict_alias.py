@@ -1,0 +1,163 @@
+"""The best weights are kept without a copy, so they change with every further step.
+
+## Why it hurts
+
+`model.state_dict()` gives the tensors themselves, not their values: what was kept at the best epoch follows the
+training on. Loading it at the end restores nothing; the last weights are evaluated under the name of the best.
+
+## How it is seen
+
+The text is read: a `state_dict()` (or the model itself) is kept under a name in a training loop without `deepcopy` or
+`clone`, the model is not built anew in that loop, and the kept thing is loaded, saved or returned later.
+
+## What to do
+
+`best = copy.deepcopy(model.state_dict())`; or write the weights to a file at that moment.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from unstuck.diagnosis import Evidence, Finding
+from unstuck.remedies.copy_state import CopyState
+from unstuck.signals.source import Binding, Loop, Scope
+from unstuck.signals.training import Training, tail
+
+FAULT = "state-dict-alias"
+SHALLOW = {"dict", "OrderedDict", "copy"}
+"""Calls that copy the table and keep its tensors."""
+KEEPERS = {"load_state_dict", "save", "append"}
+
+
+def check(training: Training) -> Iterator[Finding]:
+    """Each thing kept in a training loop that goes on changing."""
+    for b in training.source.bindings:
+        if b.kind == "assign" and b.item < 0 and b.value is not None:
+            for kept, model in (*_states(training, b.value), *_models(training, b)):
+                if _trains_on(training, b, model) and _used_later(training, b, model):
+                    yield _finding(training, b, kept)
+
+
+def _states(training: Training, value: ast.expr) -> Iterator[tuple[ast.Call, ast.expr]]:
+    """The `model.state_dict()` calls whose tensors reach the value as they are."""
+    for call in training.methods("state_dict", value):
+        owner = call.func.value if isinstance(call.func, ast.Attribute) else None
+        if owner is not None and training.is_trained(owner) and _aliased(training, call, value):
+            yield call, owner
+
+
+def _aliased(training: Training, call: ast.expr, value: ast.expr) -> bool:
+    inner: ast.AST = call
+    for outer in (call, *training.source.above(call)):
+        if outer is not call and not _passes_on(outer, inner):
+            return False
+        if outer is value:
+            return True
+        inner = outer
+    return False
+
+
+def _passes_on(outer: ast.AST, inner: ast.AST) -> bool:
+    if isinstance(outer, ast.DictComp):
+        return isinstance(outer.value, ast.Name)
+    if isinstance(outer, ast.Call):
+        return tail(ast.unparse(outer.func)) in SHALLOW | {"items"}
+    if isinstance(outer, ast.Attribute):
+        return outer.attr in ("items", "copy")
+    return isinstance(outer, ast.Dict | ast.Tuple | ast.List | ast.keyword | ast.comprehension) and inner is not None
+
+
+def _models(training: Training, b: Binding) -> Iterator[tuple[ast.expr, ast.expr]]:
+    """`best_model = model`, where a condition chooses the moment."""
+    value = b.value
+    named = isinstance(value, ast.Name | ast.Attribute) and "best" in b.name.lower()
+    chosen = any(training.guarded(b.statement, loop) for loop in training.source.loops(b.statement))
+    if value is not None and named and chosen and training.is_trained(value):
+        yield value, value
+
+
+def _trains_on(training: Training, b: Binding, model: ast.expr) -> list[Loop]:
+    """The training loops that go on with the same model after it was kept."""
+    around = dict.fromkeys(loop for chain in training.chains(b.statement) for loop in chain)
+    return [loop for loop in around if loop in training.training_loops and not _fresh(training, model, loop)]
+
+
+def _fresh(training: Training, model: ast.expr, loop: Loop) -> bool:
+    return bool(training.rebuilt_in(model, loop))
+
+
+def _used_later(training: Training, b: Binding, model: ast.expr) -> bool:
+    source, loops = training.source, _trains_on(training, b, model)
+    for node in _reads(training, b):
+        outside = not any(source.inside(node, loop) for loop in loops)
+        use = _use(training, node)
+        if use == "load" or (use == "keep" and outside):
+            return True
+        if outside and not isinstance(b.value, ast.Call | ast.Dict | ast.DictComp) and use:
+            return True
+    return False
+
+
+def _reads(training: Training, b: Binding) -> Iterator[ast.expr]:
+    scope: Scope | None = None if b.name.startswith("self.") else b.scope
+    for node in training.source.all(ast.expr, scope):
+        same = isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load)
+        if same and ast.unparse(node) == b.name and not training.source.inside(node, b.statement):
+            yield node
+
+
+def _use(training: Training, node: ast.expr) -> str:
+    """load: given to load_state_dict; keep: saved, returned or called; "" for looks at it."""
+    for outer in training.source.above(node):
+        if isinstance(outer, ast.Call):
+            name = tail(ast.unparse(outer.func))
+            return "load" if name == "load_state_dict" else "keep" if name not in ("print", "len", "isinstance") else ""
+        if isinstance(outer, ast.Return):
+            return "keep"
+        if isinstance(outer, ast.Compare | ast.stmt):
+            return ""
+    return ""
+
+
+def _finding(training: Training, b: Binding, kept: ast.expr) -> Finding:
+    source, site = training.source, training.source.site(kept)
+    code = source.code(kept)
+    said = f"{b.name} keeps {code} without a copy: it follows the training on"
+    told = f"line {site.line} keeps the tensors that every later step changes; {b.name} ends as the last weights"
+    evidence = Evidence("in the text", source.code(b.statement).splitlines()[0], "a copy of the weights")
+    return Finding(FAULT, said, site, (evidence,), (CopyState(site),), "error", demonstrated=told)
+
+
+_SCRIPT = """
+import copy
+
+import torch
+from torch import nn
+
+torch.manual_seed(0)
+x = torch.randn(300, 5)
+y = (x[:, 0] * x[:, 1] > 0).long()
+model = nn.Sequential(nn.Linear(5, 32), nn.ReLU(), nn.Linear(32, 2))
+optimizer = torch.optim.Adam(model.parameters(), lr=0.05)
+best, best_loss = None, float("inf")
+
+for epoch in range(30):
+    for batch in torch.randperm(200).split(20):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(x[batch]), y[batch]).backward()
+        optimizer.step()
+    with torch.no_grad():
+        held_out = nn.functional.cross_entropy(model(x[200:]), y[200:]).item()
+    if held_out < best_loss:
+        best_loss = held_out
+        best = {kept}
+
+model.load_state_dict(best)
+with torch.no_grad():
+    print(best_loss, nn.functional.cross_entropy(model(x[200:]), y[200:]).item())
+"""
+
+FIRES = _SCRIPT.format(kept="model.state_dict()")
+QUIET = _SCRIPT.format(kept="copy.deepcopy(model.state_dict())")

@@ -1,0 +1,181 @@
+"""Where gradients are cleared, computed and spent, in the order of the text."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from unstuck.signals.source import Source
+from unstuck.signals.training import Training, tail
+from unstuck.tape import Tape
+
+STRANGERS = {"lightning", "pytorch_lightning", "accelerate", "transformers", "fastai", "ignite", "skorch", "deepspeed"}
+STRANGERS |= {"catalyst", "composer", "trl", "stable_baselines3"}
+"""Packages that step by themselves."""
+PIECES = {"backward", "step", "zero_grad"}
+
+
+@dataclass(frozen=True, eq=False)
+class Event:
+    """One call: `clear`, `backward` or `step`."""
+
+    kind: str
+    node: ast.Call
+    owner: str
+    """The optimizer it is called on, as it is written; for `clear` also a model."""
+    sometimes: bool
+    """Something in the block decides whether it is called."""
+    all: bool = False
+    """It clears everything: there is one optimizer only."""
+
+    def clears(self, step: Event) -> bool:
+        """Whether it clears what a step spends."""
+        return self.all or self.owner == step.owner
+
+
+class Steps:
+    """The order of things in the training step."""
+
+    def __init__(self, training: Training) -> None:
+        self.training = training
+        self.source: Source = training.source
+
+    @classmethod
+    def read(cls, tape: Tape) -> Steps:
+        """Of the texts on a tape."""
+        return cls(Training.read(tape))
+
+    @cached_property
+    def elsewhere(self) -> bool:
+        """Whether steps may be made where the text does not show them: by a package, by a closure, by hand."""
+        imported = {a.name.partition(".")[0] for n in self.source.all(ast.Import) for a in n.names}
+        imported |= {(n.module or "").partition(".")[0] for n in self.source.all(ast.ImportFrom)}
+        closures = any(s.args or s.keywords for s in self.steps() if not self._scaled(s))
+        return bool(imported & STRANGERS) or closures
+
+    def steps(self) -> Iterator[ast.Call]:
+        """The calls `optimizer.step()` and `scaler.step(optimizer)`."""
+        for call in self.training.methods("step"):
+            owner = call.func.value if isinstance(call.func, ast.Attribute) else call
+            if self._is_optimizer(owner) or self._scaled(call):
+                yield call
+
+    def _scaled(self, call: ast.Call) -> bool:
+        return len(call.args) == 1 and self._is_optimizer(call.args[0])
+
+    def _is_optimizer(self, node: ast.expr) -> bool:
+        made = self.training.origins(node)
+        if any(m in self.training.optimizers for m in made):
+            return True
+        name = tail(ast.unparse(node)).lower()
+        return name.startswith("opt") or name.endswith(("optimizer", "optimiser", "optim", "_opt"))
+
+    def uncalled(self) -> Iterator[ast.Attribute]:
+        """`optimizer.step` and `loss.backward` that stand alone without parentheses."""
+        for statement in self.source.all(ast.Expr):
+            node = statement.value
+            if isinstance(node, ast.Attribute) and (node.attr == "backward" or self._is_uncalled_step(node)):
+                yield node
+
+    def _is_uncalled_step(self, node: ast.Attribute) -> bool:
+        return node.attr == "step" and self._is_optimizer(node.value)
+
+    # -- the order ---------------------------------------------------------------------------------------------------
+
+    def blocks(self) -> Iterator[tuple[Event, ...]]:
+        """Per block that holds a backward and is repeated as a whole: its events, in order."""
+        blocks = dict.fromkeys(self._block(b) for b in self.training.backwards)
+        for block in blocks:
+            yield self.events(block)
+
+    def _block(self, node: ast.AST) -> ast.AST:
+        loops = [n for n in self.source.loops(node) if isinstance(n, ast.For | ast.While | ast.AsyncFor)]
+        return loops[0] if loops else self.source.scope(node)
+
+    def events(self, block: ast.AST) -> tuple[Event, ...]:
+        """The events in a block's own text."""
+        calls = (c for c in self.source.own(ast.Call, block) if isinstance(c.func, ast.Attribute))
+        return tuple(e for c in calls if (e := self._event(c, block)) is not None)
+
+    def _event(self, call: ast.Call, block: ast.AST) -> Event | None:
+        owner = call.func.value if isinstance(call.func, ast.Attribute) else call
+        name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
+        sometimes = self.training.guarded(call, block) or self._block(call) is not block
+        if name.endswith("backward"):
+            return Event("backward", call, "", sometimes)
+        if name == "step" and (self._is_optimizer(owner) or self._scaled(call)):
+            return Event("step", call, ast.unparse(call.args[0] if self._scaled(call) else owner), sometimes)
+        single = len(self.training.optimizers) == 1
+        if name == "zero_grad" and (self._is_optimizer(owner) or single):
+            return Event("clear", call, ast.unparse(owner), sometimes, single)
+        return None
+
+    def behind(self) -> Iterator[tuple[ast.Call, ast.Call, ast.Call]]:
+        """backward and zero_grad in a batch loop whose only step stands behind the loop."""
+        for backward in self.training.backwards:
+            loop = self._block(backward)
+            inside = self.events(loop) if isinstance(loop, ast.For) else ()
+            clears = [e for e in inside if e.kind == "clear" and not e.sometimes]
+            outer = self._block(loop) if clears and not any(e.kind == "step" for e in inside) else None
+            for step in self.events(outer) if outer is not None else ():
+                late = (
+                    step.kind == "step"
+                    and not step.sometimes
+                    and step.node.lineno > (getattr(loop, "end_lineno", 0) or 0)
+                )
+                if late and clears[0].clears(step) and len(list(self.steps())) == 1:
+                    yield backward, clears[0].node, step.node
+
+    # -- what is missing ---------------------------------------------------------------------------------------------
+
+    def lacks_step(self) -> bool:
+        """Whether there is an optimizer and a backward, and for certain no step of any kind."""
+        if not self.training.optimizers or not self.training.backwards or self._by_hand() or self._handed_out():
+            return False
+        return all(self._is_schedule(c) for c in self.training.methods("step"))
+
+    def _is_schedule(self, call: ast.Call) -> bool:
+        owner = call.func.value if isinstance(call.func, ast.Attribute) else call
+        return all(
+            self.source.full_name(m).startswith("torch.optim.lr_scheduler") for m in self.training.origins(owner)
+        )
+
+    def lacks_backward(self) -> bool:
+        """Whether there is a step in a loop, and for certain nothing that computes gradients."""
+        stepped = any(any(self.training.chains(s)) for s in self.steps())
+        if not stepped or self.training.backwards or self._handed_out():
+            return False
+        words = {n.attr for n in self.source.all(ast.Attribute)} | {n.id for n in self.source.all(ast.Name)}
+        return not words & {"grad", "backward", "vjp", "jacrev", "grad_and_value", "value_and_grad", "jacobian"}
+
+    def _by_hand(self) -> bool:
+        return any(n.attr == "grad" for n in self.source.all(ast.Attribute))
+
+    def _handed_out(self) -> bool:
+        """Whether an optimizer is given to something that is neither the person's own nor torch's."""
+        return any(self._is_strange(c) and self._gets_optimizer(c) for c in self.source.all(ast.Call))
+
+    def _gets_optimizer(self, call: ast.Call) -> bool:
+        given = (*call.args, *(k.value for k in call.keywords))
+        return any(isinstance(g, ast.Name | ast.Attribute) and self._is_optimizer(g) for g in given)
+
+    def _is_strange(self, call: ast.Call) -> bool:
+        known = self.source.called(call) or self.source.full_name(call).startswith("torch.") or self._own(call)
+        return not known
+
+    def _own(self, call: ast.Call) -> bool:
+        names = {c.name for c in self.source.all(ast.ClassDef)} | set(self.source.functions)
+        return tail(ast.unparse(call.func)) in names
+
+    def optimizer_name(self) -> str:
+        """The one name under which the optimizer is known where the backward stands; "" if that is not plain."""
+        names = {b.name for b in self.source.bindings if b.value in self.training.optimizers}
+        backward = self.training.backwards[0]
+        node = next((n for n in self.source.all(ast.Name, self.source.scope(backward)) if n.id in names), None)
+        visible = [n for n in names if n.startswith("self.") or node is not None or self._at_top(n)]
+        return visible[0] if len(names) == 1 and visible else ""
+
+    def _at_top(self, name: str) -> bool:
+        return any(b.name == name and isinstance(b.scope, ast.Module) for b in self.source.bindings)
