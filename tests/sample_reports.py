@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
+
 from unstuck.diagnosis import Arm, Evidence, Finding, Metric, Outcome, Patch, Proof, Report, Site
 
 
@@ -102,7 +104,7 @@ SICK = Report(
     ),
     patch=Patch("likely", True, DIFF, ("standardise-inputs",)),
     outcomes=OUTCOMES,
-    verified="accuracy 0.983 after 300 steps",
+    verified="the patched script itself: accuracy 0.549 before, 0.983 after",
     seconds={"recording": 2.5, "proving": 3.25},
 )
 
@@ -126,6 +128,16 @@ RATE = Finding(
     remedies=(Named("set-rate"),),
     severity="error",
     role="cause",
+)
+
+SCALE = Finding(
+    "input-scale",
+    "the inputs of this layer vary by about 5.04 where weights expect about 1",
+    OFFSET.site,
+    (Evidence("spread of the inputs", 5.04, "about 1"),),
+    OFFSET.remedies,
+    "error",
+    "cause",
 )
 
 TWO = Report(
@@ -189,6 +201,12 @@ MEASUREMENT = Report(
     patch=Patch("safe", False, DIFF.replace("train.py", "night.py"), ("add-up-totals",)),
 )
 
+RICE = msgspec.structs.replace(
+    SICK,
+    findings=(OFFSET, SCALE, *MEASUREMENT.findings),
+    proofs=(msgspec.structs.replace(SICK.proofs[0], faults=("input-offset", "input-scale")), *MEASUREMENT.proofs * 2),
+)
+
 SUSPECTED = Report(
     script="train.py",
     torch="2.13.0",
@@ -211,4 +229,5 @@ ALL = {
     "unrecorded": UNRECORDED,
     "measurement": MEASUREMENT,
     "suspected": SUSPECTED,
+    "rice": RICE,
 }

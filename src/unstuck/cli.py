@@ -56,7 +56,7 @@ def run(options: argparse.Namespace, target: Target) -> int:
     except Unsaid as end:
         report = Report(target.name, version("torch"), __version__, steps=0, stopped=str(end), learns=None)
     folder = _home(target)
-    _show(report, options, folder)
+    _show(report, options, folder, target.words)
     _write_json(report, options)
     _write_patch(report, options, folder)
     return _code(report)
@@ -190,11 +190,12 @@ def _code(report: Report) -> int:
     return UNSAID if failed or not report.steps else WELL
 
 
-def _show(report: Report, options: argparse.Namespace, folder: Path) -> None:
+def _show(report: Report, options: argparse.Namespace, folder: Path, target: str = "") -> None:
     from unstuck.report import terminal
 
-    render = terminal.verdict if options.quiet else terminal.render
-    sys.stderr.write(render(report, **_paper(sys.stderr), folder=folder))
+    paper = {**_paper(sys.stderr), "folder": folder}
+    text = terminal.verdict(report, **paper) if options.quiet else terminal.render(report, **paper, target=target)
+    sys.stderr.write(text)
     sys.stderr.flush()
 
 

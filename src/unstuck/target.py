@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pkgutil
+import shlex
 import sys
 import traceback
 import warnings
@@ -23,6 +24,11 @@ class Target:
     def name(self) -> str:
         """As it was given."""
         return self.path or self.module or ""
+
+    @property
+    def words(self) -> str:
+        """As it would be typed again."""
+        return shlex.join((*(("-m",) if self.module else ()), self.name, *self.args))
 
 
 def check(target: Target) -> str | None:

@@ -60,25 +60,45 @@ def verdict(report: Report) -> tuple[str, ...]:
     return (f"{_state(report)} Nothing that was looked for explains it.",)
 
 
-def next_steps(report: Report) -> tuple[str, ...]:
-    """What the person can do now: commands and what they are for."""
-    faults = dict.fromkeys(f.fault for f in (*report.causes, *loud(report)))
-    steps = [f"unstuck explain {fault}" for fault in list(faults)[:3]]
+def next_steps(report: Report, target: str = "") -> tuple[str, ...]:
+    """What the person can do now: commands and what they are for. `target` is the script as they gave it."""
+    steps = [f"unstuck explain {fault}" for fault in (*at_heart(report), *(f.fault for f in loud(report)))][:3]
     if report.patch is not None and report.patch.diff:
-        steps.insert(0, f"unstuck run --write {report.script}   applies the patch (a .orig copy stays)")
-    return tuple(steps)
+        steps.insert(0, f"unstuck run --write {target or report.script}   applies the patch (a .orig copy stays)")
+    return tuple(dict.fromkeys(steps))
+
+
+def beside(report: Report) -> tuple[str, ...]:
+    """Causes that the decisive experiment is not about, such as a number that is computed wrongly."""
+    proof = decisive(report)
+    return tuple(dict.fromkeys(f.fault for f in report.causes if proof is not None and f.fault not in proof.faults))
+
+
+def at_heart(report: Report) -> tuple[str, ...]:
+    """The faults to explain: where one remedy mends several, they are one thing seen from several sides."""
+    proof, others = decisive(report), beside(report)
+    inner = tuple(dict.fromkeys(f.fault for f in report.causes if f.fault not in others))
+    return (*(inner[:1] if proof is not None and len(proof.remedies) == 1 else inner), *others)
 
 
 def _sick(report: Report) -> str:
-    names = tuple(dict.fromkeys(f.fault for f in report.causes))
-    what = f"The cause is {names[0]}" if len(names) == 1 else f"The causes, together, are {listed(names)}"
+    others = beside(report)
+    names = tuple(dict.fromkeys(f.fault for f in report.causes if f.fault not in others))
     if report.learns and decisive(report) is None:
-        what = what.replace("cause", "fault")
-        return f"{report.script} learns, but something in it is wrong. {what}."
+        return f"{report.script} learns, but something in it is wrong. {_named(names, at_heart(report), 'fault')}."
     held = "learns less than it could" if report.learns else "does not learn"
     if _failed(report):
         held = f"stopped ({_stopped(report)})"
-    return f"{report.script} {held}. {what}."
+    more = f" Beside it: {listed(others)}." if others else ""
+    return f"{report.script} {held}. {_named(names, at_heart(report), 'cause')}.{more}"
+
+
+def _named(names: tuple[str, ...], heart: tuple[str, ...], what: str) -> str:
+    if len(names) == 1:
+        return f"The {what} is {names[0]}"
+    if names[1] not in heart:
+        return f"The {what} is {names[0]}, which shows as {listed(names[1:])} too"
+    return f"The {what}s, together, are {listed(names)}"
 
 
 def _treated(report: Report) -> str:

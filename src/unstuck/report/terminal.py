@@ -14,6 +14,7 @@ from unstuck.diagnosis import Finding, Report
 from unstuck.report import curves
 from unstuck.report.paper import printed, stacked, table, titled
 from unstuck.report.sentences import (
+    at_heart,
     decisive,
     last,
     listed,
@@ -28,15 +29,22 @@ from unstuck.rule import pages
 LINES = 80
 """A longer diff is cut here; the patch file holds all of it."""
 HINTS = 6
+READINGS = 8
 WORDS = {"heals": "green", "helps": "green", "harms": "red", "no-difference": "default", "not-tried": "default"}
 DIFF = {"+++": "bold", "---": "bold", "@@": "cyan", "+": "green", "-": "red"}
 
 
 def render(
-    report: Report, *, width: int = 100, colour: bool = False, ascii: bool = False, folder: Path | None = None
+    report: Report,
+    *,
+    width: int = 100,
+    colour: bool = False,
+    ascii: bool = False,
+    folder: Path | None = None,
+    target: str = "",
 ) -> str:
-    """The whole report as text. `folder` holds the script, so that its lines can be quoted."""
-    parts = [_verdict(report, folder), *_sections(report, width, ascii)]
+    """The whole report as text. `folder` holds the script, so that its lines can be quoted; `target` names it."""
+    parts = [_verdict(report, folder), *_sections(report, width, ascii, target)]
     return printed(parts, width, colour, ascii)
 
 
@@ -60,7 +68,7 @@ def index(found: dict[str, str]) -> str:
     return "".join(f"{fault:{room}}  {text.partition(chr(10))[0].rstrip('.')}\n" for fault, text in found.items())
 
 
-def _sections(report: Report, width: int, ascii: bool) -> Iterator[RenderableType]:
+def _sections(report: Report, width: int, ascii: bool, target: str) -> Iterator[RenderableType]:
     yield from _why(report)
     yield from _measured(report)
     yield from _tried(report)
@@ -68,15 +76,18 @@ def _sections(report: Report, width: int, ascii: bool) -> Iterator[RenderableTyp
     yield from _patch(report)
     yield from _hints(report)
     yield from _unexamined(report)
-    yield from _next(report)
+    yield from _next(report, target)
 
 
 def _verdict(report: Report, folder: Path | None) -> RenderableType:
     sick = bool(report.causes)
     first, *more = sentences(report)
     ink = "bold red" if sick else "bold green" if report.learns else "bold yellow"
-    found = (Padding(_said(f, folder), (1, 0, 0, 2)) for f in report.causes or loud(report))
-    return stacked(Text(first, ink), *found, *(Padding(Text(text), (1 if sick else 0, 0, 0, 0)) for text in more))
+    found = report.causes or loud(report)
+    sites = [None, *(f.site for f in found)]
+    said = (_said(f, folder if f.site != before else None) for f, before in zip(found, sites, strict=False))
+    after = (Padding(Text(text), (1 if sick else 0, 0, 0, 0)) for text in more)
+    return stacked(Text(first, ink), *(Padding(part, (1, 0, 0, 2)) for part in said), *after)
 
 
 def _said(finding: Finding, folder: Path | None) -> RenderableType:
@@ -102,7 +113,7 @@ def _quoted(finding: Finding, folder: Path | None) -> list[Text]:
 def _why(report: Report) -> Iterator[RenderableType]:
     if report.causes:
         known = pages()
-        for fault in dict.fromkeys(f.fault for f in report.causes):
+        for fault in at_heart(report):
             if reason := _paragraph(known.get(fault, ""), "## Why it hurts"):
                 yield titled(f"Why {fault} hurts", Text(reason))
 
@@ -117,7 +128,7 @@ def _measured(report: Report) -> Iterator[RenderableType]:
     rows = [e for f in report.causes or loud(report) for e in f.evidence]
     if rows:
         readings = table("", "measured", "expected")
-        for e in dict.fromkeys(rows):
+        for e in list(dict.fromkeys(rows))[:READINGS]:
             readings.add_row(Text(e.what), Text(number(e.measured)), Text(e.expected))
         yield titled("What was measured", readings)
 
@@ -132,9 +143,10 @@ def _tried(report: Report) -> Iterator[RenderableType]:
         numbers = last(proof.without.skill), last(proof.treated.skill), proof.lanes, proof.steps, proof.p
         word = Text(proof.verdict, WORDS[proof.verdict], no_wrap=True)
         rows.add_row(Text(" + ".join(proof.remedies)), word, *(number(n, 2) for n in numbers))
-    missed = [Text(f"not tried: {' + '.join(p.remedies)}: {p.why}") for p in left]
-    verified = [Text(f"The patched script itself: {report.verified}")] if report.verified else []
-    yield titled("What was tried, on the recorded batches", *([rows] if done else []), *missed, *verified)
+    missed = dict.fromkeys(f"not tried: {' + '.join(p.remedies)}: {p.why}" for p in left)
+    verified = [report.verified[:1].upper() + report.verified[1:]] if report.verified else []
+    lines = (Text(line) for line in (*list(missed)[:HINTS], *verified))
+    yield titled("What was tried, on the recorded batches", *([rows] if done else []), *lines)
 
 
 def _curve(report: Report, width: int, ascii: bool) -> Iterator[RenderableType]:
@@ -189,6 +201,6 @@ def _unexamined(report: Report) -> Iterator[RenderableType]:
         yield titled(title, *lines[:HINTS], *notes)
 
 
-def _next(report: Report) -> Iterator[RenderableType]:
-    if steps := next_steps(report):
+def _next(report: Report, target: str) -> Iterator[RenderableType]:
+    if steps := next_steps(report, target):
         yield titled("Next", *(Text(step) for step in steps))
