@@ -301,6 +301,7 @@ class Source:
     def _called(self, call: ast.Call) -> Iterator[Function]:
         if isinstance(call.func, ast.Name):
             yield from (f for f in self.functions.get(call.func.id, ()) if not self._is_method(f))
+            yield from (f for f in self.functions.get("__init__", ()) if self._builds(f, call.func.id))
         elif isinstance(call.func, ast.Attribute) and not self.full_name(call.func):
             methods = [f for f in self.functions.get(call.func.attr, ()) if self._is_method(f)]
             owner = self.class_of(call.func.value) if methods else None
@@ -309,6 +310,10 @@ class Source:
         for argument in (*call.args, *(k.value for k in call.keywords)):
             if isinstance(argument, ast.Name):
                 yield from (f for f in self.functions.get(argument.id, ()) if not self._is_method(f))
+
+    def _builds(self, init: Function, name: str) -> bool:
+        owner = self.owner_class(init)
+        return owner is not None and owner.name == name
 
     def _is_method(self, function: Function) -> bool:
         return isinstance(self.page(function).parents.get(function), ast.ClassDef)

@@ -221,8 +221,7 @@ class Training:
 def argument_for(call: ast.Call, function: Function, name: str) -> ast.expr | None:
     """What a call hands over for a parameter, by place or by name."""
     names = [a.arg for a in (*function.args.posonlyargs, *function.args.args)]
-    bound = isinstance(call.func, ast.Attribute) and names[:1] == ["self"]
-    at = names.index(name) - bound if name in names else -1
+    at = names.index(name) - (names[:1] == ["self"]) if name in names else -1
     by_place = call.args[at] if 0 <= at < len(call.args) else None
     by_name = next((k.value for k in call.keywords if k.arg == name), None)
     return by_name or (by_place if not isinstance(by_place, ast.Starred) else None)

@@ -1,0 +1,93 @@
+"""Split the rows before anything is done to them, then do it to the training part alone."""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import ClassVar
+
+from unstuck.diagnosis import Site, Trust
+from unstuck.remedies._at import expression_at, not_by_replay, statement_at
+from unstuck.remedy import CannotEdit, Treatment, Trial
+from unstuck.source import Place, Sources, Splice
+
+WHY = "a replay trains on the recorded batches, which hold the copies"
+
+
+class SplitFirst(Treatment, frozen=True):
+    """`rows = f(raw)` at `made`, then `train, test = split(rows)` at `split`: the other way round, f on `train` only."""
+
+    name: ClassVar[str] = "split-first"
+    trust: ClassVar[Trust] = "likely"
+    made: Site
+    split: Site
+
+    def summary(self) -> str:
+        return f"split the rows before line {self.made.line}, and do what it does to the training part alone"
+
+    def apply(self, trial: Trial) -> Trial:
+        return not_by_replay(trial, WHY)
+
+    def edit(self, sources: Sources) -> Sources:
+        made, split = statement_at(sources, self.made), statement_at(sources, self.split)
+        rows, raw = _names(made)
+        halves = _names_of_targets(split)
+        call = split.node.value if isinstance(split.node, ast.Assign) else None
+        divided = [ast.unparse(a) for a in call.args] if isinstance(call, ast.Call) else []
+        if divided[: len(rows)] != rows or len(halves) != 2 * len(divided) or made.file != split.file:
+            raise CannotEdit(f"{made.file}: what is split is not what {made.code.splitlines()[0]} makes")
+        trains = halves[0::2][: len(rows)]
+        again = f"{', '.join(trains)} = {_renamed(_value(made), dict(zip(raw, trains, strict=True)))}"
+        return sources.spliced(
+            made.removed(), *_reread(split, dict(zip(rows, raw, strict=True))), split.followed(again)
+        )
+
+
+class LoadTestSet(Treatment, frozen=True):
+    """The data set that is read at `site` becomes `kept`, the one kept aside."""
+
+    name: ClassVar[str] = "load-test-set"
+    trust: ClassVar[Trust] = "likely"
+    site: Site
+    kept: str
+
+    def summary(self) -> str:
+        return f"evaluate on {self.kept}"
+
+    def apply(self, trial: Trial) -> Trial:
+        return not_by_replay(trial, "the training is the same; only what it is judged by changes")
+
+    def edit(self, sources: Sources) -> Sources:
+        return sources.spliced(expression_at(sources, self.site).instead(self.kept))
+
+
+def _names(made: Place) -> tuple[list[str], list[str]]:
+    """What a statement `a, b = f(c, d)` makes and what it makes it of: as many names on either side."""
+    rows, value = _names_of_targets(made), made.node.value if isinstance(made.node, ast.Assign) else None
+    raw = [ast.unparse(a) for a in value.args] if isinstance(value, ast.Call) else []
+    if not rows or not raw or not all(name.isidentifier() for name in raw):
+        raise CannotEdit(f"{made.file}, line {getattr(made.node, 'lineno', 0)}: not a call on plain names")
+    return rows, raw[: len(rows)]
+
+
+def _names_of_targets(place: Place) -> list[str]:
+    targets = place.node.targets if isinstance(place.node, ast.Assign) and len(place.node.targets) == 1 else []
+    names = targets[0].elts if targets and isinstance(targets[0], ast.Tuple | ast.List) else targets
+    return [ast.unparse(n) for n in names]
+
+
+def _value(made: Place) -> str:
+    return made.of(made.node.value).code if isinstance(made.node, ast.Assign) else ""
+
+
+def _renamed(code: str, names: dict[str, str]) -> str:
+    """An expression's text with names read in the place of others."""
+    swap = lambda found: names.get(found.group(), found.group())
+    return re.sub(r"(?<![\w.\"'])[A-Za-z_]\w*(?![\w\"'])(?!\s*=[^=])", swap, code)
+
+
+def _reread(split: Place, names: dict[str, str]) -> list[Splice]:
+    """The names of the made rows give way, in the split, to those of the raw ones."""
+    value = split.node.value if isinstance(split.node, ast.Assign) else split.node
+    read = [n for n in ast.walk(value) if isinstance(n, ast.Name) and n.id in names]
+    return [split.of(n).instead(names[n.id]) for n in read if names[n.id] != n.id]

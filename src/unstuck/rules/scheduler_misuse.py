@@ -1,0 +1,176 @@
+"""The learning rate's schedule counts epochs and is stepped per batch, or the other way round.
+
+## Why it hurts
+
+A schedule only counts how often it is stepped. `StepLR(step_size=5)` that is meant to halve the rate every fifth epoch
+halves it every fifth batch when `scheduler.step()` stands in the batch loop: within the first epoch the rate is
+practically zero and the network is frozen. A one-cycle schedule planned over all batches and stepped once per epoch
+never leaves its warm-up.
+
+## How it is seen
+
+The text is read: where the schedule is stepped, and whether its horizon (step size, milestones, decay) fits the number
+of epochs or the number of batches. A schedule that is stepped per batch and planned over batches is as it should be.
+
+## What to do
+
+Step a schedule that counts epochs once per epoch, behind the batch loop; one that counts batches in the batch loop,
+after `optimizer.step()`.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from unstuck.diagnosis import Evidence, Finding
+from unstuck.remedies.step_per_epoch import StepPerBatch, StepPerEpoch
+from unstuck.signals.source import Loop
+from unstuck.signals.steps import Steps
+from unstuck.signals.training import tail
+from unstuck.tape import Tape
+
+FAULT = "scheduler-misuse"
+NOTHING = 0.01
+"""A rate that decays to this share of its start is taken to be spent."""
+PLATEAU = 10
+"""The patience of ReduceLROnPlateau where none is given."""
+FEW = 10
+"""So many batches per epoch are supposed where the run was not recorded."""
+
+
+def check(steps: Steps, tape: Tape) -> Iterator[Finding]:
+    """Each place where a schedule is stepped."""
+    for call, made in _stepped(steps):
+        name = tail(steps.source.full_name(made))
+        loop = _batch_loop(steps, call)
+        if loop is not None and not steps.training.guarded(call, loop):
+            if _counts_epochs(steps, made, name, _epochs(steps, call), tape):
+                yield _per_batch(steps, call, made, loop)
+        elif loop is None and name == "OneCycleLR" and _counts_batches(steps, made) and _in_loop(steps, call):
+            yield _per_epoch(steps, call, made)
+
+
+def _stepped(steps: Steps) -> Iterator[tuple[ast.Call, ast.Call]]:
+    """The calls that step a schedule, with its construction."""
+    for call in steps.training.methods("step"):
+        owner = call.func.value if isinstance(call.func, ast.Attribute) else call
+        made = [m for m in steps.training.origins(owner) if isinstance(m, ast.Call)]
+        if len(made) == 1 and steps.source.full_name(made[0]).startswith("torch.optim.lr_scheduler"):
+            yield call, made[0]
+
+
+def _batch_loop(steps: Steps, call: ast.Call) -> Loop | None:
+    """The batch loop that a call stands in, where an epoch loop lies around it."""
+    chains = (c for c in steps.training.chains(call) if len(c) > 1 and c[0] in steps.training.batch_loops)
+    return next((chain[0] for chain in chains), None)
+
+
+def _in_loop(steps: Steps, call: ast.Call) -> bool:
+    chains = steps.training.chains(call)
+    nested = any(len(chain) > 1 for chain in steps.training.training_chains)
+    return nested and any(loop in steps.training.training_loops for chain in chains for loop in chain)
+
+
+def _epochs(steps: Steps, call: ast.Call) -> float | None:
+    """How many epochs the loop around the batch loop counts, where the text says so."""
+    for chain in steps.training.chains(call):
+        over = chain[1].iter if len(chain) > 1 and isinstance(chain[1], ast.For) else None
+        if isinstance(over, ast.Call) and over.args and ast.unparse(over.func) in ("range", "trange", "tqdm.trange"):
+            given = [_number(steps, a) for a in over.args[:2]]
+            known = [n for n in given if n is not None]
+            return known[-1] - (known[0] if len(known) > 1 else 0) if len(known) == len(given) else None
+    return None
+
+
+def _number(steps: Steps, node: ast.expr | None) -> float | None:
+    """A number, through names and the arguments that a function is called with, where all of them agree."""
+    if node is None:
+        return None
+    numbers = {steps.source.number(m) for m in steps.training.origins(node)}
+    return numbers.pop() if len(numbers) == 1 else None
+
+
+def _given(made: ast.Call, position: int, name: str) -> ast.expr | None:
+    by_name = next((k.value for k in made.keywords if k.arg == name), None)
+    return by_name or (made.args[position] if len(made.args) > position else None)
+
+
+def _counts_epochs(steps: Steps, made: ast.Call, name: str, epochs: float | None, tape: Tape) -> bool:
+    """Whether the schedule's horizon lies within the number of epochs."""
+    if name == "ExponentialLR":
+        gamma = _number(steps, _given(made, 1, "gamma"))
+        return gamma is not None and 0 < gamma ** max(tape.steps, FEW * (epochs or 0)) < NOTHING
+    horizon = _horizon(steps, made, name)
+    return epochs is not None and horizon is not None and horizon <= epochs
+
+
+def _horizon(steps: Steps, made: ast.Call, name: str) -> float | None:
+    if name == "StepLR":
+        return _number(steps, _given(made, 1, "step_size"))
+    if name == "CosineAnnealingLR":
+        return _number(steps, _given(made, 1, "T_max"))
+    if name == "ReduceLROnPlateau":
+        patience = _given(made, 3, "patience")
+        return PLATEAU if patience is None else _number(steps, patience)
+    if name == "MultiStepLR":
+        given = _given(made, 1, "milestones")
+        listed = steps.source.value(given) if given is not None else None
+        numbers = [_number(steps, n) for n in listed.elts] if isinstance(listed, ast.List | ast.Tuple) else []
+        return max((n for n in numbers if n is not None), default=None)
+    return None
+
+
+def _counts_batches(steps: Steps, made: ast.Call) -> bool:
+    """Whether a schedule was planned over the batches: its horizon is a product with the length of a loader."""
+    per_epoch, total = _given(made, 4, "steps_per_epoch"), _given(made, 2, "total_steps")
+    if per_epoch is not None:
+        number = _number(steps, per_epoch)
+        return number is None or number > 1
+    return total is not None and "len(" in ast.unparse(steps.source.value(total))
+
+
+def _per_batch(steps: Steps, call: ast.Call, made: ast.Call, loop: Loop) -> Finding:
+    code = steps.source.code(made)
+    said = f"{tail(steps.source.full_name(made))} counts epochs here and is stepped for every batch"
+    remedies = (StepPerEpoch(steps.source.site(call), steps.source.site(loop)),)
+    return _finding(steps, call, said, code, "once per epoch", remedies)
+
+
+def _per_epoch(steps: Steps, call: ast.Call, made: ast.Call) -> Finding:
+    code = steps.source.code(made)
+    said = f"{tail(steps.source.full_name(made))} is planned over the batches and stepped once per epoch"
+    after = [steps.source.site(s) for s in steps.steps()]
+    remedies = (StepPerBatch(steps.source.site(call), after[0]),) if len(after) == 1 else ()
+    return _finding(steps, call, said, code, "once per batch", remedies)
+
+
+def _finding(steps: Steps, call: ast.Call, said: str, code: str, expected: str, remedies: tuple) -> Finding:
+    evidence = Evidence("the schedule", code, f"stepped {expected}")
+    return Finding(FAULT, said, steps.source.site(call), (evidence,), remedies, "error")
+
+
+_SCRIPT = """
+import torch
+from torch import nn
+
+torch.manual_seed(0)
+x = torch.randn(600, 5)
+y = (x[:, :1] * x[:, 1:2] > 0).float()
+model = nn.Sequential(nn.Linear(5, 32), nn.ReLU(), nn.Linear(32, 1))
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=5, gamma=0.5)
+loss_fn = nn.BCEWithLogitsLoss()
+
+for epoch in range(20):
+    for batch in torch.randperm(600).split(30):
+        optimizer.zero_grad()
+        loss = loss_fn(model(x[batch]), y[batch])
+        loss.backward()
+        optimizer.step()
+{indent}    scheduler.step()
+    print(epoch, loss.item())
+"""
+
+FIRES = _SCRIPT.format(indent="    ")
+QUIET = _SCRIPT.format(indent="")
