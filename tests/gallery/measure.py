@@ -3,23 +3,21 @@
     python tests/gallery/measure.py            all scripts
     python tests/gallery/measure.py gan vae    those whose name holds one of the words
 
-Each run is a fork of one process that has imported torch already, so that the seconds are those of the script itself.
+The seconds are those of the script itself: torch has been imported already (see benchmarks/forked.py).
 """
 
 from __future__ import annotations
 
 import ast
 import json
-import os
-import re
-import runpy
 import sys
-import tempfile
-import time
-import traceback
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parents[1]))
+
+from benchmarks.forked import run, warm  # noqa: E402
+
 SEEDS = (0, 1, 2)
 KEPT = HERE / "measured.json"
 
@@ -30,50 +28,13 @@ def scripts(words: list[str]) -> list[Path]:
     return [p for p in every if not words or any(w in p.stem for w in words)]
 
 
-def result(text: str) -> tuple[str, float] | None:
-    """The last line `RESULT name value` of a script's output."""
-    found = re.findall(r"^RESULT (\S+) (\S+)$", text, re.MULTILINE)
-    return (found[-1][0], float(found[-1][1])) if found else None
-
-
-def _child(script: Path, seed: int, out: Path) -> None:
-    """The forked process: never returns."""
-    code = 1
-    try:
-        with out.open("w") as sink:
-            os.dup2(sink.fileno(), 1)
-        os.environ["SEED"] = str(seed)
-        sys.argv = [str(script)]
-        runpy.run_path(str(script), run_name="__main__")
-        sys.stdout.flush()
-        code = 0
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        os._exit(code)
-
-
-def run(script: Path, seed: int) -> tuple[tuple[str, float] | None, float]:
-    """One run: its result (None where it failed) and its wall seconds."""
-    with tempfile.TemporaryDirectory() as scratch:
-        out = Path(scratch) / "stdout"
-        start = time.perf_counter()
-        child = os.fork()
-        if child == 0:
-            _child(script, seed, out)
-        _, status = os.waitpid(child, 0)
-        seconds = time.perf_counter() - start
-        return (result(out.read_text()) if status == 0 else None), seconds
-
-
 def measured(script: Path) -> dict:
     """What the seeds gave, as it is kept in measured.json."""
     runs = [run(script, seed) for seed in SEEDS]
-    name = next((r[0] for r, _ in runs if r), "failed")
     return {
-        "metric": name,
-        "values": [r[1] if r else None for r, _ in runs],
-        "seconds": round(sorted(s for _, s in runs)[1], 1),
+        "metric": next((r.name for r in runs if r.name), "failed"),
+        "values": [r.value for r in runs],
+        "seconds": round(sorted(r.seconds for r in runs)[1], 1),
     }
 
 
@@ -103,14 +64,8 @@ def write(kept: dict[str, dict]) -> None:
 
 
 def main(words: list[str]) -> None:
-    import numpy  # noqa: F401
-    import pandas  # noqa: F401
-    import sklearn.datasets
-    import sklearn.model_selection
-    import sklearn.preprocessing  # noqa: F401
-    import torch
-
-    torch.set_num_threads(1)
+    """Measure, telling each script's row as it comes."""
+    warm()
     kept = json.loads(KEPT.read_text()) if KEPT.exists() else {}
     kept = {name: row for name, row in kept.items() if (HERE / "healthy" / f"{name}.py").exists()}
     for script in scripts(words):

@@ -13,9 +13,9 @@ PAD = -100
 
 
 def example(rng):
-    """A tag says whether the neighbours on both sides are the same symbol."""
-    s = [rng.randint(1, 4) for _ in range(rng.randint(5, 15))]
-    tags = [int(0 < i < len(s) - 1 and s[i - 1] == s[i + 1]) for i in range(len(s))]
+    """A tag says whether the symbol is larger than both of its neighbours."""
+    s = [rng.randint(1, 9) for _ in range(rng.randint(5, 15))]
+    tags = [int(0 < i < len(s) - 1 and s[i - 1] < s[i] > s[i + 1]) for i in range(len(s))]
     return torch.tensor(s), torch.tensor(tags)
 
 
@@ -27,7 +27,7 @@ def collate(items):
 class Tagger(nn.Module):
     def __init__(self):
         super().__init__()
-        self.embed = nn.Embedding(5, 12, padding_idx=0)
+        self.embed = nn.Embedding(10, 12, padding_idx=0)
         self.lstm = nn.LSTM(12, 32, batch_first=True, bidirectional=True)
         self.tag = nn.Linear(64, 2)
 

@@ -11,13 +11,13 @@ from torch.utils.data import DataLoader, TensorDataset
 torch.manual_seed(int(os.environ.get("SEED", 0)))
 rng = np.random.default_rng(19)
 hours = pd.date_range("2023-01-01", periods=2400, freq="h")
-load = 300 + 60 * np.sin(2 * np.pi * hours.hour / 24) + 25 * (hours.dayofweek < 5) + 8 * rng.standard_normal(2400)
+load = 300 + 60 * np.sin(2 * np.pi * hours.hour / 24) + 25 * (hours.day_of_week < 5) + 8 * rng.standard_normal(2400)
 frame = pd.DataFrame({"load": load}, index=hours)
 for lag in (1, 2, 24, 168):
     frame[f"lag{lag}"] = frame.load.shift(lag)
 frame["sin"] = np.sin(2 * np.pi * frame.index.hour / 24)
 frame["cos"] = np.cos(2 * np.pi * frame.index.hour / 24)
-frame["workday"] = (frame.index.dayofweek < 5).astype(float)
+frame["workday"] = (frame.index.day_of_week < 5).astype(float)
 frame = frame.dropna()
 train_df, test_df = frame.iloc[:1800], frame.iloc[1800:]
 mean, std = train_df.mean(), train_df.std()
