@@ -20,7 +20,20 @@ TRACES = 12
 """Distinct programs and shapes that are traced; further ones run untraced (slower per step, no cost to begin)."""
 LONGEST = 3_000
 """Programs with more calls than this are not replayed: tracing them would cost more than the script itself."""
-KNOWN = ("SGD", "Adam", "AdamW", "RMSprop", "Adagrad", "Adadelta", "Adamax", "NAdam", "RAdam", "ASGD", "Rprop", "by hand")
+KNOWN = (
+    "SGD",
+    "Adam",
+    "AdamW",
+    "RMSprop",
+    "Adagrad",
+    "Adadelta",
+    "Adamax",
+    "NAdam",
+    "RAdam",
+    "ASGD",
+    "Rprop",
+    "by hand",
+)
 """Optimizers that treat every element alone, so that lanes can share one."""
 STAND_INS = {"by hand": "SGD", "SparseAdam": "Adam"}
 
@@ -65,23 +78,29 @@ class Lanes:
                 groups.append({**_usable(options, kind), "params": mine})
         return kind(groups)
 
-    def step(self, program: int, outside: tuple[Tensor, ...], wanted: int | None) -> tuple[Tensor, Tensor | None, dict[str, Tensor]]:
+    def step(
+        self, program: int, outside: tuple[Tensor, ...], wanted: int | None
+    ) -> tuple[Tensor, Tensor | None, dict[str, Tensor]]:
         """One backward in every lane: (loss per lane, the wanted value per lane, gradients by name)."""
         reached = [n for n in self.trial.programs[program].weights() if n in self.trained]
         key = (program, wanted, tuple((tuple(t.shape), t.dtype) for t in outside))
         if key not in self._steps:
             self._steps[key] = self._trace(program, wanted, reached, outside)
-        weights = {n: self.trained[n].detach() for n in reached}
         with torch.no_grad():
-            gradients, loss, value = self._steps[key](weights, outside)
-        return loss, value, gradients
+            gradients, loss, value = self._steps[key](self._stacked(reached), outside)
+        return loss, value, {n: g for n, g in gradients.items() if n in self.trained}
 
-    def _trace(self, number: int, wanted: int | None, reached: list[str], outside: tuple[Tensor, ...]) -> Callable[..., Any]:
+    def _stacked(self, reached: list[str]) -> dict[str, Tensor]:
+        """What the lanes differ by: their weights, or (where nothing is trained, so that all are alike) a stand-in."""
+        return {n: self.trained[n].detach() for n in reached} or {"": self.factors}
+
+    def _trace(
+        self, number: int, wanted: int | None, reached: list[str], outside: tuple[Tensor, ...]
+    ) -> Callable[..., Any]:
         step = lane_step(self.trial.programs[number], wanted, self.fixed, self.trial.constants)
-        example = {n: self.trained[n].detach() for n in reached}
         if len(self._steps) >= TRACES:
             return step
-        return make_fx(step)(example, outside)
+        return make_fx(step)(self._stacked(reached), outside)
 
     def update(self, update: Update, scale: Callable[[str], Tensor | None] | None = None) -> None:
         """One optimizer step in every lane, at the recorded rates times the trial's and each lane's own factor."""
@@ -113,7 +132,9 @@ class Lanes:
             group["lr"] = (rate if isinstance(rate, float | int) else 1.0) * self.trial.rate
 
 
-def lane_step(program: Program, wanted: int | None, fixed: dict[str, Tensor], constants: dict[str, Tensor]) -> Callable[..., Any]:
+def lane_step(
+    program: Program, wanted: int | None, fixed: dict[str, Tensor], constants: dict[str, Tensor]
+) -> Callable[..., Any]:
     """(stacked weights, outside) -> (gradients, losses, wanted values), all with a leading lane dimension."""
 
     def loss(weights: dict[str, Tensor], outside: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
@@ -138,7 +159,9 @@ def _usable(options: dict[str, Any], kind: type) -> dict[str, Any]:
 
     taken = set(inspect.signature(kind.__init__).parameters)
     left = {"params", "fused", "foreach", "capturable", "differentiable", "decoupled_weight_decay"}
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in options.items() if k in taken - left and v is not None}
+    return {
+        k: tuple(v) if isinstance(v, list) else v for k, v in options.items() if k in taken - left and v is not None
+    }
 
 
 def _clip(parameters: list[torch.nn.Parameter], bound: float) -> None:
@@ -151,5 +174,3 @@ def _clip(parameters: list[torch.nn.Parameter], bound: float) -> None:
     for p in parameters:
         if p.grad is not None:
             p.grad.mul_(shrink.reshape(-1, *[1] * (p.dim() - 1)).to(p.grad.dtype))
-
-
