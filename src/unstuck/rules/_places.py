@@ -1,0 +1,41 @@
+"""Where in the text the parts of the training step stand, for findings whose reading is a number and not a line."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+
+from unstuck.diagnosis import Site
+from unstuck.rule import NotApplicable
+from unstuck.signals.training import Training
+from unstuck.tape import Tape
+
+
+def backward_site(tape: Tape) -> Site | None:
+    """The first backward in a training loop."""
+    training = _training(tape)
+    return _first(training, training.backwards) if training else None
+
+
+def step_site(tape: Tape) -> Site | None:
+    """The first step."""
+    training = _training(tape)
+    return _first(training, training.methods("step")) if training else None
+
+
+def optimizer_site(tape: Tape) -> Site | None:
+    """The construction of the optimizer."""
+    training = _training(tape)
+    return _first(training, training.optimizers) if training else None
+
+
+def _training(tape: Tape) -> Training | None:
+    try:
+        return Training.read(tape)
+    except (NotApplicable, SyntaxError, ValueError):
+        return None
+
+
+def _first(training: Training, nodes: Iterable[ast.AST]) -> Site | None:
+    node = next(iter(nodes), None)
+    return training.source.site(node) if node is not None else None

@@ -1,0 +1,72 @@
+"""Who trains what: weights that an optimizer holds, weights that none does, weights that are frozen."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from unstuck.rule import NotApplicable
+from unstuck.signals.reach import Reach
+from unstuck.tape import Parameter, Tape
+
+MODULE = re.compile(r"^\s*class \w+\(.*\bModule\b", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Holding:
+    """The weights of the training programs, sorted by what becomes of them."""
+
+    tape: Tape
+    held: tuple[Parameter, ...]
+    """Taught by the loss and held by an optimizer."""
+    loose: tuple[Parameter, ...]
+    """Taught by the loss, trainable, and held by none."""
+    frozen: tuple[Parameter, ...]
+    """Read by a training program and not trainable."""
+
+    @property
+    def unknown(self) -> tuple[Parameter, ...]:
+        """The loose ones that are held only inside a module which does not know of them (not in `model.parameters()`).
+
+        They have no variable of their own, nor has any module above them; but where the optimizer holds a whole other
+        model, this one was built anew behind its back.
+        """
+        foreign = sum(o.foreign for o in self.tape.optimizers)
+        inside = any(MODULE.search(text) for text in self.tape.sources.values())
+        if not inside or (foreign and not self.held):
+            return ()
+        return tuple(p for p in self.loose if not p.root and (p.owner or p.name.partition("#")[0] == "weight"))
+
+    @property
+    def optimizer(self) -> int:
+        """The optimizer that holds most of the held weights (the first where none holds any)."""
+        numbers = [p.optimizer for p in self.held]
+        return max(numbers, key=numbers.count) if numbers else 0
+
+    @property
+    def share(self) -> float:
+        """Of all numbers that the loss teaches, the share that no optimizer holds."""
+        loose, held = sum(map(size, self.loose)), sum(map(size, self.held))
+        return loose / max(loose + held, 1)
+
+    @classmethod
+    def read(cls, tape: Tape) -> Holding:
+        if not tape.optimizers:
+            raise NotApplicable("no optimizer stepped")
+        reach = Reach.read(tape)
+        known = [p for p in tape.parameters if p.name in reach.used and not p.buffer]
+        taught = [p for p in known if p.trainable and p.name in reach.taught]
+        return cls(
+            tape,
+            tuple(p for p in taught if p.optimizer >= 0),
+            tuple(p for p in taught if p.optimizer < 0),
+            tuple(p for p in known if not p.trainable),
+        )
+
+
+def size(parameter: Parameter) -> int:
+    """Numbers in it."""
+    count = 1
+    for length in parameter.shape:
+        count *= length
+    return count
