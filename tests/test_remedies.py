@@ -7,13 +7,34 @@ from tests.scripts import BY_HAND, CLASSES, HEAD, LAYERS, TRAINER, edited, run, 
 from unstuck.remedies import catalogue
 from unstuck.remedies.add_activation import AddActivation
 from unstuck.remedies.batchnorm_inputs import BatchnormInputs
+from unstuck.remedies.clean_inputs import CleanInputs
+from unstuck.remedies.clear_gradients import ClearGradients
+from unstuck.remedies.clip_gradients import ClipGradients
 from unstuck.remedies.drop_activation import DropActivation
+from unstuck.remedies.drop_output_activation import DropOutputActivation
+from unstuck.remedies.fit_loss import FitLoss
+from unstuck.remedies.fix_softmax_dim import FixSoftmaxDim
+from unstuck.remedies.flip_sign import FlipSign
+from unstuck.remedies.hold_parameters import HoldParameters
 from unstuck.remedies.insert_nonlinearity import InsertNonlinearity
+from unstuck.remedies.keep_graph import KeepGraph
 from unstuck.remedies.loss_on_logits import LossOnLogits
 from unstuck.remedies.redraw_weights import RedrawWeights
+from unstuck.remedies.register_modules import RegisterModules
+from unstuck.remedies.relabel import Relabel
+from unstuck.remedies.replace_activation import ReplaceActivation
+from unstuck.remedies.set_dropout import SetDropout
+from unstuck.remedies.set_momentum import SetMomentum
 from unstuck.remedies.set_rate import SetRate
+from unstuck.remedies.set_weight_decay import SetWeightDecay
+from unstuck.remedies.soften import Soften
+from unstuck.remedies.squeeze_prediction import SqueezePrediction
 from unstuck.remedies.standardise_inputs import StandardiseInputs
 from unstuck.remedies.standardise_targets import StandardiseTargets
+from unstuck.remedies.steady_rate import SteadyRate
+from unstuck.remedies.unfreeze import Unfreeze
+from unstuck.remedies.weight_classes import WeightClasses
+from unstuck.remedies.widen import Widen
 
 ENTRANCES = [(CLASSES, "self.fc1(x)"), (LAYERS, "model(x)"), (BY_HAND, "x @ W1"), (TRAINER, "self.model(x)")]
 
@@ -131,3 +152,246 @@ def test_redrawn_weights():
     new = edited(RedrawWeights(("model.0.weight",)), LAYERS)
     assert "nn.init.xavier_uniform_(model[0].weight)\nopt =" in new
     run(edited(RedrawWeights(("W1", "b1")), BY_HAND))
+
+
+def test_gradients_are_cleared_in_each_style():
+    assert "    self.optim.zero_grad()\n            loss.backward()" in edited(ClearGradients(), TRAINER)
+    new = edited(ClearGradients(), LAYERS.replace("    opt.zero_grad()\n", ""))
+    assert "    opt.zero_grad()\n    loss.backward()" in new
+    forgetful = BY_HAND.replace("            p.grad = None\n", "")
+    assert edited(ClearGradients(), forgetful) == BY_HAND
+
+
+def test_gradients_are_cleared_behind_the_step_where_several_are_added_up():
+    text = TRAINER.replace("            self.optim.step()", "            if _ % 2:\n                self.optim.step()")
+    assert "                self.optim.step()\n                self.optim.zero_grad()\n" in edited(
+        ClearGradients(), text
+    )
+
+
+def test_clipped_gradients():
+    assert "nn.utils.clip_grad_norm_(net.parameters(), 1.0)\n    optimizer.step()" in edited(ClipGradients(), CLASSES)
+    assert "nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)" in edited(ClipGradients(), TRAINER)
+    new = edited(ClipGradients(0.5), BY_HAND)
+    assert "        nn.utils.clip_grad_norm_((W1, b1, W2, b2), 0.5)\n        for p in" in new
+    for text in (CLASSES, TRAINER, BY_HAND):
+        run(edited(ClipGradients(), text))
+
+
+def test_the_optimizer_is_made_again_for_the_model_that_learns():
+    text = CLASSES.replace("for epoch in", "net = Net(16)\nfor epoch in")
+    new = edited(HoldParameters(("net.fc1.weight", "net.fc1.bias")), text)
+    assert "net = Net(16)\noptimizer = torch.optim.Adam(net.parameters(), lr=LR)\n" in new
+    assert run(new)[0]["score"] > 0.9
+
+
+def test_the_optimizer_gets_all_of_the_model():
+    text = CLASSES.replace("Adam(net.parameters()", "Adam(net.fc2.parameters()")
+    assert edited(HoldParameters(("net.fc1.weight",)), text) == CLASSES
+    text = CLASSES.replace("Adam(net.parameters()", "Adam(other.parameters()")
+    assert "Adam(list(other.parameters()) + list(net.parameters()), lr=LR)" in edited(
+        HoldParameters(("net.fc1.weight",)), text
+    )
+
+
+TOWER = (
+    HEAD
+    + """
+y = (x[:, :1] * x[:, 1:] > 0).float()
+
+
+class Tower(nn.Module):
+    def __init__(self, depth):
+        super().__init__()
+        self.first = nn.Linear(2, 16)
+        self.blocks = []
+        for _ in range(depth):
+            self.blocks.append(nn.Linear(16, 16))
+        self.heads = [nn.Linear(16, 1)]
+        self.sizes = [2, 16]
+
+    def forward(self, x):
+        x = self.first(x)
+        for block in self.blocks:
+            x = torch.tanh(block(x))
+        return self.heads[0](x)
+
+
+tower = Tower(2)
+count = len(list(tower.parameters()))
+"""
+)
+
+
+def test_layers_of_a_list_are_registered():
+    new = edited(RegisterModules(), TOWER)
+    assert "self.blocks = nn.ModuleList()\n" in new
+    assert "self.heads = nn.ModuleList([nn.Linear(16, 1)])" in new
+    assert "self.sizes = [2, 16]" in new
+    assert (run(TOWER)[0]["count"], run(new)[0]["count"]) == (2, 8)
+
+
+def test_frozen_weights_learn_again():
+    text = CLASSES.replace("for epoch in", "for p in net.fc1.parameters():\n    p.requires_grad = False\nfor epoch in")
+    assert edited(Unfreeze(("net.fc1.weight",)), text) == CLASSES
+    assert "freeze=False)" in edited(Unfreeze(("e",)), "from torch import nn\ne = nn.Embedding.from_pretrained(v)\n")
+
+
+def test_a_graph_that_was_cut():
+    text = CLASSES.replace("self.fc2(x)", "self.fc2(x.detach())")
+    assert edited(KeepGraph(site(text, "x.detach()")), text) == CLASSES
+    text = CLASSES.replace("    out = net(x)\n", "    with torch.no_grad():\n        # forward\n        out = net(x)\n")
+    new = edited(KeepGraph(site(text, "net(x)")), text)
+    assert "\n    out = net(x)\n" in new
+    run(new)
+
+
+def test_shapes_that_would_broadcast():
+    text = TRAINER.replace("keepdim=True", "keepdim=False").replace("self.model(x), y)", "self.model(x)[:, 0], y)")
+    new = edited(SqueezePrediction(site(text, "self.loss_fn(pred, y)")), text)
+    assert "self.loss_fn(pred.squeeze(-1), y)" in new
+    by_hand = BY_HAND.replace("x[:, :1] * 300 + 1000", "x[:, 0] * 300 + 1000")
+    assert "((predict(x).squeeze(-1) - y) ** 2).mean()\n    loss" in edited(
+        SqueezePrediction(site(by_hand, "predict(x) - y")), by_hand
+    )
+
+
+def test_weight_decay_and_dropout_and_momentum():
+    text = CLASSES.replace("lr=LR)", "lr=LR, weight_decay=0.3)")
+    assert edited(SetWeightDecay(1e-4), text) == text.replace("0.3", "0.0001")
+    assert "lr=LR, weight_decay=0)" in edited(SetWeightDecay(0.0), CLASSES)
+    text = HEAD + "P = 0.9\na = nn.Dropout(P)\nb = nn.Dropout(p=P)\nc = nn.Dropout(0.3)\nd = F.dropout(x, 0.8)\n"
+    assert edited(SetDropout(0.1), text) == text.replace("0.9", "0.1").replace("0.8", "0.1")
+    text = HEAD + "a = nn.BatchNorm1d(2, momentum=0.0003)\nb = nn.BatchNorm1d(2)\n"
+    assert edited(SetMomentum(), text) == text.replace("0.0003", "0.1")
+
+
+def test_hidden_activations_are_replaced_and_the_output_keeps_its_own():
+    text = CLASSES.replace("torch.relu(self.fc1(x))", "self.sigmoid(self.fc1(x))")
+    new = edited(ReplaceActivation("sigmoid", (site(text, "self.sigmoid(self.fc1(x))"),)), text)
+    assert new == CLASSES
+    text = LAYERS.replace("nn.ReLU()", "nn.Tanh()")
+    assert edited(ReplaceActivation("tanh", (site(text, "model(x)"),)), text) == LAYERS
+    text = CLASSES.replace("torch.relu(self.fc1(x))", "self.act(self.fc1(x))")
+    text = text.replace("        self.sigmoid =", "        self.act = torch.tanh\n        self.sigmoid =")
+    assert "self.act = torch.relu\n" in edited(ReplaceActivation("tanh", (site(text, "self.act(self.fc1(x))"),)), text)
+    text = BY_HAND.replace("torch.tanh(x @ W1 + b1)", "(x @ W1 + b1).tanh()")
+    assert "(x @ W1 + b1).relu()" in edited(ReplaceActivation("tanh", (site(text, "(x @ W1 + b1).tanh()"),)), text)
+
+
+@pytest.mark.parametrize(
+    ("call", "fixed"),
+    [
+        ("F.softmax(h, dim=0)", "F.softmax(h, dim=1)"),
+        ("torch.log_softmax(h, 0)", "torch.log_softmax(h, 1)"),
+        ("h.softmax(0)", "h.softmax(1)"),
+        ("F.softmax(h)", "F.softmax(h, dim=1)"),
+    ],
+)
+def test_the_softmax_over_the_classes(call, fixed):
+    text = HEAD + f"def net(h):\n    return {call}\n"
+    assert edited(FixSoftmaxDim(site(text, call)), text) == text.replace(call, fixed)
+    text = LAYERS.replace("dim=1", "dim=0")
+    assert edited(FixSoftmaxDim(site(text, "model(x)")), text) == LAYERS
+
+
+def test_class_weights():
+    text = CLASSES.replace("nn.BCELoss()", "nn.BCEWithLogitsLoss()")
+    remedy = WeightClasses((9.0,), site(text, "criterion(out, y)"), "binary_cross_entropy_with_logits")
+    assert "nn.BCEWithLogitsLoss(pos_weight=torch.tensor([9.0]))" in edited(remedy, text)
+    remedy = WeightClasses((1.0, 9.0), site(LAYERS, "F.cross_entropy(model(x), y)"), "cross_entropy")
+    new = edited(remedy, LAYERS)
+    assert "F.cross_entropy(model(x), y, weight=torch.tensor([1.0, 9.0]))" in new
+    run(new)
+
+
+def test_an_output_that_cannot_reach_the_targets():
+    text = TRAINER.replace("nn.Linear(width, 1)]", "nn.Linear(width, 1), nn.ReLU()]")
+    assert edited(DropOutputActivation(site(text, "self.model(x)"), "relu"), text) == TRAINER
+    text = TOWER.replace(
+        "for block in self.blocks:\n            x = torch.tanh(block(x))",
+        "for block in self.blocks:\n            x = F.relu(block(x))",
+    )
+    new = edited(DropOutputActivation(site(text, "F.relu(block(x))"), "relu"), text)
+    assert "x = block(x) if block is self.blocks[-1] else F.relu(block(x))" in new
+
+
+def test_a_schedule_goes():
+    text = CLASSES.replace(
+        "for epoch in", "sched = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)\nfor epoch in"
+    )
+    with_steps = text.replace("    optimizer.step()\n", "    optimizer.step()\n    sched.step()\n")
+    assert edited(SteadyRate(), with_steps) == text
+
+
+def test_inputs_without_nan():
+    for text, call in ENTRANCES:
+        new = edited(CleanInputs(0, (site(text, call),)), text)
+        assert "torch.nan_to_num(" in new
+        run(new)
+
+
+def test_the_loss_that_fits():
+    new = edited(FitLoss(site(LAYERS, "F.cross_entropy(model(x), y)"), "mse_loss", as_float=True), LAYERS)
+    assert "F.mse_loss(model(x), y.float())" in new
+    new = edited(FitLoss(site(CLASSES, "criterion(out, y)"), "mse_loss"), CLASSES)
+    assert "criterion = nn.MSELoss()\n" in new
+
+
+def test_a_steep_factor():
+    text = CLASSES.replace("self.fc1(x)", "STEEP * self.fc1(x)").replace("LR = 0.05\n", "LR = 0.05\nSTEEP = 3000.0\n")
+    assert edited(Soften(site(text, "STEEP * self.fc1(x)")), text) == text.replace("3000.0", "1.0")
+
+
+def test_a_loss_that_is_maximised():
+    text = CLASSES.replace("criterion(out, y)", "-criterion(out, y)")
+    assert edited(FlipSign(site(text, "-criterion(out, y)")), text) == CLASSES
+    text = CLASSES.replace("lr=LR)", "lr=LR, maximize=True)")
+    assert edited(FlipSign(), text) == text.replace("True)", "False)")
+
+
+LABELS = (
+    HEAD
+    + """
+import numpy as np
+from torch.utils.data import DataLoader, Dataset, TensorDataset
+
+codes = np.array([1 + (i % 3) for i in range(200)])
+train, test = codes[:150], codes[150:]
+
+
+class Rows(Dataset):
+    def __init__(self, xs, labels):
+        self.xs, self.labels = xs, torch.tensor(labels)
+
+    def __len__(self):
+        return len(self.xs)
+
+    def __getitem__(self, i):
+        return self.xs[i], self.labels[i].long()
+
+
+loader = DataLoader(MAKE, batch_size=50)
+model = nn.Linear(2, 3)
+for xb, yb in loader:
+    loss = F.cross_entropy(model(xb), yb)
+    loss.backward()
+"""
+)
+
+
+@pytest.mark.parametrize("make", ["Rows(x[:150], train)", "TensorDataset(x[:150], torch.from_numpy(train).long())"])
+def test_labels_that_count_from_one(make):
+    text = LABELS.replace("MAKE", make)
+    new = edited(Relabel(1, site(text, "F.cross_entropy(model(xb), yb)")), text)
+    assert "codes = np.array([1 + (i % 3) for i in range(200)]) - 1\n" in new
+    run(new)
+
+
+def test_wider_hidden_layers():
+    new = edited(Widen(4), CLASSES)
+    assert new == CLASSES.replace("hidden=16", "hidden=64")
+    new = edited(Widen(4), LAYERS)
+    assert new == LAYERS.replace("16", "64")
+    new = edited(Widen(2), TRAINER)
+    assert new == TRAINER.replace("build(16)", "build(32)")

@@ -63,12 +63,13 @@ def assigned(scope: Place, name: str) -> Iterator[Place]:
                     yield scope.of(value)
 
 
-def _part(target: ast.expr, value: ast.expr, name: str) -> ast.expr | None:
-    if isinstance(target, ast.Name):
-        return value if target.id == name else None
+def _part(target: ast.expr, value: ast.expr, name: str, kind: type = ast.Name) -> ast.expr | None:
+    """What of a value an assignment's target of that name gets."""
+    if isinstance(target, kind):
+        return value if name in (getattr(target, "id", ""), getattr(target, "attr", "")) else None
     if isinstance(target, ast.Tuple | ast.List) and isinstance(value, ast.Tuple | ast.List):
-        pairs = zip(target.elts, value.elts, strict=False)
-        return next((v for t, v in pairs if isinstance(t, ast.Name) and t.id == name), None)
+        parts = (_part(t, v, name, kind) for t, v in zip(target.elts, value.elts, strict=False))
+        return next((p for p in parts if p is not None), None)
     return None
 
 
@@ -86,8 +87,9 @@ def attributes(sources: Sources, place: Place, attr: str) -> Iterator[Place]:
 
 def _set_in(scope: Place, attr: str) -> Iterator[Place]:
     for statement in scope.page.all(ast.Assign, scope.node):
-        if any(isinstance(t, ast.Attribute) and t.attr == attr for t in statement.targets):
-            yield scope.of(statement.value)
+        for target in statement.targets:
+            if (value := _part(target, statement.value, attr, ast.Attribute)) is not None:
+                yield scope.of(value)
 
 
 def _is_parameter(function: ast.FunctionDef, name: str) -> bool:

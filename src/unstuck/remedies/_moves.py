@@ -79,11 +79,22 @@ def added_argument(call: Place, text: str) -> Splice:
 
 def literal(sources: Sources, given: Place) -> Place | None:
     """The number (or word) that a name or attribute is read from, where it is set once and read only here."""
-    node = given.node
+    found = at_source(sources, [given])
+    return found[0] if found[0].node is not given.node else None
+
+
+def at_source(sources: Sources, given: list[Place]) -> list[Place]:
+    """Where to write a new value for expressions that all get it: at the constant, where it serves only them."""
+    found = (_constant(sources, place, given) or place for place in given)
+    return list({place.node: place for place in found}.values())
+
+
+def _constant(sources: Sources, place: Place, given: list[Place]) -> Place | None:
+    node = place.node
     name = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
-    if not name or _read(sources, name) != 1:
+    if not name or _read(sources, name) > sum(p.code == place.code for p in given):
         return None
-    values = [v for v in meant(sources, given) if is_literal(v.node)]
+    values = [v for v in meant(sources, place) if is_literal(v.node)]
     return values[0] if len(values) == 1 else None
 
 

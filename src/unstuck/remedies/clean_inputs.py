@@ -1,0 +1,65 @@
+"""Put zero in the place of NaN and infinity in the inputs."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from unstuck.diagnosis import Site, Trust
+from unstuck.program import Call, Program, Ref
+from unstuck.remedies._entrance import entering, fronted, in_front
+from unstuck.remedies._moves import gathered, top_names
+from unstuck.remedies._names import at_top, needed, spelled
+from unstuck.remedies._program import everywhere, made, noted
+from unstuck.remedy import Treatment, Trial
+from unstuck.source import Place, Sources, Splice
+
+OPTIONS = "nan=0.0, posinf=0.0, neginf=0.0"
+LAYER = '''
+class {name}({module}):
+    """Puts zero in the place of NaN and infinity."""
+
+    def forward(self, x):
+        return {clean}(x, {options})
+'''
+
+
+class CleanInputs(Treatment, frozen=True):
+    """`slot`, `sites` and `position` as in StandardiseInputs; `CleanInputs.of` fills in the last two."""
+
+    name: ClassVar[str] = "clean-inputs"
+    trust: ClassVar[Trust] = "likely"
+
+    slot: int
+    sites: tuple[Site, ...] = ()
+    position: int = 0
+
+    @classmethod
+    def of(cls, program: Program, slot: int) -> CleanInputs:
+        """The remedy for a slot of a program, with the sites where it enters."""
+        return cls(slot, *entering(program, slot))
+
+    def summary(self) -> str:
+        return "put zero in the place of NaN and infinity in the inputs"
+
+    def apply(self, trial: Trial) -> Trial:
+        def calls(ref: Ref, out: int, reader: Call) -> list[Call]:
+            return [made("torch.nan_to_num", out, ref, 0.0, 0.0, 0.0, like=reader)]
+
+        turned = everywhere(trial, lambda p: fronted(p, self.slot, self.sites, calls), "no call reads these inputs")
+        return noted(turned, self.name)
+
+    def edit(self, sources: Sources) -> Sources:
+        splices = in_front(sources, self.sites, self.position, _wrapped, _layer)
+        return gathered(sources, splices, "no call that reads the inputs was found")
+
+
+def _wrapped(place: Place) -> tuple[Splice, ...]:
+    clean = spelled(place.page, "torch.nan_to_num")
+    return (*needed(place, "torch.nan_to_num"), *place.wrapped(f"{clean}(", f", {OPTIONS})"))
+
+
+def _layer(place: Place) -> tuple[str, tuple[Splice, ...]]:
+    (name,) = top_names(place, "Clean")
+    module, clean = spelled(place.page, "torch.nn.Module"), spelled(place.page, "torch.nan_to_num")
+    lines = LAYER.format(name=name, module=module, clean=clean, options=OPTIONS).splitlines()
+    return f"{name}()", (*needed(place, "torch.nan_to_num"), *at_top(place, "", *lines))

@@ -1,0 +1,76 @@
+"""Take the activation off the output of a regression: a ReLU, sigmoid or tanh cannot reach the targets."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from typing import ClassVar
+
+from unstuck.diagnosis import Site, Trust
+from unstuck.program import Program
+from unstuck.remedies._entrance import over_layers
+from unstuck.remedies._layers import items
+from unstuck.remedies._meaning import constructed
+from unstuck.remedies._moves import call_to, dropped, folded, gathered, subject, unwrapped
+from unstuck.remedies._names import full_name
+from unstuck.remedies._program import activation_at, everywhere, noted
+from unstuck.remedy import CannotEdit, Treatment, Trial
+from unstuck.source import Place, Sources, Splice
+
+
+class DropOutputActivation(Treatment, frozen=True):
+    """`activation`: the innermost site of the output's activation; `function`: its name on the program."""
+
+    name: ClassVar[str] = "drop-output-activation"
+    trust: ClassVar[Trust] = "safe"
+
+    activation: Site
+    function: str
+
+    def summary(self) -> str:
+        return f"drop the {self.function} from the output, which it keeps from the targets"
+
+    def apply(self, trial: Trial) -> Trial:
+        return noted(everywhere(trial, self._without, f"the program has no {self.function} there"), self.name)
+
+    def _without(self, program: Program) -> Program:
+        call = activation_at(program, self.activation, self.function)
+        return program.without(call) if call else program
+
+    def edit(self, sources: Sources) -> Sources:
+        return gathered(sources, self._splices(sources), "the activation was not found")
+
+    def _splices(self, sources: Sources) -> Iterator[Splice]:
+        applies = call_to(sources, self.function)
+        for place in sources.calls(self.activation):
+            if applies(place):
+                inner = subject(place)
+                loop = over_layers(inner) if isinstance(inner.node, ast.Call) else None
+                yield _but_the_last(place, inner, loop) if loop else unwrapped(place)
+                return
+            last = _last_layer(sources, place)
+            if last is not None and folded(_name(last)) == folded(self.function):
+                yield dropped(last)
+                return
+        raise CannotEdit(
+            f"{self.activation.file}, line {self.activation.line}: the {self.function} was not found in the text"
+        )
+
+
+def _but_the_last(place: Place, inner: Place, loop: ast.For) -> Splice:
+    """`x = relu(layer(x))` for all layers but the last."""
+    if not isinstance(loop.target, ast.Name) or not isinstance(loop.iter, ast.Name | ast.Attribute):
+        raise CannotEdit(f"{place.file}, line {loop.lineno}: the layers of the loop are not a plain list")
+    return place.instead(f"{inner.code} if {loop.target.id} is {place.page.code(loop.iter)}[-1] else {place.code}")
+
+
+def _last_layer(sources: Sources, place: Place) -> Place | None:
+    if not isinstance(place.node, ast.Call):
+        return None
+    models = [m for m, name in constructed(sources, place.of(place.node.func)) if name == "torch.nn.Sequential"]
+    layers = items(sources, models[0]) if models else []
+    return layers[-1] if layers else None
+
+
+def _name(layer: Place) -> str:
+    return full_name(layer.page, layer.node.func) if isinstance(layer.node, ast.Call) else ""

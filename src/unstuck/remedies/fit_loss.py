@@ -1,0 +1,77 @@
+"""Use the loss that fits the task: one yes or no per label, one class of several, a number."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from typing import ClassVar
+
+from unstuck.diagnosis import Site, Trust
+from unstuck.program import Call, Program, Ref, Value
+from unstuck.remedies._meaning import constructed
+from unstuck.remedies._moves import gathered, the_call
+from unstuck.remedies._names import full_name, needed, spelled
+from unstuck.remedies._program import changed, everywhere, made, noted
+from unstuck.remedy import CannotEdit, Treatment, Trial
+from unstuck.source import Place, Sources, Splice
+
+MODULES = {
+    "binary_cross_entropy_with_logits": "BCEWithLogitsLoss",
+    "binary_cross_entropy": "BCELoss",
+    "cross_entropy": "CrossEntropyLoss",
+    "mse_loss": "MSELoss",
+    "l1_loss": "L1Loss",
+    "huber_loss": "HuberLoss",
+}
+
+
+class FitLoss(Treatment, frozen=True):
+    """`loss`: the site of the loss's call; `new`: the function that fits, as in torch.nn.functional; `as_float`:
+    whether the targets must become floats for it."""
+
+    name: ClassVar[str] = "fit-loss"
+    trust: ClassVar[Trust] = "likely"
+
+    loss: Site
+    new: str
+    as_float: bool = False
+
+    def summary(self) -> str:
+        return f"use {MODULES.get(self.new, self.new)}, which fits the task"
+
+    def apply(self, trial: Trial) -> Trial:
+        return noted(everywhere(trial, self._turned, "the loss was not found in the program"), self.name)
+
+    def _turned(self, program: Program) -> Program:
+        loss = next((c for c in reversed(program.calls) if c.site == self.loss and len(c.refs()) > 1), None)
+        return program.replaced(loss, *self._calls(program, loss)) if loss else program
+
+    def _calls(self, program: Program, loss: Call) -> Iterator[Call]:
+        prediction, target = (loss.argument(0, "input"), loss.argument(1, "target"))
+        if self.as_float and isinstance(target, Ref):
+            cast = made("torch.Tensor.float", program.fresh(), target, like=loss)
+            yield cast
+            target = Value(cast.outs[0])
+        kept = {k: v for k, v in loss.kwargs.items() if k == "reduction"}
+        yield changed(loss, function=f"torch.nn.functional.{self.new}", args=(prediction, target), kwargs=kept)
+
+    def edit(self, sources: Sources) -> Sources:
+        place = the_call(sources, self.loss, lambda p: isinstance(p.node, ast.Call))
+        return gathered(sources, self._splices(sources, place), "the loss was not found")
+
+    def _splices(self, sources: Sources, place: Place) -> Iterator[Splice]:
+        node = place.node
+        assert isinstance(node, ast.Call)
+        if full_name(place.page, node.func):
+            full = f"torch.nn.functional.{self.new}"
+            yield place.of(node.func).instead(spelled(place.page, full))
+        else:
+            made_by = [p for p, name in constructed(sources, place.of(node.func)) if name.startswith("torch.nn")]
+            if len(made_by) != 1 or self.new not in MODULES:
+                raise CannotEdit(f"{place.file}, line {node.lineno}: the loss's construction was not found")
+            full = f"torch.nn.{MODULES[self.new]}"
+            yield from needed(made_by[0], full)
+            yield made_by[0].instead(f"{spelled(made_by[0].page, full)}()")
+        yield from needed(place, full)
+        if self.as_float and len(node.args) > 1:
+            yield from place.of(node.args[1]).wrapped("", ".float()")

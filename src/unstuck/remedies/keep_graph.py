@@ -1,0 +1,90 @@
+"""Keep the graph whole: no detach, .data or no_grad between the weights and the loss."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from typing import ClassVar
+
+import msgspec
+
+from unstuck.diagnosis import Site, Trust
+from unstuck.program import Program
+from unstuck.remedies._moves import gathered
+from unstuck.remedies._names import full_name
+from unstuck.remedies._program import changed, everywhere, noted
+from unstuck.remedy import CannotEdit, Treatment, Trial
+from unstuck.source import Place, Sources, Splice
+
+CUTS = {"detach", "data"}
+COPIES = {"torch.tensor", "torch.as_tensor", "torch.autograd.Variable"}
+SILENT = {"torch.no_grad", "torch.inference_mode", "torch.set_grad_enabled"}
+
+
+class KeepGraph(Treatment, frozen=True):
+    """`site`: the innermost site of the call that cuts (detach, .data), or of one that runs under no_grad."""
+
+    name: ClassVar[str] = "keep-graph"
+    trust: ClassVar[Trust] = "likely"
+
+    site: Site
+
+    def summary(self) -> str:
+        return "let the gradient pass where the graph is cut"
+
+    def apply(self, trial: Trial) -> Trial:
+        return noted(everywhere(trial, self._whole, "nothing in the program cuts the graph there"), self.name)
+
+    def _whole(self, program: Program) -> Program:
+        while (cut := next((c for c in program.calls if c.name in CUTS and c.site == self.site), None)) is not None:
+            program = program.without(cut)
+        calls = tuple(changed(c, grad=True) for c in program.calls)
+        return msgspec.structs.replace(program, calls=calls)
+
+    def edit(self, sources: Sources) -> Sources:
+        places = sources.calls(self.site)
+        if not places:
+            raise CannotEdit(f"{self.site.file}, line {self.site.line}: the call was not found in the text")
+        cuts = list(_cuts(places[0]))
+        return gathered(
+            sources, cuts or _silence(places[0]), f"line {self.site.line}: what cuts the graph was not found"
+        )
+
+
+def _cuts(place: Place) -> Iterator[Splice]:
+    """Of all cuts in the statement: `h.detach()`, `h.data`, `torch.tensor(h)` become `h`."""
+    for node in place.page.all(ast.expr, place.page.statement(place.node)):
+        match node:
+            case ast.Call(func=ast.Attribute(value=owner, attr="detach")) if not node.args:
+                yield place.of(node).instead(place.of(owner).code)
+            case ast.Attribute(value=owner, attr="data") if not full_name(place.page, node):
+                yield place.of(node).instead(place.of(owner).code)
+            case ast.Call(func=func, args=[inner, *_]) if full_name(place.page, func) in COPIES:
+                if not isinstance(inner, ast.List | ast.Tuple | ast.Constant):
+                    yield place.of(node).instead(place.of(inner).code)
+
+
+def _silence(place: Place) -> Iterator[Splice]:
+    """`with torch.no_grad():` goes, and its body moves one step to the left; a decorator goes with its line."""
+    block = place.page.around(place.node, ast.With)
+    if block is not None and len(block.items) == 1 and _is_silent(place, block.items[0].context_expr):
+        yield from _dedented(place.of(block), block)
+    function = place.page.function(place.node)
+    for decorator in function.decorator_list if function else ():
+        if _is_silent(place, decorator):
+            yield Splice(place.file, *place.page.line(decorator.lineno), "")
+
+
+def _is_silent(place: Place, node: ast.expr) -> bool:
+    return full_name(place.page, node.func if isinstance(node, ast.Call) else node) in SILENT
+
+
+def _dedented(place: Place, block: ast.With) -> Iterator[Splice]:
+    page, outer, inner = place.page, place.indent, place.of(block.body[0]).indent
+    if outer is None or inner is None:
+        raise CannotEdit(f"{place.file}, line {block.lineno}: the block stands on one line")
+    yield Splice(place.file, page.line(block.lineno)[0], page.line(block.body[0].lineno)[0], "")
+    for number in range(block.body[0].lineno, (block.end_lineno or block.lineno) + 1):
+        start, end = page.line(number)
+        if page.text[start:end].startswith(inner):
+            yield Splice(place.file, start, start + len(inner), outer)

@@ -1,0 +1,55 @@
+"""Count the classes from zero: subtract the smallest label where the labels are made."""
+
+from __future__ import annotations
+
+import ast
+from typing import ClassVar
+
+from unstuck.diagnosis import Site, Trust
+from unstuck.program import Program, Value
+from unstuck.remedies._moves import the_call
+from unstuck.remedies._origin import origin
+from unstuck.remedies._program import changed, everywhere, made, noted
+from unstuck.remedy import CannotEdit, Treatment, Trial
+from unstuck.source import Place, Sources
+
+
+class Relabel(Treatment, frozen=True):
+    """`smallest`: the label that shall be zero; `loss`: the site of the loss's call, whose second argument they are."""
+
+    name: ClassVar[str] = "relabel"
+    trust: ClassVar[Trust] = "likely"
+
+    smallest: int
+    loss: Site
+
+    def summary(self) -> str:
+        return f"subtract {self.smallest} from the labels, so that they count from 0"
+
+    def apply(self, trial: Trial) -> Trial:
+        return noted(everywhere(trial, self._turned, "the loss was not found in the program"), self.name)
+
+    def _turned(self, program: Program) -> Program:
+        loss = next((c for c in reversed(program.calls) if c.site == self.loss and len(c.refs()) > 1), None)
+        if loss is None or len(loss.args) < 2:
+            return program
+        out = program.fresh()
+        new = made("torch.sub", out, loss.args[1], self.smallest, like=loss)
+        return program.replaced(loss, new, changed(loss, args=(loss.args[0], Value(out), *loss.args[2:])))
+
+    def edit(self, sources: Sources) -> Sources:
+        loss = the_call(sources, self.loss, lambda p: isinstance(p.node, ast.Call) and len(p.node.args) > 1)
+        assert isinstance(loss.node, ast.Call)
+        target = loss.of(loss.node.args[1])
+        first = origin(sources, target)
+        if not _subtractable(first):
+            raise CannotEdit(
+                f"{first.file}, line {getattr(first.node, 'lineno', 0)}: where the labels are made is not clear"
+            )
+        return sources.spliced(*first.wrapped("", f" - {self.smallest}"))
+
+
+def _subtractable(place: Place) -> bool:
+    """Whether an array or tensor is given a name here, so that a number can be subtracted from all of it at once."""
+    given = isinstance(place.page.parents.get(place.node), ast.Assign | ast.Call)
+    return given and isinstance(place.node, ast.Call | ast.BinOp | ast.Name | ast.Attribute | ast.Subscript)

@@ -1,0 +1,121 @@
+"""Put ReLU in the place of hidden sigmoids or tanhs, whose gradients vanish."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from typing import ClassVar
+
+import msgspec
+
+from unstuck.diagnosis import Site, Trust
+from unstuck.program import Call, Program, Value
+from unstuck.remedies._layers import items
+from unstuck.remedies._meaning import applied, constructed, meant
+from unstuck.remedies._moves import folded, gathered
+from unstuck.remedies._names import full_name, needed, spelled
+from unstuck.remedies._program import LINEAR, PASSING, changed, everywhere, noted, sites_of
+from unstuck.remedy import CannotEdit, Treatment, Trial
+from unstuck.source import Place, Sources, Splice
+
+MODULES = {"relu": "torch.nn.ReLU", "tanh": "torch.nn.Tanh", "sigmoid": "torch.nn.Sigmoid"}
+
+
+class ReplaceActivation(Treatment, frozen=True):
+    """`old`: the function's name on the program; `sites`: where it stands in front of another layer;
+    `last`: those of them where the output has the same function (a Sequential's), which stays."""
+
+    name: ClassVar[str] = "replace-activation"
+    trust: ClassVar[Trust] = "likely"
+
+    old: str
+    sites: tuple[Site, ...]
+    last: tuple[Site, ...] = ()
+    new: str = "relu"
+
+    @classmethod
+    def of(cls, program: Program, old: str, new: str = "relu") -> ReplaceActivation:
+        """The remedy for every hidden use of a function."""
+        calls = [c for c in program.calls if c.name == old]
+        inner, outer = (
+            sites_of(c for c in calls if hidden(program, c)),
+            sites_of(c for c in calls if not hidden(program, c)),
+        )
+        return cls(old, inner, tuple(s for s in inner if s in outer), new)
+
+    def summary(self) -> str:
+        return f"put {self.new} in the place of the hidden {self.old}"
+
+    def apply(self, trial: Trial) -> Trial:
+        return noted(everywhere(trial, self._turned, f"no hidden {self.old} stands there"), self.name)
+
+    def _turned(self, program: Program) -> Program:
+        def turn(c: Call) -> Call:
+            here = c.name == self.old and c.site in self.sites and hidden(program, c)
+            return changed(c, function=f"torch.{self.new}", args=c.args[:1], kwargs={}) if here else c
+
+        return msgspec.structs.replace(program, calls=tuple(turn(c) for c in program.calls))
+
+    def edit(self, sources: Sources) -> Sources:
+        splices = [s for site in self.sites for s in self._at(sources, site)]
+        return gathered(sources, splices, f"no hidden {self.old} was found in the text")
+
+    def _at(self, sources: Sources, site: Site) -> Iterator[Splice]:
+        for place in sources.calls(site):
+            if folded(applied(sources, place)) == folded(self.old):
+                yield from self._called(sources, place)
+                return
+            if isinstance(place.node, ast.Call):
+                models = [m for m, n in constructed(sources, place.of(place.node.func)) if n == "torch.nn.Sequential"]
+                if models:
+                    yield from self._listed(sources, models[0], keep=site in self.last)
+                    return
+        raise CannotEdit(f"{site.file}, line {site.line}: the {self.old} was not found in the text")
+
+    def _called(self, sources: Sources, place: Place) -> Iterator[Splice]:
+        node = place.node
+        assert isinstance(node, ast.Call)
+        yield from needed(place, f"torch.{self.new}")
+        direct = full_name(place.page, node.func)
+        named = [] if direct else meant(sources, place.of(node.func))
+        if isinstance(node.func, ast.Attribute) and not direct and named[0].node is node.func:
+            end = place.page.span(node.func)[1]
+            yield Splice(place.file, end - len(node.func.attr), end, self.new)
+        elif direct or self._serves_the_output(sources, place):
+            yield place.of(node.func).instead(spelled(place.page, f"torch.{self.new}"))
+        else:
+            yield from (self._redefined(v) for v in named)
+
+    def _redefined(self, value: Place) -> Splice:
+        module = isinstance(value.node, ast.Call)
+        return value.instead(
+            spelled(value.page, MODULES[self.new]) + "()" if module else spelled(value.page, f"torch.{self.new}")
+        )
+
+    def _serves_the_output(self, sources: Sources, place: Place) -> bool:
+        """Whether the same function object is called where the activation shall stay."""
+        assert isinstance(place.node, ast.Call)
+        name = place.of(place.node.func).code
+        calls = [c for c in place.page.all(ast.Call) if place.page.code(c.func) == name]
+        return any(all(p.node is not c for s in self.sites for p in sources.calls(s)) for c in calls)
+
+    def _listed(self, sources: Sources, model: Place, keep: bool) -> Iterator[Splice]:
+        layers = [i for i in items(sources, model) if folded(_kind(i)) == folded(self.old)]
+        for layer in layers[:-1] if keep else layers:
+            yield layer.instead(f"{spelled(layer.page, MODULES[self.new])}()")
+
+
+def _kind(layer: Place) -> str:
+    return (
+        full_name(layer.page, layer.node.func)
+        if isinstance(layer.node, ast.Call)
+        else full_name(layer.page, layer.node)
+    )
+
+
+def hidden(program: Program, call: Call) -> bool:
+    """Whether another linear call reads a result, through calls that only hand it on."""
+    for user in program.users(Value(call.outs[0])):
+        if user.name in LINEAR or (user.name in PASSING | {"batch_norm", "layer_norm"} and hidden(program, user)):
+            return True
+    return False

@@ -1,0 +1,64 @@
+"""Weaken dropout that drops nearly everything."""
+
+from __future__ import annotations
+
+import ast
+from typing import ClassVar
+
+import msgspec
+
+from unstuck.diagnosis import Trust
+from unstuck.program import Call, Program
+from unstuck.remedies._meaning import meant
+from unstuck.remedies._moves import argument, at_source, gathered, is_literal, short
+from unstuck.remedies._names import full_name
+from unstuck.remedies._program import changed, everywhere, noted
+from unstuck.remedy import Treatment, Trial
+from unstuck.source import Place, Sources
+
+MODULES = {"Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout", "FeatureAlphaDropout"}
+
+
+class SetDropout(Treatment, frozen=True):
+    """Every dropout whose probability is above `above` gets `p`."""
+
+    name: ClassVar[str] = "set-dropout"
+    trust: ClassVar[Trust] = "likely"
+
+    p: float = 0.1
+    above: float = 0.5
+
+    def summary(self) -> str:
+        return f"set the dropout to {short(self.p)}"
+
+    def apply(self, trial: Trial) -> Trial:
+        return noted(everywhere(trial, self._weaker, f"no dropout is above {short(self.above)}"), self.name)
+
+    def _weaker(self, program: Program) -> Program:
+        return msgspec.structs.replace(program, calls=tuple(self._call(c) for c in program.calls))
+
+    def _call(self, call: Call) -> Call:
+        p = call.argument(1, "p", 0.5)
+        if "dropout" not in call.name or not isinstance(p, float) or p <= self.above:
+            return call
+        if len(call.args) > 1:
+            return changed(call, args=(call.args[0], self.p, *call.args[2:]))
+        return changed(call, kwargs={**call.kwargs, "p": self.p})
+
+    def edit(self, sources: Sources) -> Sources:
+        found = [p for w in sources.pages() for c in w.page.all(ast.Call) if (p := _probability(w.of(c))) is not None]
+        strong = [p for p in found if self._is_strong(sources, p)]
+        splices = (p.instead(short(self.p)) for p in at_source(sources, strong))
+        return gathered(sources, splices, f"no dropout above {short(self.above)} was found in the text")
+
+    def _is_strong(self, sources: Sources, place: Place) -> bool:
+        values = [v for v in meant(sources, place) if is_literal(v.node)]
+        return any(float(ast.literal_eval(v.code)) > self.above for v in values if v.code[0] not in "'\"")
+
+
+def _probability(call: Place) -> Place | None:
+    assert isinstance(call.node, ast.Call)
+    last = full_name(call.page, call.node.func).rpartition(".")[2]
+    if last in MODULES:
+        return argument(call, 0, "p")
+    return argument(call, 1, "p") if "dropout" in last else None

@@ -1,0 +1,35 @@
+"""Let batch norm's running statistics follow the data at their usual pace."""
+
+from __future__ import annotations
+
+import ast
+from typing import ClassVar
+
+from unstuck.diagnosis import Trust
+from unstuck.remedies._moves import argument, at_source, gathered, short
+from unstuck.remedies._names import full_name
+from unstuck.remedy import CannotApply, Treatment, Trial
+from unstuck.source import Sources
+
+
+class SetMomentum(Treatment, frozen=True):
+    """`value`: the share of the newest batch in the running statistics, for every batch norm that names one."""
+
+    name: ClassVar[str] = "set-momentum"
+    trust: ClassVar[Trust] = "likely"
+
+    value: float = 0.1
+
+    def summary(self) -> str:
+        return f"set the batch norms' momentum to {short(self.value)}"
+
+    def apply(self, trial: Trial) -> Trial:
+        raise CannotApply("the running statistics do not take part in training; only the patched script shows it")
+
+    def edit(self, sources: Sources) -> Sources:
+        calls = (
+            w.of(c) for w in sources.pages() for c in w.page.all(ast.Call) if "BatchNorm" in full_name(w.page, c.func)
+        )
+        given = [m for c in calls if (m := argument(c, 2, "momentum")) is not None]
+        splices = (m.instead(short(self.value)) for m in at_source(sources, given))
+        return gathered(sources, splices, "no batch norm names its momentum")

@@ -1,0 +1,51 @@
+"""Take a steep factor out from in front of a sigmoid, tanh or softmax, which it saturates."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from typing import ClassVar
+
+from unstuck.diagnosis import Site, Trust
+from unstuck.program import Program
+from unstuck.remedies._meaning import meant
+from unstuck.remedies._moves import gathered, is_literal, literal, the_call
+from unstuck.remedies._program import changed, everywhere, noted
+from unstuck.remedy import Treatment, Trial
+from unstuck.source import Place, Sources, Splice
+
+
+class Soften(Treatment, frozen=True):
+    """`site`: the innermost site of the multiplication (or division) by a number, which becomes one."""
+
+    name: ClassVar[str] = "soften"
+    trust: ClassVar[Trust] = "likely"
+
+    site: Site
+
+    def summary(self) -> str:
+        return "take the steep factor out from in front of the activation"
+
+    def apply(self, trial: Trial) -> Trial:
+        return noted(everywhere(trial, self._turned, "nothing is multiplied by a number there"), self.name)
+
+    def _turned(self, program: Program) -> Program:
+        for call in program.calls:
+            numbers = [a for a in call.args if isinstance(a, int | float) and not isinstance(a, bool)]
+            if call.site == self.site and call.name in ("mul", "rmul", "div", "truediv", "imul") and len(numbers) == 1:
+                args = tuple(1.0 if a is numbers[0] else a for a in call.args)
+                program = program.replaced(
+                    next(c for c in program.calls if c.outs == call.outs), changed(call, args=args)
+                )
+        return program
+
+    def edit(self, sources: Sources) -> Sources:
+        place = the_call(sources, self.site, lambda p: isinstance(p.node, ast.BinOp))
+        return gathered(sources, _factors(sources, place), f"line {self.site.line}: the factor is not a plain number")
+
+
+def _factors(sources: Sources, place: Place) -> Iterator[Splice]:
+    assert isinstance(place.node, ast.BinOp)
+    for side in (place.of(place.node.left), place.of(place.node.right)):
+        if any(is_literal(v.node) for v in meant(sources, side)):
+            yield (literal(sources, side) or side).instead("1.0")

@@ -1,0 +1,84 @@
+"""Weigh the rare classes up in the loss."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from typing import ClassVar
+
+import msgspec
+import torch
+
+from unstuck.diagnosis import Site, Trust
+from unstuck.program import Constant, Program
+from unstuck.remedies._meaning import constructed
+from unstuck.remedies._moves import added_argument, argument, gathered, number, rounded, the_call
+from unstuck.remedies._names import full_name, needed, spelled
+from unstuck.remedies._program import changed, noted
+from unstuck.remedy import CannotApply, CannotEdit, Treatment, Trial
+from unstuck.source import Place, Sources, Splice
+
+TAKES = {"binary_cross_entropy_with_logits": "pos_weight", "cross_entropy": "weight", "nll_loss": "weight"}
+KEY = "class-weights"
+
+
+class WeightClasses(Treatment, frozen=True):
+    """`weights`: one per class, or the positives' alone for BCEWithLogitsLoss; `loss`: the site of the loss's call;
+    `function`: its name on the program."""
+
+    name: ClassVar[str] = "weight-classes"
+    trust: ClassVar[Trust] = "likely"
+
+    weights: tuple[float, ...]
+    loss: Site
+    function: str
+
+    def summary(self) -> str:
+        return "weigh the rare class up in the loss"
+
+    def apply(self, trial: Trial) -> Trial:
+        calls = [c for p in trial.programs for c in p.calls if c.name == self.function and c.site == self.loss]
+        if (
+            self.function not in TAKES
+            or not calls
+            or any(c.argument(2, TAKES[self.function]) is not None for c in calls)
+        ):
+            raise CannotApply("the loss takes no class weights, or has some already")
+        weights = torch.tensor([rounded(w) for w in self.weights])
+        turned = trial.with_(constants={**trial.constants, KEY: weights}).over_programs(self._weighted)
+        return noted(turned, self.name)
+
+    def _weighted(self, program: Program) -> Program:
+        extra = {TAKES[self.function]: Constant(KEY)}
+        calls = (
+            changed(c, args=c.args[:2], kwargs={**c.kwargs, **extra})
+            if c.name == self.function and c.site == self.loss
+            else c
+            for c in program.calls
+        )
+        return msgspec.structs.replace(program, calls=tuple(calls))
+
+    def edit(self, sources: Sources) -> Sources:
+        place = the_call(sources, self.loss, lambda p: isinstance(p.node, ast.Call))
+        return gathered(sources, self._splices(sources, place), "the loss was not found")
+
+    def _splices(self, sources: Sources, place: Place) -> Iterator[Splice]:
+        assert isinstance(place.node, ast.Call)
+        if self.function not in TAKES:
+            raise CannotEdit(f"{self.function} takes no class weights")
+        made = (
+            [place]
+            if full_name(place.page, place.node.func)
+            else [p for p, _ in constructed(sources, place.of(place.node.func))]
+        )
+        if len(made) != 1 or argument(made[0], -1, TAKES[self.function]) is not None:
+            raise CannotEdit("the loss's construction was not found, or it has class weights already")
+        values = ", ".join(number(w) for w in self.weights)
+        tensor = spelled(made[0].page, "torch.tensor")
+        device = (
+            f", device={place.of(place.node.args[0]).code}.device"
+            if made[0].node is place.node and "device" in place.page.text
+            else ""
+        )
+        yield from needed(made[0], "torch.tensor")
+        yield added_argument(made[0], f"{TAKES[self.function]}={tensor}([{values}]{device})")

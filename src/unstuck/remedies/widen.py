@@ -1,0 +1,122 @@
+"""Make the hidden layers wider."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from unstuck.diagnosis import Trust
+from unstuck.program import Call, Program, Weight
+from unstuck.remedies._meaning import meant
+from unstuck.remedies._moves import argument, at_source, gathered
+from unstuck.remedies._names import full_name
+from unstuck.remedies._program import noted
+from unstuck.remedy import CannotApply, CannotEdit, Treatment, Trial
+from unstuck.source import Place, Sources, Splice
+
+ELEMENTWISE = {
+    "relu",
+    "sigmoid",
+    "tanh",
+    "gelu",
+    "elu",
+    "leaky_relu",
+    "silu",
+    "selu",
+    "softplus",
+    "mish",
+    "dropout",
+    "logsigmoid",
+}
+SEED = 21
+
+
+class Widen(Treatment, frozen=True):
+    """Multiply the widths of the hidden linear layers by `factor`."""
+
+    name: ClassVar[str] = "widen"
+    trust: ClassVar[Trust] = "likely"
+
+    factor: int
+
+    def summary(self) -> str:
+        return f"make the hidden layers {self.factor} times as wide"
+
+    def apply(self, trial: Trial) -> Trial:
+        grown = {name: how for p in trial.programs for name, how in _growing(p, trial.start).items()}
+        if not grown:
+            raise CannotApply("no linear layer feeds another through activations alone")
+        generator = torch.Generator().manual_seed(SEED)
+        fresh = {n: self._drawn(trial.start[n], how, generator) for n, how in grown.items() if n in trial.start}
+        return noted(trial.with_(start=trial.start | fresh), self.name)
+
+    def _drawn(self, old: Tensor, how: tuple[bool, bool, int], generator: torch.Generator) -> Tensor:
+        """A wider weight as nn.Linear draws it: uniform within 1 / sqrt(its number of inputs)."""
+        out, into, inputs = how
+        shape = [old.shape[0] * (self.factor if out else 1), *(s * (self.factor if into else 1) for s in old.shape[1:])]
+        bound = (inputs * (self.factor if into else 1)) ** -0.5
+        return torch.empty(shape, dtype=old.dtype).uniform_(-bound, bound, generator=generator)
+
+    def edit(self, sources: Sources) -> Sources:
+        return gathered(sources, self._splices(sources), "no hidden layers were found in the text")
+
+    def _splices(self, sources: Sources) -> Iterator[Splice]:
+        groups = [g for w in sources.pages() for g in _stacks(w)]
+        if len(groups) != 1:
+            raise CannotEdit(
+                "the text has several stacks of linear layers" if groups else "no stack of linear layers was found"
+            )
+        sizes = [argument(c, 1, "out_features") for c in groups[0][:-1]] + [
+            argument(c, 0, "in_features") for c in groups[0][1:]
+        ]
+        for place in at_source(sources, [s for s in sizes if s is not None]):
+            yield place.instead(str(_number(sources, place) * self.factor))
+
+
+def _growing(program: Program, start: dict[str, Tensor]) -> dict[str, tuple[bool, bool, int]]:
+    """Per weight: whether its rows grow, whether its columns do, and its number of inputs."""
+    linear = [c for c in program.calls if c.name == "linear"]
+    feeds = {c.outs: before for c in linear if (before := _fed_by(program, c)) is not None}
+    sources = {before.outs for before in feeds.values()}
+    grown: dict[str, tuple[bool, bool, int]] = {}
+    for call in linear:
+        out, into, inputs = call.outs in sources, call.outs in feeds, _inputs(call, start)
+        for ref in call.refs()[1:]:
+            if isinstance(ref, Weight) and (out or into):
+                grown[ref.name] = (out, into, inputs)
+    return {n: h for n, h in grown.items() if h[0] or h[1]}
+
+
+def _fed_by(program: Program, call: Call) -> Call | None:
+    before = program.maker(call.refs()[0])
+    while before is not None and before.name in ELEMENTWISE:
+        before = program.maker(before.refs()[0])
+    return before if before is not None and before.name == "linear" else None
+
+
+def _inputs(call: Call, start: dict[str, Tensor]) -> int:
+    weight = call.argument(1, "weight")
+    return start[weight.name].shape[1] if isinstance(weight, Weight) and weight.name in start else 1
+
+
+def _stacks(whole: Place) -> Iterator[list[Place]]:
+    """The linear layers that one class, function or Sequential constructs, where there are two or more."""
+    found: dict[ast.AST, list[Place]] = {}
+    for call in whole.page.all(ast.Call):
+        if full_name(whole.page, call.func) == "torch.nn.Linear":
+            owner = next(
+                (n for n in whole.page.above(call) if isinstance(n, ast.ClassDef | ast.FunctionDef)), whole.page.tree
+            )
+            found.setdefault(owner, []).append(whole.of(call))
+    yield from (calls for calls in found.values() if len(calls) > 1)
+
+
+def _number(sources: Sources, place: Place) -> int:
+    values = [v for v in meant(sources, place) if isinstance(v.node, ast.Constant) and isinstance(v.node.value, int)]
+    if len(values) != 1:
+        raise CannotEdit(f"{place.file}: the width {place.code} is not a plain number")
+    return int(values[0].code)
