@@ -53,9 +53,20 @@ def examine(readings: Readings, rules: dict[str, Rule] | None = None) -> tuple[l
 def _ask(rule: Rule, readings: Readings) -> tuple[list[Finding], Outcome]:
     try:
         needs = {k: v for k, v in typing.get_type_hints(rule.check).items() if k != "return"}
-        found = list(rule.check(**{name: readings.of(kind) for name, kind in needs.items()}))
+        found = list(rule.check(**{name: _given(readings, kind) for name, kind in needs.items()}))
     except NotApplicable as reason:
         return [], Outcome(rule.fault, "not-applicable", str(reason))
     except Exception as error:  # one rule's failure must not cost the person the others
         return [], Outcome(rule.fault, "not-applicable", f"the rule failed: {type(error).__name__}: {error}"[:200])
     return found, Outcome(rule.fault, "fired" if found else "quiet", found[0].message if found else "")
+
+
+def _given(readings: Readings, kind: Any) -> object:
+    """The reading that an annotation names; None where `X | None` allows it and X cannot be taken."""
+    kinds = typing.get_args(kind) or (kind,)
+    try:
+        return readings.of(kinds[0])
+    except NotApplicable:
+        if type(None) in kinds:
+            return None
+        raise
