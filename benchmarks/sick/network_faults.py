@@ -217,15 +217,16 @@ def registers() -> Iterator[Fault]:
     """Layers the module does not know of."""
     also = ("optimizer-params", "under-capacity", "frozen-params")
     deep = lambda r: r.style == "class" and r.about.input == "table" and 2 <= r.depth <= 4
-    for shade, holder in (("list", "["), ("dict", "{")):
-        base = lambda script: script.with_(build=_listed(script, "nn.ModuleList([", "])"))
-        if holder == "[":
-            harm = lambda script: script.with_(build=_listed(script, "[", "]"))
-        else:
-            harm = lambda script: script.with_(build=_listed(script, "{k: layer for k, layer in enumerate([", "])}"))
-        yield Fault("unregistered-params", shade, harm, base, also, deep, "nn.ModuleList")
+    sound = lambda script: script.with_(build=_listed(script, "nn.ModuleList([", "])"))
+    listed = lambda script: script.with_(build=_listed(script, "[", "]"))
+    keyed = lambda script: script.with_(build=_listed(script, "{k: layer for k, layer in enumerate([", "])}"))
     born = lambda script: script.with_(build=_in_forward(script))
-    yield Fault("unregistered-params", "in-forward", born, also=also, fits=deep, repair="make the layers in __init__")
+    for shade, harm, repair in (
+        ("list", listed, "nn.ModuleList"),
+        ("dict", keyed, "nn.ModuleList"),
+        ("in-forward", born, "make the layers in __init__"),
+    ):
+        yield Fault("unregistered-params", shade, harm, sound, also, deep, repair)
 
 
 def _listed(script: Script, opening: str, closing: str) -> str:
