@@ -17,6 +17,7 @@ import math
 import random
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from statistics import median
@@ -30,6 +31,9 @@ GOOD = 0.6
 """The fixed program must get this far from the constant answer to the perfect one, with every seed."""
 WORSE = 0.25
 """And the sick one must lose this share of what the fixed one gained."""
+
+INFLATED = 0.03
+"""Of a leak: how much better than the honest number the reported one must be."""
 
 
 def every_case() -> Iterator[Variation]:
@@ -60,30 +64,37 @@ def good(fixed: list[Value], case: Variation) -> bool:
 
 
 def worse(broken: list[Value], fixed: list[Value], case: Variation) -> bool:
-    """Whether a program is clearly worse than the sound one (or stops with an error)."""
-    seen = [v for v in broken if v is not None]
-    if not seen:
-        return True
-    sound = [v for v in fixed if v is not None]
+    """Whether a program is clearly worse than the sound one (or stops with an error, or claims clearly too much)."""
+    seen, sound = ([v for v in values if v is not None] for values in (broken, fixed))
+    if not seen or case.inflates:
+        return not seen or min(seen) >= max(sound) + INFLATED
     return median(seen) <= median(sound) - WORSE * (median(sound) - case.blind) and max(seen) < min(sound)
 
 
-def measured(case: Variation) -> tuple[dict, str]:
-    """The numbers of a case, and why it does not count ("" where it does)."""
-    fixed = values(case.fixed, case)
+def doubtful(case: Variation, seeds: tuple[int, ...]) -> tuple[list[Value], list[Value], str]:
+    """Results of both programs, and why the case does not count ("" where it does)."""
+    fixed = values(case.fixed, case, seeds)
     if case.code_mends and not good(fixed, case):
-        return {}, f"the sound program is not good: {fixed}"
-    if not case.faults:
-        return {"broken": None, "fixed": None, "measured": fixed}, ""
-    broken = values(case.train, case)
-    if not case.code_mends:
-        return {"broken": broken, "fixed": None}, ""
-    if case.shows and not worse(broken, fixed, case):
-        return {}, f"the sick program is hardly worse: {broken} against {fixed}"
+        return fixed, [], f"the sound program is not good: {fixed}"
+    broken = values(case.train, case, seeds) if case.faults else []
+    if case.faults and case.code_mends and case.shows and not worse(broken, fixed, case):
+        return fixed, broken, f"the sick program is hardly worse: {broken} against {fixed}"
     for half in case.halves:
-        if not worse(alone := values(half, case), fixed, case):
-            return {}, f"one of the two faults is harmless: {alone} against {fixed}"
-    return {"broken": broken, "fixed": fixed}, ""
+        if not worse(alone := values(half, case, seeds), fixed, case):
+            return fixed, broken, f"one of the two faults is harmless: {alone} against {fixed}"
+    return fixed, broken, ""
+
+
+def measured(case: Variation) -> tuple[dict, str]:
+    """The numbers of a case, and why it does not count; one seed first, since most that fall fall there."""
+    start, more = doubtful(case, SEEDS[:1]), SEEDS[1:]
+    if start[2]:
+        return {}, start[2]
+    rest = doubtful(replace(case, halves=()), more)
+    fixed, broken = start[0] + rest[0], start[1] + rest[1]
+    if not case.faults:
+        return {"broken": None, "fixed": None, "measured": fixed}, rest[2]
+    return {"broken": broken, "fixed": fixed if case.code_mends else None}, rest[2]
 
 
 def truth(case: Variation, numbers: dict) -> dict:

@@ -29,6 +29,8 @@ class Fault:
     repair: str = ""
     shows: bool = True
     """Whether RESULT tells the sick script from the sound one."""
+    inflates: bool = False
+    """Whether the sick script's RESULT is too good to be true, rather than worse."""
 
 
 def all_of(*edits: Edit) -> Edit:

@@ -195,6 +195,19 @@ def measures() -> Iterator[Fault]:
     yield Fault("loss-keeps-graph", "total", keeps, also=("metric-error",), repair="add loss.item()", shows=False)
 
 
+def leaks() -> Iterator[Fault]:
+    """Rows of the test part that stand in the training part, too."""
+    hard = all_of(
+        put("units", "x = x + 0.35 * rng.normal(size=x.shape)\n"),
+        swap("tensors", "n_train = 1200\n", "n_train = int(len(x) * 0.75)\n"),
+    )
+    copies = "# more rows by repeating them\nx, y = np.repeat(x, 4, axis=0), np.repeat(y, 4)\n"
+    mixed = put("units", f"{copies}mix = rng.permutation(len(x))\nx, y = x[mix], y[mix]\n")
+    fits = where(multi, table, lambda r: r.batch in (8, 64) and r.width >= 64)
+    also = ("metric-error", "overfitting")
+    yield Fault("eval-leak", "repeated-rows", mixed, hard, also, fits, "split first, then repeat", inflates=True)
+
+
 def aliases() -> Iterator[Fault]:
     """A state dict that is not a copy."""
 
@@ -223,5 +236,5 @@ def aliases() -> Iterator[Fault]:
 
 def faults() -> Iterator[Fault]:
     """All of them."""
-    for family in (rates, gradients, graphs, holders, schedules, modes, measures, aliases):
+    for family in (rates, gradients, graphs, holders, schedules, modes, measures, leaks, aliases):
         yield from family()

@@ -121,9 +121,11 @@ def gaps(t: Table, rng: np.random.Generator) -> Table:
 
 
 def rare(t: Table, rng: np.random.Generator) -> Table:
-    """One class in a hundred thousand rows, as it were."""
-    keep = (t[:, -1] == 0) | (rng.random(len(t)) < 0.02)
-    return t[keep]
+    """The classes other than 0 turn up twice in a hundred rows, and the readings are noisier."""
+    t = np.concatenate([t, *(sorts(rng) for _ in range(7))])
+    t = t[(t[:, -1] == 0) | (rng.random(len(t)) < 0.03)]
+    t[:, :-1] += 0.3 * rng.normal(size=t[:, :-1].shape)
+    return t
 
 
 def flat(x: Table, rng: np.random.Generator) -> Table:
@@ -151,6 +153,7 @@ BOTH = {
 }
 CLASS_ONLY = {
     "one-based": (target(lambda y, rng: y + 1), ("label-range",), {"mend": "table[:, -1] -= 1"}),
+    "rare": (rare, ("class-imbalance",), {"weight": "1 / torch.bincount(y_train).float()"}),
     "sorted": (lambda t, rng: t[np.argsort(t[:, -1], kind="stable")], ("not-shuffled",), {"shuffle": "True"}),
 }
 NUMBER_ONLY = {
@@ -172,6 +175,7 @@ ALSO = {
     "label-misaligned": (),
     "label-range": ("wrong-loss",),
     "not-shuffled": ("lr-too-high",),
+    "class-imbalance": ("under-capacity", "metric-error"),
     "target-scale": ("lr-too-low", "lr-too-high", "saturated-hidden", "exploding-gradient"),
 }
 
@@ -185,8 +189,9 @@ def program(end: str, mend: dict[str, str], shuffle: str) -> str:
         rows = "rows = torch.arange(len(table))\ntrain_rows, test_rows = rows[rows % 4 > 0], rows[rows % 4 == 0]\n"
         split = rows + split.partition("\n")[2]
     text = READ + end
-    for hole in ("mend", "scale", "weight"):
-        text = text.replace(f"@{hole}@\n", f"{mend[hole]}\n" if hole in mend else "").replace(f"@{hole}@", "")
+    for hole in ("mend", "scale"):
+        text = text.replace(f"@{hole}@\n", f"{mend[hole]}\n" if hole in mend else "")
+    text = text.replace("@weight@", f"weight={mend['weight']}" if "weight" in mend else "")
     return text.replace("@split@\n", split).replace("@shuffle@", mend.get("shuffle", shuffle))
 
 

@@ -34,6 +34,7 @@ class Variation:
     metric: str = "accuracy"
     blind: float = 0.5
     shows: bool = True
+    inflates: bool = False
     halves: tuple[str, ...] = ()
     """Of a pair: the programs with only one of the two faults, each of which must be sick as well."""
     files: dict[str, bytes] = field(default_factory=dict)
@@ -82,6 +83,7 @@ def made(name: str, chosen: tuple[Fault, ...], recipe: Recipe) -> Variation:
         recipe.about.metric,
         recipe.about.blind,
         all(f.shows for f in chosen),
+        any(f.inflates for f in chosen),
         tuple(texts[1:]),
     )
 
@@ -113,7 +115,7 @@ def singles() -> Iterator[Variation]:
 
 def pairs() -> Iterator[Variation]:
     """Two different faults in one program."""
-    catalogue = [f for f in every_fault() if f.shows]
+    catalogue = [f for f in every_fault() if f.shows and not f.inflates]
     for k in range(PAIRS):
         rng = seeded("pair", k)
         for _ in range(TRIES):
