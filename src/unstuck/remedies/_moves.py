@@ -118,14 +118,13 @@ def dropped(item: Place) -> Splice:
     if isinstance(parent, ast.Call) and isinstance(parent.func, ast.Attribute) and parent.func.attr == "append":
         return item.removed()
     start, end = page.span(item.node)
-    behind = re.match(r"[ \t]*,[ \t]*(#[^\r\n]*)?", page.text[end:])
-    if behind:
-        end += behind.end() if not behind.group(1) else behind.group().index(",") + 1
+    if behind := re.match(r"[ \t]*,[ \t]*", page.text[end:]):
+        end += behind.end()
     elif row.index(item.node) > 0:
-        start = page.span(row[row.index(item.node) - 1])[1]
-        return Splice(item.file, start, end, "")
+        return Splice(item.file, page.span(row[row.index(item.node) - 1])[1], end, "")
     line = page.line(getattr(item.node, "lineno", 1))
-    alone = not page.text[line[0] : start].strip() and not page.text[end : line[1]].strip() and end <= line[1]
+    rest = page.text[end : line[1]].partition("#")[0]
+    alone = end <= line[1] and not page.text[line[0] : start].strip() and not rest.strip()
     return Splice(item.file, *line, "") if alone else Splice(item.file, start, end, "")
 
 
@@ -133,8 +132,10 @@ def unwrapped(call: Place) -> Splice:
     """A call gives way to what it was applied to: `self.softmax(x)` and `x.softmax(1)` become `x`."""
     node = arguments_of(call)
     inner = call.of(_subject(call, node))
-    around = call.page.parents.get(node)
-    chained = isinstance(around, ast.Attribute | ast.Subscript | ast.BinOp | ast.UnaryOp)
+    parent = call.page.parents.get(node)
+    if isinstance(parent, ast.Assign) and [call.of(t).code for t in parent.targets] == [inner.code]:
+        return call.removed()  # x = self.softmax(x)
+    chained = isinstance(parent, ast.Attribute | ast.Subscript | ast.BinOp | ast.UnaryOp)
     return call.instead(inner.operand if chained else inner.code)
 
 

@@ -17,7 +17,9 @@ from unstuck.remedy import CannotEdit, Treatment, Trial
 from unstuck.source import Place, Sources, Splice
 
 CUTS = {"detach", "data"}
-COPIES = {"torch.tensor", "torch.as_tensor", "torch.autograd.Variable"}
+COPIES = {"torch.tensor", "torch.as_tensor", "torch.autograd.Variable", "torch.from_numpy"}
+HANDED_OUT = {"numpy", "cpu"}
+"""Ways out of the graph that are a fault only inside one that leads back in."""
 SILENT = {"torch.no_grad", "torch.inference_mode", "torch.set_grad_enabled"}
 
 
@@ -52,16 +54,30 @@ class KeepGraph(Treatment, frozen=True):
 
 
 def _cuts(place: Place) -> Iterator[Splice]:
-    """Of all cuts in the statement: `h.detach()`, `h.data`, `torch.tensor(h)` become `h`."""
-    for node in place.page.all(ast.expr, place.page.statement(place.node)):
-        match node:
-            case ast.Call(func=ast.Attribute(value=owner, attr="detach")) if not node.args:
-                yield place.of(node).instead(place.of(owner).code)
-            case ast.Attribute(value=owner, attr="data") if not full_name(place.page, node):
-                yield place.of(node).instead(place.of(owner).code)
-            case ast.Call(func=func, args=[inner, *_]) if full_name(place.page, func) in COPIES:
-                if not isinstance(inner, ast.List | ast.Tuple | ast.Constant):
-                    yield place.of(node).instead(place.of(inner).code)
+    """Of all cuts in the statement: `h.detach()`, `h.data`, `torch.tensor(h)` become `h`; of nested ones the outermost."""
+    taken: list[tuple[int, int]] = []
+    for node in sorted(place.page.all(ast.expr, place.page.statement(place.node)), key=place.page.span):
+        start, end = place.page.span(node)
+        bare = _bare(place, node)
+        if bare is not node and _is_cut(place, node) and not any(a <= start and end <= b for a, b in taken):
+            taken.append((start, end))
+            yield place.of(node).instead(place.of(bare).code)
+
+
+def _is_cut(place: Place, node: ast.expr) -> bool:
+    return not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in HANDED_OUT)
+
+
+def _bare(place: Place, node: ast.expr) -> ast.expr:
+    """What is left of an expression without the cuts around it."""
+    match node:
+        case ast.Call(func=ast.Attribute(value=owner, attr="detach" | "numpy" | "cpu"), args=[]):
+            return _bare(place, owner)
+        case ast.Attribute(value=owner, attr="data") if not full_name(place.page, node):
+            return _bare(place, owner)
+        case ast.Call(func=func, args=[inner, *_]) if full_name(place.page, func) in COPIES:
+            return node if isinstance(inner, ast.List | ast.Tuple | ast.Constant) else _bare(place, inner)
+    return node
 
 
 def _silence(place: Place) -> Iterator[Splice]:
