@@ -32,6 +32,8 @@ WORTH = 0.15
 """A remedy on a run that learns something must add this much skill to convict."""
 CLOSE = 0.12
 """Remedies whose skills differ by less than this do the same good: the one further upstream is the cause."""
+ENOUGH = 0.85
+"""A set that brings a run to this skill is not widened."""
 MOST = 14
 """Remedies tried alone; further ones wait."""
 
@@ -100,7 +102,9 @@ def convict(bench: Bench, findings: Sequence[Finding], say: Callable[[str], None
     return done
 
 
-def compare(bench: Bench, remedies: tuple[Remedy, ...], faults: tuple[str, ...], base: Played | None = None) -> Comparison:
+def compare(
+    bench: Bench, remedies: tuple[Remedy, ...], faults: tuple[str, ...], base: Played | None = None
+) -> Comparison:
     """One experiment against the run as written (or against another play)."""
     assert bench.written is not None
     try:
@@ -134,11 +138,14 @@ def _widened(bench: Bench, best: Comparison | None, done: Conviction, say: Calla
     others = [c for c in done.tried if c.judgement is None or c.judgement.word != "harms"]
     chosen = best
     for _ in range(2):
-        if chosen is not None and chosen.skill >= 0.9:
+        if chosen is not None and chosen.skill >= ENOUGH:
             break
-        held = chosen.remedies if chosen else ()
-        further = [c for c in others if c.played is not None and not _overlap(c.remedies, held)]
-        wider = [_with(bench, chosen, c, say) for c in sorted(further, key=lambda c: -c.skill)[:4]] if chosen or len(further) > 1 else []
+        further = [c for c in others if c.played is not None and not _overlap(c, chosen)]
+        wider = (
+            [_with(bench, chosen, c, say) for c in sorted(further, key=lambda c: -c.skill)[:4]]
+            if chosen or len(further) > 1
+            else []
+        )
         done.tried += wider
         better = _best([c for c in wider if _adds(bench, chosen, c)])
         if better is None:
@@ -147,8 +154,11 @@ def _widened(bench: Bench, best: Comparison | None, done: Conviction, say: Calla
     return chosen
 
 
-def _overlap(one: tuple[Remedy, ...], other: tuple[Remedy, ...]) -> bool:
-    return bool({r.name for r in one} & {r.name for r in other})
+def _overlap(one: Comparison, other: Comparison | None) -> bool:
+    """Two answers to one fault are not tried together."""
+    return other is not None and bool(
+        {r.name for r in one.remedies} & {r.name for r in other.remedies} or set(one.faults) & set(other.faults)
+    )
 
 
 def _with(bench: Bench, chosen: Comparison | None, more: Comparison, say: Callable[[str], None]) -> Comparison:

@@ -122,7 +122,13 @@ def _set_item(name: str, args: Any, kwargs: Any) -> Any:
 
 def _batch_norm(name: str, args: Any, kwargs: Any) -> Any:
     """Batch statistics where it trains; running statistics are side effects and are left out."""
-    given = dict(zip(("input", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps"), args, strict=False))
+    given = dict(
+        zip(
+            ("input", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps"),
+            args,
+            strict=False,
+        )
+    )
     given |= kwargs
     if given.get("training"):
         given |= {"running_mean": None, "running_var": None}
@@ -139,6 +145,12 @@ def _activation(name: str, args: Any, kwargs: Any) -> Any:
     return resolve(name)(*args, **{**kwargs, "inplace": False} if "inplace" in kwargs else kwargs)
 
 
+def _embedding(name: str, args: Any, kwargs: Any) -> Any:
+    """A table look-up with dense gradients: sparse ones have no lanes."""
+    names = ("input", "weight", "padding_idx", "max_norm", "norm_type", "scale_grad_by_freq", "sparse")
+    return torch.nn.functional.embedding(**{**dict(zip(names, args, strict=False)), **kwargs, "sparse": False})
+
+
 def _detach(name: str, args: Any, kwargs: Any) -> Any:
     return args[0].detach()
 
@@ -150,11 +162,22 @@ def _same(name: str, args: Any, kwargs: Any) -> Any:
 _CASES: dict[str, Callable[[str, Any, Any], Any]] = {
     "torch.Tensor.__setitem__": _set_item,
     "torch.nn.functional.batch_norm": _batch_norm,
-    "torch.batch_norm": _plain,
+    "torch.nn.functional.embedding": _embedding,
     "torch.nn.functional.relu": _relu,
     **{
         f"torch.nn.functional.{name}": _activation
-        for name in ("leaky_relu", "elu", "selu", "celu", "relu6", "silu", "mish", "hardtanh", "hardswish", "hardsigmoid")
+        for name in (
+            "leaky_relu",
+            "elu",
+            "selu",
+            "celu",
+            "relu6",
+            "silu",
+            "mish",
+            "hardtanh",
+            "hardswish",
+            "hardsigmoid",
+        )
     },
     "torch.Tensor.data.__get__": _detach,
     "torch.Tensor.detach_": _detach,

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from unstuck import __version__
-from unstuck.convict import Comparison, Conviction, convict, proof, rank
+from unstuck.convict import SETTLED, Comparison, Conviction, convict, proof, rank
 from unstuck.diagnosis import Finding, Metric, Outcome, Patch, Proof, Remedy, Report
 from unstuck.examine import Readings, examine
 from unstuck.patch import diff
@@ -68,27 +68,36 @@ def opened(tape: Tape, sources: Sources, options: Options, say: Say) -> Case:
         case.learning = readings.of(Learning)
     except NotApplicable as reason:
         case.notes.append(str(reason))
-    if options.prove and case.learning is not None:
+    case.findings, case.outcomes = examine(readings)
+    if options.prove and case.learning is not None and worth_a_bench(case):
         say("replaying the run as written")
         case.bench = Bench(tape)
-        _give_sweep(case, readings, say)
-    case.findings, case.outcomes = examine(readings)
-    if case.bench is not None and not case.bench.why:
-        case.conviction = convict(case.bench, case.findings, say)
-    elif case.bench is not None:
-        case.notes.append(f"no replay: {case.bench.why}")
+        if not case.bench.why:
+            _sweep(case, readings, say)
+            case.conviction = convict(case.bench, case.findings, say)
+        else:
+            case.notes.append(f"no replay: {case.bench.why}")
     return case
 
 
-def _give_sweep(case: Case, readings: Readings, say: Say) -> None:
-    """Rates are swept where the run does not learn as it should: one replay, all rates."""
-    if case.bench is None or case.bench.why or case.learning is None or case.learning.final >= 0.9:
+def worth_a_bench(case: Case) -> bool:
+    """A run that learns well and of which nothing is suspected needs no experiment."""
+    assert case.learning is not None
+    return case.learning.final < SETTLED or any(f.remedies and not f.demonstrated for f in case.findings)
+
+
+def _sweep(case: Case, readings: Readings, say: Say) -> None:
+    """Where the run learns little, all rates are swept in one replay, and the rules that read the sweep are asked again."""
+    assert case.bench is not None and case.learning is not None
+    if case.learning.final >= SETTLED:
         return
     say("sweeping learning rates")
     try:
         readings.give(case.bench.sweep())
     except Exception as error:  # a sweep that cannot be made costs two rules, not the report
         case.notes.append(f"no sweep of rates: {type(error).__name__}")
+        return
+    case.findings, case.outcomes = examine(readings)
 
 
 def _sources(tape: Tape) -> Sources:
@@ -199,7 +208,15 @@ def by_rehearsal(case: Case, options: Options, say: Say, began: float) -> tuple[
             continue
         repair = rehearsed(case, repair, say)
         word = _word(case, repair)
-        proofs.append(Proof((remedy.name,), tuple(faults), word, _verified(case, repair) or "it did not run through", means="patched script"))
+        proofs.append(
+            Proof(
+                (remedy.name,),
+                tuple(faults),
+                word,
+                _verified(case, repair) or "it did not run through",
+                means="patched script",
+            )
+        )
         if word == "heals":
             return repair, proofs
         if word == "helps" and not best.remedies:
@@ -207,7 +224,7 @@ def by_rehearsal(case: Case, options: Options, say: Say, began: float) -> tuple[
     return best, proofs
 
 
-def _word(case: Case, repair: Repair):  # noqa: ANN202
+def _word(case: Case, repair: Repair):
     """A verdict from two single runs: only a large difference counts."""
     if repair.rehearsal is None or not repair.rehearsal.ran or repair.learning is None:
         return "not-tried"
@@ -233,7 +250,9 @@ def _proofs(case: Case) -> list[Proof]:
 
 def roles(findings: Sequence[Finding], causes: set[str], sure: Sequence[Finding]) -> list[Finding]:
     """Findings with their roles: what was convicted is loud, everything else is a hint."""
-    return sorted((_with_role(f, causes, f in sure) for f in findings), key=lambda f: (f.role != "cause", rank(f.fault)))
+    return sorted(
+        (_with_role(f, causes, f in sure) for f in findings), key=lambda f: (f.role != "cause", rank(f.fault))
+    )
 
 
 def _with_role(finding: Finding, causes: set[str], sure: bool) -> Finding:
@@ -288,5 +307,3 @@ def _verified(case: Case, repair: Repair) -> str:
         return f"the patched script ran to its end; its last line: {repair.rehearsal.last_words}"
     before = "unknown" if case.learning.score is None else f"{case.learning.score:.3f}"
     return f"the patched script itself: {repair.learning.yardstick.name} {before} before, {repair.learning.score:.3f} after"
-
-

@@ -157,7 +157,7 @@ class Program(msgspec.Struct, frozen=True):
         def turn(c: Call) -> Call:
             if chosen is not None and id(c) not in chosen:
                 return c
-            swap = lambda leaf: new if leaf == old else leaf  # noqa: E731
+            swap = lambda leaf: new if leaf == old else leaf
             return msgspec.structs.replace(c, args=mapped(c.args, swap), kwargs=mapped(c.kwargs, swap))
 
         loss = new.id if isinstance(new, Value) and old == Value(self.loss) else self.loss

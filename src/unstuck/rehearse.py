@@ -11,11 +11,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
-
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from collections.abc import Iterator, Mapping
 
 from unstuck.tape import Tape, TapeError, load
 
@@ -66,7 +65,14 @@ def _run(command: list[str], cwd: str, out: Path, limit: float) -> Rehearsal:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH")]))}
     try:
         done = subprocess.run(
-            command, cwd=cwd, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=limit, errors="replace"
+            command,
+            cwd=cwd,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=limit,
+            errors="replace",
         )
     except subprocess.TimeoutExpired:
         return Rehearsal(None, None, "")
@@ -122,5 +128,3 @@ def _put(stage: Path, path: str, text: str) -> None:
         target.unlink()
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(text.encode("utf-8"))
-
-

@@ -88,6 +88,8 @@ class Update(msgspec.Struct, frozen=True):
     norm: float | None = None
     """Norm of all gradients as the optimizer got them (sampled)."""
     closure: bool = False
+    empty: bool = False
+    """The optimizer found no gradient at all although a backward had come before (they had been cleared)."""
 
 
 class Evaluation(msgspec.Struct, frozen=True):
@@ -136,7 +138,9 @@ class Tape(msgspec.Struct, kw_only=True):
 
     def _plain(self) -> dict[str, Any]:
         # Python's own json keeps NaN and infinity, which a recorded loss may well be.
-        rest = {k: msgspec.to_builtins(getattr(self, k)) for k in self.__struct_fields__ if k not in ("tensors", "programs")}
+        rest = {
+            k: msgspec.to_builtins(getattr(self, k)) for k in self.__struct_fields__ if k not in ("tensors", "programs")
+        }
         return {"unstuck_tape": FORMAT, **rest, "programs": [stored(p) for p in self.programs]}
 
     def save(self, folder: Path) -> None:

@@ -15,7 +15,6 @@ from typing import Any
 from unstuck.launch import execute, leave
 from unstuck.target import Target
 
-
 HERE = Path.cwd()
 """Where the command was given; the script may go elsewhere."""
 
@@ -67,10 +66,24 @@ def _write(recorder: Any, out: Path, script: str, failure: dict[str, Any], comma
 def _described(error: BaseException, recorder: Any) -> dict[str, Any]:
     last = traceback.format_exception_only(error)[-1].strip()
     frames = [f for f in traceback.extract_tb(error.__traceback__) if recorder.where.theirs(f.filename) is not None]
-    sites = [{"file": recorder.where.theirs(f.filename), "line": f.lineno, "function": f.name} for f in frames]
+    sites = [_site(recorder.where.theirs(f.filename), f) for f in frames]
     deepest = traceback.extract_tb(error.__traceback__)
     inside = [f.name for f in deepest[-6:]]
-    return {"type": type(error).__name__, "message": str(error)[:2000], "line": last[:400], "sites": sites[::-1], "inside": inside}
+    from unstuck.record.refusal import refused
+
+    try:
+        given = refused(error.__traceback__)
+    except Exception:  # a tensor that cannot be looked at must not cost the person the traceback
+        given = {}
+    plain = {"type": type(error).__name__, "message": str(error)[:2000], "line": last[:400]}
+    return {**plain, "sites": sites[::-1], "inside": inside, "refused": given}
+
+
+def _site(file: str | None, frame: traceback.FrameSummary) -> dict[str, Any]:
+    """A frame of a traceback, with the columns of the call that it was in."""
+    place = {"line": frame.lineno, "column": frame.colno, "end_line": frame.end_lineno, "end_column": frame.end_colno}
+    known = {key: value for key, value in place.items() if value is not None}
+    return {"file": file, **known, "function": frame.name}
 
 
 def _arguments(argv: list[str]) -> tuple[argparse.Namespace, Target]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from unstuck.diagnosis import Site
@@ -54,7 +54,9 @@ def tensors(tree: Any) -> Iterator[Tensor]:
 class Log(TorchFunctionMode):
     """Notes calls; calls in `marks` (backward, grad) are handed over instead."""
 
-    def __init__(self, marks: Marks, where: Callable[[], tuple[Site, ...]], trouble: Callable[[Exception], None]) -> None:
+    def __init__(
+        self, marks: Marks, where: Callable[[], tuple[Site, ...]], trouble: Callable[[Exception], None]
+    ) -> None:
         super().__init__()
         self.marks, self.where, self.trouble = marks, where, trouble
         self.entries: list[Entry] = []
@@ -83,8 +85,17 @@ class Log(TorchFunctionMode):
         return out
 
     def _depends(self, args: Any, kwargs: Any) -> bool:
+        # Written out rather than through tensors(): this runs for every torch call of the person's step.
         made = self.made
-        return any(id(t) in made or t.requires_grad or is_weight(t) for t in tensors((args, kwargs)))
+        for a in args:
+            if isinstance(a, Tensor):
+                if id(a) in made or a.requires_grad or type(a) is nn.Parameter:
+                    return True
+            elif isinstance(a, tuple | list) and any(
+                id(t) in made or t.requires_grad or is_weight(t) for t in tensors(a)
+            ):
+                return True
+        return bool(kwargs) and any(id(t) in made or t.requires_grad or is_weight(t) for t in tensors(kwargs))
 
     def _untouched(self, func: Any, args: Any) -> Tensor | None:
         """A copy of what an in-place call is about to change, unless a logged call made it."""
@@ -105,7 +116,9 @@ class Log(TorchFunctionMode):
         if len(self.entries) >= LONGEST:
             self.clear()
             self.overflowed = True
-        self.entries.append(Entry(func, tuple(args), kwargs, out, self.where(), torch.is_grad_enabled(), _cast(), before))
+        self.entries.append(
+            Entry(func, tuple(args), kwargs, out, self.where(), torch.is_grad_enabled(), _cast(), before)
+        )
         self.made.update((id(t), t) for t in results)
 
 
@@ -113,7 +126,9 @@ def changes_first(func: Any) -> bool:
     """Whether a call changes its first argument in place, by the naming rule of torch."""
     name = getattr(func, "__name__", "")
     if name.startswith("__"):
-        return name in ("__setitem__",) or (name.startswith("__i") and name not in ("__index__", "__invert__", "__int__"))
+        return name in ("__setitem__",) or (
+            name.startswith("__i") and name not in ("__index__", "__invert__", "__int__")
+        )
     return name.endswith("_") and not name.startswith("_")
 
 

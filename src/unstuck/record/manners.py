@@ -38,6 +38,7 @@ class Manners:
         self._odd_writes = 0
         self._made: list[int] = []
         self._stepped_since = True
+        self._zeroed = False
 
     # -- weights -------------------------------------------------------------------------------------------------------
 
@@ -53,7 +54,9 @@ class Manners:
 
     def _parameter(self, name: str, met: dict[str, Any]) -> Parameter:
         tensor: Tensor = met["tensor"]
-        holder = next(((i, f["held"][id(tensor)]) for i, f in enumerate(self._found) if id(tensor) in f["held"]), (-1, 0))
+        holder = next(
+            ((i, f["held"][id(tensor)]) for i, f in enumerate(self._found) if id(tensor) in f["held"]), (-1, 0)
+        )
         if holder[0] < 0 and id(tensor) in self._written:
             holder = (next(i for i, f in enumerate(self._found) if f["name"] == "by hand"), 0)
         dtype = str(tensor.dtype).removeprefix("torch.")
@@ -86,7 +89,7 @@ class Manners:
         index = next(i for i, f in enumerate(self._found) if f["name"] == "by hand")
         self.steps += 1
         rate = _rate_of(moved)
-        if rate is None and moved:
+        if rate is None and moved and all(bool(torch.isfinite(t.detach()).all()) for t, _, _ in moved):
             self._odd_writes += 1
         elif rate is not None:
             self._by_hand.append(rate)
@@ -107,8 +110,16 @@ class Manners:
             if self._norm_after_backward and norm and len(self._clips) < NORMS and not self._stepped_since:
                 self._clips.append((self._norm_after_backward, norm))
         if not light:
-            self.updates.append(Update(index, passes, rates, norm, closure))
+            self.updates.append(Update(index, passes, rates, norm, closure, self._is_empty(optimizer, norm)))
         self._stepped_since = True
+
+    def _is_empty(self, optimizer: Any, norm: float | None) -> bool:
+        """No gradient reaches the step, although the backward before it made some."""
+        if all(p.grad is None for group in optimizer.param_groups for p in group["params"]):
+            return True
+        if norm is not None and self._norm_after_backward:
+            self._zeroed = norm == 0.0
+        return self._zeroed
 
     def after_step(self, optimizer: Any, names: Names, passes: int) -> None:
         """It has stepped."""

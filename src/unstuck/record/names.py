@@ -105,5 +105,3 @@ def _spaces() -> Iterator[dict[str, object]]:
 def is_weight(tensor: Tensor) -> bool:
     """A tensor that training may change: a Parameter, or a leaf that asks for gradients."""
     return isinstance(tensor, nn.Parameter) or (tensor.requires_grad and tensor.is_leaf)
-
-

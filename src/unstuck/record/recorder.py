@@ -157,7 +157,14 @@ class Recorder:
         if None in keys:
             return {"loss": loss, "outside": None}
         output = self._output(number, entries, outside)
-        return {"loss": loss, "program": number, "outside": tuple(filter(None, keys)), "stale": stale, "weights": weights, "output": output}
+        return {
+            "loss": loss,
+            "program": number,
+            "outside": tuple(filter(None, keys)),
+            "stale": stale,
+            "weights": weights,
+            "output": output,
+        }
 
     def _close(self, opened: dict[str, Any] | None, error: str) -> None:
         if opened is None:
@@ -167,7 +174,9 @@ class Recorder:
         self.losses.append(value)
         if opened["outside"] is not None:
             norms = () if error else self._gradients(opened["weights"])
-            self.passes.append(Pass(opened["program"], opened["outside"], value, opened["stale"], opened["output"], norms, error[:400]))
+            self.passes.append(
+                Pass(opened["program"], opened["outside"], value, opened["stale"], opened["output"], norms, error[:400])
+            )
             self.manners.after_backward(opened["weights"], len(self.passes))
         self.log.clear()
 

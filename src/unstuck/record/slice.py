@@ -33,7 +33,9 @@ def needed(entries: list[Entry], target: Tensor) -> list[Entry]:
     return kept[::-1]
 
 
-def program(entries: list[Entry], target: Tensor, name: Callable[[Tensor], str], weight: Callable[[Tensor], bool] = is_weight) -> Cut:
+def program(
+    entries: list[Entry], target: Tensor, name: Callable[[Tensor], str], weight: Callable[[Tensor], bool] = is_weight
+) -> Cut:
     """Cut the program out of a log. `name` names weights; `weight` says which leaves are weights."""
     return _Cutter(name, weight).cut(needed(entries, target), target)
 
@@ -50,7 +52,9 @@ class _Cutter:
         calls = tuple(self._call(entry) for entry in entries)
         loss = self.refs.get(id(target))
         if not isinstance(loss, Value):
-            return Cut(Program(calls, -1, len(self.outside), "the loss was not made by any call that reads a weight"), ())
+            return Cut(
+                Program(calls, -1, len(self.outside), "the loss was not made by any call that reads a weight"), ()
+            )
         return Cut(Program(calls, loss.id, len(self.outside), self.missing), tuple(self.outside))
 
     def _call(self, entry: Entry) -> Call:
@@ -69,7 +73,9 @@ class _Cutter:
         if entry.func is torch.autograd.grad:
             self.missing = self.missing or "it differentiates inside its own loss (double backward)"
         elif not function(entry.func):
-            self.missing = self.missing or f"a call without a public name ({getattr(entry.func, '__name__', entry.func)})"
+            self.missing = (
+                self.missing or f"a call without a public name ({getattr(entry.func, '__name__', entry.func)})"
+            )
 
     def _ref(self, leaf: Any) -> Any:
         if isinstance(leaf, Tensor):
@@ -90,14 +96,20 @@ class _Cutter:
             self.refs[id(tensor)] = Weight(self.name(tensor))
             return self.refs[id(tensor)]
         if tensor.requires_grad:
-            made_by = type(tensor.grad_fn).__name__.removesuffix("Backward") if tensor.grad_fn else "an earlier step"
-            self.missing = self.missing or f"a value made outside the recorded calls ({made_by})"
+            self.missing = self.missing or f"a value made outside the recorded calls ({_maker(tensor)})"
         self.refs[id(tensor)] = self._enter(tensor)
         return self.refs[id(tensor)]
 
     def _enter(self, tensor: Tensor) -> Outside:
         self.outside.append(tensor)
         return Outside(len(self.outside) - 1)
+
+
+def _maker(tensor: Tensor) -> str:
+    try:
+        return type(tensor.grad_fn).__name__.removesuffix("Backward") if tensor.grad_fn else "an earlier step"
+    except RuntimeError:  # a view whose base was changed in place under other gradient rules
+        return "a view changed in place"
 
 
 def _tupled(tree: Any) -> Any:

@@ -15,7 +15,7 @@ WHY = "a replay trains on the recorded batches, which hold the copies"
 
 
 class SplitFirst(Treatment, frozen=True):
-    """`rows = f(raw)` at `made`, then `train, test = split(rows)` at `split`: the other way round, f on `train` only."""
+    """`rows = f(raw)` at `made` and `train, test = split(rows)` at `split` change places; f is for `train` only."""
 
     name: ClassVar[str] = "split-first"
     trust: ClassVar[Trust] = "likely"
@@ -37,10 +37,9 @@ class SplitFirst(Treatment, frozen=True):
         if divided[: len(rows)] != rows or len(halves) != 2 * len(divided) or made.file != split.file:
             raise CannotEdit(f"{made.file}: what is split is not what {made.code.splitlines()[0]} makes")
         trains = halves[0::2][: len(rows)]
+        gone = [] if _read_elsewhere(made, split, rows, raw) else [made.removed()]
         again = f"{', '.join(trains)} = {_renamed(_value(made), dict(zip(raw, trains, strict=True)))}"
-        return sources.spliced(
-            made.removed(), *_reread(split, dict(zip(rows, raw, strict=True))), split.followed(again)
-        )
+        return sources.spliced(*gone, *_reread(split, dict(zip(rows, raw, strict=True))), split.followed(again))
 
 
 class LoadTestSet(Treatment, frozen=True):
@@ -84,6 +83,12 @@ def _renamed(code: str, names: dict[str, str]) -> str:
     """An expression's text with names read in the place of others."""
     swap = lambda found: names.get(found.group(), found.group())
     return re.sub(r"(?<![\w.\"'])[A-Za-z_]\w*(?![\w\"'])(?!\s*=[^=])", swap, code)
+
+
+def _read_elsewhere(made: Place, split: Place, rows: list[str], raw: list[str]) -> bool:
+    """Whether the made rows serve something else than the split, so that they must go on being made."""
+    named = [n for n in made.page.all(ast.Name) if n.id in set(rows) - set(raw) and isinstance(n.ctx, ast.Load)]
+    return any(split.node not in made.page.above(n) for n in named)
 
 
 def _reread(split: Place, names: dict[str, str]) -> list[Splice]:

@@ -11,15 +11,21 @@ from torch import Tensor
 from unstuck.diagnosis import Remedy
 from unstuck.lower import CannotReplay, run
 from unstuck.remedy import CannotApply, Trial
+from unstuck.replay.cost import estimate
 from unstuck.replay.lanes import LANES, starts
 from unstuck.replay.play import Course, Played, course_of, play
 from unstuck.replay.stacked import stackable
 from unstuck.signals.task import Task, main_program
 from unstuck.signals.yardstick import yardstick
-from unstuck.tape import Tape
+from unstuck.tape import Pass, Tape
 
-SECONDS = 6.0
-"""What the run as written may take on the bench; its length is cut to fit, and every trial has the same length."""
+SECONDS = 5.0
+"""What one play of eight lanes may cost by estimate; the course is cut to fit, and every trial has the same length. An
+estimate rather than a clock, so that the same tape always gives the same verdict."""
+SHAPES = 6
+"""Distinct programs on a course: each has to be traced, which costs as much as hundreds of its steps."""
+PATIENCE = 6.0
+"""A play that takes this many times its estimate is given up: the machine is too busy, or the estimate is wrong."""
 LONGEST = 1_600
 """Passes replayed at most: what shows at all shows by then."""
 SHORTEST = 40
@@ -57,9 +63,11 @@ class Bench:
 
     def __init__(self, tape: Tape, seconds: float = SECONDS) -> None:
         self.tape, self.seconds = tape, seconds
-        self.main = main_program(tape)
-        self.task = Task.read(tape)
+        passes = self._passes()
+        self.main = main_program(tape, passes)
+        self.task = Task.read(tape, self.main)
         self.yardstick = yardstick(tape, self.main, self.task)
+        self.course = course_of(tape, passes, self.main, self.yardstick, self.task)
         self.trial = as_written(tape)
         self.written: Played | None = None
         self.why = stackable(self.trial)
@@ -69,9 +77,8 @@ class Bench:
     def _prepare(self) -> None:
         try:
             self._check()
-            whole = course_of(self.tape, self.tape.passes[:LONGEST], self.main, self.yardstick, self.task)
-            self.written = self._play(self.trial, whole, self.seconds)
-            self.course: Course = whole.cut(_ran(self.written, whole))
+            self.written = self._play(self.trial, self.course, PATIENCE * self.seconds)
+            self.course = self.course.cut(_ran(self.written, self.course))
         except CannotReplay as error:
             self.why = str(error)
         except (RuntimeError, NotImplementedError, TypeError, ValueError, KeyError, IndexError) as error:
@@ -86,11 +93,29 @@ class Bench:
         first = self.tape.passes[0]
         constants: dict[str, Tensor] = {}
         with torch.no_grad():
-            values = run(self.tape.programs[first.program], self.trial.start, tuple(self.tape.tensors[k] for k in first.outside), constants)
+            values = run(
+                self.tape.programs[first.program],
+                self.trial.start,
+                tuple(self.tape.tensors[k] for k in first.outside),
+                constants,
+            )
         got = float(values[self.tape.programs[first.program].loss].float().sum())
         same = got == first.loss or (got != got and first.loss != first.loss)
         if not same and not abs(got - first.loss) <= FAITHFUL * max(abs(first.loss), 1e-6):
             raise CannotReplay(f"its first loss comes out as {got:.6g} instead of {first.loss:.6g}")
+
+    def _passes(self) -> tuple[Pass, ...]:
+        """The first passes, as many as fit into the estimate and need few traces."""
+        chosen: list[Pass] = []
+        costs = [LANES * lane + shared for lane, shared in (estimate(self.tape, q) for q in self.tape.programs)]
+        cost, seen = 0.0, set()
+        for p in self.tape.passes[:LONGEST]:
+            seen.add(p.program)
+            cost += costs[p.program]
+            if len(chosen) >= SHORTEST and (cost > self.seconds or len(seen) > SHAPES):
+                break
+            chosen.append(p)
+        return tuple(chosen)
 
     def _play(self, trial: Trial, course: Course, seconds: float, lanes: int = LANES) -> Played:
         return play(trial, course, self._starts(trial, lanes), torch.ones(lanes), seconds)
@@ -108,7 +133,7 @@ class Bench:
             trial = remedy.apply(trial)
         course = self.course if share == 1.0 else self.course.cut(max(SHORTEST, int(share * len(self.course.passes))))
         try:
-            return self._play(trial, course, 4 * self.seconds)
+            return self._play(trial, course, PATIENCE * self.seconds)
         except (RuntimeError, NotImplementedError, TypeError, ValueError, KeyError, IndexError) as error:
             raise CannotApply(f"the treated step cannot be run in lanes ({_first_line(error)})") from error
 
@@ -118,7 +143,7 @@ class Bench:
         for remedy in remedies:
             trial = remedy.apply(trial)
         start = starts(trial.start, set(), len(FACTORS))
-        played = play(trial, self.course, start, torch.tensor(FACTORS), 4 * self.seconds)
+        played = play(trial, self.course, start, torch.tensor(FACTORS), PATIENCE * self.seconds)
         return Sweep(FACTORS, tuple(played.skill().tolist()), self.rate())
 
     def rate(self) -> float:
@@ -153,5 +178,3 @@ def _ran(played: Played, whole: Course) -> int:
 def _first_line(error: Exception) -> str:
     text = str(error).strip()
     return text.splitlines()[0][:160] if text else type(error).__name__
-
-

@@ -95,7 +95,7 @@ def play(trial: Trial, course: Course, start: dict[str, Tensor], factors: Tensor
             _note(played, task, loss, value, outside)
         _give(lanes, gradients, frozenset() if trial.clear else frozenset(p.stale))
         for update in course.updates.get(number + 1, ()):
-            lanes.update(update)
+            lanes.update(update, emptied=update.empty and not trial.clear)
         if time.monotonic() - began > seconds:
             played.stopped = True
             break
@@ -129,5 +129,3 @@ def course_of(tape: Tape, passes: tuple[Pass, ...], main: int, yard: Yardstick, 
     for update in tape.updates:
         updates.setdefault(update.after, []).append(update)
     return Course(tape, passes, {k: tuple(v) for k, v in updates.items()}, main, task, yard)
-
-

@@ -102,11 +102,16 @@ class Lanes:
             return step
         return make_fx(step)(self._stacked(reached), outside)
 
-    def update(self, update: Update, scale: Callable[[str], Tensor | None] | None = None) -> None:
-        """One optimizer step in every lane, at the recorded rates times the trial's and each lane's own factor."""
+    def update(self, update: Update, emptied: bool = False) -> None:
+        """One optimizer step in every lane, at the recorded rates times the trial's and each lane's own factor.
+
+        `emptied`: the script clears the gradients just before, so that the step sees none.
+        """
         optimizer = self.optimizers.get(update.optimizer)
         if optimizer is None:
             return
+        if emptied:
+            optimizer.zero_grad()
         mine = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         bound = self.trial.clip.get(update.optimizer)
         if bound is not None:
@@ -130,6 +135,18 @@ class Lanes:
             base = self.trial.options[number][index].get("lr", recorded)
             rate = recorded if not math.isnan(recorded) else base
             group["lr"] = (rate if isinstance(rate, float | int) else 1.0) * self.trial.rate
+
+
+def _forward(
+    program: Program,
+    wanted: int | None,
+    fixed: dict[str, Tensor],
+    constants: dict[str, Tensor],
+    batch: tuple[Tensor, ...],
+) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+    values = run(program, fixed, batch, constants)
+    loss = values[program.loss].reshape(())
+    return {}, loss, values[wanted] if wanted is not None else loss
 
 
 def lane_step(

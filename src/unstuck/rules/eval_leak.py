@@ -8,10 +8,10 @@ each makes the score splendid and the program useless in earnest. It is the one 
 
 ## How it is seen
 
-The text is followed back from the place where rows are split: oversampling (drawing with replacement, SMOTE and its like,
-repeating the rows of a class, joining a set with itself) or a selection of features by the target stands before it. Or
-the evaluation's loader is given the training set while a set kept aside is never used; or two slices overlap. Scaling
-by the statistics of all rows is only hinted at: its effect is next to nothing.
+The text is followed back from the place where rows are split: oversampling (drawing with replacement, SMOTE and its
+like, repeating the rows of a class, joining a set with itself) or a selection of features by the target stands before
+it. Or the evaluation's loader is given the training set while a set kept aside is never used; or two slices overlap.
+Scaling by the statistics of all rows is only hinted at: its effect is next to nothing.
 
 ## What to do
 
@@ -35,8 +35,8 @@ def check(splits: Splits) -> Iterator[Finding]:
     """What stands before each split, then the sets that are used twice."""
     seen: set[ast.AST] = set()
     for split in splits.all:
-        for found in (*_copied(splits, split, seen), *_selected(splits, split, seen)):
-            yield found
+        yield from _copied(splits, split, seen)
+        yield from _selected(splits, split, seen)
     yield from _same_set(splits)
     yield from _overlapping(splits)
     yield from _scaled(splits)

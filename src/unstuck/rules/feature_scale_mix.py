@@ -48,7 +48,7 @@ def check(entrance: Entrance) -> Iterator[Finding]:
         )
 
 
-FIRES = '''
+FIRES = """
 import torch
 
 torch.manual_seed(0)
@@ -64,5 +64,5 @@ for step in range(400):
     loss.backward()
     optimizer.step()
 print(loss.item())
-'''
+"""
 QUIET = "\n".join(line for line in FIRES.splitlines() if not line.startswith("table = table"))

@@ -33,7 +33,11 @@ def check(entrance: Entrance) -> Iterator[Finding]:
         far = offset(entry)
         if entry.normalised or far <= FAR:
             continue
-        feature = int((entry.mean.abs() / entry.std.clamp(min=1e-300)).where(entry.live & (entry.mean.abs() > 1), 0 * entry.mean).argmax())
+        feature = int(
+            (entry.mean.abs() / entry.std.clamp(min=1e-300))
+            .where(entry.live & (entry.mean.abs() > 1), 0 * entry.mean)
+            .argmax()
+        )
         mean, std = float(entry.mean[feature]), float(entry.std[feature])
         yield Finding(
             "input-offset",
@@ -48,7 +52,7 @@ def check(entrance: Entrance) -> Iterator[Finding]:
         )
 
 
-FIRES = '''
+FIRES = """
 import torch
 
 torch.manual_seed(0)
@@ -63,5 +67,7 @@ for step in range(400):
     loss.backward()
     optimizer.step()
 print(loss.item())
-'''
-QUIET = FIRES.replace("rate = 92 + 5 * torch.randn(600, 1)", "rate = torch.randn(600, 1)").replace("rate > 91", "rate > -0.2")
+"""
+QUIET = FIRES.replace("rate = 92 + 5 * torch.randn(600, 1)", "rate = torch.randn(600, 1)").replace(
+    "rate > 91", "rate > -0.2"
+)

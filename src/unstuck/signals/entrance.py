@@ -12,13 +12,44 @@ from unstuck.rule import NotApplicable
 from unstuck.signals.task import main_program
 from unstuck.tape import Tape
 
-FEATURE_CALLS = {"linear": -1, "matmul": -1, "mm": -1, "addmm": -1, "bilinear": -1, "lstm": -1, "gru": -1, "rnn_tanh": -1}
+FEATURE_CALLS = {
+    "linear": -1,
+    "matmul": -1,
+    "mm": -1,
+    "addmm": -1,
+    "bilinear": -1,
+    "lstm": -1,
+    "gru": -1,
+    "rnn_tanh": -1,
+}
 FEATURE_CALLS |= {"rnn_relu": -1, "lstm_cell": -1, "gru_cell": -1, "rnn_tanh_cell": -1, "rnn_relu_cell": -1}
 FEATURE_CALLS |= {"conv1d": -2, "conv2d": -3, "conv3d": -4}
 """Calls by which inputs enter, and the axis of their features."""
-NORMALISING = {"batch_norm", "layer_norm", "group_norm", "instance_norm", "normalize", "rms_norm", "local_response_norm"}
+NORMALISING = {
+    "batch_norm",
+    "layer_norm",
+    "group_norm",
+    "instance_norm",
+    "normalize",
+    "rms_norm",
+    "local_response_norm",
+}
 """Calls that undo scale and offset by themselves."""
-PASSING = {"view", "reshape", "flatten", "squeeze", "unsqueeze", "permute", "transpose", "contiguous", "float", "to", "cat", "getitem", "dropout"}
+PASSING = {
+    "view",
+    "reshape",
+    "flatten",
+    "squeeze",
+    "unsqueeze",
+    "permute",
+    "transpose",
+    "contiguous",
+    "float",
+    "to",
+    "cat",
+    "getitem",
+    "dropout",
+}
 ROWS = 20_000
 
 
@@ -111,7 +142,9 @@ def _input(program: Program, slot: int, call: Call, tensors: list[Tensor]) -> In
     good = flat[finite.all(1)]
     share = 1 - float(finite.double().mean()) if flat.numel() else 0.0
     good = good if len(good) else torch.nan_to_num(flat, nan=0.0, posinf=0.0, neginf=0.0)
-    return Input(slot, call, axis, _normalised(program, call), good, share, tuple(tensors[0].shape), tuple(tensors[:50]))
+    return Input(
+        slot, call, axis, _normalised(program, call), good, share, tuple(tensors[0].shape), tuple(tensors[:50])
+    )
 
 
 def _by_feature(tensor: Tensor, axis: int) -> Tensor:

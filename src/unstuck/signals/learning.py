@@ -56,7 +56,7 @@ class Learning:
         return cls(task, yard, skill, tuple(stretched), float(yard.score(last)), len(passes))
 
 
-def _rows(tape: Tape, p, main: int, task: Task, yard: Yardstick) -> Tensor | None:  # noqa: ANN001
+def _rows(tape: Tape, p, main: int, task: Task, yard: Yardstick) -> Tensor | None:
     if not p.output or p.program != main or task.target is None:
         return None
     return yard.rows(task, tape.tensors[p.output].unsqueeze(0), tape.tensors[p.outside[task.target]])[0]

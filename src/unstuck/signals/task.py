@@ -10,7 +10,7 @@ from torch import Tensor
 
 from unstuck.program import Call, Outside, Program, Ref, Value
 from unstuck.rule import NotApplicable
-from unstuck.tape import Tape
+from unstuck.tape import Pass, Tape
 
 Kind = Literal["binary", "classes", "multilabel", "regression", "unknown"]
 Scale = Literal["probability", "logit", "log-probability", "value"]
@@ -55,17 +55,17 @@ class Task:
         return {"regression": "r2", "unknown": "loss"}.get(self.kind, "accuracy")
 
     @classmethod
-    def read(cls, tape: Tape) -> Task:
-        """The task of the program that runs most often."""
-        number = main_program(tape)
+    def read(cls, tape: Tape, number: int | None = None) -> Task:
+        """The task of a program; by default of the one that runs most often."""
+        number = main_program(tape) if number is None else number
         first = next(p for p in tape.passes if p.program == number)
         return task_of(tape.programs[number], tuple(tape.tensors[k] for k in first.outside), _targets(tape, number))
 
 
-def main_program(tape: Tape) -> int:
-    """The number of the program with most passes; raises NotApplicable where there is none."""
+def main_program(tape: Tape, passes: tuple[Pass, ...] | None = None) -> int:
+    """The number of the program with most passes (of the tape, or of these); NotApplicable where there is none."""
     counts: dict[int, int] = {}
-    for p in tape.passes:
+    for p in tape.passes if passes is None else passes:
         if tape.programs[p.program].loss >= 0:
             counts[p.program] = counts.get(p.program, 0) + 1
     if not counts:
@@ -143,6 +143,8 @@ def _shape(program: Program, output: Value) -> tuple[int, ...]:
 
 def _kind(loss: str, target: Tensor, output: tuple[int, ...]) -> tuple[Kind, int]:
     if loss in ("cross_entropy", "nll_loss", "nll_loss_nd"):
+        if _multi_hot(target, output):
+            return "multilabel", 2
         return "classes", output[1] if len(output) > 1 else (output[0] if output else 0)
     if not target.numel():
         return "unknown", 0
@@ -156,3 +158,11 @@ def _kind(loss: str, target: Tensor, output: tuple[int, ...]) -> tuple[Kind, int
     if zero_one and not wide and bool(target.any()) and not bool(target.all()):
         return "binary", 2
     return "regression", 0
+
+
+def _multi_hot(target: Tensor, output: tuple[int, ...]) -> bool:
+    """Rows of zeros and ones of which several may be one: labels that do not exclude each other."""
+    if not target.is_floating_point() or target.dim() < 2 or target.shape[1:] != output[1:]:
+        return False
+    zero_one = bool(((target == 0) | (target == 1)).all())
+    return zero_one and not bool((target.sum(1) == 1).all())

@@ -103,7 +103,11 @@ def yardstick(tape: Tape, number: int, task: Task) -> Yardstick:
 def _of_values(targets: list[Tensor]) -> Yardstick:
     same = all(t.dim() and t.shape[1:] == targets[0].shape[1:] for t in targets)
     everything = (torch.cat(targets) if same else torch.cat([t.reshape(-1) for t in targets])).double()
-    everything = everything[torch.isfinite(everything).flatten(1).all(1)] if everything.dim() > 1 else everything[torch.isfinite(everything)]
+    everything = (
+        everything[torch.isfinite(everything).flatten(1).all(1)]
+        if everything.dim() > 1
+        else everything[torch.isfinite(everything)]
+    )
     mean = everything.mean(0) if len(everything) else torch.zeros(())
     variance = float((everything - mean).square().mean()) if len(everything) else 0.0
     return Yardstick("regression", 0, torch.zeros(0), mean, variance)
@@ -125,7 +129,9 @@ def _decisions(task: Task, output: Tensor, target: Tensor) -> tuple[Tensor, Tens
     else:
         guess = (output > (0.0 if task.scale == "logit" else 0.5)).long().where(torch.isfinite(output), -1)
     guess = guess.reshape(guess.shape[0], -1)
-    return (guess, truth) if guess.shape[1] == truth.numel() else (torch.full((guess.shape[0], truth.numel()), -1), truth)
+    return (
+        (guess, truth) if guess.shape[1] == truth.numel() else (torch.full((guess.shape[0], truth.numel()), -1), truth)
+    )
 
 
 def retask(task: Task, program: object, outside: tuple[Tensor, ...]) -> Task:
@@ -133,4 +139,11 @@ def retask(task: Task, program: object, outside: tuple[Tensor, ...]) -> Task:
     changed = task_of(program, outside)  # type: ignore[arg-type]
     if changed.output is None:
         return task
-    return Task(task.kind, changed.scale, changed.output, task.target if changed.target is None else changed.target, changed.loss, task.classes)
+    return Task(
+        task.kind,
+        changed.scale,
+        changed.output,
+        task.target if changed.target is None else changed.target,
+        changed.loss,
+        task.classes,
+    )

@@ -1,0 +1,32 @@
+"""What a step costs, by estimate: the same tape always gets the same course, however busy the machine is."""
+
+from __future__ import annotations
+
+import math
+
+from unstuck.program import Call, Program, Weight
+from unstuck.tape import Tape
+
+PER_CALL = 60e-6
+"""Seconds per call of the program, whatever the number of lanes."""
+PER_PRODUCT, PER_TAP, PER_NUMBER = 8e-11, 4e-10, 1.2e-9
+"""Seconds per lane: a multiplication in a matrix product, one in a convolution (grouped over lanes), a number made.
+Forward and backward together, one core."""
+
+
+def estimate(tape: Tape, program: Program) -> tuple[float, float]:
+    """(seconds per lane, seconds shared by all lanes) of one pass of a program."""
+    shapes = {w.name: w.shape for w in tape.parameters}
+    lane = sum(_of_call(call, shapes) for call in program.calls)
+    return lane, PER_CALL * len(program.calls)
+
+
+def _of_call(call: Call, shapes: dict[str, tuple[int, ...]]) -> float:
+    made = math.prod(call.shape)
+    weights = [shapes.get(r.name, ()) for r in call.refs() if isinstance(r, Weight)]
+    matrices = [s for s in weights if len(s) > 1]
+    if call.name.startswith("conv") and matrices:
+        return made * math.prod(matrices[0][1:]) * PER_TAP
+    if matrices and call.name != "embedding":
+        return made * sum(s[-1] for s in matrices) * PER_PRODUCT
+    return made * PER_NUMBER
