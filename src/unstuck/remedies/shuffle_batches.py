@@ -1,0 +1,60 @@
+"""Let the rows arrive in a new random order in every epoch."""
+
+from __future__ import annotations
+
+import ast
+from typing import ClassVar
+
+from unstuck.diagnosis import Site, Trust
+from unstuck.remedies._at import node_at, not_by_replay
+from unstuck.remedies._moves import added_argument
+from unstuck.remedies._names import needed, spelled
+from unstuck.remedy import Treatment, Trial
+from unstuck.source import Sources
+
+WHY = "a replay repeats the recorded batches, which are sorted"
+
+
+class ShuffleBatches(Treatment, frozen=True):
+    """The loader that is built at `site` shuffles."""
+
+    name: ClassVar[str] = "shuffle-batches"
+    trust: ClassVar[Trust] = "safe"
+    site: Site
+
+    def summary(self) -> str:
+        return f"shuffle the training rows (shuffle=True in line {self.site.line})"
+
+    def apply(self, trial: Trial) -> Trial:
+        return not_by_replay(trial, WHY)
+
+    def edit(self, sources: Sources) -> Sources:
+        call = node_at(sources, self.site, ast.Call)
+        node = call.node
+        given = next(
+            (k.value for k in node.keywords if k.arg == "shuffle"), node.args[2] if len(node.args) > 2 else None
+        )
+        return sources.spliced(
+            call.of(given).instead("True") if given is not None else added_argument(call, "shuffle=True")
+        )
+
+
+class PermuteRows(Treatment, frozen=True):
+    """In front of the batch loop at `loop`, the arrays that it slices are permuted alike."""
+
+    name: ClassVar[str] = "permute-rows"
+    trust: ClassVar[Trust] = "likely"
+    loop: Site
+    arrays: tuple[str, ...]
+
+    def summary(self) -> str:
+        return f"permute {' and '.join(self.arrays)} in front of every epoch"
+
+    def apply(self, trial: Trial) -> Trial:
+        return not_by_replay(trial, WHY)
+
+    def edit(self, sources: Sources) -> Sources:
+        loop = node_at(sources, self.loop, ast.For, ast.While)
+        order = f"order = {spelled(loop.page, 'torch.randperm')}(len({self.arrays[0]}))"
+        permuted = f"{', '.join(self.arrays)} = {', '.join(f'{a}[order]' for a in self.arrays)}"
+        return sources.spliced(loop.preceded(order, permuted), *needed(loop, "torch.randperm"))

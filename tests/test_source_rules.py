@@ -1,0 +1,103 @@
+"""The rules that read the source: what they see, what they leave alone, and that the edit mends what they saw."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import subprocess
+import sys
+import typing
+
+import pytest
+
+from tests.look_alikes import FAMILIES
+from unstuck.diagnosis import Finding
+from unstuck.rule import NotApplicable
+from unstuck.source import Sources
+from unstuck.tape import Tape
+
+RULES = tuple(FAMILIES)
+LINES = {
+    "metric_error": ["train_loss += loss_fn"],
+    "loss_keeps_graph": ["total += loss"],
+    "device_copy_discarded": ["inputs.to(device)", "targets.to(device)"],
+    "state_dict_alias": ["best = model.state_dict()"],
+    "optimizer_reset": ["    model = nn.Sequential"],
+    "no_step": ["optimizer.step()"],
+    "mode_error": ["model.eval()"],
+    "scheduler_misuse": ["scheduler.step()"],
+    "eval_leak": ["np.concatenate([x, x[more]])"],
+}
+"""Where each rule's FIRES has its fault."""
+
+
+def tape_of(text: str) -> Tape:
+    return Tape(script="train.py", folder=".", torch="", stopped="", sources={"train.py": text})
+
+
+def findings(rule: str, text: str) -> list[Finding]:
+    module = importlib.import_module(f"unstuck.rules.{rule}")
+    kinds = typing.get_type_hints(module.check)
+    tape = tape_of(text)
+    wanted = [kinds[name] for name in inspect.signature(module.check).parameters]
+    try:
+        return list(module.check(*(tape if kind is Tape else kind.read(tape) for kind in wanted)))
+    except NotApplicable:
+        return []
+
+
+def script(rule: str, which: str) -> str:
+    return getattr(importlib.import_module(f"unstuck.rules.{rule}"), which)
+
+
+def edited(rule: str, text: str) -> str:
+    sources = Sources({"train.py": text}, "train.py")
+    for finding in findings(rule, text):
+        sources = finding.remedies[0].edit(sources)
+    return sources.files["train.py"]
+
+
+def run(text: str, folder) -> subprocess.CompletedProcess[str]:
+    (folder / "train.py").write_text(text)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run([sys.executable, "train.py"], cwd=folder, env=environment, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_fires_at_the_line(rule: str) -> None:
+    text = script(rule, "FIRES")
+    lines = text.splitlines()
+    found = findings(rule, text)
+    assert [lines[f.site.line - 1] for f in found if f.site] != []
+    for finding, said in zip(found, LINES[rule], strict=True):
+        assert finding.site is not None
+        assert said in lines[finding.site.line - 1]
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_quiet_on_its_healthy_twin(rule: str) -> None:
+    assert findings(rule, script(rule, "QUIET")) == []
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_the_edit_makes_it_quiet_and_runs(rule: str, tmp_path) -> None:
+    text = edited(rule, script(rule, "FIRES"))
+    assert findings(rule, text) == []
+    done = run(text, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+@pytest.mark.parametrize(("rule", "number"), [(rule, i) for rule in RULES for i in range(len(FAMILIES[rule]))])
+def test_quiet_on_what_looks_alike(rule: str, number: int) -> None:
+    text = FAMILIES[rule][number]
+    compile(text, "train.py", "exec")
+    assert [(f.fault, f.message) for f in findings(rule, text) if f.severity != "hint"] == []
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_quiet_on_the_others_look_alikes(rule: str) -> None:
+    others = [text for family, texts in FAMILIES.items() if family != rule for text in texts]
+    loud = [f.message for text in others for f in findings(rule, text) if f.severity != "hint"]
+    assert loud == []
