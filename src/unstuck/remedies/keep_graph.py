@@ -54,7 +54,7 @@ class KeepGraph(Treatment, frozen=True):
 
 
 def _cuts(place: Place) -> Iterator[Splice]:
-    """Of all cuts in the statement: `h.detach()`, `h.data`, `torch.tensor(h)` become `h`; of nested ones the outermost."""
+    """Of all cuts in the statement: `h.detach()`, `h.data`, `torch.tensor(h)` become `h` (of nested ones the outer)."""
     taken: list[tuple[int, int]] = []
     for node in sorted(place.page.all(ast.expr, place.page.statement(place.node)), key=place.page.span):
         start, end = place.page.span(node)

@@ -8,8 +8,8 @@ set `requires_grad` on the loss, and then run through without learning anything.
 
 ## How it is seen
 The recorded step is followed back from the loss. Where no way leads to any trainable weight, that is the fault. Where
-only some ways are cut it may be meant (a target that must not move, a trick that passes gradients straight through): then
-the step is replayed without the cut.
+only some ways are cut it may be meant (a target that must not move, a gradient that is passed straight through): then the
+step is replayed without the cut.
 
 ## What to do
 Compute the loss from the network's own output, as a tensor; use `.detach()` and `.item()` only for what is printed.
@@ -69,7 +69,7 @@ def _trains(tape: Tape, program: Program) -> bool:
 
 
 def _forward(tape: Tape) -> Program | None:
-    """The program that reads weights: the step's own, or (where the loss has lost all trace of them) the forward before."""
+    """The program that reads weights: the step's own, or (where the loss has lost all trace of them) the forward."""
     numbers = [p.program for p in tape.passes] + [e.program for e in tape.evaluations if e.after <= len(tape.passes)]
     return next((tape.programs[n] for n in numbers if tape.programs[n].calls), None)
 
