@@ -175,6 +175,8 @@ UNRECORDED = Report(
     steps=0,
     stopped="script failed: FileNotFoundError: no file [data.csv]",
     learns=None,
+    outcomes=tuple(Outcome(o.fault, "not-applicable", "no training step was recorded") for o in OUTCOMES),
+    notes=("no training step was recorded",),
 )
 
 MEASUREMENT = Report(

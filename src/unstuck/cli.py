@@ -194,7 +194,10 @@ def _show(report: Report, options: argparse.Namespace, folder: Path, target: str
     from unstuck.report import terminal
 
     paper = {**_paper(sys.stderr), "folder": folder}
-    text = terminal.verdict(report, **paper) if options.quiet else terminal.render(report, **paper, target=target)
+    # An empty line sets the report off from what the script printed last.
+    text = (
+        terminal.verdict(report, **paper) if options.quiet else "\n" + terminal.render(report, **paper, target=target)
+    )
     sys.stderr.write(text)
     sys.stderr.flush()
 

@@ -189,6 +189,8 @@ def _brief(finding: Finding) -> Text:
 
 
 def _unexamined(report: Report) -> Iterator[RenderableType]:
+    if not report.steps and not report.findings:
+        return  # the verdict says it: there was nothing to examine
     missed: dict[str, list[str]] = {}
     for outcome in report.outcomes:
         if outcome.status == "not-applicable":
