@@ -252,9 +252,9 @@ class Sources:
 
 
 def _once(splices: Iterable[Splice]) -> list[Splice]:
-    # Two moves may both want the same line (an import, a constant); a closing parenthesis may stand twice.
-    lines = [s for s in splices if s.text.endswith("\n") and s.start == s.end]
-    return list(dict.fromkeys(lines)) + [s for s in splices if s not in lines]
+    # Two moves may both want the same line or replacement; a closing parenthesis may well be put in twice.
+    same = [s for s in splices if s.text.endswith("\n") or s.start != s.end]
+    return list(dict.fromkeys(same)) + [s for s in splices if s not in same]
 
 
 def _span(page: Page | None, site: Site) -> Span | None:

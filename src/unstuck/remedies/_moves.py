@@ -90,12 +90,22 @@ def at_source(sources: Sources, given: list[Place]) -> list[Place]:
 
 
 def _constant(sources: Sources, place: Place, given: list[Place]) -> Place | None:
-    node = place.node
-    name = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
-    if not name or _read(sources, name) > sum(p.code == place.code for p in given):
+    node, reads = place.node, sum(p.code == place.code for p in given)
+    if not isinstance(node, ast.Name | ast.Attribute):
         return None
+    name = node.id if isinstance(node, ast.Name) else node.attr
     values = [v for v in meant(sources, place) if is_literal(v.node)]
-    return values[0] if len(values) == 1 else None
+    if len(values) != 1 or _read(sources, name, type(node)) > reads:
+        return None
+    far = _filled(values[0])
+    return values[0] if far in ("", name) or _read(sources, far, ast.Name) <= reads else None
+
+
+def _filled(value: Place) -> str:
+    """The name that an assignment gives a value to ("" where it is given otherwise)."""
+    parent = value.page.parents.get(value.node)
+    target = parent.targets[0] if isinstance(parent, ast.Assign) else None
+    return target.id if isinstance(target, ast.Name) else ""
 
 
 def is_literal(node: ast.AST) -> bool:
@@ -103,10 +113,10 @@ def is_literal(node: ast.AST) -> bool:
     return isinstance(node, ast.Constant) or (isinstance(node, ast.UnaryOp) and isinstance(node.operand, ast.Constant))
 
 
-def _read(sources: Sources, name: str) -> int:
-    names = (n for w in sources.pages() for n in w.page.all(ast.Name) if isinstance(n.ctx, ast.Load))
-    attrs = (n for w in sources.pages() for n in w.page.all(ast.Attribute) if isinstance(n.ctx, ast.Load))
-    return sum(n.id == name for n in names) + sum(n.attr == name for n in attrs)
+def _read(sources: Sources, name: str, kind: type[ast.Name] | type[ast.Attribute]) -> int:
+    """How often a name (or an attribute of that name) is read, in all files."""
+    found = (n for w in sources.pages() for n in w.page.all(kind) if isinstance(n.ctx, ast.Load))
+    return sum(name == (n.id if isinstance(n, ast.Name) else n.attr) for n in found)
 
 
 def dropped(item: Place) -> Splice:
@@ -163,25 +173,29 @@ def _own(func: ast.Attribute) -> bool:
     return isinstance(func.value, ast.Name) and func.value.id == "self"
 
 
-def around(place: Place, first: str, second: str) -> tuple[Splice, Splice]:
-    """Two operators applied in turn: `x` becomes `(x - M) / S`, in parentheses of its own where something joins it."""
+def around(place: Place, first: str, second: str, nested: bool = True) -> tuple[Splice, Splice]:
+    """Two operators in turn, `(x - M) / S` or (not `nested`) `x * S + M`, in parentheses where something joins them."""
     joined = isinstance(place.page.parents.get(place.node), ast.BinOp | ast.Attribute | ast.Subscript | ast.UnaryOp)
-    left, right = ("((", ")") if joined else ("(", "")
-    return place.wrapped(left, f"{first}){second}{right}")
+    left, middle = ("(", ")") if nested else ("", "")
+    outer = ("(", ")") if joined else ("", "")
+    return place.wrapped(outer[0] + left, f"{first}{middle}{second}{outer[1]}")
 
 
 def gathered(sources: Sources, splices: Iterable[Splice], otherwise: str) -> Sources:
-    """The sources with all of the splices; CannotEdit where there is none."""
+    """The sources with all of the splices; CannotEdit where there is none, or where they would not leave Python."""
     made = list(splices)
     if not made:
         raise CannotEdit(otherwise)
-    return sources.spliced(*made)
+    new = sources.spliced(*made)
+    broken = [s.file for s in made if new.page(s.file) is None]
+    if broken:
+        raise CannotEdit(f"{broken[0]}: the edit does not fit the text there")
+    return new
 
 
 def number(value: float) -> str:
     """A number as a person would write it: six significant digits."""
-    text = f"{value:.6g}"
-    return text if any(c in text for c in ".en") else text + ".0"
+    return repr(rounded(value))
 
 
 def short(value: float) -> str:

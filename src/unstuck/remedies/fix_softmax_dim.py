@@ -11,7 +11,7 @@ from unstuck.diagnosis import Site, Trust
 from unstuck.program import Call, Program
 from unstuck.remedies._layers import items
 from unstuck.remedies._meaning import applied, constructed, meant
-from unstuck.remedies._moves import folded, set_argument
+from unstuck.remedies._moves import folded, gathered, set_argument
 from unstuck.remedies._names import full_name
 from unstuck.remedies._program import changed, everywhere, noted
 from unstuck.remedy import CannotEdit, Treatment, Trial
@@ -47,7 +47,8 @@ class FixSoftmaxDim(Treatment, frozen=True):
             target = _softmax(sources, place)
             if target is not None:
                 call, position = target
-                return sources.spliced(set_argument(sources, call, position, "dim", str(self.dim)))
+                splice = set_argument(sources, call, position, "dim", str(self.dim))
+                return gathered(sources, [splice], "no softmax was found")
         raise CannotEdit(f"{self.site.file}, line {self.site.line}: the softmax was not found in the text")
 
 

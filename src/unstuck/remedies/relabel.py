@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from unstuck.diagnosis import Site, Trust
 from unstuck.program import Program, Value
-from unstuck.remedies._moves import the_call
+from unstuck.remedies._moves import gathered, the_call
 from unstuck.remedies._origin import origin
 from unstuck.remedies._program import changed, everywhere, made, noted
 from unstuck.remedy import CannotEdit, Treatment, Trial
@@ -46,7 +46,7 @@ class Relabel(Treatment, frozen=True):
             raise CannotEdit(
                 f"{first.file}, line {getattr(first.node, 'lineno', 0)}: where the labels are made is not clear"
             )
-        return sources.spliced(*first.wrapped("", f" - {self.smallest}"))
+        return gathered(sources, first.wrapped("", f" - {self.smallest}"), "the labels were not found")
 
 
 def _subtractable(place: Place) -> bool:

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from unstuck.diagnosis import Site, Trust
 from unstuck.remedies._loop import optimizer_at
-from unstuck.remedies._moves import set_argument, short
+from unstuck.remedies._moves import gathered, set_argument, short
 from unstuck.remedies._program import noted
 from unstuck.remedy import CannotApply, Treatment, Trial
 from unstuck.source import Sources
@@ -34,4 +34,5 @@ class SetWeightDecay(Treatment, frozen=True):
 
     def edit(self, sources: Sources) -> Sources:
         call = optimizer_at(sources, self.site)
-        return sources.spliced(set_argument(sources, call, -1, "weight_decay", short(self.value)))
+        splice = set_argument(sources, call, -1, "weight_decay", short(self.value))
+        return gathered(sources, [splice], "no optimizer was found")

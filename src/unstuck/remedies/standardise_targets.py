@@ -83,8 +83,7 @@ class StandardiseTargets(Treatment, frozen=True):
 
     def _rescaled(self, place: Place) -> tuple[Splice, ...]:
         mean, std = top_names(place, "TARGET_MEAN", "TARGET_STD")
-        left, right = place.wrapped("(", f" * {std} + {mean})")
-        return (*self._constants(place), left, right)
+        return (*self._constants(place), *around(place, f" * {std}", f" + {mean}", nested=False))
 
     def _layer(self, place: Place) -> tuple[str, tuple[Splice, ...]]:
         name, mean, std = top_names(place, "ToTargetUnits", "TARGET_MEAN", "TARGET_STD")

@@ -11,7 +11,7 @@ import torch
 
 from unstuck.diagnosis import Site, Trust
 from unstuck.program import Constant, Program
-from unstuck.remedies._meaning import constructed
+from unstuck.remedies._meaning import assigned, constructed
 from unstuck.remedies._moves import added_argument, argument, gathered, number, rounded, the_call
 from unstuck.remedies._names import full_name, needed, spelled
 from unstuck.remedies._program import changed, noted
@@ -75,10 +75,13 @@ class WeightClasses(Treatment, frozen=True):
             raise CannotEdit("the loss's construction was not found, or it has class weights already")
         values = ", ".join(number(w) for w in self.weights)
         tensor = spelled(made[0].page, "torch.tensor")
-        device = (
-            f", device={place.of(place.node.args[0]).code}.device"
-            if made[0].node is place.node and "device" in place.page.text
-            else ""
-        )
+        device = _device(made[0])
         yield from needed(made[0], "torch.tensor")
         yield added_argument(made[0], f"{TAKES[self.function]}={tensor}([{values}]{device})")
+
+
+def _device(place: Place) -> str:
+    """The weights go where the script's `device` is, if it has one."""
+    scope = place.page.function(place.node)
+    known = [v for s in (scope, place.page.tree) if s is not None for v in assigned(place.of(s), "device")]
+    return ", device=device" if known else ""
