@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.sample_reports import ALL, HEALED, HEALTHY, MEASUREMENT, SICK
@@ -93,6 +94,11 @@ def test_json_is_strict_and_complete() -> None:
     assert {"file", "line"} <= raw["findings"][0]["site"].keys()
     assert json.loads(as_json.render(HEALTHY))["patch"] is None
     assert json.loads(as_json.render(MEASUREMENT))["causes"][0]["proven"] is True
+
+
+def test_an_interrupt_is_no_failure() -> None:
+    report = msgspec.structs.replace(HEALTHY, stopped="script failed: KeyboardInterrupt")
+    assert terminal.verdict(report) == terminal.verdict(HEALTHY)
 
 
 def test_curves() -> None:

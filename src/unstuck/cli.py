@@ -24,6 +24,7 @@ from typing import Any, TextIO
 from unstuck import __version__, arguments, patch, recording
 from unstuck.arguments import Refused
 from unstuck.diagnosis import Report
+from unstuck.report.sentences import failed
 from unstuck.target import Target, check, syntax_error
 
 WELL, SICK, MISUSED, UNSAID = 0, 1, 2, 3
@@ -186,8 +187,7 @@ def _loaded(folder: Path) -> Any:
 def _code(report: Report) -> int:
     if any(f.role == "cause" or f.severity != "hint" for f in report.findings):
         return SICK
-    failed = report.stopped.startswith("script failed") and "KeyboardInterrupt" not in report.stopped
-    return UNSAID if failed or not report.steps else WELL
+    return UNSAID if failed(report) or not report.steps else WELL
 
 
 def _show(report: Report, options: argparse.Namespace, folder: Path, target: str = "") -> None:

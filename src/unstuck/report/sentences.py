@@ -52,7 +52,7 @@ def verdict(report: Report) -> tuple[str, ...]:
         return (f"{_state(report)} Nothing was convicted, but {_things(len(loud(report)))} below should be looked at.",)
     if not report.steps:
         return (_unseen(report),)
-    if _failed(report):
+    if failed(report):
         seen = f"after {report.steps} training steps" if report.steps > 1 else "after one training step"
         return (f"{report.script} stopped {seen} ({_stopped(report)}). Nothing in them explains it.",)
     if report.learns:
@@ -87,7 +87,7 @@ def _sick(report: Report) -> str:
     if report.learns and decisive(report) is None:
         return f"{report.script} learns, but something in it is wrong. {_named(names, at_heart(report), 'fault')}."
     held = "learns less than it could" if report.learns else "does not learn"
-    if _failed(report):
+    if failed(report):
         held = f"stopped ({_stopped(report)})"
     more = f" Beside it: {listed(others)}." if others else ""
     return f"{report.script} {held}. {_named(names, at_heart(report), 'cause')}.{more}"
@@ -151,8 +151,9 @@ def _unseen(report: Report) -> str:
     return f"Nothing can be said about {report.script}: {report.stopped}."
 
 
-def _failed(report: Report) -> bool:
-    return report.stopped.startswith("script failed")
+def failed(report: Report) -> bool:
+    """Whether the script ended by an error of its own; an interrupt is none."""
+    return report.stopped.startswith("script failed") and "KeyboardInterrupt" not in report.stopped
 
 
 def _stopped(report: Report) -> str:
