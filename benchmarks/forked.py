@@ -35,7 +35,10 @@ def result(text: str) -> tuple[str, float] | None:
 
 
 def warm() -> None:
-    """Import what the scripts import, once."""
+    """Import what the scripts import, once; a first step of each optimizer imports two seconds' worth by itself.
+
+    No backward here: a process that has run one cannot be forked into others that do.
+    """
     import numpy  # noqa: F401
     import pandas  # noqa: F401
     import sklearn.datasets
@@ -45,6 +48,10 @@ def warm() -> None:
     import torch
 
     torch.set_num_threads(1)
+    weight = torch.nn.Parameter(torch.zeros(1))
+    weight.grad = torch.zeros(1)
+    for optimizer in (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD, torch.optim.RMSprop):
+        optimizer([weight], lr=0.1).step()
 
 
 def _child(script: Path, seed: int, out: Path, err: Path) -> None:

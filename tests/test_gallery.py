@@ -13,6 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from unstuck.rule import catalogue
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.sick.variation import every_fault, pairs
+from benchmarks.variations import every_case
+
 GALLERY = Path(__file__).parent / "gallery"
 SCRIPTS = sorted((GALLERY / "healthy").glob("*.py"))
 MEASURED = json.loads((GALLERY / "measured.json").read_text())
@@ -67,3 +74,23 @@ def test_the_tool_is_silent_on_a_healthy_script(name: str, tmp_path: Path) -> No
     assert diagnosis["causes"] == []
     assert [f["fault"] for f in diagnosis["findings"] if f["severity"] != "hint"] == []
     assert done.returncode == 0
+
+
+def test_every_variation_is_a_program_with_a_sound_twin() -> None:
+    cases = list(every_case())
+    assert len({case.name for case in cases}) == len(cases) > 500
+    for case in cases:
+        compile(case.train, case.name, "exec")
+        compile(case.fixed, case.name, "exec")
+        assert case.faults or case.train == case.fixed
+        assert not case.faults or case.train != case.fixed or not case.code_mends
+
+
+def test_variations_are_the_same_every_time() -> None:
+    first, again = ({case.name: case.train for case in pairs()} for _ in range(2))
+    assert first == again
+
+
+def test_every_fault_with_a_page_is_written_in_some_variation() -> None:
+    seldom = {"device-copy-discarded", "exploding-gradient", "overfitting"}  # they do not show, or come of other faults
+    assert set(catalogue()) <= {fault.name for fault in every_fault()} | seldom

@@ -138,9 +138,13 @@ def schedules() -> Iterator[Fault]:
         schedule=re.sub(r"step_size=\d+, gamma=0.5", "step_size=1, gamma=0.1", script.schedule)
     )
     yield Fault("scheduler-misuse", "too-fast", fast, stepped, also, lambda r: r.batch in (64, 512, 0), "decay later")
-    grow = lambda script: script.with_(
-        schedule=re.sub(r"step_size=\d+, gamma=0.5", "step_size=1, gamma=1.5", script.schedule)
-    )
+
+    def grow(script: Script) -> Script:
+        gamma = 10 ** (4 / script.epochs)
+        return script.with_(
+            schedule=re.sub(r"step_size=\d+, gamma=0.5", f"step_size=1, gamma={gamma:.2f}", script.schedule)
+        )
+
     yield Fault(
         "scheduler-misuse", "growing", grow, stepped, up, lambda r: r.batch in (64, 512, 0), "a gamma below one"
     )
