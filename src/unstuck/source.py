@@ -32,6 +32,7 @@ class Page:
         self.text = text
         self.tree = ast.parse(text.replace("\ufeff", " ", 1) if text.startswith("\ufeff") else text)
         self.parents = {child: node for node in ast.walk(self.tree) for child in ast.iter_child_nodes(node)}
+        self._kinds: dict[type, list] = {}
         self._lines = [match.span() for match in LINE.finditer(text)]
 
     @property
@@ -61,8 +62,11 @@ class Page:
 
     def all(self, kind: type[Node], within: ast.AST | None = None) -> Iterator[Node]:
         """The nodes of a kind, in the order in which they stand."""
-        found = [node for node in ast.walk(within or self.tree) if isinstance(node, kind)]
-        return iter(sorted(found, key=lambda node: self.span(node)))
+        if within is not None and within is not self.tree:
+            return iter(sorted((n for n in ast.walk(within) if isinstance(n, kind)), key=self.span))
+        if kind not in self._kinds:
+            self._kinds[kind] = sorted((n for n in self.parents if isinstance(n, kind)), key=self.span)
+        return iter(self._kinds[kind])
 
     def above(self, node: ast.AST) -> Iterator[ast.AST]:
         """The nodes around a node, from the inside out."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import lru_cache
 
 from unstuck.source import Page, Place, Splice
 
 
+@lru_cache(maxsize=64)
 def imported(page: Page, within: ast.AST | None = None) -> dict[str, str]:
     """Full names by local name: `{"nn": "torch.nn", "Adam": "torch.optim.Adam", "torch": "torch"}`."""
     names: dict[str, str] = {}
@@ -62,6 +64,7 @@ def at_top(place: Place, *lines: str) -> Iterator[Splice]:
     yield Splice(place.file, at, at, missing + "".join(f"{line}{page.newline}" for line in [*lines, *gap]))
 
 
+@lru_cache(maxsize=64)
 def _at_top(page: Page) -> dict[str, str]:
     top: list[ast.stmt] = [n for n in page.tree.body if isinstance(n, ast.Import | ast.ImportFrom)]
     return imported(page, ast.Module(top, []))
