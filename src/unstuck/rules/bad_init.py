@@ -80,7 +80,7 @@ torch.manual_seed(0)
 x = torch.randn(800, 8)
 y = (x[:, 0] * x[:, 1] > 0).long()
 model = nn.Sequential(nn.Linear(8, 64), nn.ReLU(), nn.Linear(64, 2))
-for weight in (model[0].weight, model[2].weight):
+for weight in model.parameters():
     nn.init.constant_(weight, 0.1)
 optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
 for epoch in range(20):
@@ -91,4 +91,4 @@ for epoch in range(20):
         optimizer.step()
 print(loss.item())
 """
-QUIET = FIRES.replace("nn.init.constant_(weight, 0.1)", "nn.init.xavier_uniform_(weight)")
+QUIET = FIRES.replace("nn.init.constant_(weight, 0.1)", "nn.init.normal_(weight, std=0.3)")

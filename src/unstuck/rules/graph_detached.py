@@ -8,8 +8,8 @@ set `requires_grad` on the loss, and then run through without learning anything.
 
 ## How it is seen
 The recorded step is followed back from the loss. Where no way leads to any trainable weight, that is the fault. Where
-only some ways are cut it may be meant (a target that must not move, a gradient passed straight through): then the step is
-replayed without the cut.
+only some ways are cut it may be meant (a target that must not move, a gradient passed straight through): then the step
+is replayed without the cut.
 
 ## What to do
 Compute the loss from the network's own output, as a tensor; use `.detach()` and `.item()` only for what is printed.

@@ -33,7 +33,7 @@ class Matrix:
 
     @property
     def gain(self) -> float:
-        """Root mean square times sqrt(fan_in): what comes in with size 1 leaves with this size. Drawn well: 0.5 to 1.5."""
+        """Root mean square times sqrt(fan_in): what comes in with size 1 leaves with this size."""
         return float(self.start.double().square().mean().sqrt()) * math.sqrt(self.fan_in)
 
     @property

@@ -1,0 +1,69 @@
+"""What the rules about saturated functions share: the factor in front, the weights before it, and how flat it has become."""
+
+from __future__ import annotations
+
+from unstuck.diagnosis import Remedy
+from unstuck.program import Call, Program, Ref, Value, Weight
+from unstuck.remedies.redraw_weights import RedrawWeights
+from unstuck.remedies.soften import Soften
+from unstuck.signals.weights import LAYERS
+from unstuck.tape import Tape
+
+SCALING = {"mul", "rmul", "imul", "div", "truediv", "rtruediv"}
+PASSING = {
+    "squeeze",
+    "unsqueeze",
+    "view",
+    "reshape",
+    "flatten",
+    "getitem",
+    "add",
+    "radd",
+    "sub",
+    "transpose",
+    "permute",
+}
+STEEP = 2.0
+"""A factor above this in front of a sigmoid is worth taking out."""
+
+
+def before(program: Program, call: Call) -> tuple[Call | None, Call | None]:
+    """(the multiplication by a number in front of a call, the layer in front of that), None where there is none."""
+    scale, here = None, _maker(program, call)
+    while here is not None and here.name not in LAYERS:
+        scale = here if scale is None and _factor(here) is not None else scale
+        if here.name not in PASSING and _factor(here) is None:
+            return scale, None
+        here = _maker(program, here)
+    return scale, here
+
+
+def _maker(program: Program, call: Call) -> Call | None:
+    ref: Ref | None = next((r for r in call.refs() if isinstance(r, Value)), None)
+    return program.maker(ref) if ref is not None else None
+
+
+def _factor(call: Call) -> float | None:
+    """By how much a call multiplies."""
+    numbers = [a for a in call.args if isinstance(a, int | float) and not isinstance(a, bool)]
+    if call.name not in SCALING or len(numbers) != 1 or not numbers[0]:
+        return None
+    return float(numbers[0]) if "mul" in call.name else 1.0 / float(numbers[0])
+
+
+def steep(call: Call | None) -> float:
+    """The size of a factor (1 where there is none)."""
+    return abs(_factor(call) or 1.0) if call is not None else 1.0
+
+
+def milder(program: Program, call: Call, tape: Tape) -> tuple[Remedy, ...]:
+    """What may bring a saturated function back: without the steep factor, from other weights."""
+    scale, layer = before(program, call)
+    found: list[Remedy] = []
+    if scale is not None and scale.site is not None and steep(scale) > STEEP:
+        found.append(Soften(scale.site))
+    elif layer is not None:
+        trained = {p.name for p in tape.parameters if p.trainable}
+        names = tuple(r.name for r in layer.refs() if isinstance(r, Weight) and r.name in trained)
+        found += [RedrawWeights(names)] if names else []
+    return tuple(found)
