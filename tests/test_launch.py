@@ -35,7 +35,7 @@ PROBES = {
         print(inspect.getsource(Point), linecache.getline(__file__, 2), typing.get_type_hints(Point), Point(1))
         print(inspect.getmodule(Point).__name__, inspect.getfile(Point))
     """,
-    "pickle": """
+    "pickled": """
         import pickle
         class Thing:
             def __eq__(self, other): return type(other) is Thing
@@ -293,7 +293,7 @@ def test_script_given_from_elsewhere(name: str, tmp_path: Path) -> None:
     same(["link.py"], tmp_path, [DRIVER])
 
 
-@pytest.mark.parametrize("name", ["argv", "main", "error", "exit_text", "interrupted", "syntax", "spawn", "pickle"])
+@pytest.mark.parametrize("name", ["argv", "main", "error", "interrupted", "syntax", "spawn", "pickled"])
 @pytest.mark.parametrize("form", ["module", "package", "submodule", "folder", "zip"])
 def test_other_forms(form: str, name: str, tmp_path: Path) -> None:
     if name == "spawn" and form == "zip":
