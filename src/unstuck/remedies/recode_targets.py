@@ -1,0 +1,64 @@
+"""Bring targets from the codes they have (1 and 2, -1 and 1, 0 to 255) to 0 to 1, where they are made."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from unstuck.diagnosis import Site, Trust
+from unstuck.program import Outside
+from unstuck.remedies._moves import argument, the_call
+from unstuck.remedies._origin import origin
+from unstuck.remedies._program import noted
+from unstuck.remedies.relabel import _subtractable
+from unstuck.remedy import CannotApply, CannotEdit, Treatment, Trial
+from unstuck.source import Place, Sources, Splice
+
+
+class RecodeTargets(Treatment, frozen=True):
+    """Targets become (target - smallest) / span; `loss`: the site of the loss's call, whose second argument they are."""
+
+    name: ClassVar[str] = "recode-targets"
+    trust: ClassVar[Trust] = "likely"
+
+    smallest: float
+    span: float
+    loss: Site
+
+    def summary(self) -> str:
+        return f"recode the targets from {_short(self.smallest)} .. {_short(self.smallest + self.span)} to 0 .. 1"
+
+    def apply(self, trial: Trial) -> Trial:
+        # Changed where they enter, so that the outputs are scored against the recoded targets too.
+        losses = (c for p in trial.programs for c in p.calls if c.site == self.loss and len(c.args) > 1)
+        slots = {c.args[1].slot for c in losses if isinstance(c.args[1], Outside)}
+        if len(slots) != 1:
+            raise CannotApply("the loss's targets do not enter by one way")
+        slot = slots.pop()
+        before = trial.outside.get(slot, lambda target: target)
+        recoded = lambda target: (before(target) - self.smallest) / self.span  # noqa: E731
+        return noted(trial.with_(outside={**trial.outside, slot: recoded}), self.name)
+
+    def edit(self, sources: Sources) -> Sources:
+        loss = the_call(sources, self.loss, lambda p: argument(p, 1, "target") is not None)
+        target = argument(loss, 1, "target")
+        first = origin(sources, target) if target is not None else loss
+        if not _subtractable(first):
+            where = f"{first.file}, line {getattr(first.node, 'lineno', 0)}"
+            raise CannotEdit(f"{where}: where the targets are made is not clear")
+        return sources.spliced(*self._recoded(first))
+
+    def _recoded(self, place: Place) -> tuple[Splice, ...]:
+        if self.span == 1:
+            return place.wrapped("", f" - {_short(self.smallest)}" if self.smallest >= 0 else _plus(self.smallest))
+        if self.smallest == 0:
+            return place.wrapped("", f" / {_short(self.span)}")
+        inner = f" - {_short(self.smallest)}" if self.smallest > 0 else _plus(self.smallest)
+        return place.wrapped("(", f"{inner}) / {_short(self.span)}")
+
+
+def _plus(value: float) -> str:
+    return f" + {_short(-value)}"
+
+
+def _short(value: float) -> str:
+    return str(int(value)) if float(value).is_integer() else f"{value:.6g}"
