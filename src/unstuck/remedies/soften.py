@@ -16,12 +16,13 @@ from unstuck.source import Place, Sources, Splice
 
 
 class Soften(Treatment, frozen=True):
-    """`site`: the innermost site of the multiplication (or division) by a number, which becomes one."""
+    """`site`: the innermost site of the multiplication (or division) by a number, which becomes one; `further`: others."""
 
     name: ClassVar[str] = "soften"
     trust: ClassVar[Trust] = "likely"
 
     site: Site
+    further: tuple[Site, ...] = ()
 
     def summary(self) -> str:
         return "take the steep factor out from in front of the activation"
@@ -32,7 +33,11 @@ class Soften(Treatment, frozen=True):
     def _turned(self, program: Program) -> Program:
         for call in program.calls:
             numbers = [a for a in call.args if isinstance(a, int | float) and not isinstance(a, bool)]
-            if call.site == self.site and call.name in ("mul", "rmul", "div", "truediv", "imul") and len(numbers) == 1:
+            if (
+                call.site in (self.site, *self.further)
+                and call.name in ("mul", "rmul", "div", "truediv", "imul")
+                and len(numbers) == 1
+            ):
                 args = tuple(1.0 if a is numbers[0] else a for a in call.args)
                 program = program.replaced(
                     next(c for c in program.calls if c.outs == call.outs), changed(call, args=args)
@@ -40,8 +45,9 @@ class Soften(Treatment, frozen=True):
         return program
 
     def edit(self, sources: Sources) -> Sources:
-        place = the_call(sources, self.site, lambda p: isinstance(p.node, ast.BinOp))
-        return gathered(sources, _factors(sources, place), f"line {self.site.line}: the factor is not a plain number")
+        places = [the_call(sources, s, lambda p: isinstance(p.node, ast.BinOp)) for s in (self.site, *self.further)]
+        splices = dict.fromkeys(s for place in places for s in _factors(sources, place))
+        return gathered(sources, splices, f"line {self.site.line}: the factor is not a plain number")
 
 
 def _factors(sources: Sources, place: Place) -> Iterator[Splice]:

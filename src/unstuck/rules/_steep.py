@@ -1,6 +1,8 @@
-"""What the rules about saturated functions share: the factor in front, the weights before it, and how flat it has become."""
+"""What the rules about saturated functions share: the factor in front, and the weights before it."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from unstuck.diagnosis import Remedy
 from unstuck.program import Call, Program, Ref, Value, Weight
@@ -56,14 +58,14 @@ def steep(call: Call | None) -> float:
     return abs(_factor(call) or 1.0) if call is not None else 1.0
 
 
-def milder(program: Program, call: Call, tape: Tape) -> tuple[Remedy, ...]:
-    """What may bring a saturated function back: without the steep factor, from other weights."""
-    scale, layer = before(program, call)
-    found: list[Remedy] = []
-    if scale is not None and scale.site is not None and steep(scale) > STEEP:
-        found.append(Soften(scale.site))
-    elif layer is not None:
-        trained = {p.name for p in tape.parameters if p.trainable}
-        names = tuple(r.name for r in layer.refs() if isinstance(r, Weight) and r.name in trained)
-        found += [RedrawWeights(names)] if names else []
-    return tuple(found)
+def milder(program: Program, calls: Sequence[Call], tape: Tape) -> tuple[Remedy, ...]:
+    """What may bring saturated functions back: without their steep factors; those without one, from other weights."""
+    found = [before(program, call) for call in calls]
+    sites = dict.fromkeys(s.site for s, _ in found if s is not None and s.site is not None and steep(s) > STEEP)
+    trained = {p.name for p in tape.parameters if p.trainable}
+    layers = (layer for scale, layer in found if layer is not None and steep(scale) <= STEEP)
+    names = dict.fromkeys(
+        r.name for layer in layers for r in layer.refs() if isinstance(r, Weight) and r.name in trained
+    )
+    softened: tuple[Remedy, ...] = (Soften(next(iter(sites)), tuple(sites)[1:]),) if sites else ()
+    return (*softened, RedrawWeights(tuple(names))) if names else softened

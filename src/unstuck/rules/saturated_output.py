@@ -1,14 +1,14 @@
 """The output's sigmoid or softmax is saturated: it says 0 or 1 exactly, and no gradient comes back.
 
 ## Why it hurts
-In float32, `sigmoid(z)` is exactly 1 from z = 16.6 on and its slope is exactly 0; below z = -88.7 the output is exactly 0.
-`BCELoss` replaces the logarithm of 0 by -100, so the loss is a finite number that says nothing, and the gradient of such
-a row is zero (or so large that the next step throws everything to the other side). A wrong answer given with such
+In float32, `sigmoid(z)` is exactly 1 from z = 16.6 on, with a slope of exactly 0; below z = -88.7 it is exactly 0.
+`BCELoss` replaces the logarithm of 0 by -100, so the loss is a finite number that says nothing, and the gradient of
+such a row is zero (or so large that the next step throws everything to the other side). A wrong answer given with such
 certainty is never taken back.
 
 ## How it is seen
-The recorded step is run again at the first and at the last weights: most outputs are exactly 0 or 1. The cause is mostly
-further up: raw inputs, a steep factor, large first weights, a high rate.
+The recorded step is run again at the first and at the last weights: most outputs are exactly 0 or 1. The cause is
+mostly further up: raw inputs, a steep factor, large first weights, a high rate.
 
 ## What to do
 Take the factor out, bring inputs and weights to unit size; train on raw outputs with `BCEWithLogitsLoss` or
@@ -49,7 +49,7 @@ def check(activations: Activations, learning: Learning, tape: Tape) -> Iterator[
     when = max(share, key=lambda w: share[w])
     yield Finding(
         "saturated-output",
-        f"{share[when]:.0%} of the outputs of {call.name} are exactly 0 or 1 at the {when} of the run: no gradient comes back",
+        f"{share[when]:.0%} of the outputs of {call.name} are exactly 0 or 1 at the {when}: no gradient comes back",
         call.site,
         _evidence(activations, layer, call, when),
         _remedies(activations, learning.task, call, tape),
@@ -78,7 +78,7 @@ def _evidence(activations: Activations, layer: Layer, call: Call, when: str) -> 
 
 
 def _remedies(activations: Activations, task: Task, call: Call, tape: Tape) -> tuple[Remedy, ...]:
-    found = list(milder(activations.program, call, tape))
+    found = list(milder(activations.program, [call], tape))
     if task.loss is not None and task.loss.name == ENDS[call.name] and call.site is not None:
         found.append(LossOnLogits(call.site, call.name))
     return tuple(found)

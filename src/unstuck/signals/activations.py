@@ -1,4 +1,4 @@
-"""What every call of the step makes, at the weights of the start and at those of the end: the recorded program, run again."""
+"""What every call of the step makes, at the weights of the start and at those of the end: the program, run again."""
 
 from __future__ import annotations
 
