@@ -15,7 +15,7 @@ from unstuck.source import Place, Sources, Splice
 
 
 class RecodeTargets(Treatment, frozen=True):
-    """Targets become (target - smallest) / span; `loss`: the site of the loss's call, whose second argument they are."""
+    """Targets become (target - smallest) / span; `loss`: the site of the loss's call that takes them second."""
 
     name: ClassVar[str] = "recode-targets"
     trust: ClassVar[Trust] = "likely"
@@ -35,7 +35,7 @@ class RecodeTargets(Treatment, frozen=True):
             raise CannotApply("the loss's targets do not enter by one way")
         slot = slots.pop()
         before = trial.outside.get(slot, lambda target: target)
-        recoded = lambda target: (before(target) - self.smallest) / self.span  # noqa: E731
+        recoded = lambda target: (before(target) - self.smallest) / self.span
         return noted(trial.with_(outside={**trial.outside, slot: recoded}), self.name)
 
     def edit(self, sources: Sources) -> Sources:

@@ -47,7 +47,7 @@ def check(tape: Tape) -> Iterator[Finding]:
                 yield from _of_margins(endings, ending)
 
 
-# -- what was recorded ---------------------------------------------------------------------------------------------------
+# -- what was recorded ------------------------------------------------------------------------------------------------
 
 
 def _of_probabilities(endings: Endings, ending: Ending) -> Iterator[Finding]:
@@ -67,7 +67,7 @@ def _of_margins(endings: Endings, ending: Ending) -> Iterator[Finding]:
         yield _finding(said, site, 0.0, 1.0, "-1 and 1", (), "a target of 0 makes this loss the same for every output")
 
 
-# -- what was refused ----------------------------------------------------------------------------------------------------
+# -- what was refused -------------------------------------------------------------------------------------------------
 
 
 def _refused(stopped: Refusal) -> Iterator[Finding]:

@@ -52,7 +52,7 @@ def _scaled(endings: Endings, ending: Ending) -> Iterator[Finding]:
     places = (maker.site if maker else None, ending.loss.site)
     yield Finding(
         "target-scale",
-        f"the targets are {mean:.4g} on average and vary by {spread:.4g}; a fresh network's outputs vary by about 1 around 0",
+        f"the targets are {mean:.4g} on average and vary by {spread:.4g}; a fresh network gives numbers of about 1",
         ending.loss.site,
         (Evidence("mean of the targets", mean, "near 0"), Evidence("spread of the targets", spread, "near 1")),
         (StandardiseTargets(mean, spread, *places),) if places[0] is not None and places[1] is not None else (),
