@@ -1,5 +1,6 @@
 """Healthy code that looks like a fault of the source rules: each piece goes into a small script, which must stay quiet."""
 
+# ruff: noqa: E501
 HEAD = """
 import copy
 
@@ -61,10 +62,16 @@ METRICS = [
     _looped("running = 0.9 * total + 0.1 * loss.item()", "total = running", after="print(total)"),
     _looped("seen += (model(xb).argmax(1) == yb).sum().item()", after="print(100 * seen / len(train_set))"),
     _looped("right = (model(xb).argmax(1) == yb).sum().item()", "seen += right", after="print(seen / 400)"),
-    _looped("hit = (model(xb).argmax(1) == yb).float().mean().item()", "total += hit", after="print(total / len(train_loader))"),
+    _looped(
+        "hit = (model(xb).argmax(1) == yb).float().mean().item()",
+        "total += hit",
+        after="print(total / len(train_loader))",
+    ),
     _looped("right = (model(xb).argmax(1) == yb).sum().item()", after="print('last batch', right / len(yb))"),
     _looped("total += loss.item() / len(train_loader)", after="print(total)"),
-    _looped("total += loss.item()", "seen += 1", after="print(total / len(train_loader))", before="best = 0\nprint(best)\n"),
+    _looped(
+        "total += loss.item()", "seen += 1", after="print(total / len(train_loader))", before="best = 0\nprint(best)\n"
+    ),
     _looped("steps += 1", "sums += loss.item()", after="print(sums / steps)", before="sums = 0.0\nsteps = 0\n"),
     _looped("total += F.cross_entropy(model(xb), yb, reduction='sum').item()", after="print(total / len(train_set))"),
     _evaluated("""
@@ -210,7 +217,9 @@ DEVICES = [
     _looped("batch = [t.to(device) for t in (xb, yb)]"),
     _looped(before="x = x.to(device)\n"),
     _looped(before="data = {'x': x}\ndata = {k: v.to(device) for k, v in data.items()}\n"),
-    _looped(before="class Holder:\n    def __init__(self, net):\n        self.net = net\n        self.net.to(device)\nHolder(model)\n"),
+    _looped(
+        before="class Holder:\n    def __init__(self, net):\n        self.net = net\n        self.net.to(device)\nHolder(model)\n"
+    ),
     _looped(before="def place(module):\n    module.to(device)\n    return module\nplace(model)\n"),
 ]
 
@@ -223,7 +232,8 @@ STATES = [
     _looped(after="print(len(model.state_dict()))"),
     _looped(after="keys = list(model.state_dict().keys())") + "print(keys)\n",
     _looped(after="best = copy.deepcopy(model)") + "best(x)\n",
-    _looped(after="best = {k: v.detach().cpu().clone() for k, v in model.state_dict().items()}") + "model.load_state_dict(best)\n",
+    _looped(after="best = {k: v.detach().cpu().clone() for k, v in model.state_dict().items()}")
+    + "model.load_state_dict(best)\n",
     _looped(before="other = nn.Linear(6, 3)\nother.load_state_dict(copy.deepcopy(other.state_dict()))\n"),
     _looped(before="twin = copy.deepcopy(model)\ntwin.load_state_dict(model.state_dict())\n"),
     _looped(after="norm = sum(v.norm().item() for v in model.state_dict().values()); print(norm)"),
@@ -525,17 +535,38 @@ for fold in range(3):
 SCHEDULES = [
     _looped(after="scheduler.step()", before="scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 2)\n"),
     _looped("scheduler.step()", before="scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1000, gamma=0.5)\n"),
-    _looped("scheduler.step()", before="scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=5 * len(train_loader))\n"),
-    _looped("scheduler.step()", before="scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=5 * len(train_loader))\n"),
-    _looped("scheduler.step()", before="scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: min(1.0, s / 10))\n"),
+    _looped(
+        "scheduler.step()",
+        before="scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=5 * len(train_loader))\n",
+    ),
+    _looped(
+        "scheduler.step()",
+        before="scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=5 * len(train_loader))\n",
+    ),
+    _looped(
+        "scheduler.step()",
+        before="scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: min(1.0, s / 10))\n",
+    ),
     _looped("scheduler.step()", before="scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.9999)\n"),
-    _looped("scheduler.step()", before="scheduler = torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones=[60, 80])\n"),
+    _looped(
+        "scheduler.step()", before="scheduler = torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones=[60, 80])\n"
+    ),
     _looped("scheduler.step()", before="scheduler = torch.optim.lr_scheduler.CyclicLR(optimizer, 1e-4, 1e-2)\n"),
-    _looped(after="scheduler.step(total)", before="scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=2)\n"),
-    _looped("scheduler.step(loss)", before="scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=200)\n"),
+    _looped(
+        after="scheduler.step(total)",
+        before="scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=2)\n",
+    ),
+    _looped(
+        "scheduler.step(loss)",
+        before="scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=200)\n",
+    ),
     _looped(after="scheduler.step()", before="scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9)\n"),
-    _looped(after="scheduler.step()", before="scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=5)\n"),
-    _looped("if seen % 50 == 0: scheduler.step()", before="scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 2)\n"),
+    _looped(
+        after="scheduler.step()", before="scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=5)\n"
+    ),
+    _looped(
+        "if seen % 50 == 0: scheduler.step()", before="scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 2)\n"
+    ),
     f"""{HEAD}{MODEL}
 scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=200, gamma=0.5)
 for epoch in range(1000):
@@ -545,8 +576,14 @@ for epoch in range(1000):
     optimizer.step()
     scheduler.step()
 """,
-    _looped(after="scheduler.step()", before="scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=5)\n"),
-    _looped(after="scheduler.step()", before="scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, epochs=5, steps_per_epoch=1)\n"),
+    _looped(
+        after="scheduler.step()",
+        before="scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=5)\n",
+    ),
+    _looped(
+        after="scheduler.step()",
+        before="scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, epochs=5, steps_per_epoch=1)\n",
+    ),
 ]
 
 SKLEARN = f"{HEAD}from sklearn.model_selection import train_test_split\nimport pandas as pd\n"
@@ -570,6 +607,30 @@ LEAKS = [
     f"{SKLEARN}{RAW}from sklearn.feature_selection import SelectKBest\na, b, c, d = train_test_split(rows, labels)\na = SelectKBest(k=3).fit_transform(a, c)\n",
 ]
 
+SPLIT = "rows, labels = x.numpy(), y.numpy()\nX_train, X_test, y_train, y_test = train_test_split(rows, labels)\n"
+SCALED = "from sklearn.preprocessing import StandardScaler\nscaler = StandardScaler()\nX_train = scaler.fit_transform(X_train)\n"
+USED = (
+    f"{MODEL}loss = criterion(model(torch.tensor(X_train)), torch.tensor(y_train))\nloss.backward()\noptimizer.step()\n"
+)
+SHOWN = "print(model(torch.tensor(X_test)).argmax(1))\n"
+PREPARED = [
+    f"{SKLEARN}{SPLIT}{SCALED}X_test = scaler.transform(X_test)\n{USED}{SHOWN}",
+    f"{SKLEARN}{SPLIT}{SCALED}X_eval = scaler.transform(X_test)\n{USED}print(model(torch.tensor(X_eval)))\n",
+    f"{SKLEARN}{SPLIT}{SCALED}{USED}print(model(torch.tensor(scaler.transform(X_test))))\n",
+    f"{SKLEARN}{SPLIT}X_train = X_train / 255\nX_test = X_test / 255\n{USED}{SHOWN}",
+    f"{SKLEARN}{SPLIT}mean, std = X_train.mean(0), X_train.std(0)\nX_train = (X_train - mean) / std\nX_test = (X_test - mean) / std\n{USED}{SHOWN}",
+    f"{SKLEARN}{SPLIT}X_train /= 255\nX_test /= 255\n{USED}{SHOWN}",
+    f"{SKLEARN}{SPLIT}{USED}{SHOWN}",
+    f"{SKLEARN}{SPLIT}X_train = X_train / 255\n{USED}xt = torch.tensor(X_test)\nprint(model(xt / 255))\n",
+    f"{SKLEARN}{SPLIT}def prepare(a):\n    return a / 255\nX_train = X_train / 255\nX_test = prepare(X_test)\n{USED}{SHOWN}",
+    f"{SKLEARN}{SPLIT}X_train = X_train / 255\n{USED}def show(a):\n    print(model(torch.tensor(a / 255)))\nshow(X_test)\n",
+    f"{SKLEARN}rows = x.numpy()\ntrain_loss = 3.0\ntrain_loss = train_loss / 5\nval_loss = 2.0\nprint(train_loss, val_loss)\n",
+    f"{SKLEARN}{SPLIT}from sklearn.pipeline import make_pipeline\nsteps = make_pipeline()\nX_train = steps.fit_transform(X_train)\nX_test = steps.transform(X_test)\n{USED}{SHOWN}",
+    f"{SKLEARN}{SPLIT}X_train = X_train.astype('float32')\nX_test = torch.tensor(X_test)\n{USED}{SHOWN}",
+    f"{SKLEARN}{SPLIT}y_train = y_train - y_train.min()\ny_test = y_test - y_test.min()\n{USED}{SHOWN}",
+    f"{SKLEARN}{SPLIT}X_train = X_train / 255\n{USED}for row in X_test:\n    print(model(torch.tensor(row / 255)))\n",
+]
+
 FAMILIES = {
     "metric_error": METRICS,
     "loss_keeps_graph": GRAPHS,
@@ -580,4 +641,5 @@ FAMILIES = {
     "mode_error": MODES,
     "scheduler_misuse": SCHEDULES,
     "eval_leak": LEAKS,
+    "preprocess_mismatch": PREPARED,
 }

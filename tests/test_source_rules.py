@@ -11,8 +11,10 @@ import typing
 
 import pytest
 
+from tests import told_otherwise
 from tests.look_alikes import FAMILIES
 from unstuck.diagnosis import Finding
+from unstuck.remedy import CannotEdit
 from unstuck.rule import NotApplicable
 from unstuck.source import Sources
 from unstuck.tape import Tape
@@ -28,6 +30,7 @@ LINES = {
     "mode_error": ["model.eval()"],
     "scheduler_misuse": ["scheduler.step()"],
     "eval_leak": ["np.concatenate([x, x[more]])"],
+    "preprocess_mismatch": ["X_train = scaler.fit_transform(X_train)"],
 }
 """Where each rule's FIRES has its fault."""
 
@@ -101,3 +104,40 @@ def test_quiet_on_the_others_look_alikes(rule: str) -> None:
     others = [text for family, texts in FAMILIES.items() if family != rule for text in texts]
     loud = [f.message for text in others for f in findings(rule, text) if f.severity != "hint"]
     assert loud == []
+
+
+TOLD = [(rule, i) for rule, texts in told_otherwise.FAMILIES.items() for i in range(len(texts))]
+
+
+@pytest.mark.parametrize(("rule", "number"), TOLD)
+def test_found_however_it_is_told(rule: str, number: int) -> None:
+    assert findings(rule, told_otherwise.FAMILIES[rule][number]) != []
+
+
+@pytest.mark.parametrize(("rule", "number"), TOLD)
+def test_an_edit_leaves_nothing_to_find(rule: str, number: int) -> None:
+    text = told_otherwise.FAMILIES[rule][number]
+    if not all(f.remedies for f in findings(rule, text)):
+        return
+    try:
+        after = edited(rule, text)
+    except CannotEdit as why:
+        assert "\n" not in str(why)
+        return
+    compile(after, "train.py", "exec")
+    assert findings(rule, after) == []
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_quiet_on_the_faults_of_others(rule: str) -> None:
+    others = [text for family, texts in told_otherwise.FAMILIES.items() if family != rule for text in texts]
+    loud = [f.message for text in others for f in findings(rule, text) if f.severity != "hint"]
+    assert loud == []
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize(
+    "text", ["", "x = 1", "def f(:", "\ufeffprint('a')", "import torch\nfor i in f(): pass\n", "\t"]
+)
+def test_no_traceback_on_odd_text(rule: str, text: str) -> None:
+    assert findings(rule, text) == []

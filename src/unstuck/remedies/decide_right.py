@@ -64,3 +64,24 @@ class HalfThreshold(Treatment, frozen=True):
 
     def edit(self, sources: Sources) -> Sources:
         return sources.spliced(expression_at(sources, self.site).instead("0.5"))
+
+
+class DecideByThreshold(Treatment, frozen=True):
+    """The call at `site`, which seeks the largest of one output, becomes a comparison of the output at `output`."""
+
+    name: ClassVar[str] = "decide-by-threshold"
+    trust: ClassVar[Trust] = "likely"
+    site: Site
+    output: Site
+    threshold: str
+
+    def summary(self) -> str:
+        return f"compare the single output with {self.threshold}"
+
+    def apply(self, trial: Trial) -> Trial:
+        return not_by_replay(trial, WHY)
+
+    def edit(self, sources: Sources) -> Sources:
+        output = expression_at(sources, self.output)
+        decided = f"({output.operand} > {self.threshold}).long().squeeze(1)"
+        return sources.spliced(expression_at(sources, self.site).instead(decided))

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+import re
 from typing import ClassVar
 
 from unstuck.diagnosis import Site, Trust
 from unstuck.remedies._at import node_at, not_by_replay, statement_at
 from unstuck.remedy import CannotEdit, Treatment, Trial
-from unstuck.source import Place, Sources
+from unstuck.source import Place, Sources, Splice
+
+WHY = "a replay keeps its optimizer from the first step to the last"
 
 
 class HoistOptimizer(Treatment, frozen=True):
@@ -23,7 +26,7 @@ class HoistOptimizer(Treatment, frozen=True):
         return f"build the network and its optimizer once, in front of the loop in line {self.loop.line}"
 
     def apply(self, trial: Trial) -> Trial:
-        return not_by_replay(trial, "a replay keeps its optimizer from the first step to the last")
+        return not_by_replay(trial, WHY)
 
     def edit(self, sources: Sources) -> Sources:
         loop = node_at(sources, self.loop, ast.For, ast.While)
@@ -33,11 +36,11 @@ class HoistOptimizer(Treatment, frozen=True):
 
 
 def _checked(place: Place, loop: Place) -> Place:
-    """A statement of the loop's own body that needs nothing the loop makes, the other moved statements aside."""
-    if place.file != loop.file or place.node not in getattr(loop.node, "body", []):
-        raise CannotEdit(f"{place.file}, line {getattr(place.node, 'lineno', 0)}: not a statement of the loop itself")
-    target = ast.walk(loop.node.target) if isinstance(loop.node, ast.For) else ()
-    made = {n.id for n in target if isinstance(n, ast.Name)}
+    """A statement within the loop that needs nothing the loops around it make, the other moved statements aside."""
+    if place.file != loop.file or loop.node not in place.page.above(place.node):
+        raise CannotEdit(f"{place.file}, line {getattr(place.node, 'lineno', 0)}: not a statement of the loop")
+    around = [n for n in (loop.node, *place.page.above(place.node)) if isinstance(n, ast.For)]
+    made = {n.id for o in around for n in ast.walk(o.target) if isinstance(n, ast.Name)}
     read = {n.id for n in ast.walk(place.node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
     if made & read:
         raise CannotEdit(
@@ -52,3 +55,58 @@ def _lines(place: Place) -> list[str]:
     if indent is None:
         raise CannotEdit(f"{place.file}: other code stands on the line of {place.code.splitlines()[0]}")
     return [line.removeprefix(indent) for line in place.code.splitlines()]
+
+
+class HandOptimizer(Treatment, frozen=True):
+    """The optimizer built at `made` in a function is built in front of `loop` and handed over by the call at `call`."""
+
+    name: ClassVar[str] = "hand-optimizer"
+    trust: ClassVar[Trust] = "likely"
+    made: Site
+    call: Site
+    loop: Site
+
+    def summary(self) -> str:
+        return f"build the optimizer in front of the loop in line {self.loop.line} and hand it over"
+
+    def apply(self, trial: Trial) -> Trial:
+        return not_by_replay(trial, WHY)
+
+    def edit(self, sources: Sources) -> Sources:
+        made, call = statement_at(sources, self.made), node_at(sources, self.call, ast.Call)
+        loop, function = node_at(sources, self.loop, ast.For, ast.While), made.page.function(made.node)
+        if function is None or not isinstance(made.node, ast.Assign) or made.file != call.file:
+            raise CannotEdit(f"{made.file}: {made.code.splitlines()[0]} is not the assignment of a function")
+        name, given = ast.unparse(made.node.targets[0]), _given(call.node, function)
+        built = "".join(given.get(part, part) for part in _parts(made.code))
+        return sources.spliced(
+            loop.preceded(*built.splitlines()),
+            made.removed(),
+            _first(made.of(function), function.args.args, name),
+            _first(call, call.node.args, name),
+        )
+
+
+def _given(call: ast.Call, function: ast.FunctionDef) -> dict[str, str]:
+    """What the call gives for each of the function's parameters, as text."""
+    names = [a.arg for a in function.args.args]
+    if names[:1] == ["self"] or any(isinstance(a, ast.Starred) for a in call.args):
+        raise CannotEdit(f"{function.name} is a method; where its optimizer should live is for its author to say")
+    by_place = dict(zip(names, map(ast.unparse, call.args), strict=False))
+    return by_place | {k.arg: ast.unparse(k.value) for k in call.keywords if k.arg}
+
+
+def _parts(code: str) -> list[str]:
+    """A text cut into names and what stands between; a keyword or an attribute is not a name of its own."""
+    return re.split(r"((?<![\w.])[A-Za-z_]\w*(?!\w)(?!\s*=[^=]))", code)
+
+
+def _first(place: Place, row: list, name: str) -> Splice:
+    """A name in front of a row of arguments or parameters."""
+    if row:
+        at = place.page.span(row[0])[0]
+        return Splice(place.file, at, at, f"{name}, ")
+    start = place.page.span(place.node)[0]
+    at = place.page.text.index("(", start) + 1
+    more = bool(getattr(place.node, "keywords", []))
+    return Splice(place.file, at, at, f"{name}, " if more else name)

@@ -25,14 +25,40 @@ from collections.abc import Iterator
 
 from unstuck.diagnosis import Evidence, Finding
 from unstuck.remedies.split_first import LoadTestSet, SplitFirst
+from unstuck.diagnosis import NotApplicable
+from unstuck.signals.sets import Sets
 from unstuck.signals.source import Binding
 from unstuck.signals.splits import KEPT_ASIDE, TRAINED_ON, Split, Splits, words
+from unstuck.tape import Tape
 
 FAULT = "eval-leak"
+SOME, MOST = 0.05, 0.95
+"""Between these shares of common rows an evaluation is neither apart from the training nor of the training itself."""
 
 
-def check(splits: Splits) -> Iterator[Finding]:
-    """What stands before each split, then the sets that are used twice."""
+def check(splits: Splits, tape: Tape) -> Iterator[Finding]:
+    """What stands before each split, then the sets that are used twice; what the tape shows where the text does not."""
+    found = list(_in_the_text(splits))
+    yield from found
+    if not any(f.severity == "error" for f in found):
+        yield from _on_the_tape(tape)
+
+
+def _on_the_tape(tape: Tape) -> Iterator[Finding]:
+    """Rows that were trained on among those judged by, some of them several times."""
+    try:
+        sets = Sets.read(tape)
+    except NotApplicable:
+        return
+    both, copies = sets.shared()
+    share = both / len(sets.judged)
+    if copies and SOME < share < MOST:
+        said = f"{both} of {len(sets.judged)} rows of the evaluation were trained on, and {copies} of them are copies"
+        evidence = Evidence("share of the evaluation's rows that were trained on", round(share, 3), "0")
+        yield Finding(FAULT, said, None, (evidence,), (), "error", demonstrated=said)
+
+
+def _in_the_text(splits: Splits) -> Iterator[Finding]:
     seen: set[ast.AST] = set()
     for split in splits.all:
         yield from _copied(splits, split, seen)

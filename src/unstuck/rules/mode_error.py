@@ -27,7 +27,7 @@ from collections.abc import Iterator
 from unstuck.diagnosis import Evidence, Finding
 from unstuck.remedies.eval_mode import EvalMode
 from unstuck.remedies.train_mode import TrainMode
-from unstuck.rule import NotApplicable
+from unstuck.diagnosis import NotApplicable
 from unstuck.signals.source import Loop
 from unstuck.signals.training import Training
 
@@ -119,6 +119,10 @@ def _name_at(training: Training, loop: Loop) -> str:
     for call in source.own(ast.Call, scope):
         if training.is_trained(call.func) and isinstance(call.func, ast.Name | ast.Attribute):
             return ast.unparse(call.func)
+    owner = source.owner_class(loop)
+    for name in training.trained:
+        if owner is not None and any(b.name == name and source.inside(b.statement, owner) for b in source.bindings):
+            return name
     given = (a for c in source.all(ast.Call, loop) for a in c.args)
     return next(
         (ast.unparse(a) for a in given if isinstance(a, ast.Name | ast.Attribute) and training.is_trained(a)), ""
@@ -146,7 +150,8 @@ def _samples(training: Training, call: ast.Call) -> bool:
 
 
 def _only_repeats(training: Training, loop: Loop, call: ast.Call) -> bool:
-    targets = loop.generators[0].target if hasattr(loop, "generators") else getattr(loop, "target", None)
+    comprehension = next(iter(getattr(loop, "generators", ())), loop)
+    targets = getattr(comprehension, "target", None)
     bound = {n.id for n in ast.walk(targets) if isinstance(n, ast.Name)} if targets is not None else set()
     bound |= {b.name for b in training.source.bindings if training.source.inside(b.statement, loop)}
     read = {n.id for a in call.args for n in ast.walk(a) if isinstance(n, ast.Name)}

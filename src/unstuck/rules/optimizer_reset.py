@@ -23,7 +23,7 @@ import ast
 from collections.abc import Iterator
 
 from unstuck.diagnosis import Evidence, Finding
-from unstuck.remedies.hoist_optimizer import HoistOptimizer
+from unstuck.remedies.hoist_optimizer import HandOptimizer, HoistOptimizer
 from unstuck.signals.source import Binding, Loop
 from unstuck.signals.training import Training, tail
 
@@ -33,11 +33,18 @@ FAULT = "optimizer-reset"
 def check(training: Training) -> Iterator[Finding]:
     """Each construction of an optimizer that is repeated where training should go on."""
     for made in training.optimizers:
+        model = _model(made)
         loops = dict.fromkeys(chain[0] for chain in training.chains(made) if chain)
-        for loop in loops:
-            model = _model(made)
+        for loop in loops if model is not None else ():
             if model is not None and _continues(training, loop) and not training.guarded(made, loop):
-                yield from _judged(training, made, model, loop)
+                yield from _judged(training, made, model, _outermost(training, made, model, loop))
+
+
+def _outermost(training: Training, made: ast.Call, model: ast.expr, loop: Loop) -> Loop:
+    """The largest loop around a construction that still trains the same network: of batch and epoch loop the latter."""
+    around = [o for o in training.source.loops(made) if _continues(training, o) and o is not loop]
+    kept = [o for o in around if training.is_epoch_loop(o) and not training.rebuilt_in(model, o)]
+    return kept[-1] if kept and not training.rebuilt_in(model, loop) else loop
 
 
 def _model(made: ast.Call) -> ast.expr | None:
@@ -71,14 +78,20 @@ def _judged(training: Training, made: ast.Call, model: ast.expr, loop: Loop) -> 
 
 def _is_fresh(training: Training, b: Binding) -> bool:
     """Whether a model is built from its class: neither copied nor read from a file."""
-    value = b.value
+    return b.kind == "assign" and b.value is not None and _builds(training, b.value)
+
+
+def _builds(training: Training, value: ast.expr, depth: int = 3) -> bool:
     while (
         isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute) and isinstance(value.func.value, ast.Call)
     ):
         value = value.func.value
-    if not isinstance(value, ast.Call) or "load" in ast.unparse(value):
+    if not isinstance(value, ast.Call) or "load" in ast.unparse(value) or depth == 0:
         return False
     classes = {c.name for c in training.source.all(ast.ClassDef)}
+    made = [o for r in training.results(value) for o in training.origins(r)]
+    if made:
+        return all(_builds(training, m, depth - 1) for m in made)
     return tail(ast.unparse(value.func)) in classes or training.source.full_name(value).startswith("torch.nn")
 
 
@@ -132,12 +145,15 @@ def _finding(training: Training, made: ast.Call, loop: Loop, model: Binding | No
         else ""
     )
     moved = [source.site(source.statement(n)) for n in ([model.statement, made] if model else [made])]
+    inside = any(loop in source.loops(n) for n in (made,))
+    calls = [c for c in source.all(ast.Call, loop) if source.scope(made) in source.called(c)] if not inside else []
     evidence = Evidence(
         "in the text", source.code(source.statement(place)).splitlines()[0].strip(), "in front of the loop"
     )
-    return Finding(
-        FAULT, said, site, (evidence,), (HoistOptimizer(tuple(moved), source.site(loop)),), "error", demonstrated=told
-    )
+    hoisted = HoistOptimizer(tuple(moved), source.site(loop))
+    handed = [HandOptimizer(moved[-1], source.site(c), source.site(loop)) for c in calls]
+    remedies = (hoisted,) if inside else tuple(handed) if len(handed) == 1 and model is None else ()
+    return Finding(FAULT, said, site, (evidence,), remedies, "error", demonstrated=told)
 
 
 _SCRIPT = """

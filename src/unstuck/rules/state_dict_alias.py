@@ -101,10 +101,12 @@ def _used_later(training: Training, b: Binding, model: ast.expr) -> bool:
 
 
 def _reads(training: Training, b: Binding) -> Iterator[ast.expr]:
-    scope: Scope | None = None if b.name.startswith("self.") else b.scope
+    own = b.name.startswith("self.")
+    scope: Scope | None = None if own else b.scope
     for node in training.source.all(ast.expr, scope):
         same = isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load)
-        if same and ast.unparse(node) == b.name and not training.source.inside(node, b.statement):
+        named = same and (ast.unparse(node) == b.name or (own and getattr(node, "attr", "") == tail(b.name)))
+        if named and not training.source.inside(node, b.statement):
             yield node
 
 

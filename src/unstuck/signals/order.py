@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from unstuck.rule import NotApplicable
+from unstuck.diagnosis import NotApplicable
 from unstuck.signals.task import Task, main_program
 from unstuck.tape import Tape
 

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import TypeVar
 
 from unstuck.diagnosis import Site
-from unstuck.rule import NotApplicable
+from unstuck.diagnosis import NotApplicable
 from unstuck.source import Page, Sources
 from unstuck.tape import Tape
 
@@ -153,7 +153,7 @@ class Source:
             return self.full_name(node.func)
         if isinstance(node, ast.Name):
             return self._imports[self.file(node)].get(node.id, "")
-        if isinstance(node, ast.Attribute):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name | ast.Attribute):
             owner = self.full_name(node.value)
             return f"{owner}.{node.attr}" if owner else ""
         return ""

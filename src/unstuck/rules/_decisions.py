@@ -1,0 +1,71 @@
+"""Outputs that are turned into answers on the wrong scale or along the wrong dimension."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from unstuck.diagnosis import Finding
+from unstuck.remedies.decide_right import DecideByThreshold, HalfThreshold, PickByClass, ThresholdProbabilities
+from unstuck.rules._reported import misreported
+from unstuck.signals.predictions import ON_LOGITS, ON_PROBABILITIES, Predictions
+from unstuck.signals.source import Loop, Source
+
+
+def wrong_decisions(predictions: Predictions) -> Iterator[Finding]:
+    """Every decision that is wrong for certain."""
+    yield from _rounded(predictions)
+    yield from _wrong_threshold(predictions)
+    yield from _picked(predictions)
+
+
+def _rounded(predictions: Predictions) -> Iterator[Finding]:
+    halves = (e for e, _, number in predictions.compared() if number == 0.5)
+    for node in (*predictions.rounded(), *halves):
+        if predictions.scale(node) == "logit":
+            said = "logits are decided at one half as if they were probabilities; they are even at 0"
+            yield misreported(predictions.source, node, said, ThresholdProbabilities((predictions.source.site(node),)))
+
+
+def _wrong_threshold(predictions: Predictions) -> Iterator[Finding]:
+    for node, number, value in predictions.compared():
+        if value == 0 and predictions.scale(node) == "probability":
+            said = "probabilities are compared with 0, which all of them exceed"
+            yield misreported(predictions.source, number, said, HalfThreshold(predictions.source.site(number)))
+
+
+def _picked(predictions: Predictions) -> Iterator[Finding]:
+    source = predictions.source
+    for node, dim in predictions.picked():
+        call, number = predictions.output(node), source.number(dim)
+        if call is None:
+            continue
+        loop = next(iter(source.loops(call)), None)
+        if number == 0 and loop is not None and predictions.totals.batched(loop) and _gets_batch(source, call, loop):
+            said = "the largest output is sought along the batch (dim 0), not over the classes"
+            yield misreported(source, dim, said, PickByClass(source.site(dim)))
+        elif number in (1, -1) and _single(predictions, call):
+            said = "the network has a single output: its largest entry along dim 1 is always number 0"
+            yield misreported(source, dim, said, *_thresholded(predictions, node, dim))
+
+
+def _thresholded(predictions: Predictions, node: ast.expr, dim: ast.expr) -> Iterator[DecideByThreshold]:
+    """The repair of `out.argmax(1)`; `torch.max(out, 1)` gives two things, and is left to the person."""
+    source = predictions.source
+    call = next(n for n in source.above(dim) if isinstance(n, ast.Call))
+    if isinstance(call.func, ast.Attribute) and call.func.attr == "argmax":
+        threshold = "0" if predictions.losses <= ON_LOGITS else "0.5"
+        yield DecideByThreshold(source.site(call), source.site(node), threshold)
+
+
+def _gets_batch(source: Source, call: ast.Call, loop: Loop) -> bool:
+    given = call.args[0] if len(call.args) == 1 else None
+    names = [n for n in ast.walk(given) if isinstance(n, ast.Name)] if given else []
+    return any(b.kind == "loop" and b.statement is loop for n in names for b in source.bindings_of(n))
+
+
+def _single(predictions: Predictions, call: ast.Call) -> bool:
+    layer = predictions.last_layer(call.func)
+    width = layer.args[1] if layer is not None and len(layer.args) > 1 else None
+    binary = bool(predictions.losses) and predictions.losses <= ON_LOGITS | ON_PROBABILITIES
+    return binary and width is not None and predictions.source.number(width) == 1
