@@ -35,6 +35,7 @@ from unstuck.remedies.steady_rate import SteadyRate
 from unstuck.remedies.unfreeze import Unfreeze
 from unstuck.remedies.weight_classes import WeightClasses
 from unstuck.remedies.widen import Widen
+from unstuck.source import Sources
 
 ENTRANCES = [(CLASSES, "self.fc1(x)"), (LAYERS, "model(x)"), (BY_HAND, "x @ W1"), (TRAINER, "self.model(x)")]
 
@@ -395,3 +396,90 @@ def test_wider_hidden_layers():
     assert new == LAYERS.replace("16", "64")
     new = edited(Widen(2), TRAINER)
     assert new == TRAINER.replace("build(16)", "build(32)")
+
+
+def test_weights_are_named_as_the_script_names_them():
+    new = edited(RedrawWeights(("self.model.0.weight", "self.model.0.bias")), TRAINER)
+    assert "nn.init.xavier_uniform_(self.model[0].weight)\n        nn.init.zeros_(self.model[0].bias)\n" in new
+    run(new)
+    text = TRAINER.replace("self.model.parameters()", "self.head.parameters()").replace(
+        "        self.loss_fn", "        self.head = build(2)\n        self.loss_fn"
+    )
+    new = edited(HoldParameters(("self.model.0.weight",)), text)
+    assert "Adam(list(self.head.parameters()) + list(self.model.parameters()), lr)" in new
+    run(new)
+    new = edited(
+        HoldParameters(("net.fc1.weight",)),
+        CLASSES.replace("net = Net()", "thing = Net()")
+        .replace("(net.", "(other.")
+        .replace("net(x)", "thing(x)")
+        .replace("e(net)", "e(thing)"),
+    )
+    assert "list(other.parameters()) + list(thing.parameters())" in new
+
+
+MODEL = """import torch.nn as nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(2, 16), nn.ReLU(), nn.Linear(16, 1), nn.Sigmoid())
+
+    def forward(self, x):
+        return self.body(x)[:, 0]
+"""
+
+MAIN = """import torch
+from torch.nn import BCELoss
+from net import Net
+
+
+def train(model, loader, loss_fn, optimizer):
+    for xb, yb in loader:
+        optimizer.zero_grad()
+        pred = model(xb)
+        loss = loss_fn(pred, yb)
+        loss.backward()
+        optimizer.step()
+
+
+def accuracy(model, xb, yb):
+    scores = []
+    for i in range(2):
+        scores.append(model(xb))
+    labels = torch.cat(scores).numpy() > 0.5
+    return labels
+
+
+if __name__ == "__main__":
+    net = Net()
+    train(net, [], BCELoss(), torch.optim.SGD(net.parameters(), lr=0.1))
+    accuracy(net, None, None)
+"""
+
+
+def test_a_project_of_two_files():
+    sources = Sources({"net.py": MODEL, "train.py": MAIN}, "train.py")
+    head = site(MODEL, "self.body(x)", file="net.py")
+    new = LossOnLogits(head).edit(sources).files
+    assert "nn.Linear(16, 1))\n" in new["net.py"]
+    assert "torch.nn.BCEWithLogitsLoss()" in new["train.py"]
+    assert "torch.sigmoid(torch.cat(scores)).numpy() > 0.5" in new["train.py"]
+    new = StandardiseInputs(0, (1.0, 2.0), (1.0, 1.0), sites=(head,)).edit(sources).files
+    assert new["train.py"] == MAIN
+    assert "import torch\n\nINPUT_MEAN = torch.tensor([1.0, 2.0])" in new["net.py"]
+    assert "self.body((x - INPUT_MEAN) / INPUT_STD)" in new["net.py"]
+    assert "optim.SGD(net.parameters(), lr=0.2)" in SetRate(2.0, 0.2).edit(sources).files["train.py"]
+
+
+def test_two_remedies_in_either_order():
+    first = StandardiseInputs(0, (0.5, 0.1), (2.0, 3.0), sites=(site(CLASSES, "self.fc1(x)"),))
+    second = LossOnLogits(site(CLASSES, "self.sigmoid(self.fc2(x))"))
+    third = InsertNonlinearity((site(CLASSES, "self.fc1(x)"),))
+    sources = Sources({"train.py": CLASSES}, "train.py")
+    one = third.edit(second.edit(first.edit(sources)))
+    other = first.edit(second.edit(third.edit(sources)))
+    assert one.files == other.files
+    assert "torch.relu(torch.relu(self.fc1((x - INPUT_MEAN) / INPUT_STD)))" in one.files["train.py"]
+    run(one.files["train.py"])

@@ -86,6 +86,12 @@ def held_by(trial: Trial, names: Iterable[str], optimizer: int) -> Trial:
     return trial.with_(holders=trial.holders | dict.fromkeys(known, (optimizer, 0)))
 
 
+def root_of(name: str) -> str:
+    """What a weight's name on the tape begins with: `model` of `model.fc.weight`, `self.net` of `self.net.0.bias`."""
+    first, *rest = name.split(".")
+    return f"{first}.{rest[0]}" if first == "self" and rest else first
+
+
 def sites_of(calls: Iterable[Call]) -> tuple[Site, ...]:
     """The innermost sites of calls, each once."""
     return tuple(dict.fromkeys(c.site for c in calls if c.site is not None))

@@ -11,7 +11,7 @@ from unstuck.diagnosis import Site, Trust
 from unstuck.remedies._loop import optimizer_at
 from unstuck.remedies._meaning import assigned
 from unstuck.remedies._moves import argument, gathered
-from unstuck.remedies._program import held_by, noted
+from unstuck.remedies._program import held_by, noted, root_of
 from unstuck.remedy import CannotEdit, Treatment, Trial
 from unstuck.source import Place, Sources, Splice
 
@@ -41,14 +41,26 @@ class HoldParameters(Treatment, frozen=True):
         return gathered(sources, self._splices(call, given), "the optimizer seems to hold them already")
 
     def _splices(self, call: Place, given: Place) -> Iterator[Splice]:
-        roots = list(dict.fromkeys(n.partition(".")[0] for n in self.names))
-        stale = [r for r in roots if re.search(rf"(?<![\w.]){r}\.parameters\(", given.code)]
+        roots = list(dict.fromkeys(_spoken(call, root_of(n)) for n in self.names))
+        stale = [r for r in roots if re.search(rf"(?<![\w.]){re.escape(r)}\.parameters\(", given.code)]
         if stale:
             yield _again(call, stale[-1])
-        elif any(re.search(rf"(?<![\w.]){r}\.\w", given.code) for r in roots) and len(roots) == 1:
+        elif len(roots) == 1 and re.search(rf"(?<![\w.]){re.escape(roots[0])}\.\w", given.code):
             yield given.instead(f"{roots[0]}.parameters()")
         else:
-            yield given.instead(" + ".join([_listed(given), *(_all(r, self.names) for r in roots)]))
+            bare = {n for n in self.names if n == root_of(n)}
+            yield given.instead(" + ".join([_listed(given), *(_all(r, r in bare) for r in roots)]))
+
+
+def _spoken(call: Place, root: str) -> str:
+    """What the text calls the outermost module: a nameless one is called after its class on the tape."""
+    known = {call.page.code(n) for kind in (ast.Name, ast.Attribute) for n in call.page.all(kind)}
+    if root in known:
+        return root
+    for made in call.page.all(ast.Assign):
+        if isinstance(made.value, ast.Call) and call.page.code(made.value.func).lower() == root:
+            return call.page.code(made.targets[0])
+    raise CannotEdit(f"{call.file}: what the script calls {root} is not clear")
 
 
 def _again(call: Place, root: str) -> Splice:
@@ -67,6 +79,5 @@ def _listed(given: Place) -> str:
     return given.code if isinstance(given.node, ast.List) else f"list({given.code})"
 
 
-def _all(root: str, names: tuple[str, ...]) -> str:
-    bare = [n for n in names if n == root]
+def _all(root: str, bare: bool) -> str:
     return f"[{root}]" if bare else f"list({root}.parameters())"

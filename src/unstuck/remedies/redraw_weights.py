@@ -14,7 +14,7 @@ from unstuck.remedies._loop import optimizers
 from unstuck.remedies._meaning import assigned
 from unstuck.remedies._moves import argument, gathered
 from unstuck.remedies._names import needed, spelled
-from unstuck.remedies._program import noted
+from unstuck.remedies._program import noted, root_of
 from unstuck.remedy import CannotApply, CannotEdit, Treatment, Trial
 from unstuck.source import Page, Place, Sources, Splice
 
@@ -49,38 +49,32 @@ class RedrawWeights(Treatment, frozen=True):
         bad = [n for n in self.names if not PATH.fullmatch(n)]
         if bad:
             raise CannotEdit(f"the weight {bad[0]} has no name of its own in the text")
-        place, root = self._behind_start(sources)
-        page = place.page
-        lines = [line for n in self.names for line in _lines(page, _expression(n, root))]
+        place, root = _behind_start(sources, root_of(self.names[0]))
+        lines = [_line(place.page, _expression(n, root)) for n in self.names]
         yield from needed(place, "torch.nn.init.zeros_")
         yield place.preceded(*lines)
 
-    def _behind_start(self, sources: Sources) -> tuple[Place, str]:
-        """The statement in front of which the new draw goes, and what the model is called there."""
-        root = self.names[0].partition(".")[0]
-        for call in optimizers(sources):
-            given = argument(call, 0, "params")
-            match = (
-                re.match(r"(?:filter\(.*?,\s*)?\[?\{?(?:\*|list\()?\s*([\w.]+)\.parameters\(", given.code)
-                if given
-                else None
-            )
-            if match:
-                return call, match.group(1)
-            if given is not None and re.search(rf"\b{re.escape(root)}\b", given.code):
-                return call, root
-        return self._behind_definition(sources, root)
 
-    def _behind_definition(self, sources: Sources, root: str) -> tuple[Place, str]:
-        for whole in sources.pages():
-            found = list(assigned(whole, root))
-            if found:
-                last = found[-1].page.statement(found[-1].node)
-                block = whole.page.siblings(last)
-                following = block[block.index(last) + 1 :]
-                if following:
-                    return whole.of(following[0]), root
-        raise CannotEdit(f"no place was found behind the first weights of {root}")
+def _behind_start(sources: Sources, root: str) -> tuple[Place, str]:
+    """The statement in front of which the new draw goes, and what the model is called there."""
+    given = [(c, argument(c, 0, "params")) for c in optimizers(sources)]
+    named = [(c, g.code) for c, g in given if g is not None]
+    for call, code in named:
+        if re.search(rf"(?<![\w.]){re.escape(root)}\b", code):
+            return call, root
+    models = [(c, m.group(1)) for c, code in named if (m := re.search(r"([A-Za-z_][\w.]*)\.parameters\(", code))]
+    return models[0] if len(models) == 1 else _behind_definition(sources, root)
+
+
+def _behind_definition(sources: Sources, root: str) -> tuple[Place, str]:
+    for whole in sources.pages():
+        for value in list(assigned(whole, root))[-1:]:
+            statement = whole.page.statement(value.node)
+            block = whole.page.siblings(statement)
+            following = block[block.index(statement) + 1 :]
+            if following:
+                return whole.of(following[0]), root
+    raise CannotEdit(f"no place was found behind the first weights of {root}")
 
 
 def drawn(old: Tensor, generator: torch.Generator) -> Tensor:
@@ -92,12 +86,14 @@ def drawn(old: Tensor, generator: torch.Generator) -> Tensor:
 
 def _expression(name: str, root: str) -> str:
     """The weight in the text: `model.0.weight` on the tape is `model[0].weight` in the script."""
-    _, _, path = name.partition(".")
-    return re.sub(r"\.(\d+)(?=\.|$)", r"[\1]", f"{root}.{path}" if path else root)
+    path = name.removeprefix(root_of(name))
+    return root + re.sub(r"\.(\d+)(?=\.|$)", r"[\1]", path)
 
 
-def _lines(page: Page, expression: str) -> Iterator[str]:
-    # A vector is a bias; what it is stands in its name, for the text does not tell its shape.
+def _line(page: Page, expression: str) -> str:
+    """The text does not tell a shape: what is a bias stands in its name; where it does not, the script shall look."""
     last = expression.rpartition(".")[2]
-    is_bias = "bias" in last or re.fullmatch(r"b\d*", last)
-    yield f"{spelled(page, 'torch.nn.init.zeros_' if is_bias else 'torch.nn.init.xavier_uniform_')}({expression})"
+    zeros, uniform = (f"{spelled(page, f'torch.nn.init.{f}')}({expression})" for f in ("zeros_", "xavier_uniform_"))
+    if "bias" in last or re.fullmatch(r"b\d*", last):
+        return zeros
+    return uniform if "weight" in last or last[0] in "wW" else f"{uniform} if {expression}.dim() > 1 else {zeros}"
