@@ -237,7 +237,7 @@ def mismatches() -> Iterator[Fault]:
     yield Fault(
         "axes-swapped", "reshape", view, scrambled, ("under-capacity",), on("series"), "transpose instead of reshape"
     )
-    long = swap("data", "(1600, 14)", "(1600, 90)")
+    long = swap("data", "(1600, 14)", "(1600, 250)")
     plain = layered(lambda ls: tuple("PLAIN-MEAN" if x == "MEAN" else x.replace(", padding_idx=0", "") for x in ls))
     yield Fault(
         "padding-unmasked", "mean", plain, long, ("under-capacity",), on("tokens"), "leave the padding out of the mean"

@@ -73,7 +73,7 @@ def graphs() -> Iterator[Fault]:
     yield Fault("graph-detached", "error", plain, also=also, repair="no detach")
     also = ("optimizer-params", "under-capacity", "bad-init", "graph-detached")
     frozen = put("init", "for p in list(model.parameters())[:-2]:\n    p.requires_grad = False\n")
-    deep = where(modules, lambda r: r.depth >= 2)
+    deep = where(modules, table, lambda r: r.depth >= 3 and r.width <= 64)
     yield Fault("frozen-params", "all-but-last", frozen, also=also, fits=deep, repair="leave the weights trainable")
     but_bias = put("init", "for p in model.parameters():\n    p.requires_grad = p.dim() == 1\n")
     yield Fault("frozen-params", "only-biases", but_bias, also=also, fits=modules, repair="leave the weights trainable")
@@ -83,7 +83,7 @@ def holders() -> Iterator[Fault]:
     """Optimizers that hold other weights, or are made again and again."""
     also = ("no-step", "frozen-params", "unregistered-params")
     last = swap("optimizer", "model.parameters()", "list(model.parameters())[-2:]")
-    deep = where(modules, lambda r: r.depth >= 2)
+    deep = where(modules, table, lambda r: r.depth >= 3 and r.width <= 64)
     yield Fault("optimizer-params", "last-layer", last, also=also, fits=deep, repair="give it model.parameters()")
     biases = swap("optimizer", "params, lr", "params[1::2], lr")
     by_hand = lambda r: r.style == "functional"
@@ -110,7 +110,14 @@ def holders() -> Iterator[Fault]:
         return script.swap("loop", head[0], f"{head[0]}    model = Net(){cast}\n    {optimizer}\n")
 
     also = ("lr-too-low", "optimizer-params")
-    yield Fault("optimizer-reset", "model-per-epoch", anew, also=also, fits=classy, repair="make both before the loop")
+    yield Fault(
+        "optimizer-reset",
+        "model-per-epoch",
+        anew,
+        also=also,
+        fits=where(classy, lambda r: r.batch in (64, 512, 0)),
+        repair="make both before the loop",
+    )
 
 
 def schedules() -> Iterator[Fault]:
@@ -152,8 +159,8 @@ def schedules() -> Iterator[Fault]:
 
 def modes() -> Iterator[Fault]:
     """train() and eval() left out."""
-    dropped = layered(lambda ls: activated(ls, "nn.Dropout(0.5)"))
-    fits = where(modules, on("table", "image"), lambda r: r.width >= 32)
+    dropped = layered(lambda ls: activated(ls, "nn.Dropout(0.75)"))
+    fits = where(modules, on("table", "image"), lambda r: r.width >= 64 or r.about.input == "image")
     no_eval = swap("evaluate", "    model.eval()\n", "")
     also = ("excess-dropout", "metric-error")
     yield Fault("mode-error", "no-eval", no_eval, dropped, also, fits, "model.eval() before judging")

@@ -71,12 +71,12 @@ class Recipe:
     @property
     def rate(self) -> float:
         """A learning rate that is right for these choices, by rule of thumb."""
-        usual = {"adam": 4e-3, "adamw": 4e-3, "rmsprop": 1.5e-3, "sgd": 0.04}[self.optimizer]
+        usual = {"adam": 4e-3, "adamw": 4e-3, "rmsprop": 2e-3, "sgd": 0.06}[self.optimizer]
         faster = FASTER[self.batch] ** (0.7 if self.optimizer == "sgd" else 1.0)
         if self.optimizer == "sgd" and self.batch == 1:
             faster = 0.05
-        slower = 0.5 if self.width >= 256 or self.depth >= 4 or self.about.input != "table" else 1.0
-        return float(f"{usual * faster * slower * (2.0 if self.activation == 'Sigmoid' else 1.0):.1g}")
+        slower = 0.5 if self.width >= 256 or self.depth >= 4 or self.about.input == "image" else 1.0
+        return float(f"{usual * faster * slower * (3.0 if self.activation == 'Sigmoid' else 1.0):.1g}")
 
     def __str__(self) -> str:
         batch = self.batch or "full"

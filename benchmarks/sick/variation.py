@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from benchmarks.sick import data_faults, loop_faults, network_faults
+from benchmarks.sick import data_faults, loop_faults, network_faults, output_faults
 from benchmarks.sick.fault import Fault
 from benchmarks.sick.healthy import script
 from benchmarks.sick.recipe import NotHere, Recipe, Script, drawn
@@ -45,7 +45,7 @@ class Variation:
 
 def every_fault() -> list[Fault]:
     """The catalogue of ways to write a fault."""
-    return [f for module in (data_faults, network_faults, loop_faults) for f in module.faults()]
+    return [f for module in (data_faults, output_faults, network_faults, loop_faults) for f in module.faults()]
 
 
 def seeded(*words: object) -> random.Random:
