@@ -4,6 +4,8 @@ import pytest
 import torch
 
 from tests.scripts import BY_HAND, CLASSES, HEAD, LAYERS, TRAINER, edited, run, site
+from unstuck.diagnosis import Site
+from unstuck.program import Call, Outside, Program, Value, Weight
 from unstuck.remedies import catalogue
 from unstuck.remedies.add_activation import AddActivation
 from unstuck.remedies.batchnorm_inputs import BatchnormInputs
@@ -483,3 +485,38 @@ def test_two_remedies_in_either_order():
     assert one.files == other.files
     assert "torch.relu(torch.relu(self.fc1((x - INPUT_MEAN) / INPUT_STD)))" in one.files["train.py"]
     run(one.files["train.py"])
+
+
+def test_what_counts_as_linear_calls_in_a_row():
+    def call(function, out, *args):
+        return Call(function, args, outs=(out,), sites=(Site("train.py", out + 1, 0, out + 1, 9),))
+
+    x, weight = Outside(0), [Weight(f"W{i}") for i in range(4)]
+    first = (call("torch.matmul", 0, x, weight[0]), call("torch.Tensor.add", 1, Value(0), weight[1]))
+    straight_on = Program(
+        (*first, call("torch.nn.functional.dropout", 2, Value(1)), call("torch.matmul", 3, Value(2), weight[2])), 3, 1
+    )
+    assert [s.line for s in InsertNonlinearity.of(straight_on).sites] == [2]
+    bent = Program((*first, call("torch.relu", 2, Value(1)), call("torch.matmul", 3, Value(2), weight[2])), 3, 1)
+    assert not InsertNonlinearity.of(bent).sites
+    attention = Program((*first, call("torch.matmul", 2, Value(1), Value(1))), 2, 1)
+    assert not InsertNonlinearity.of(attention).sites
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        "nn.Sequential(OrderedDict([('a', nn.Linear(2, 4)), ('b', nn.ReLU()), ('c', nn.Linear(4, 2))]))",
+        "nn.Sequential(*[nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 2)])",
+        "nn.Sequential(*(nn.Linear(a, b) for a, b in [(2, 4), (4, 2)]))",
+        "nn.Sequential(nn.Sequential(nn.Linear(2, 4), nn.ReLU()), nn.Linear(4, 2)).to(device)",
+        "nn.Linear(2, 2)",
+        "nn.DataParallel(nn.Sequential(nn.Linear(2, 2)))",
+    ],
+)
+def test_ways_to_build_a_model(build):
+    text = HEAD + f"from collections import OrderedDict\ndevice = 'cpu'\nmodel = {build}\n"
+    text += "y = torch.zeros(200).long()\nF.cross_entropy(model(x), y).backward()\nprint(model(x[:5]).argmax(1))\n"
+    new = edited(StandardiseInputs(0, (1.0, 2.0), (3.0, 4.0), sites=(site(text, "model(x)"),)), text)
+    assert "INPUT_MEAN" in new
+    run(new)

@@ -15,7 +15,7 @@ from unstuck.diagnosis import Site
 from unstuck.program import Call, Outside, Program, Ref, Value
 from unstuck.remedies._meaning import constructed
 from unstuck.remedies._moves import added_argument, subject, the_call
-from unstuck.remedies._names import full_name, spelled
+from unstuck.remedies._names import full_name, imported, spelled
 from unstuck.remedy import CannotEdit
 from unstuck.source import Place, Sources, Splice
 
@@ -74,7 +74,7 @@ def behind(sources: Sources, site: Site, wrap: Wrap, layer: Layer) -> Iterator[S
         yield from wrap(place)
         return
     models = [m for m, name in _models(sources, place) if name == "torch.nn.Sequential"]
-    if len(models) == 1:
+    if len(models) == 1 and _listed(models[0]):
         text, above = layer(models[0])
         yield from (*above, added_argument(models[0], text))
         return
@@ -90,7 +90,7 @@ def _layered(sequential: Place, text: str, above: tuple[Splice, ...]) -> Iterato
 def _targets(sources: Sources, place: Place, position: int) -> list[tuple[str, Place]]:
     if is_forward(place):
         return [("loop" if over_layers(place) else "operand", operand(place, position))]
-    models = [m for m, name in _models(sources, place) if name == "torch.nn.Sequential"]
+    models = [m for m, name in _models(sources, place) if name == "torch.nn.Sequential" and _listed(m)]
     if len(models) == 1 and not _indexed(sources, place):
         return [("sequential", models[0])]
     return [("operand", operand(p, position)) for p in alike(sources, place, position)]
@@ -120,6 +120,11 @@ def _before_loop(operand: Place, splices: tuple[Splice, ...]) -> Iterator[Splice
 
 def _models(sources: Sources, place: Place) -> list[tuple[Place, str]]:
     return constructed(sources, place.of(place.node.func)) if isinstance(place.node, ast.Call) else []
+
+
+def _listed(sequential: Place) -> bool:
+    """Whether the layers stand in the construction (and are not added to it later on)."""
+    return isinstance(sequential.node, ast.Call) and bool(sequential.node.args)
 
 
 def _indexed(sources: Sources, place: Place) -> bool:
@@ -207,6 +212,10 @@ def as_first(sequential: Place, text: str) -> Splice:
     return Splice(sequential.file, start, start, f"{text},{gap}")
 
 
-def mentions_devices(place: Place) -> bool:
-    """Whether the file moves tensors between devices."""
-    return bool(re.search(r"\bdevice\b|\.cuda\(", place.page.text))
+def device_of(place: Place) -> str:
+    """`.to(x.device)`, after a tensor in the expression, where the file moves tensors between devices; else ""."""
+    if not re.search(r"\bdevice\b|\.cuda\(", place.page.text):
+        return ""
+    known = {*imported(place.page), "self"}
+    names = (n.id for n in ast.walk(place.node) if isinstance(n, ast.Name) and n.id not in known)
+    return f".to({name}.device)" if (name := next(names, None)) else ""

@@ -17,8 +17,8 @@ from unstuck.remedies._program import LINEAR, PASSING, everywhere, followed, not
 from unstuck.remedy import CannotEdit, Treatment, Trial
 from unstuck.source import Place, Sources, Splice
 
-BETWEEN = PASSING | {"batch_norm", "layer_norm", "max_pool1d", "max_pool2d", "avg_pool2d", "identity"}
-"""Calls that put no bend between two linear ones (pooling aside, which is not enough of one)."""
+BETWEEN = PASSING | {"batch_norm", "avg_pool1d", "avg_pool2d", "adaptive_avg_pool2d", "identity"}
+"""Calls that put no bend between two linear ones."""
 
 
 class InsertNonlinearity(Treatment, frozen=True):
@@ -57,7 +57,7 @@ def straight(program: Program) -> list[Call]:
     """The calls that end a linear map whose result the next linear map reads as it is."""
     ends = []
     for call in program.calls:
-        if call.name in LINEAR and (before := _linear_before(program, call)) is not None:
+        if is_linear(call) and (before := _linear_before(program, call)) is not None:
             ends.append(before)
     return list({c.outs: c for c in ends}.values())
 
@@ -72,7 +72,12 @@ def _linear_before(program: Program, call: Call) -> Call | None:
         following = next((r for r in here.refs() if not isinstance(r, Weight)), None)
         here = program.maker(following) if following is not None else None
         end = here if here is not None and not _adds_bias(end) else end
-    return end if here is not None and here.name in LINEAR else None
+    return end if here is not None and is_linear(here) else None
+
+
+def is_linear(call: Call) -> bool:
+    """Whether a call applies weights to one value: a product of two values, as in attention, bends."""
+    return call.name in LINEAR and sum(not isinstance(r, Weight) for r in call.refs()) == 1
 
 
 def _adds_bias(call: Call | None) -> bool:

@@ -10,7 +10,7 @@ import torch
 
 from unstuck.diagnosis import Site, Trust
 from unstuck.program import Call, Constant, Program, Ref, Value
-from unstuck.remedies._entrance import entering, fronted, in_front, mentions_devices
+from unstuck.remedies._entrance import device_of, entering, fronted, in_front
 from unstuck.remedies._moves import around, gathered, number, rounded, top_names
 from unstuck.remedies._names import at_top, needed, spelled
 from unstuck.remedies._program import everywhere, made, noted
@@ -89,7 +89,7 @@ class StandardiseInputs(Treatment, frozen=True):
             *_written(f"{mean} = {tensor}(", self.mean, f"){shape}"),
             *_written(f"{std} = {tensor}(", self.std, f"){shape}"),
         ]
-        moved = f".to({place.code}.device)" if mentions_devices(place) and place.code.isidentifier() else ""
+        moved = device_of(place)
         wrap = around(place, f" - {mean}{moved}", f" / {std}{moved}")
         return (*needed(place, "torch.tensor"), *at_top(place, "", *lines), *wrap)
 
