@@ -33,7 +33,15 @@ WORTH = 0.15
 CLOSE = 0.12
 """Remedies whose skills differ by less than this do the same good: the one further upstream is the cause."""
 ENOUGH = 0.85
-"""A set that brings a run to this skill is not widened."""
+"""A set that brings a run to this skill is not widened, and nothing else is tried."""
+SCREEN = 0.4
+"""The part of the course on which suspects are screened."""
+SLOW = 3
+"""Suspects that get the whole tape although the screening showed nothing."""
+SET = 4
+"""Remedies tried together at most."""
+LEAST_LOSS = 0.05
+"""A remedy whose absence costs less skill than this is not part of the set."""
 MOST = 14
 """Remedies tried alone; further ones wait."""
 
@@ -47,6 +55,8 @@ class Comparison:
     judgement: Judgement | None
     played: Played | None
     why: str = ""
+    share: float = 1.0
+    """The part of the course it was played on."""
 
     @property
     def works(self) -> bool:
@@ -72,6 +82,7 @@ class Conviction:
         return self.chosen.remedies if self.chosen else ()
 
 
+Say = Callable[[str], None]
 Suspect = tuple[Remedy, tuple[str, ...]]
 
 
@@ -89,33 +100,67 @@ def rank(fault: str) -> int:
     return UPSTREAM.index(fault) if fault in UPSTREAM else len(UPSTREAM)
 
 
-def convict(bench: Bench, findings: Sequence[Finding], say: Callable[[str], None] = lambda _: None) -> Conviction:
-    """Try every suspect alone, then combinations, and choose."""
-    done = Conviction()
+def convict(
+    bench: Bench, findings: Sequence[Finding], say: Say = lambda _: None, before: Conviction | None = None
+) -> Conviction:
+    """Screen every suspect alone on the first part of the tape, play the best to its end, combine where that is not enough.
+
+    `before` holds earlier experiments on the same bench: they are not made again.
+    """
+    done = before or Conviction()
     if bench.written is None or bench.why:
         return done
+    known = {c.remedies for c in done.tried}
     for remedy, faults in suspects(findings)[:MOST]:
+        if (remedy,) in known:
+            continue
         say(f"trying: {remedy.summary()}")
-        done.tried.append(compare(bench, (remedy,), faults))
-    best = _best([c for c in done.tried if convicts(bench, c)])
-    done.chosen = _widened(bench, best, done, say)
+        done.tried.append(compare(bench, (remedy,), faults, SCREEN))
+        if convicts(done.tried[-1]) and done.tried[-1].skill >= ENOUGH:
+            break  # nothing further downstream could take its place
+    done.chosen = _widened(bench, _finalist(bench, done, say), done, say)
     return done
 
 
-def compare(
-    bench: Bench, remedies: tuple[Remedy, ...], faults: tuple[str, ...], base: Played | None = None
-) -> Comparison:
-    """One experiment against the run as written (or against another play)."""
+def _finalist(bench: Bench, done: Conviction, say: Say) -> Comparison | None:
+    """The best of the screened, once it has held over the whole tape; where none showed anything, the slow ones' chance."""
+    working = [c for c in done.tried if convicts(c)]
+    if not working:
+        slow = [c for c in done.tried if c.played is not None and c.share < 1.0 and not _harms(c)]
+        working = [full for c in slow[:SLOW] if convicts(full := _whole(bench, done, c, say))]
+    while (best := _best(working)) is not None:
+        if best.share == 1.0:
+            return best
+        full = _whole(bench, done, best, say)
+        working = [c for c in working if c is not best] + ([full] if convicts(full) else [])
+    return None
+
+
+def _whole(bench: Bench, done: Conviction, screened: Comparison, say: Say) -> Comparison:
+    """The same experiment over the whole course, in the place of the screening."""
+    say("over the whole tape: " + ", ".join(r.summary() for r in screened.remedies))
+    full = compare(bench, screened.remedies, screened.faults)
+    done.tried[done.tried.index(screened)] = full
+    return full
+
+
+def _harms(comparison: Comparison) -> bool:
+    return comparison.judgement is not None and comparison.judgement.word == "harms"
+
+
+def compare(bench: Bench, remedies: tuple[Remedy, ...], faults: tuple[str, ...], share: float = 1.0) -> Comparison:
+    """One experiment against the run as written, over the first `share` of the course."""
     assert bench.written is not None
     try:
-        played = bench.treat(remedies)
+        played = bench.treat(remedies, share)
     except (CannotApply, CannotReplay) as reason:
         return Comparison(remedies, faults, None, None, str(reason))
-    without = (base or bench.written).skill().tolist()
-    return Comparison(remedies, faults, judge(without, played.skill().tolist()), played)
+    until = min(1.0, played.passes / max(bench.written.passes, 1))
+    without = bench.written.skill(0.75 * until, until).tolist()
+    return Comparison(remedies, faults, judge(without, played.skill().tolist()), played, share=share)
 
 
-def convicts(bench: Bench, comparison: Comparison) -> bool:
+def convicts(comparison: Comparison) -> bool:
     """Whether an experiment is strong enough to name a cause."""
     verdict = comparison.judgement
     if verdict is None or not comparison.works:
@@ -133,47 +178,57 @@ def _best(working: list[Comparison]) -> Comparison | None:
     return min(close, key=lambda c: (min(rank(f) for f in c.faults), -c.skill))
 
 
-def _widened(bench: Bench, best: Comparison | None, done: Conviction, say: Callable[[str], None]) -> Comparison | None:
-    """Add remedies while each addition still makes a clear difference; then drop what turned out not to be needed."""
-    others = [c for c in done.tried if c.judgement is None or c.judgement.word != "harms"]
-    chosen = best
-    for _ in range(2):
-        if chosen is not None and chosen.skill >= ENOUGH:
-            break
-        further = [c for c in others if c.played is not None and not _overlap(c, chosen)]
-        wider = (
-            [_with(bench, chosen, c, say) for c in sorted(further, key=lambda c: -c.skill)[:4]]
-            if chosen or len(further) > 1
-            else []
-        )
-        done.tried += wider
-        better = _best([c for c in wider if _adds(bench, chosen, c)])
-        if better is None:
-            break
-        chosen = better
-    return chosen
+def _widened(bench: Bench, best: Comparison | None, done: Conviction, say: Say) -> Comparison | None:
+    """Where one remedy is not enough: all that do not exclude each other, less those that turn out not to be needed."""
+    if best is not None and best.skill >= ENOUGH:
+        return best
+    others = [c for c in done.tried if c.played is not None and not _harms(c) and len(c.remedies) == 1]
+    together = list(best.remedies) if best else []
+    faults = set(best.faults) if best else set()
+    for c in others:
+        if len(together) < SET and not faults & set(c.faults) and c.remedies[0].name not in {r.name for r in together}:
+            together += c.remedies
+            faults |= set(c.faults)
+    if len(together) < 2 or (best and len(together) == len(best.remedies)):
+        return best
+    whole = _tried(bench, tuple(together), done, say)
+    better = convicts(whole) if best is None else _adds(best, whole)
+    return _pruned(bench, whole, best, done, say) if better else best
 
 
-def _overlap(one: Comparison, other: Comparison | None) -> bool:
-    """Two answers to one fault are not tried together."""
-    return other is not None and bool(
-        {r.name for r in one.remedies} & {r.name for r in other.remedies} or set(one.faults) & set(other.faults)
-    )
+def _tried(bench: Bench, remedies: tuple[Remedy, ...], done: Conviction, say: Say) -> Comparison:
+    say("trying together: " + ", ".join(r.summary() for r in remedies))
+    faults = tuple(dict.fromkeys(f for r in remedies for c in done.tried if c.remedies == (r,) for f in c.faults))
+    done.tried.append(compare(bench, remedies, faults))
+    return done.tried[-1]
 
 
-def _with(bench: Bench, chosen: Comparison | None, more: Comparison, say: Callable[[str], None]) -> Comparison:
-    held = chosen.remedies if chosen else ()
-    faults = tuple(dict.fromkeys((*(chosen.faults if chosen else ()), *more.faults)))
-    say("trying together: " + ", ".join(r.summary() for r in (*held, *more.remedies)))
-    return compare(bench, (*held, *more.remedies), faults)
+def _pruned(bench: Bench, whole: Comparison, best: Comparison | None, done: Conviction, say: Say) -> Comparison:
+    """The smallest subset that does as well: each remedy is left out in turn, the most downstream first."""
+    kept = whole
+    for remedy in sorted(whole.remedies, key=lambda r: -_rank_of(done, r)):
+        fewer = tuple(r for r in kept.remedies if r != remedy)
+        if (best is not None and fewer == best.remedies) or not fewer:
+            continue
+        without = _tried(bench, fewer, done, say) if len(fewer) > 1 else _alone(bench, fewer[0], done, say)
+        if without.skill >= kept.skill - LEAST_LOSS:
+            kept = without
+    return kept
 
 
-def _adds(bench: Bench, chosen: Comparison | None, wider: Comparison) -> bool:
-    if wider.played is None:
+def _alone(bench: Bench, remedy: Remedy, done: Conviction, say: Say) -> Comparison:
+    single = next(c for c in done.tried if c.remedies == (remedy,))
+    return single if single.share == 1.0 else _whole(bench, done, single, say)
+
+
+def _rank_of(done: Conviction, remedy: Remedy) -> int:
+    return min((rank(f) for c in done.tried if c.remedies == (remedy,) for f in c.faults), default=len(UPSTREAM))
+
+
+def _adds(best: Comparison, wider: Comparison) -> bool:
+    if wider.played is None or best.played is None:
         return False
-    if chosen is None or chosen.played is None:
-        return convicts(bench, wider)
-    step = judge(chosen.played.skill().tolist(), wider.played.skill().tolist())
+    step = judge(best.played.skill().tolist(), wider.played.skill().tolist())
     return step.word in ("heals", "helps") and step.gain >= WORTH
 
 

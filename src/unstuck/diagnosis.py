@@ -19,6 +19,10 @@ FORMAT = 1
 """The version of the JSON a report is written as."""
 
 
+class NotApplicable(Exception):
+    """A reading or a rule has nothing to look at in this program; the message says why."""
+
+
 class Site(msgspec.Struct, frozen=True, omit_defaults=True):
     """A place in the person's source: 1-based lines, 0-based columns, as in the syntax tree."""
 

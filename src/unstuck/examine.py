@@ -6,8 +6,8 @@ import typing
 from collections.abc import Iterable
 from typing import Any
 
-from unstuck.diagnosis import Finding, Outcome
-from unstuck.rule import NotApplicable, Rule, catalogue
+from unstuck.diagnosis import Finding, NotApplicable, Outcome
+from unstuck.rule import Rule, catalogue
 from unstuck.tape import Tape
 
 

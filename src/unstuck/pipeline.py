@@ -11,13 +11,12 @@ import msgspec
 
 from unstuck import __version__
 from unstuck.convict import SETTLED, Comparison, Conviction, convict, proof, rank
-from unstuck.diagnosis import Finding, Metric, Outcome, Patch, Proof, Remedy, Report
+from unstuck.diagnosis import Finding, Metric, NotApplicable, Outcome, Patch, Proof, Remedy, Report
 from unstuck.examine import Readings, examine
 from unstuck.patch import diff
 from unstuck.rehearse import Rehearsal, rehearse
 from unstuck.remedy import CannotEdit
 from unstuck.replay.bench import Bench
-from unstuck.rule import NotApplicable
 from unstuck.signals.learning import Learning
 from unstuck.source import Sources
 from unstuck.tape import Tape, load
@@ -73,8 +72,8 @@ def opened(tape: Tape, sources: Sources, options: Options, say: Say) -> Case:
         say("replaying the run as written")
         case.bench = Bench(tape)
         if not case.bench.why:
-            _sweep(case, readings, say)
             case.conviction = convict(case.bench, case.findings, say)
+            _swept(case, readings, say)
         else:
             case.notes.append(f"no replay: {case.bench.why}")
     return case
@@ -86,10 +85,11 @@ def worth_a_bench(case: Case) -> bool:
     return case.learning.final < SETTLED or any(f.remedies and not f.demonstrated for f in case.findings)
 
 
-def _sweep(case: Case, readings: Readings, say: Say) -> None:
-    """Where the run learns little, all rates are swept in one replay, and the rules that read the sweep are asked again."""
+def _swept(case: Case, readings: Readings, say: Say) -> None:
+    """Where nothing has mended the run, all rates are swept in one replay, and the rules that read the sweep are asked."""
     assert case.bench is not None and case.learning is not None
-    if case.learning.final >= SETTLED:
+    chosen = case.conviction.chosen
+    if case.learning.final >= SETTLED or (chosen is not None and chosen.skill >= SETTLED):
         return
     say("sweeping learning rates")
     try:
@@ -98,6 +98,7 @@ def _sweep(case: Case, readings: Readings, say: Say) -> None:
         case.notes.append(f"no sweep of rates: {type(error).__name__}")
         return
     case.findings, case.outcomes = examine(readings)
+    case.conviction = convict(case.bench, case.findings, say, case.conviction)
 
 
 def _sources(tape: Tape) -> Sources:

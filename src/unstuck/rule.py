@@ -23,14 +23,10 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 
-from unstuck.diagnosis import Finding
+from unstuck.diagnosis import Finding, NotApplicable  # noqa: F401 (rules may take it from here)
 
 GROUP = "unstuck.rules"
 """Entry points of this group add rules from other distributions."""
-
-
-class NotApplicable(Exception):
-    """The rule has nothing to look at in this program; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)

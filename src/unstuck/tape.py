@@ -7,7 +7,6 @@ and renamed, so a tape is whole or absent; nothing in it is ever executed or unp
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -156,7 +155,7 @@ class Tape(msgspec.Struct, kw_only=True):
             save_file({k: t.contiguous() for k, t in self.tensors.items()}, scratch / "tensors.safetensors")
             if folder.exists():
                 shutil.rmtree(folder)
-            os.replace(scratch, folder)
+            scratch.replace(folder)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
 

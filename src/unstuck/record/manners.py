@@ -26,7 +26,6 @@ class Manners:
     def __init__(self) -> None:
         self.steps = 0
         self.updates: list[Update] = []
-        self.validates = False
         self._found: list[dict[str, Any]] = []
         self._index: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
         self._met: dict[str, dict[str, Any]] = {}
@@ -39,6 +38,11 @@ class Manners:
         self._made: list[int] = []
         self._stepped_since = True
         self._zeroed = False
+
+    @property
+    def has_optimizer(self) -> bool:
+        """Some optimizer of torch has stepped: its hooks see every further step."""
+        return bool(self._made)
 
     # -- weights -------------------------------------------------------------------------------------------------------
 

@@ -32,7 +32,7 @@ from unstuck.tape import Evaluation, Pass, Tape
 STEPS, SECONDS = 20_000, 25.0
 """Default budget: optimizer steps, and seconds of the script's own time from its first backward on."""
 PATIENCE = 2.0
-"""A script that has not validated yet gets this many budgets before it is stopped all the same."""
+"""A script that has not validated yet gets this many times the seconds before it is stopped all the same."""
 PASSES = 6_000
 """Passes recorded in full; later ones leave their loss only."""
 EVALUATIONS = 400
@@ -124,6 +124,8 @@ class Recorder:
             self._guarded(self._close, opened, f"{type(error).__name__}: {error}")
             raise
         self._guarded(self._close, opened, "")
+        if not self.manners.has_optimizer:
+            self.check_budget()
         return result
 
     def _on_grad(self, func: Any, args: Any, kwargs: Any) -> Any:
@@ -285,9 +287,8 @@ class Recorder:
         """Ask the script to stop (by raising Enough in its loop) once the budget is spent."""
         if self.began is None or self._asked >= STUBBORN:
             return
-        steps, seconds = self.manners.steps, time.monotonic() - self.began
-        share = max(steps / self.steps_wanted, seconds / self.seconds_wanted)
-        if share >= (1.0 if self.evaluations or self.manners.validates else PATIENCE):
+        seconds = (time.monotonic() - self.began) / self.seconds_wanted
+        if self.manners.steps >= self.steps_wanted or seconds >= (1.0 if self.evaluations else PATIENCE):
             self.spent = "budget"
             self._asked += 1
             raise Enough
@@ -299,6 +300,7 @@ class Recorder:
         for name, tensor in self.names.all():
             if f"w:{name}" in self.shelf.tensors:
                 self.shelf.put(f"f:{name}", tensor)
+        self.where.theirs(str(self.where.folder / script))
         sources = {rel: text for rel, path in self.where.files().items() if (text := _text(path)) is not None}
         return Tape(
             script=script,

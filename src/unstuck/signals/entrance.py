@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from unstuck.diagnosis import NotApplicable
 from unstuck.program import Call, Outside, Program, Value, Weight
-from unstuck.rule import NotApplicable
 from unstuck.signals.task import main_program
 from unstuck.tape import Tape
 
@@ -50,7 +51,8 @@ PASSING = {
     "getitem",
     "dropout",
 }
-ROWS = 20_000
+ROWS, NUMBERS = 20_000, 1_500_000
+"""Rows of an input that are read at most, and numbers in them: statistics do not get better with more."""
 
 
 @dataclass(frozen=True)
@@ -69,17 +71,17 @@ class Input:
     raw: tuple[Tensor, ...]
     """Some of the recorded batches."""
 
-    @property
+    @cached_property
     def mean(self) -> Tensor:
         """(features,)"""
         return self.rows.mean(0)
 
-    @property
+    @cached_property
     def std(self) -> Tensor:
         """(features,)"""
         return self.rows.std(0, correction=0)
 
-    @property
+    @cached_property
     def live(self) -> Tensor:
         """(features,) which features vary at all."""
         return self.std > 1e-12 * (self.rows.abs().amax(0) + 1e-300)
@@ -126,18 +128,20 @@ def _is_entry(call: Call, slot: int) -> bool:
 
 
 def _distinct(tape: Tape, keys: list[str]) -> list[Tensor]:
-    found, rows = [], 0
+    found, rows, numbers = [], 0, 0
     for key in dict.fromkeys(keys):
         found.append(tape.tensors[key])
         rows += len(found[-1]) if found[-1].dim() else 1
-        if rows > ROWS:
+        numbers += found[-1].numel()
+        if rows > ROWS or numbers > NUMBERS:
             break
     return found
 
 
 def _input(program: Program, slot: int, call: Call, tensors: list[Tensor]) -> Input:
     axis = FEATURE_CALLS.get(call.name, 1 - tensors[0].dim() if tensors[0].dim() > 1 else -1)
-    flat = torch.cat([_by_feature(t, axis) for t in tensors])[: ROWS * 50]
+    flat = torch.cat([_by_feature(t, axis) for t in tensors])
+    flat = flat[: max(1, 2 * NUMBERS // flat.shape[1])]
     finite = torch.isfinite(flat)
     good = flat[finite.all(1)]
     share = 1 - float(finite.double().mean()) if flat.numel() else 0.0

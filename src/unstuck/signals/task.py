@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from unstuck.diagnosis import NotApplicable
 from unstuck.program import Call, Outside, Program, Ref, Value
-from unstuck.rule import NotApplicable
 from unstuck.tape import Pass, Tape
 
 Kind = Literal["binary", "classes", "multilabel", "regression", "unknown"]
@@ -59,7 +60,8 @@ class Task:
         """The task of a program; by default of the one that runs most often."""
         number = main_program(tape) if number is None else number
         first = next(p for p in tape.passes if p.program == number)
-        return task_of(tape.programs[number], tuple(tape.tensors[k] for k in first.outside), _targets(tape, number))
+        outside = tuple(tape.tensors[k] for k in first.outside)
+        return task_of(tape.programs[number], outside, lambda slot: _values(tape, number, slot))
 
 
 def main_program(tape: Tape, passes: tuple[Pass, ...] | None = None) -> int:
@@ -73,24 +75,23 @@ def main_program(tape: Tape, passes: tuple[Pass, ...] | None = None) -> int:
     return max(counts, key=lambda n: counts[n])
 
 
-def _targets(tape: Tape, number: int) -> dict[int, Tensor]:
-    """All targets of a program's passes in one tensor per slot (short slots only)."""
-    passes = [p for p in tape.passes if p.program == number][:200]
-    slots = range(tape.programs[number].slots)
-    found = {}
-    for slot in slots:
-        parts = [tape.tensors[p.outside[slot]] for p in passes]
-        if parts[0].dim() and all(part.shape[1:] == parts[0].shape[1:] for part in parts):
-            found[slot] = torch.cat(parts)
-    return found
+def _values(tape: Tape, number: int, slot: int) -> Tensor | None:
+    """A slot's tensors over the first passes of a program, in one; None where their shapes differ."""
+    keys = dict.fromkeys([p.outside[slot] for p in tape.passes if p.program == number][:200])
+    parts = [tape.tensors[k] for k in keys]
+    alike = parts[0].dim() and all(part.shape[1:] == parts[0].shape[1:] for part in parts)
+    return torch.cat(parts) if alike else None
 
 
-def task_of(program: Program, outside: tuple[Tensor, ...], targets: dict[int, Tensor] | None = None) -> Task:
-    """The task of a program; `targets` may hold more rows of a slot than the one batch in `outside`."""
+def task_of(
+    program: Program, outside: tuple[Tensor, ...], more: Callable[[int], Tensor | None] = lambda _: None
+) -> Task:
+    """The task of a program; `more` may give further rows of a slot than the one batch in `outside`."""
     call, output, target = _loss_call(program)
     if output is None or target is None:
         return Task("unknown", "value", None, None, call)
-    value = (targets or {}).get(target, outside[target])
+    rows = more(target)
+    value = outside[target] if rows is None else rows
     scale = LOSSES.get(call.name, "value") if call else "value"
     shape = _shape(program, output)
     kind, classes = _kind(call.name if call else "", value, shape)
