@@ -1,0 +1,74 @@
+"""Put a sigmoid in the place of a softmax over a single output."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from typing import ClassVar
+
+from unstuck.diagnosis import Site, Trust
+from unstuck.program import Program
+from unstuck.remedies._layers import items
+from unstuck.remedies._meaning import constructed, meant
+from unstuck.remedies._moves import call_to, folded, gathered, subject
+from unstuck.remedies._names import full_name, needed, spelled
+from unstuck.remedies._program import activation_at, changed, everywhere, noted
+from unstuck.remedy import CannotEdit, Treatment, Trial
+from unstuck.source import Place, Sources, Splice
+
+
+class SigmoidForOne(Treatment, frozen=True):
+    """`site`: the innermost site of the softmax's call."""
+
+    name: ClassVar[str] = "sigmoid-for-one"
+    trust: ClassVar[Trust] = "safe"
+
+    site: Site
+
+    def summary(self) -> str:
+        return "use a sigmoid for the single output, of which a softmax is always 1"
+
+    def apply(self, trial: Trial) -> Trial:
+        return noted(everywhere(trial, self._turned, "no softmax stands there"), self.name)
+
+    def _turned(self, program: Program) -> Program:
+        call = activation_at(program, self.site, "softmax")
+        return (
+            program.replaced(call, changed(call, function="torch.sigmoid", args=call.args[:1], kwargs={}))
+            if call
+            else program
+        )
+
+    def edit(self, sources: Sources) -> Sources:
+        return gathered(sources, self._splices(sources), "the softmax was not found in the text")
+
+    def _splices(self, sources: Sources) -> Iterator[Splice]:
+        applies = call_to(sources, "softmax")
+        for place in sources.calls(self.site):
+            assert isinstance(place.node, ast.expr)
+            if applies(place):
+                yield from _direct(sources, place)
+                return
+            for model, name in (
+                constructed(sources, place.of(place.node.func)) if isinstance(place.node, ast.Call) else ()
+            ):
+                last = items(sources, model)[-1:] if name == "torch.nn.Sequential" else []
+                if last and folded(_kind(last[0])) == "softmax":
+                    yield last[0].instead(f"{spelled(last[0].page, 'torch.nn.Sigmoid')}()")
+                    return
+        raise CannotEdit(f"{self.site.file}, line {self.site.line}: the softmax was not found in the text")
+
+
+def _direct(sources: Sources, place: Place) -> Iterator[Splice]:
+    """`F.softmax(x, dim=1)` and `x.softmax(1)` are rewritten; a module is rewritten where it is built."""
+    assert isinstance(place.node, ast.Call)
+    built = [v for v in meant(sources, place.of(place.node.func)) if _kind(v)]
+    if not full_name(place.page, place.node.func) and built:
+        yield built[0].instead(f"{spelled(built[0].page, 'torch.nn.Sigmoid')}()")
+        return
+    yield from needed(place, "torch.sigmoid")
+    yield place.instead(f"{spelled(place.page, 'torch.sigmoid')}({subject(place).code})")
+
+
+def _kind(layer: Place) -> str:
+    return full_name(layer.page, layer.node.func) if isinstance(layer.node, ast.Call) else ""
