@@ -9,6 +9,7 @@ from unstuck.program import Call, Outside, Program, Value, Weight
 from unstuck.remedies import catalogue
 from unstuck.remedies.add_activation import AddActivation
 from unstuck.remedies.batchnorm_inputs import BatchnormInputs
+from unstuck.remedies.build_once import BuildOnce
 from unstuck.remedies.clean_inputs import CleanInputs
 from unstuck.remedies.clear_gradients import ClearGradients
 from unstuck.remedies.clip_gradients import ClipGradients
@@ -37,6 +38,7 @@ from unstuck.remedies.steady_rate import SteadyRate
 from unstuck.remedies.unfreeze import Unfreeze
 from unstuck.remedies.weight_classes import WeightClasses
 from unstuck.remedies.widen import Widen
+from unstuck.remedy import CannotEdit
 from unstuck.source import Sources
 
 ENTRANCES = [(CLASSES, "self.fc1(x)"), (LAYERS, "model(x)"), (BY_HAND, "x @ W1"), (TRAINER, "self.model(x)")]
@@ -520,3 +522,29 @@ def test_ways_to_build_a_model(build):
     new = edited(StandardiseInputs(0, (1.0, 2.0), (3.0, 4.0), sites=(site(text, "model(x)"),)), text)
     assert "INPUT_MEAN" in new
     run(new)
+
+
+def test_layers_are_built_once():
+    text = CLASSES.replace("self.fc1(x)", "nn.Linear(2, 16)(x)").replace(
+        "        self.fc1 = nn.Linear(2, hidden)  # in\n", ""
+    )
+    new = edited(BuildOnce(), text)
+    assert "        self.sigmoid = nn.Sigmoid()\n        self.built_1 = nn.Linear(2, 16)\n" in new
+    assert "torch.relu(self.built_1(x))" in new
+    assert run(new)[0]["score"] > 0.9
+    with pytest.raises(CannotEdit):
+        edited(BuildOnce(), text.replace("nn.Linear(2, 16)(x)", "nn.Linear(x.shape[1], 16)(x)"))
+
+
+@pytest.mark.parametrize(
+    ("loop", "call", "last"),
+    [
+        ("for i in range(len(self.layers)):", "self.layers[i](x)", "i == len(self.layers) - 1"),
+        ("for i, layer in enumerate(self.layers):", "layer(x)", "i == len(self.layers) - 1"),
+    ],
+)
+def test_the_last_turn_of_a_loop(loop, call, last):
+    text = "import torch\n\n\nclass Net:\n    def forward(self, x):\n"
+    text += f"        {loop}\n            x = torch.relu({call})\n        return x\n"
+    new = edited(DropOutputActivation(site(text, f"torch.relu({call})"), "relu"), text)
+    assert f"x = {call} if {last} else torch.relu({call})" in new

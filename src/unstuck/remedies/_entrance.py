@@ -106,6 +106,19 @@ def over_layers(place: Place) -> ast.For | None:
     return loop if filled & {n.id for n in ast.walk(called) if isinstance(n, ast.Name)} else None
 
 
+def last_turn(place: Place, loop: ast.For) -> str:
+    """The condition, in the loop's own words, that its last layer has its turn."""
+    code = place.page.code
+    match loop.target, loop.iter:
+        case ast.Name(id=layer), ast.Name() | ast.Attribute() as layers:
+            return f"{layer} is {code(layers)}[-1]"
+        case ast.Name(id=turn), ast.Call(func=ast.Name(id="range"), args=[count]):
+            return f"{turn} == {place.of(count).operand} - 1"
+        case ast.Tuple(elts=[ast.Name(id=turn), _]), ast.Call(func=ast.Name(id="enumerate"), args=[layers]):
+            return f"{turn} == len({code(layers)}) - 1"
+    raise CannotEdit(f"{place.file}, line {loop.lineno}: which layer of the loop is the last is not clear")
+
+
 def _before_loop(operand: Place, splices: tuple[Splice, ...]) -> Iterator[Splice]:
     """What would wrap the operand at each turn of a loop over layers is done once in front of the loop."""
     page, loop = operand.page, operand.page.around(operand.node, ast.For)

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from unstuck.diagnosis import Site, Trust
 from unstuck.program import Program
-from unstuck.remedies._entrance import over_layers
+from unstuck.remedies._entrance import last_turn, over_layers
 from unstuck.remedies._layers import items
 from unstuck.remedies._meaning import constructed
 from unstuck.remedies._moves import call_to, dropped, folded, gathered, subject, unwrapped
@@ -59,9 +59,7 @@ class DropOutputActivation(Treatment, frozen=True):
 
 def _but_the_last(place: Place, inner: Place, loop: ast.For) -> Splice:
     """`x = relu(layer(x))` for all layers but the last."""
-    if not isinstance(loop.target, ast.Name) or not isinstance(loop.iter, ast.Name | ast.Attribute):
-        raise CannotEdit(f"{place.file}, line {loop.lineno}: the layers of the loop are not a plain list")
-    return place.instead(f"{inner.code} if {loop.target.id} is {place.page.code(loop.iter)}[-1] else {place.code}")
+    return place.instead(f"{inner.code} if {last_turn(place, loop)} else {place.code}")
 
 
 def _last_layer(sources: Sources, place: Place) -> Place | None:

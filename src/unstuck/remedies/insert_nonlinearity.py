@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from unstuck.diagnosis import Site, Trust
 from unstuck.program import Call, Program, Weight
-from unstuck.remedies._entrance import alike, is_forward, over_layers
+from unstuck.remedies._entrance import alike, is_forward, last_turn, over_layers
 from unstuck.remedies._layers import items
 from unstuck.remedies._meaning import constructed
 from unstuck.remedies._moves import gathered, the_call
@@ -141,9 +141,6 @@ def _behind(layer: Place) -> Iterator[Splice]:
 
 
 def _but_the_last(place: Place, loop: ast.For) -> Iterator[Splice]:
-    if not isinstance(loop.iter, ast.Name | ast.Attribute) or not isinstance(loop.target, ast.Name):
-        raise CannotEdit(f"{place.file}, line {loop.lineno}: the layers of the loop are not a plain list")
-    layers, layer = place.page.code(loop.iter), loop.target.id
     function = place.page.function(loop)
     later = [c for c in place.page.all(ast.Call, function) if c.lineno > (loop.end_lineno or loop.lineno)]
     relu = spelled(place.page, "torch.relu")
@@ -151,4 +148,4 @@ def _but_the_last(place: Place, loop: ast.For) -> Iterator[Splice]:
     if any(isinstance(c.func, ast.Attribute | ast.Name) and "self." in place.page.code(c.func) for c in later):
         yield from place.wrapped(f"{relu}(", ")")
     else:
-        yield place.instead(f"{place.code} if {layer} is {layers}[-1] else {relu}({place.code})")
+        yield place.instead(f"{place.code} if {last_turn(place, loop)} else {relu}({place.code})")
