@@ -14,7 +14,7 @@ from unstuck.lower import CannotReplay
 from unstuck.remedy import CannotApply
 from unstuck.replay.bench import Bench
 from unstuck.replay.play import Played
-from unstuck.verdict import Judgement, judge
+from unstuck.verdict import STUCK, Judgement, judge
 
 UPSTREAM = (
     "no-step", "graph-detached", "frozen-params", "optimizer-params", "unregistered-params", "optimizer-reset", "no-zero-grad",
@@ -108,7 +108,7 @@ def convict(
     `before` holds earlier experiments on the same bench: they are not made again.
     """
     done = before or Conviction()
-    if bench.written is None or bench.why:
+    if bench.written is None or bench.why or _unjudgeable(bench):
         return done
     known = {c.remedies for c in done.tried}
     for remedy, faults in suspects(findings)[:MOST]:
@@ -120,6 +120,12 @@ def convict(
             break  # nothing further downstream could take its place
     done.chosen = _widened(bench, _finalist(bench, done, say), done, say)
     return done
+
+
+def _unjudgeable(bench: Bench) -> bool:
+    """A loss without a known task (two players' losses, a policy's) that falls at all says nothing about better or worse."""
+    assert bench.written is not None
+    return bench.task.kind == "unknown" and float(bench.written.skill().median()) > STUCK
 
 
 def _finalist(bench: Bench, done: Conviction, say: Say) -> Comparison | None:

@@ -1,4 +1,8 @@
-"""The whole story on one screen: read the tape, examine it, try the remedies, rehearse the patched script, report."""
+"""The whole story on one screen: read the tape, examine it, try the remedies, run the patched script, report.
+
+A fault may hide behind another: what the patched script leaves on its own tape is examined like the first, until
+nothing more is found or nothing more helps.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +14,10 @@ from pathlib import Path
 import msgspec
 
 from unstuck import __version__
-from unstuck.convict import SETTLED, Comparison, Conviction, convict, proof, rank
-from unstuck.diagnosis import Finding, Metric, NotApplicable, Outcome, Patch, Proof, Remedy, Report
+from unstuck.convict import SETTLED, Conviction, convict, convicts, proof, rank
+from unstuck.diagnosis import Finding, Metric, NotApplicable, Outcome, Proof, Report
 from unstuck.examine import Readings, examine
-from unstuck.patch import diff
-from unstuck.rehearse import Rehearsal, rehearse
-from unstuck.remedy import CannotEdit
+from unstuck.repair import CLEARLY, NO_WORSE, Answer, Repair, at_home, edited, rehearsed, skill, story, word
 from unstuck.replay.bench import Bench
 from unstuck.signals.learning import Learning
 from unstuck.source import Sources
@@ -27,12 +29,14 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Options:
-    """What the person asked for."""
+    """What the person asked for, and how far to go for it."""
 
     prove: bool = True
     rounds: int = 3
-    """How often the patched script is recorded and examined again for a fault that hid behind another."""
-    seconds: float = 75.0
+    """How often a patched script is examined again for a fault that hid behind another."""
+    rehearsals: int = 4
+    """Patched scripts run per round at most."""
+    seconds: float = 60.0
     """After this much time no further experiment is begun."""
 
 
@@ -42,40 +46,58 @@ class Case:
 
     tape: Tape
     sources: Sources
+    options: Options
+    say: Say
+    began: float = field(default_factory=time.monotonic)
     learning: Learning | None = None
     bench: Bench | None = None
     findings: list[Finding] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
     conviction: Conviction = field(default_factory=Conviction)
+    proofs: list[Proof] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def late(self) -> bool:
+        """No time is left for another experiment."""
+        return time.monotonic() - self.began > self.options.seconds
 
 
 def diagnose(folder: Path, options: Options, say: Say = lambda _: None) -> Report:
     """The report on a tape folder. Raises TapeError where there is no whole tape."""
-    began = time.monotonic()
     tape = load(folder)
-    case = opened(tape, _sources(tape), options, say)
-    return _reported(case, options, say, began)
+    main = tape.script if tape.script in tape.sources else next(iter(tape.sources), tape.script)
+    case = opened(Case(tape, Sources(dict(tape.sources), main), options, say))
+    repair = mended(case) if options.prove else Repair(tape, case.sources)
+    for _ in range(options.rounds - 1):
+        further = behind(case, repair)
+        if further is None:
+            break
+        repair = further
+    return reported(case, repair)
 
 
-def opened(tape: Tape, sources: Sources, options: Options, say: Say) -> Case:
-    """Examine a tape, and try the remedies of what was found by replay."""
-    case = Case(tape, sources)
-    readings = Readings(tape)
-    say("reading the tape")
+# -- examining -------------------------------------------------------------------------------------------------------
+
+
+def opened(case: Case) -> Case:
+    """Examine the case's tape, and try by replay the remedies of what was found."""
+    readings = Readings(case.tape)
+    case.say("reading the tape")
     try:
         case.learning = readings.of(Learning)
     except NotApplicable as reason:
         case.notes.append(str(reason))
     case.findings, case.outcomes = examine(readings)
-    if options.prove and case.learning is not None and worth_a_bench(case):
-        say("replaying the run as written")
-        case.bench = Bench(tape)
-        if not case.bench.why:
-            case.conviction = convict(case.bench, case.findings, say)
-            _swept(case, readings, say)
-        else:
+    if case.options.prove and case.learning is not None and worth_a_bench(case):
+        case.say("replaying the run as written")
+        case.bench = Bench(case.tape)
+        if case.bench.why:
             case.notes.append(f"no replay: {case.bench.why}")
+        else:
+            case.conviction = convict(case.bench, case.findings, case.say)
+            _swept(case, readings)
+            case.proofs += _proofs(case)
     return case
 
 
@@ -85,95 +107,136 @@ def worth_a_bench(case: Case) -> bool:
     return case.learning.final < SETTLED or any(f.remedies and not f.demonstrated for f in case.findings)
 
 
-def _swept(case: Case, readings: Readings, say: Say) -> None:
-    """Where nothing has mended the run, all rates are swept in one replay, and the rules that read the sweep are asked."""
+def _swept(case: Case, readings: Readings) -> None:
+    """Where nothing has mended the run, all rates are swept in one replay, and the rules that read it are asked."""
     assert case.bench is not None and case.learning is not None
     chosen = case.conviction.chosen
-    if case.learning.final >= SETTLED or (chosen is not None and chosen.skill >= SETTLED):
+    if case.late or case.learning.final >= SETTLED or (chosen is not None and chosen.skill >= SETTLED):
         return
-    say("sweeping learning rates")
+    case.say("sweeping learning rates")
     try:
         readings.give(case.bench.sweep())
     except Exception as error:  # a sweep that cannot be made costs two rules, not the report
         case.notes.append(f"no sweep of rates: {type(error).__name__}")
         return
     case.findings, case.outcomes = examine(readings)
-    case.conviction = convict(case.bench, case.findings, say, case.conviction)
+    case.conviction = convict(case.bench, case.findings, case.say, case.conviction)
 
 
-def _sources(tape: Tape) -> Sources:
-    main = tape.script if tape.script in tape.sources else next(iter(tape.sources), tape.script)
-    return Sources(dict(tape.sources), main)
+def _proofs(case: Case) -> list[Proof]:
+    assert case.bench is not None
+    ranked = sorted(case.conviction.tried, key=lambda c: (c is not case.conviction.chosen, -c.skill))
+    return [proof(c, case.bench) for c in ranked]
 
 
-# -- the patch -------------------------------------------------------------------------------------------------------
+# -- mending ---------------------------------------------------------------------------------------------------------
 
 
-@dataclass
-class Repair:
-    """A changed set of sources, the remedies in it, and what became of it."""
-
-    sources: Sources
-    remedies: list[Remedy] = field(default_factory=list)
-    faults: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    rehearsal: Rehearsal | None = None
-    learning: Learning | None = None
-
-
-def edited(sources: Sources, remedies: Sequence[tuple[Remedy, Sequence[str]]]) -> Repair:
-    """The sources with every remedy that finds its place; the others become notes."""
-    repair = Repair(sources)
-    for remedy, faults in remedies:
-        try:
-            repair.sources = remedy.edit(repair.sources)
-            repair.remedies.append(remedy)
-            repair.faults += faults
-        except CannotEdit as reason:
-            repair.notes.append(f"{remedy.name} was not written into the patch: {reason}")
-        except Exception as error:
-            repair.notes.append(f"{remedy.name} was not written into the patch: {type(error).__name__}: {error}"[:200])
-    return repair
+def mended(case: Case) -> Repair:
+    """The best repair of the case: what replay convicted and what is certain, or what patched scripts show."""
+    sure = certain(case)
+    best = Repair(case.tape, case.sources)
+    for answers in convicted(case):
+        best = _tried(case, [*answers, *(a for a in sure if a[0] not in {r for r, _ in answers})])
+        if best.ran or case.late:
+            return best
+    if sure:
+        best = _tried(case, sure)
+    if _undecided(case, best):
+        return by_rehearsal(case, best)
+    return best
 
 
-def _learning(rehearsal: Rehearsal) -> Learning | None:
-    try:
-        return Learning.read(rehearsal.tape) if rehearsal.tape is not None else None
-    except NotApplicable:
-        return None
+def certain(case: Case) -> list[Answer]:
+    """Remedies of what was demonstrated without any experiment."""
+    return [(f.remedies[0], (f.fault,)) for f in case.findings if f.demonstrated and f.remedies]
 
 
-def rehearsed(case: Case, repair: Repair, say: Say) -> Repair:
-    """The repair with its own run."""
-    say("running the patched script: " + ", ".join(r.summary() for r in repair.remedies))
-    changed = {p: t for p, t in repair.sources.files.items() if case.tape.sources.get(p) != t}
-    try:
-        repair.rehearsal = rehearse(case.tape, changed)
-        repair.learning = _learning(repair.rehearsal)
-    except (FileNotFoundError, OSError) as reason:
-        repair.notes.append(f"the patched script was not run: {reason}")
-    return repair
-
-
-# -- the story -------------------------------------------------------------------------------------------------------
-
-
-def _reported(case: Case, options: Options, say: Say, began: float) -> Report:
-    sure = [f for f in case.findings if f.demonstrated]
+def convicted(case: Case) -> list[list[Answer]]:
+    """The chosen set, then the other experiments that convict: one whose patch cannot be written is no use."""
     chosen = case.conviction.chosen
-    treated: list[tuple[Remedy, Sequence[str]]] = []
-    if chosen is not None:
-        treated += [(r, _faults_of(case, r)) for r in chosen.remedies]
-    treated += [(r, (f.fault,)) for f in sure for r in f.remedies[:1]]
-    proofs = _proofs(case)
-    repair = edited(case.sources, treated)
-    if options.prove and repair.remedies:
-        repair = rehearsed(case, repair, say)
-    elif options.prove and _unreplayable(case) and case.findings:
-        repair, tried = by_rehearsal(case, options, say, began)
-        proofs += tried
-    causes = {fault for _, faults in treated for fault in faults} | set(repair.faults)
-    findings = roles(case.findings, causes, sure)
+    if chosen is None:
+        return []
+    others = [c for c in case.conviction.tried if c is not chosen and convicts(c)]
+    others.sort(key=lambda c: (min(rank(f) for f in c.faults), -c.skill))
+    return [[(r, _faults(case, r)) for r in c.remedies] for c in (chosen, *others[:2])]
+
+
+def _faults(case: Case, remedy: object) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(f.fault for f in case.findings if remedy in f.remedies))
+
+
+def _tried(case: Case, answers: Sequence[Answer]) -> Repair:
+    repair = edited(case.tape, case.sources, answers)
+    return rehearsed(repair, case.say) if repair.remedies else repair
+
+
+def _undecided(case: Case, best: Repair) -> bool:
+    """Replay has settled nothing, the run is poor or broken, and there are suspects left."""
+    if case.learning is not None and case.learning.task.kind == "unknown" and not case.learning.broke:
+        return False
+    learnt = max(skill(case.learning), skill(best.learning))
+    return case.conviction.chosen is None and learnt < SETTLED and any(f.remedies for f in case.findings)
+
+
+def by_rehearsal(case: Case, best: Repair) -> Repair:
+    """Where replay cannot tell, patched scripts alone decide: one remedy after the other, most upstream first."""
+    seen = {r for c in case.conviction.tried if c.judgement is not None for r in c.remedies} | set(best.remedies)
+    suspects = [(f.remedies[0], (f.fault,)) for f in sorted(case.findings, key=lambda f: rank(f.fault)) if f.remedies]
+    for answer in [a for a in suspects if a[0] not in seen][: case.options.rehearsals]:
+        if case.late:
+            break
+        repair = _tried(case, [*best.answers, answer])
+        if not repair.remedies:
+            continue
+        said = word(best.learning if best.ran else case.learning, repair)
+        why = story(case.learning, repair) or "; ".join(repair.notes)
+        case.proofs.append(Proof((answer[0].name,), answer[1], said, why, means="patched script"))
+        if said in ("heals", "helps") or _cured(case, repair):
+            best = repair
+        if said == "heals":
+            break
+    return best
+
+
+def _cured(case: Case, repair: Repair) -> bool:
+    """The script stopped with an error, and with the patch it runs through."""
+    return case.tape.error is not None and repair.ran and repair.rehearsal.tape.error is None  # type: ignore[union-attr]
+
+
+def behind(case: Case, repair: Repair) -> Repair | None:
+    """A further repair on top of one: what its patched script shows that the first tape could not. None: no more."""
+    tape = repair.rehearsal.tape if repair.rehearsal is not None else None
+    if tape is None or not repair.ran or not tape.passes or skill(repair.learning) >= SETTLED or case.late:
+        return None
+    inner = opened(Case(tape, repair.sources, case.options, case.say, began=case.began))
+    new = [f for f in inner.findings if f.fault not in repair.faults]
+    inner.findings = new
+    further = mended(inner)
+    if not further.remedies or skill(further.learning) < skill(repair.learning) + CLEARLY:
+        return None
+    case.proofs += inner.proofs
+    known = {f.fault for f in case.findings}
+    texts = {p: (t, case.tape.sources.get(p, t)) for p, t in repair.sources.files.items()}
+    case.findings += [_home(f, texts) for f in new if f.fault in further.faults and f.fault not in known]
+    answers = [*repair.answers, *further.answers]
+    return Repair(
+        case.tape, further.sources, answers, [*repair.notes, *further.notes], further.rehearsal, further.learning
+    )
+
+
+def _home(finding: Finding, texts: dict[str, tuple[str, str]]) -> Finding:
+    file = finding.site.file if finding.site else ""
+    return at_home(finding, *texts[file]) if file in texts else finding
+
+
+# -- reporting -------------------------------------------------------------------------------------------------------
+
+
+def reported(case: Case, repair: Repair) -> Report:
+    """Everything found out, with each finding in its role."""
+    sure = {f.fault for f in case.findings if f.demonstrated}
+    causes = sure | (set(repair.faults) if convicting(case, repair) else set())
     return Report(
         script=case.tape.script,
         torch=case.tape.torch,
@@ -182,82 +245,31 @@ def _reported(case: Case, options: Options, say: Say, began: float) -> Report:
         stopped=case.tape.stopped,
         learns=_learns(case),
         metric=_metric(case, repair),
-        findings=tuple(findings),
-        proofs=tuple(proofs),
-        patch=_patch(case, repair),
+        findings=tuple(roles(case.findings, causes)),
+        proofs=tuple(case.proofs),
+        patch=repair.patch(proven=_proven(case, repair)) if causes else None,
         outcomes=tuple(case.outcomes),
         notes=(*case.tape.notes, *case.notes, *repair.notes),
-        verified=_verified(case, repair),
-        seconds={"script": case.tape.seconds, "diagnosis": time.monotonic() - began},
+        verified=story(case.learning, repair),
+        seconds={"script": case.tape.seconds, "diagnosis": time.monotonic() - case.began},
     )
 
 
-def _unreplayable(case: Case) -> bool:
-    return case.bench is None or bool(case.bench.why)
+def convicting(case: Case, repair: Repair) -> bool:
+    """Whether the remedies in the patch name causes: the replay convicted them, or the patched script did."""
+    if case.conviction.chosen is not None:
+        return not repair.ran or skill(repair.learning) - skill(case.learning) > NO_WORSE
+    return _cured(case, repair) or word(case.learning, repair) in ("heals", "helps")
 
 
-def by_rehearsal(case: Case, options: Options, say: Say, began: float) -> tuple[Repair, list[Proof]]:
-    """Where no replay can be built, the patched script alone decides: one remedy after the other, most upstream first."""
-    proofs: list[Proof] = []
-    best = Repair(case.sources)
-    suspects = [(r, (f.fault,)) for f in sorted(case.findings, key=lambda f: rank(f.fault)) for r in f.remedies[:1]]
-    for remedy, faults in suspects[:5]:
-        if time.monotonic() - began > options.seconds:
-            break
-        repair = edited(case.sources, [(remedy, faults)])
-        if not repair.remedies:
-            continue
-        repair = rehearsed(case, repair, say)
-        word = _word(case, repair)
-        proofs.append(
-            Proof(
-                (remedy.name,),
-                tuple(faults),
-                word,
-                _verified(case, repair) or "it did not run through",
-                means="patched script",
-            )
-        )
-        if word == "heals":
-            return repair, proofs
-        if word == "helps" and not best.remedies:
-            best = repair
-    return best, proofs
-
-
-def _word(case: Case, repair: Repair):
-    """A verdict from two single runs: only a large difference counts."""
-    if repair.rehearsal is None or not repair.rehearsal.ran or repair.learning is None:
-        return "not-tried"
-    before = case.learning.final if case.learning is not None else 0.0
-    after = repair.learning.final
-    if case.learning is not None and case.learning.task.kind == "unknown":
-        before, after = (0.0 if case.learning.broke else before), after
-    if after - before < 0.15:
-        return "no-difference" if after > before - 0.15 else "harms"
-    return "heals" if after >= LEARNS and (after - before >= 0.5 * (1 - max(before, 0)) or before <= 0.05) else "helps"
-
-
-def _faults_of(case: Case, remedy: Remedy) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(f.fault for f in case.findings if remedy in f.remedies))
-
-
-def _proofs(case: Case) -> list[Proof]:
-    if case.bench is None:
-        return []
-    ranked = sorted(case.conviction.tried, key=lambda c: (c is not case.conviction.chosen, -c.skill))
-    return [proof(c, case.bench) for c in ranked]
-
-
-def roles(findings: Sequence[Finding], causes: set[str], sure: Sequence[Finding]) -> list[Finding]:
+def roles(findings: Sequence[Finding], causes: set[str]) -> list[Finding]:
     """Findings with their roles: what was convicted is loud, everything else is a hint."""
-    return sorted(
-        (_with_role(f, causes, f in sure) for f in findings), key=lambda f: (f.role != "cause", rank(f.fault))
-    )
+    ordered = sorted((_with_role(f, causes) for f in findings), key=lambda f: (f.role != "cause", rank(f.fault)))
+    return list(dict.fromkeys(ordered))
 
 
-def _with_role(finding: Finding, causes: set[str], sure: bool) -> Finding:
-    if sure or finding.fault in causes:
+def _with_role(finding: Finding, causes: set[str]) -> Finding:
+    if finding.fault in causes and (finding.remedies or finding.demonstrated):
         severity = "error" if finding.severity == "hint" else finding.severity
         return msgspec.structs.replace(finding, role="cause", severity=severity)
     return msgspec.structs.replace(finding, role="consequence" if causes else "hint", severity="hint")
@@ -272,39 +284,16 @@ def _learns(case: Case) -> bool | None:
 def _metric(case: Case, repair: Repair) -> Metric | None:
     if case.learning is None or case.learning.score is None:
         return None
-    yard = case.learning.yardstick
+    yard, chosen = case.learning.yardstick, case.conviction.chosen
     treated = repair.learning.score if repair.learning is not None else None
-    chosen: Comparison | None = case.conviction.chosen
     if treated is None and chosen is not None and chosen.played is not None and chosen.played.rows:
         treated = float(chosen.played.score().median())
     return Metric(yard.name, yard.constant, case.learning.score, treated)
 
 
-def _patch(case: Case, repair: Repair) -> Patch | None:
-    text = diff(case.tape.sources, repair.sources.files)
-    if not text:
-        return None
-    order = ["safe", "likely", "advice"]
-    trust = max((r.trust for r in repair.remedies), key=order.index)
-    proven = repair.rehearsal is not None and repair.rehearsal.ran and _better(case, repair)
-    return Patch(trust, proven, text, tuple(r.name for r in repair.remedies))
-
-
-def _better(case: Case, repair: Repair) -> bool:
-    """The patched script's own run: it learns better, or (where only the report was wrong) no worse."""
-    if repair.learning is None or case.learning is None:
-        return repair.learning is not None
-    gain = repair.learning.final - case.learning.final
-    return gain >= -0.1 if case.conviction.chosen is None else gain > 0.05
-
-
-def _verified(case: Case, repair: Repair) -> str:
-    if repair.rehearsal is None:
-        return ""
-    if not repair.rehearsal.ran:
-        how = "took too long" if repair.rehearsal.code is None else f"ended with exit code {repair.rehearsal.code}"
-        return f"the patched script {how}: {repair.rehearsal.last_words}"
-    if repair.learning is None or repair.learning.score is None or case.learning is None:
-        return f"the patched script ran to its end; its last line: {repair.rehearsal.last_words}"
-    before = "unknown" if case.learning.score is None else f"{case.learning.score:.3f}"
-    return f"the patched script itself: {repair.learning.yardstick.name} {before} before, {repair.learning.score:.3f} after"
+def _proven(case: Case, repair: Repair) -> bool:
+    """The patched script's own run: it learns clearly better, or (where only the report was wrong) no worse."""
+    if not repair.ran:
+        return False
+    gain = skill(repair.learning) - skill(case.learning)
+    return gain > 0.05 or _cured(case, repair) or (case.conviction.chosen is None and gain >= NO_WORSE)
