@@ -23,9 +23,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from unstuck.diagnosis import Evidence, Finding
+from unstuck.diagnosis import Evidence, Finding, NotApplicable
 from unstuck.remedies.split_first import LoadTestSet, SplitFirst
-from unstuck.diagnosis import NotApplicable
 from unstuck.signals.sets import Sets
 from unstuck.signals.source import Binding
 from unstuck.signals.splits import KEPT_ASIDE, TRAINED_ON, Split, Splits, words

@@ -24,10 +24,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from unstuck.diagnosis import Evidence, Finding
+from unstuck.diagnosis import Evidence, Finding, NotApplicable
 from unstuck.remedies.eval_mode import EvalMode
 from unstuck.remedies.train_mode import TrainMode
-from unstuck.diagnosis import NotApplicable
 from unstuck.signals.source import Loop
 from unstuck.signals.training import Training
 

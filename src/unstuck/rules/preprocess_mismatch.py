@@ -21,9 +21,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from unstuck.diagnosis import Evidence, Finding
+from unstuck.diagnosis import Evidence, Finding, NotApplicable
 from unstuck.remedies.prepare_alike import PrepareAlike
-from unstuck.diagnosis import NotApplicable
 from unstuck.signals.sets import Sets
 from unstuck.signals.source import Binding, Source
 from unstuck.signals.splits import KEPT_ASIDE, TRAINED_ON, words

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
 
-from unstuck.diagnosis import Site
-from unstuck.diagnosis import NotApplicable
+from unstuck.diagnosis import NotApplicable, Site
 from unstuck.source import Page, Sources
 from unstuck.tape import Tape
 

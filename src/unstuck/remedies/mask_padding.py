@@ -1,0 +1,62 @@
+"""Leave padding out of a mean, or take the last position that is none."""
+
+from __future__ import annotations
+
+import ast
+from typing import ClassVar
+
+from unstuck.diagnosis import Site, Trust
+from unstuck.remedies._at import expression_at, node_at, not_by_replay
+from unstuck.remedies._names import full_name, spelled
+from unstuck.remedy import CannotEdit, Treatment, Trial
+from unstuck.source import Place, Sources
+
+
+class MaskPadding(Treatment, frozen=True):
+    """The real positions are noted in front of the embedding at `embedding` and used at `site` (`mean` or `last`)."""
+
+    name: ClassVar[str] = "mask-padding"
+    trust: ClassVar[Trust] = "likely"
+    embedding: Site
+    site: Site
+    form: str
+    pad: int = 0
+
+    def summary(self) -> str:
+        return "average over the real positions only" if self.form == "mean" else "take the last real position"
+
+    def apply(self, trial: Trial) -> Trial:
+        return not_by_replay(trial, "the mask is made of tokens, which a replay hands to the embedding alone")
+
+    def edit(self, sources: Sources) -> Sources:
+        embedding, place = node_at(sources, self.embedding, ast.Call), expression_at(sources, self.site)
+        tokens, mask = embedding.of(embedding.node.args[0]).code, _free(embedding, "real")
+        noted = embedding.preceded(f"{mask} = {tokens} != {self.pad}")
+        return sources.spliced(noted, place.instead(self._used(place, mask)))
+
+    def _used(self, place: Place, mask: str) -> str:
+        if self.form == "mean":
+            kept = f"({_averaged(place).operand} * {mask}.unsqueeze(-1)).sum(1)"
+            mean = f"{kept} / {mask}.sum(1, keepdim=True).clamp(min=1)"
+            around = place.page.parents.get(place.node)
+            return f"({mean})" if isinstance(around, ast.BinOp | ast.UnaryOp | ast.Attribute | ast.Subscript) else mean
+        if not isinstance(place.node, ast.Subscript):
+            raise CannotEdit(f"{place.file}: {place.code} is not a look at the last position")
+        states = place.of(place.node.value).operand
+        rows = f"{spelled(place.page, 'torch.arange')}(len({mask}))"
+        return f"{states}[{rows}, {mask}.sum(1).clamp(min=1) - 1]"
+
+
+def _averaged(place: Place) -> Place:
+    """What `e.mean(1)` or `torch.mean(e, 1)` averages."""
+    call = place.node
+    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute):
+        raise CannotEdit(f"{place.file}: {place.code} is not a mean in plain form")
+    return place.of(call.args[0] if full_name(place.page, call.func) and call.args else call.func.value)
+
+
+def _free(place: Place, name: str) -> str:
+    """A name that the function does not use yet."""
+    function = place.page.function(place.node)
+    taken = {n.id for n in place.page.all(ast.Name, function)} | {n.arg for n in place.page.all(ast.arg, function)}
+    return next(n for n in (name, "not_padding", "real_positions", "real_") if n not in taken)

@@ -1,0 +1,95 @@
+"""Padding takes part in a mean over the positions, or is the last thing a recurrent layer reads.
+
+## Why it hurts
+
+Short sequences are filled up with a token that means nothing. A plain mean over the positions mixes its vector into
+every answer, the more the shorter the sequence; a recurrent layer whose last position is taken has read padding for
+most of the way and has forgotten what came before.
+
+## How it is seen
+
+On the tape: a good part of the tokens that enter an embedding is one unbroken run of the same token at the ends of the
+rows; what the embedding gives is averaged over all positions, or its last position is taken behind a recurrent layer,
+and no call masks, packs or selects anything in between.
+
+## What to do
+
+Average over the real positions only, take the state at the last real position (or pack the sequences).
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from unstuck.diagnosis import Evidence, Finding, Site
+from unstuck.remedies.mask_padding import MaskPadding
+from unstuck.signals.sequences import Sequences
+from unstuck.signals.source import Source
+
+FAULT = "padding-unmasked"
+MUCH = 0.2
+"""From this share of padding on, what it does can be felt."""
+
+
+def check(sequences: Sequences, source: Source) -> Iterator[Finding]:
+    """Each mean and each last position that padding reaches."""
+    for embedding, pad, share in sequences.padded():
+        for call, form in sequences.unmasked(embedding) if share >= MUCH else ():
+            what = "the mean over the positions" if form == "mean" else "the last position"
+            said = f"{share:.0%} of the tokens are padding ({pad}), and {what} takes it for real"
+            evidence = Evidence("share of padding among the tokens", round(share, 3), f"below {MUCH:g}, or masked")
+            remedies = tuple(_remedy(source, embedding.site, call.site, form, pad))
+            yield Finding(FAULT, said, call.site, (evidence,), remedies, "error" if remedies else "hint")
+
+
+def _remedy(source: Source, embedding: Site | None, call: Site | None, form: str, pad: int) -> Iterator[MaskPadding]:
+    """The repair, where both calls stand in one function and the embedding is given a plain name."""
+    if embedding is None or call is None or embedding.file != call.file or embedding.function != call.function:
+        return
+    exact = [c for c in source.all(ast.Call) if source.file(c) == embedding.file and _at(c, embedding)]
+    if exact and len(exact[0].args) == 1 and isinstance(exact[0].args[0], ast.Name):
+        yield MaskPadding(embedding, call, form, pad)
+
+
+def _at(node: ast.Call, site: Site) -> bool:
+    return (node.lineno, node.col_offset, node.end_col_offset) == (site.line, site.column, site.end_column)
+
+
+_SCRIPT = """
+import torch
+from torch import nn
+from torch.nn.utils.rnn import pad_sequence
+
+torch.manual_seed(0)
+rows = [torch.randint(1, 30, (int(n),)) for n in torch.randint(2, 25, (600,))]
+tokens = pad_sequence(rows, batch_first=True)
+y = torch.tensor([int((row > 15).float().mean() > 0.5) for row in rows])
+
+
+class Bag(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(30, 16)
+        self.head = nn.Linear(16, 2)
+
+    def forward(self, tokens):
+        {forward}
+
+
+model = Bag()
+optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+for epoch in range(6):
+    for batch in torch.randperm(600).split(40):
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(model(tokens[batch]), y[batch])
+        loss.backward()
+        optimizer.step()
+    print(epoch, loss.item())
+"""
+
+FIRES = _SCRIPT.format(forward="return self.head(self.embedding(tokens).mean(1))")
+QUIET = _SCRIPT.format(
+    forward="real = (tokens != 0).unsqueeze(-1)\n"
+    "        return self.head((self.embedding(tokens) * real).sum(1) / real.sum(1))"
+)

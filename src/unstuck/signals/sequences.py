@@ -1,0 +1,131 @@
+"""Sequences in the program: what runs along them, which axis is the batch, and how much of them is padding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from unstuck.program import Call, Outside, Program, Ref, Value
+from unstuck.rule import NotApplicable
+from unstuck.signals.task import Task, main_program
+from unstuck.tape import Pass, Tape
+
+RECURRENT = {"lstm", "gru", "rnn_tanh", "rnn_relu"}
+ARGUMENTS = 9
+"""So many arguments has a recurrent call on sequences that are not packed; the last is batch_first."""
+MASKING = {"masked_fill", "where", "pack_padded_sequence", "masked_select", "index_select", "gather", "embedding_bag"}
+"""Calls that may leave padding out."""
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """The main program with the tensors of its first pass."""
+
+    program: Program
+    outside: tuple[Tensor, ...]
+    target: Tensor | None
+
+    @classmethod
+    def read(cls, tape: Tape) -> Sequences:
+        """Raises NotApplicable where the program has neither recurrence, attention nor embedding."""
+        number = main_program(tape)
+        program, first = tape.programs[number], next(p for p in tape.passes if p.program == number)
+        if not any(c.name in RECURRENT | {"embedding", "multi_head_attention_forward"} for c in program.calls):
+            raise NotApplicable("no layer runs along a sequence")
+        task = Task.read(tape)
+        target = None if task.target is None else tape.tensors[first.outside[task.target]]
+        return cls(program, _tensors(tape, first), target)
+
+    @property
+    def samples(self) -> int:
+        """How many samples a batch holds, told by targets of one number each; 0 where they do not tell."""
+        t = self.target
+        return len(t) if t is not None and t.dim() and t.numel() == len(t) else 0
+
+    def shape(self, ref: Ref) -> tuple[int, ...]:
+        """The shape of what a call is given; () where it is not on the tape."""
+        if isinstance(ref, Outside):
+            return tuple(self.outside[ref.slot].shape)
+        maker = self.program.maker(ref)
+        return maker.shape if maker is not None and isinstance(ref, Value) and maker.outs[0] == ref.id else ()
+
+    def swapped(self) -> Iterator[tuple[Call, bool]]:
+        """Calls that take the batch for the sequence, and whether they should take the batch first."""
+        for call in self.program.calls:
+            first = _batch_first(call)
+            shape = self.shape(call.args[0]) if first is not None and call.args else ()
+            if first is None or len(shape) != 3 or shape[0] == shape[1] or 1 in shape[:2]:
+                continue
+            batch, other = (shape[0], shape[1]) if first else (shape[1], shape[0])
+            if self.samples == other != batch:
+                yield call, not first
+
+    # -- padding -----------------------------------------------------------------------------------------------------
+
+    def padded(self) -> Iterator[tuple[Call, int, float]]:
+        """Embeddings of padded tokens: the call, the token that pads, its share."""
+        for call in self.program.calls:
+            ref = call.args[0] if call.name == "embedding" and call.args else None
+            if isinstance(ref, Outside) and call.argument(2, "padding_idx") is None:
+                tokens = self.outside[ref.slot]
+                if tokens.dim() == 2 and tokens.shape[1] > 2 and not tokens.is_floating_point():
+                    yield call, *_padding(tokens)
+
+    def unmasked(self, embedding: Call) -> Iterator[tuple[Call, str]]:
+        """Means over the positions of padded rows, and looks at the last position, where nothing masks anything."""
+        if any(c.name in MASKING or _masks(self, c, embedding.shape[:2]) for c in self.program.calls):
+            return
+        reached = self._reached(embedding)
+        for call in reached:
+            subject = self.shape(call.refs()[0]) if call.refs() else ()
+            if subject[:2] != embedding.shape[:2] or len(subject) != 3:
+                continue
+            if call.name == "mean" and call.argument(1, "dim") in (1, (1,), [1]):
+                yield call, "mean"
+            elif call.name == "getitem" and _is_last(call.args[1]) and self._is_recurrent(call):
+                yield call, "last"
+
+    def _is_recurrent(self, call: Call) -> bool:
+        maker = self.program.maker(call.refs()[0])
+        return maker is not None and maker.name in RECURRENT
+
+    def _reached(self, start: Call) -> list[Call]:
+        reach, found = {Value(o) for o in start.outs}, []
+        for call in self.program.calls:
+            if reach.intersection(call.refs()):
+                reach |= {Value(o) for o in call.outs}
+                found.append(call)
+        return found
+
+
+def _tensors(tape: Tape, p: Pass) -> tuple[Tensor, ...]:
+    return tuple(tape.tensors[k] for k in p.outside)
+
+
+def _batch_first(call: Call) -> bool | None:
+    """Whether a call takes the batch along the first axis; None where it runs along no sequence."""
+    if call.name == "multi_head_attention_forward":
+        return False
+    plain = call.name in RECURRENT and len(call.args) == ARGUMENTS and isinstance(call.args[3], bool)
+    return bool(call.args[-1]) if plain else None
+
+
+def _padding(tokens: Tensor) -> tuple[int, float]:
+    """The token at most rows' ends, and the share of all positions that are an unbroken run of it at the end."""
+    pad = int(tokens[:, -1].mode().values)
+    run = (tokens.flip(1) == pad).long().cumprod(1)
+    return pad, float(run.double().mean())
+
+
+def _masks(sequences: Sequences, call: Call, rows: tuple[int, ...]) -> bool:
+    """A product with what has one entry per position and comes from outside, or an attention told of padding."""
+    if call.kwargs.get("key_padding_mask") is not None:
+        return True
+    outside = [r for r in call.refs() if isinstance(r, Outside)]
+    return call.name in ("mul", "multiply") and any(sequences.shape(r)[:2] == rows for r in outside)
+
+
+def _is_last(index: object) -> bool:
+    return isinstance(index, tuple) and len(index) >= 2 and isinstance(index[0], slice) and index[1] == -1
