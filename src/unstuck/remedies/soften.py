@@ -16,7 +16,7 @@ from unstuck.source import Place, Sources, Splice
 
 
 class Soften(Treatment, frozen=True):
-    """`site`: the innermost site of the multiplication (or division) by a number, which becomes one; `further`: more."""
+    """`site`: the innermost site of the multiplication (or division) by a number, which becomes 1; `further`: more."""
 
     name: ClassVar[str] = "soften"
     trust: ClassVar[Trust] = "likely"

@@ -1,9 +1,9 @@
 """Weights that the network needs are frozen: requires_grad is False where learning is needed.
 
 ## Why it hurts
-Freezing keeps what a layer has learnt elsewhere. A layer that has learnt nothing yet (random embeddings, a backbone whose
-checkpoint was never loaded, vectors given to `Embedding.from_pretrained`, which freezes by default) is frozen noise: the
-layers behind it learn from what happens to come through.
+Freezing keeps what a layer has learnt elsewhere. A layer that has learnt nothing yet (random embeddings, a backbone
+whose checkpoint was never loaded, vectors given to `Embedding.from_pretrained`, which freezes by default) is frozen
+noise: the layers behind it learn from what happens to come through.
 
 ## How it is seen
 The recorded step reads weights that do not ask for gradients, the run learns poorly, and a replay in which they are

@@ -6,8 +6,8 @@ nothing, and through every layer of small weights once more. After a few layers 
 last layer gets: the first layers stay as they were drawn, and the last ones learn from noise.
 
 ## How it is seen
-The norms of the gradients as recorded, each against the size of its weights: the first layer's is less than FADED of the
-last layer's, over the first steps of a run that learns poorly.
+The norms of the gradients as recorded, each against the size of its weights: the first layer's is less than FADED of
+the last layer's, over the first steps of a run that learns poorly.
 
 ## What to do
 ReLU instead of sigmoid or tanh in hidden layers, weights drawn for their number of connections, a normalisation layer

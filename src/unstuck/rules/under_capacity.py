@@ -1,0 +1,79 @@
+"""The network is too small for the task: too few units, or a bottleneck that little gets through.
+
+## Why it hurts
+A hidden layer of two units can pass on two numbers, whatever comes in and however long one trains; a boundary that bends
+five times needs more than three ReLUs. The loss falls to a certain height and stays there, and no rate changes that.
+
+## How it is seen
+A hidden layer has a handful of units only, or far fewer than the layers on both sides of it, and the run learns partly.
+Whether more units help is decided by a replay with a wider network; other remedies are tried first.
+
+## What to do
+Make hidden layers several times wider (32 to 128 units cost nothing), or add one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from unstuck.diagnosis import Evidence, Finding
+from unstuck.remedies.widen import Widen
+from unstuck.signals.learning import Learning
+from unstuck.signals.weights import RECURRENT, Matrix, Weights
+
+TINY = 8
+"""Units of the widest hidden layer, up to which the whole network counts as tiny."""
+NECK = 3
+"""Units of a layer between two wider ones that make a bottleneck."""
+WIDE = 64
+"""Width that is aimed at."""
+LEARNT = 0.9
+"""A run of this skill has room enough."""
+
+
+def check(weights: Weights, learning: Learning) -> Iterator[Finding]:
+    """Look at the widths of the hidden layers."""
+    hidden = [m for m in weights.matrices if m.hidden and m.call.name not in RECURRENT]
+    if learning.final >= LEARNT or not hidden:
+        return
+    neck = next((m for m in hidden if m.units <= NECK < _most(hidden)), None)
+    widest = max(hidden, key=lambda m: m.units)
+    if neck is None and widest.units > TINY:
+        return
+    narrow = neck or widest
+    factor = max(2, WIDE // max(narrow.units, 1))
+    said = f"all goes through the {narrow.units} units behind {narrow.name}" if neck else "the network is tiny"
+    yield Finding(
+        "under-capacity",
+        f"{said}: its widest hidden layer has {widest.units} units, and the run reaches a skill of {learning.final:.2f}",
+        narrow.call.site,
+        (
+            Evidence("units of the narrowest hidden layer", min(m.units for m in hidden), f"above {TINY}"),
+            Evidence("units of the widest hidden layer", widest.units, "32 or more"),
+        ),
+        (Widen(factor),),
+    )
+
+
+def _most(hidden: list[Matrix]) -> int:
+    return max(m.units for m in hidden)
+
+
+FIRES = """
+import torch
+from torch import nn
+
+torch.manual_seed(0)
+x = torch.rand(1000, 2) * 6 - 3
+y = ((x[:, 0].sin() * x[:, 1].sin()) > 0).long()
+model = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2))
+optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+for epoch in range(16):
+    for rows in torch.randperm(1000).split(40):
+        loss = nn.functional.cross_entropy(model(x[rows]), y[rows])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+print(loss.item())
+"""
+QUIET = FIRES.replace("nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2)", "nn.Linear(2, 64), nn.ReLU(), nn.Linear(64, 2)")
