@@ -245,6 +245,8 @@ def test_frozen_weights_learn_again():
 def test_a_graph_that_was_cut():
     text = CLASSES.replace("self.fc2(x)", "self.fc2(x.detach())")
     assert edited(KeepGraph(site(text, "x.detach()")), text) == CLASSES
+    text = CLASSES.replace("criterion(out, y)", "criterion(out.detach().requires_grad_(), y)")
+    assert edited(KeepGraph(site(text, "criterion(out.detach().requires_grad_(), y)")), text) == CLASSES
     text = CLASSES.replace("    out = net(x)\n", "    with torch.no_grad():\n        # forward\n        out = net(x)\n")
     new = edited(KeepGraph(site(text, "net(x)")), text)
     assert "\n    out = net(x)\n" in new
@@ -351,6 +353,8 @@ def test_a_steep_factor():
 def test_a_loss_that_is_maximised():
     text = CLASSES.replace("criterion(out, y)", "-criterion(out, y)")
     assert edited(FlipSign(site(text, "-criterion(out, y)")), text) == CLASSES
+    text = CLASSES.replace("criterion(out, y)", "criterion(out, y) * -1.0")
+    assert edited(FlipSign(site(text, "criterion(out, y) * -1.0")), text) == CLASSES
     text = CLASSES.replace("lr=LR)", "lr=LR, maximize=True)")
     assert edited(FlipSign(), text) == text.replace("True)", "False)")
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from unstuck.diagnosis import Site, Trust
-from unstuck.program import Program
+from unstuck.program import Call, Program
 from unstuck.remedies._loop import optimizers
 from unstuck.remedies._moves import argument, gathered
 from unstuck.remedies._program import everywhere, noted
@@ -33,7 +33,7 @@ class FlipSign(Treatment, frozen=True):
         return noted(everywhere(trial, self._turned, "nothing is negated there"), self.name)
 
     def _turned(self, program: Program) -> Program:
-        negated = [c for c in program.calls if c.name in ("neg", "negative") and c.site == self.site]
+        negated = [c for c in program.calls if c.site == self.site and _negates(c)]
         return program.without(negated[-1]) if negated else program
 
     def edit(self, sources: Sources) -> Sources:
@@ -42,9 +42,26 @@ class FlipSign(Treatment, frozen=True):
 
     def _negation(self, sources: Sources, site: Site) -> Iterator[Splice]:
         for place in sources.calls(site):
-            if isinstance(place.node, ast.UnaryOp) and isinstance(place.node.op, ast.USub):
-                yield place.instead(place.of(place.node.operand).code)
+            if (inner := _negated(place.node)) is not None:
+                yield place.instead(place.of(inner).code)
                 return
+
+
+def _negates(call: Call) -> bool:
+    return call.name in ("neg", "negative") or (
+        call.name in ("mul", "rmul") and any(a in (-1, -1.0) for a in call.args)
+    )
+
+
+def _negated(node: ast.AST) -> ast.expr | None:
+    """`loss` of `-loss`, `-1 * loss` and `loss * -1.0`."""
+    match node:
+        case ast.UnaryOp(op=ast.USub(), operand=inner):
+            return inner
+        case ast.BinOp(op=ast.Mult(), left=sign, right=inner) | ast.BinOp(op=ast.Mult(), left=inner, right=sign):
+            sides = ((sign, inner), (inner, sign))
+            return next((other for one, other in sides if ast.unparse(one) in ("-1", "-1.0")), None)
+    return None
 
 
 def _maximising(sources: Sources) -> Iterator[Splice]:

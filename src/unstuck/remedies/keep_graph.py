@@ -56,12 +56,17 @@ class KeepGraph(Treatment, frozen=True):
 def _cuts(place: Place) -> Iterator[Splice]:
     """Of all cuts in the statement: `h.detach()`, `h.data`, `torch.tensor(h)` become `h` (of nested ones the outer)."""
     taken: list[tuple[int, int]] = []
-    for node in sorted(place.page.all(ast.expr, place.page.statement(place.node)), key=place.page.span):
+    for node in _widest_first(place):
         start, end = place.page.span(node)
         bare = _bare(place, node)
         if bare is not node and _is_cut(place, node) and not any(a <= start and end <= b for a, b in taken):
             taken.append((start, end))
             yield place.of(node).instead(place.of(bare).code)
+
+
+def _widest_first(place: Place) -> list[ast.expr]:
+    spans = place.page.span
+    return sorted(place.page.all(ast.expr, place.page.statement(place.node)), key=lambda n: (spans(n)[0], -spans(n)[1]))
 
 
 def _is_cut(place: Place, node: ast.expr) -> bool:
@@ -73,6 +78,8 @@ def _bare(place: Place, node: ast.expr) -> ast.expr:
     match node:
         case ast.Call(func=ast.Attribute(value=owner, attr="detach" | "numpy" | "cpu"), args=[]):
             return _bare(place, owner)
+        case ast.Call(func=ast.Attribute(value=owner, attr="requires_grad_"), args=[]):
+            return inner if (inner := _bare(place, owner)) is not owner else node
         case ast.Attribute(value=owner, attr="data") if not full_name(place.page, node):
             return _bare(place, owner)
         case ast.Call(func=func, args=[inner, *_]) if full_name(place.page, func) in COPIES:
