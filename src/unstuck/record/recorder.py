@@ -19,7 +19,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook, register_op
 from torch.overrides import _get_current_function_mode  # the only way to ask which mode is on top
 
 from unstuck.launch import Enough
-from unstuck.program import Program
+from unstuck.program import Call, Program
 from unstuck.record.calls import Entry, Log, tensors
 from unstuck.record.manners import Manners
 from unstuck.record.names import Names, is_weight
@@ -250,7 +250,7 @@ class Recorder:
         target = next(tensors(forward[-1].out))
         entries = needed(forward, target)
         number, outside = self._cut(entries, target)
-        keys = [self.shelf.keep(t) for t in outside]
+        keys = [self.shelf.keep(t, fresh=True) for t in outside]
         if None not in keys and not self.programs[number].missing:
             self._first_sight(self._weights(number))
             self.evaluations.append(Evaluation(len(self.passes), number, tuple(filter(None, keys)), forward[0].grad))
@@ -332,7 +332,12 @@ def _text(path: str) -> str | None:
 
 
 def _signature(p: Program) -> Any:
-    return repr([(c.function, c.args, c.kwargs, c.grad) for c in p.calls]), p.loss, p.missing
+    return repr([(c.function, c.args, _fixed(c), c.grad) for c in p.calls]), p.loss, p.missing
+
+
+def _fixed(call: Call) -> dict[str, Any]:
+    """The options of a call that make its program another one: batch norm's share of the newest batch falls by itself."""
+    return {k: v for k, v in call.kwargs.items() if k != "momentum"} if call.name == "batch_norm" else call.kwargs
 
 
 def _forwards(entries: list[Entry]) -> list[list[Entry]]:

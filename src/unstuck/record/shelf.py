@@ -12,6 +12,9 @@ LIMIT = 256 * 2**20
 HASHED = 8 * 2**20
 """Above this many bytes a tensor is recognised by identity and version only: hashing it would cost the person time."""
 
+SMALL = 8192
+"""Numbers in a tensor that is small: as many channels as a layer may have."""
+
 
 class Shelf:
     """Copies of tensors by key; the same content, or the same unchanged tensor, gets the same key."""
@@ -22,10 +25,15 @@ class Shelf:
         self._by_content: dict[tuple[object, ...], str] = {}
         self._by_identity: dict[int, tuple[weakref.ref[Tensor], int, str]] = {}
 
-    def keep(self, tensor: Tensor) -> str | None:
-        """The key of a copy of the tensor, or None where there is no room for it."""
+    def keep(self, tensor: Tensor, fresh: bool = False) -> str | None:
+        """The key of a copy of the tensor, or None where there is no room for it.
+
+        `fresh`: a small tensor is read even where it seems unchanged. Batch norm writes its running statistics without
+        a new version; in training they are not read, so what they were at first will do there.
+        """
         known = self._by_identity.get(id(tensor))
-        if known and known[0]() is tensor and known[1] == tensor._version:
+        seen = known is not None and known[0]() is tensor and known[1] == tensor._version
+        if known is not None and seen and not (fresh and tensor.numel() <= SMALL):
             return known[2]
         plain = tensor.detach()
         plain = (plain.to_dense() if plain.layout is not torch.strided else plain).cpu()
