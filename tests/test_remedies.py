@@ -350,6 +350,13 @@ def test_a_steep_factor():
     assert edited(Soften(site(text, "STEEP * self.fc1(x)")), text) == text.replace("3000.0", "1.0")
 
 
+def test_a_steep_factor_in_place():
+    text = CLASSES.replace("self.fc1(x)", "30 * self.fc1(x)")
+    assert edited(Soften(site(text, "30 * self.fc1(x)")), text) == CLASSES
+    text = CLASSES.replace("self.fc1(x)", "self.fc1(x) / 0.01")
+    assert edited(Soften(site(text, "self.fc1(x) / 0.01")), text) == CLASSES
+
+
 def test_a_loss_that_is_maximised():
     text = CLASSES.replace("criterion(out, y)", "-criterion(out, y)")
     assert edited(FlipSign(site(text, "-criterion(out, y)")), text) == CLASSES

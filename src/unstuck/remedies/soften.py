@@ -51,7 +51,18 @@ class Soften(Treatment, frozen=True):
 
 
 def _factors(sources: Sources, place: Place) -> Iterator[Splice]:
+    """The constant becomes one where it has a name; where it is written in place it goes."""
     assert isinstance(place.node, ast.BinOp)
-    for side in (place.of(place.node.left), place.of(place.node.right)):
+    left, right = place.of(place.node.left), place.of(place.node.right)
+    for side, other in ((left, right), (right, left)):
         if any(is_literal(v.node) for v in meant(sources, side)):
-            yield (literal(sources, side) or side).instead("1.0")
+            named = literal(sources, side)
+            yield named.instead("1.0") if named else _without(place, side, other)
+
+
+def _without(place: Place, side: Place, other: Place) -> Splice:
+    inverse = isinstance(place.node, ast.BinOp) and isinstance(place.node.op, ast.Div) and side.node is place.node.left
+    if inverse or not isinstance(side.node, ast.Constant):
+        return side.instead("1.0")
+    joined = isinstance(place.page.parents.get(place.node), ast.BinOp | ast.UnaryOp)
+    return place.instead(other.operand if joined else other.code)
