@@ -113,10 +113,10 @@ def _maker(tensor: Tensor) -> str:
 
 
 def _tupled(tree: Any) -> Any:
-    """Named tuples and torch.Size as plain tuples, so that trees compare and store alike."""
+    """Named tuples and torch.Size as plain tuples, ranges as lists, so that trees compare and store alike."""
     if isinstance(tree, tuple):
         return tuple(_tupled(branch) for branch in tree)
-    if isinstance(tree, list):
+    if isinstance(tree, list | range):
         return [_tupled(branch) for branch in tree]
     return tree
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from unstuck.diagnosis import NotApplicable
 from unstuck.program import Call, Outside, Program, Ref, Value
+from unstuck.signals.likelihood import likelihood
 from unstuck.tape import Pass, Tape
 
 Kind = Literal["binary", "classes", "multilabel", "regression", "unknown"]
@@ -88,6 +89,11 @@ def task_of(
 ) -> Task:
     """The task of a program; `more` may give further rows of a slot than the one batch in `outside`."""
     call, output, target = _loss_call(program)
+    if call is None and (by_hand := likelihood(program, outside)) is not None:
+        rows = more(by_hand.target)
+        value = outside[by_hand.target] if rows is None else rows
+        kind, classes = _kind(by_hand.like, value, _shape(program, by_hand.output))
+        return Task(kind, by_hand.scale, by_hand.output.id, by_hand.target, by_hand.call, classes)
     if output is None or target is None:
         return Task("unknown", "value", None, None, call)
     rows = more(target)

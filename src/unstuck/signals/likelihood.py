@@ -1,0 +1,82 @@
+"""A cross-entropy written by hand: the logarithm of a probability, picked (or weighed) by a target from outside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+from unstuck.program import Call, Outside, Program, Value
+from unstuck.signals.sign import way
+
+LOGARITHMS = {"log_softmax", "log", "logsigmoid", "log2", "log10"}
+THROUGH = {"add", "clamp", "clip", "squeeze", "view", "reshape", "flatten", "unsqueeze"}
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """What stands for the loss's output and target."""
+
+    call: Call
+    output: Value
+    target: int
+    scale: Literal["probability", "log-probability"]
+    like: str
+    """The loss of torch that does the same."""
+
+
+def likelihood(program: Program, outside: tuple[Tensor, ...]) -> Likelihood | None:
+    """The first such call whose result goes straight to the loss (with a return on the way it is another story)."""
+    for call in program.calls:
+        if call.name in ("getitem", "gather", "take_along_dim"):
+            found = _picked(program, call, outside)
+        elif call.name in ("mul", "rmul"):
+            found = _weighed(program, call, outside)
+        else:
+            continue
+        if found is not None and way(program, Value(call.outs[0])) is not None:
+            return found
+    return None
+
+
+def _picked(program: Program, call: Call, outside: tuple[Tensor, ...]) -> Likelihood | None:
+    """`log_p[torch.arange(n), y]` and `log_p.gather(1, y)`."""
+    refs = call.refs()
+    logarithm = program.maker(refs[0]) if refs else None
+    slots = [r.slot for r in refs[1:] if isinstance(r, Outside)]
+    if logarithm is None or logarithm.name not in LOGARITHMS or not slots or len(logarithm.shape) != 2:
+        return None
+    target = outside[slots[-1]]
+    if target.is_floating_point() or target.numel() != logarithm.shape[0]:
+        return None
+    return Likelihood(call, Value(logarithm.outs[0]), slots[-1], "log-probability", "nll_loss")
+
+
+def _weighed(program: Program, call: Call, outside: tuple[Tensor, ...]) -> Likelihood | None:
+    """`(one_hot * log_p).sum(1)`, and the half of a binary cross-entropy that a target of one takes: `y * log(p)`."""
+    values = [r for r in call.refs() if isinstance(r, Value)]
+    slots = [r.slot for r in call.refs() if isinstance(r, Outside)]
+    logarithm = program.maker(values[0]) if len(values) == 1 and len(slots) == 1 else None
+    if logarithm is None or logarithm.name not in LOGARITHMS or tuple(outside[slots[0]].shape) != logarithm.shape:
+        return None
+    target = outside[slots[0]]
+    if not bool(((target == 0) | (target == 1)).all()):
+        return None
+    wide = target.dim() == 2 and target.shape[1] > 1 and bool((target.sum(1) == 1).all())
+    if wide:
+        return Likelihood(call, Value(logarithm.outs[0]), slots[0], "log-probability", "nll_loss")
+    chance = _probability(program, logarithm)
+    if chance is None:
+        return None
+    return Likelihood(call, chance, slots[0], "probability", "binary_cross_entropy")
+
+
+def _probability(program: Program, logarithm: Call) -> Value | None:
+    """What the logarithm was taken of, without the small number that keeps it finite."""
+    ref = next((r for r in logarithm.refs() if isinstance(r, Value)), None)
+    call = program.maker(ref) if ref is not None and logarithm.name == "log" else None
+    while call is not None and call.name in THROUGH:
+        ref = next((r for r in call.refs() if isinstance(r, Value)), None)
+        call = program.maker(ref) if ref is not None else None
+    return ref if call is not None and call.name == "sigmoid" else None
