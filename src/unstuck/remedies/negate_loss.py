@@ -1,0 +1,36 @@
+"""Put the missing (or one more) minus in front of what is minimised."""
+
+from __future__ import annotations
+
+import ast
+from typing import ClassVar
+
+from unstuck.diagnosis import Site, Trust
+from unstuck.program import Program
+from unstuck.remedies._moves import gathered, the_call
+from unstuck.remedies._program import everywhere, followed, noted
+from unstuck.remedy import Treatment, Trial
+from unstuck.source import Sources
+
+
+class NegateLoss(Treatment, frozen=True):
+    """`site`: the innermost site of the call that makes what is minimised, or that turns its sign."""
+
+    name: ClassVar[str] = "negate-loss"
+    trust: ClassVar[Trust] = "likely"
+
+    site: Site
+
+    def summary(self) -> str:
+        return "turn the loss's sign, so that it is minimised"
+
+    def apply(self, trial: Trial) -> Trial:
+        return noted(everywhere(trial, self._turned, "the loss was not found in the program"), self.name)
+
+    def _turned(self, program: Program) -> Program:
+        call = next((c for c in reversed(program.calls) if c.site == self.site), None)
+        return followed(program, call, "torch.neg") if call is not None else program
+
+    def edit(self, sources: Sources) -> Sources:
+        place = the_call(sources, self.site, lambda p: isinstance(p.node, ast.Call | ast.BinOp))
+        return gathered(sources, place.wrapped("-", ""), "the loss was not found")

@@ -1,0 +1,107 @@
+"""The loss is maximised.
+
+## Why it hurts
+An optimizer makes what it is given smaller. Given minus the loss (or a log-likelihood without its minus, or
+`maximize=True`), it makes the answers worse with every step, quickly and without end: the number that is printed falls
+to minus infinity, and looks like progress.
+
+## How it is seen
+The calls from each loss to the value that is differentiated are followed: an odd number of them turns the sign. A
+logarithm of the right class's probability must be turned once. The optimizer's options, and the sign of the rate in an
+update written by hand, are read too. A network that plays against another (the weights belong to two optimizers) may
+well maximise, and is left alone.
+
+## What to do
+Minimise the loss: take the minus away, or put the missing one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from unstuck.diagnosis import Evidence, Finding, Remedy, Site
+from unstuck.program import Value
+from unstuck.remedies.flip_sign import FlipSign
+from unstuck.remedies.negate_loss import NegateLoss
+from unstuck.signals.endings import Ending, Endings
+from unstuck.signals.likelihood import Likelihood, likelihood
+from unstuck.signals.sign import Way, way
+from unstuck.tape import Tape
+
+FAULT = "loss-sign"
+
+
+def check(tape: Tape, endings: Endings) -> Iterator[Finding]:
+    """The sign of each loss on its way to what is minimised, and the optimizers' direction."""
+    if not _one_player(tape, endings):
+        return
+    upward = any(o.groups and all(g.get("maximize") for g in o.groups) for o in tape.optimizers)
+    found = next((f for e in endings.endings if (f := _of_loss(endings, e, upward)) is not None), None)
+    outside = tuple(tape.tensors[k] for k in endings.passes[0].outside)
+    by_hand = likelihood(endings.program, outside) if not endings.endings else None
+    if found is None and by_hand is not None:
+        found = _of_likelihood(endings, by_hand, upward)
+    if found is not None:
+        yield found
+
+
+def _one_player(tape: Tape, endings: Endings) -> bool:
+    """Whether all weights that the loss reaches are moved by one optimizer, if any."""
+    reached = set(endings.program.weights())
+    holders = {p.optimizer for p in tape.parameters if p.name in reached and p.trainable}
+    return len(holders) <= 1
+
+
+def _of_loss(endings: Endings, ending: Ending, upward: bool) -> Finding | None:
+    found = way(endings.program, Value(ending.loss.outs[0]))
+    if found is None or found.mixed or not (ending.named or found.squared) or (found.sign > 0) != upward:
+        return None
+    return _finding(f"{ending.loss.name} is maximised", ending.loss.site, found, upward)
+
+
+def _of_likelihood(endings: Endings, hand: Likelihood, upward: bool) -> Finding | None:
+    found = way(endings.program, Value(hand.call.outs[0]))
+    half = hand.like == "binary_cross_entropy"  # the other half is added on the way
+    if found is None or (found.mixed and not half) or (found.sign < 0) != upward:
+        return None
+    if found.turns or upward:
+        return _finding("the log-likelihood is minimised", hand.call.site, found, upward)
+    last = next(c for c in endings.program.calls if endings.program.loss in c.outs)
+    said = "the log-likelihood of the right answers is minimised: its minus is missing"
+    remedies = (NegateLoss(last.site),) if last.site is not None else ()
+    return Finding(FAULT, said, last.site, (Evidence("calls that turn the sign", 0.0, "1"),), remedies, "error")
+
+
+def _finding(said: str, site: Site | None, found: Way, upward: bool) -> Finding:
+    turn = found.turns[-1] if found.turns else None
+    remedies: tuple[Remedy, ...] = ()
+    if upward:
+        remedies, said = (FlipSign(None),), f"{said}: the optimizer was built with maximize=True"
+    elif turn is not None and turn.site is not None:
+        site = turn.site
+        remedies = (FlipSign(site),) if turn.name == "neg" else (NegateLoss(site),)
+    evidence = Evidence("calls that turn the sign", float(len(found.turns)), "an even number, unless maximized")
+    return Finding(FAULT, said, site, (evidence,), remedies, "error")
+
+
+_SCRIPT = """
+import torch
+from torch import nn
+
+torch.manual_seed(8)
+x = torch.randn(500, 5)
+y = (x[:, 0] + x[:, 1] * x[:, 2] > 0).long()
+model = nn.Sequential(nn.Linear(5, 24), nn.ReLU(), nn.Linear(24, 2))
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+for epoch in range(12):
+    for rows in torch.randperm(500).split(25):
+        optimizer.zero_grad()
+        log_p = nn.functional.log_softmax(model(x[rows]), dim=1)
+        loss = {sign}log_p[torch.arange(len(rows)), y[rows]].mean()
+        loss.backward()
+        optimizer.step()
+    print(epoch, loss.item())
+"""
+
+FIRES = _SCRIPT.format(sign="")
+QUIET = _SCRIPT.format(sign="-")
