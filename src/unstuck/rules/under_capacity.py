@@ -1,8 +1,9 @@
 """The network is too small for the task: too few units, or a bottleneck that little gets through.
 
 ## Why it hurts
-A hidden layer of two units can pass on two numbers, whatever comes in and however long one trains; a boundary that bends
-five times needs more than three ReLUs. The loss falls to a certain height and stays there, and no rate changes that.
+A hidden layer of two units can pass on two numbers, whatever comes in and however long one trains; a boundary that
+bends five times needs more than three ReLUs. The loss falls to a certain height and stays there, and no rate changes
+that.
 
 ## How it is seen
 A hidden layer has a handful of units only, or far fewer than the layers on both sides of it, and the run learns partly.
@@ -45,7 +46,7 @@ def check(weights: Weights, learning: Learning) -> Iterator[Finding]:
     said = f"all goes through the {narrow.units} units behind {narrow.name}" if neck else "the network is tiny"
     yield Finding(
         "under-capacity",
-        f"{said}: its widest hidden layer has {widest.units} units, and the run reaches a skill of {learning.final:.2f}",
+        f"{said}: its widest hidden layer has {widest.units} units; the run reaches a skill of {learning.final:.2f}",
         narrow.call.site,
         (
             Evidence("units of the narrowest hidden layer", min(m.units for m in hidden), f"above {TINY}"),
