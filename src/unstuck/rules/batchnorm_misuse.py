@@ -2,9 +2,9 @@
 
 ## Why it hurts
 In training, batch norm uses the batch's own mean and spread; in evaluation a running average of them. A momentum near 0
-(TensorFlow's 0.99 is PyTorch's 0.01; 0.001 needs thousands of steps) leaves the average where it began, one near 1 makes
-it the last batch's: training looks perfect and evaluation is useless. A batch of one row has no spread at all, and
-PyTorch stops with an error.
+(TensorFlow's 0.99 is PyTorch's 0.01; 0.001 needs thousands of steps) leaves the average where it began, one near 1
+makes it the last batch's: training looks perfect and evaluation is useless. A batch of one row has no spread at all,
+and PyTorch stops with an error.
 
 ## How it is seen
 The momentum of the recorded calls, and the running statistics that evaluations used, against the values that were

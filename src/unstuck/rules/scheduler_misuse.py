@@ -11,6 +11,8 @@ never leaves its warm-up.
 
 The text is read: where the schedule is stepped, and whether its horizon (step size, milestones, decay) fits the number
 of epochs or the number of batches. A schedule that is stepped per batch and planned over batches is as it should be.
+And the recorded rates are read: where they are next to nothing for half of a run that learns poorly, or rise many times
+over, a replay at the first rate tells whether that is what holds it back.
 
 ## What to do
 
@@ -24,7 +26,10 @@ import ast
 from collections.abc import Iterator
 
 from unstuck.diagnosis import Evidence, Finding
+from unstuck.remedies.steady_rate import SteadyRate
 from unstuck.remedies.step_per_epoch import StepPerBatch, StepPerEpoch
+from unstuck.signals.learning import Learning
+from unstuck.signals.rates import Rates
 from unstuck.signals.source import Loop
 from unstuck.signals.steps import Steps
 from unstuck.signals.training import tail
@@ -35,12 +40,42 @@ NOTHING = 0.01
 """A rate that decays to this share of its start is taken to be spent."""
 PLATEAU = 10
 """The patience of ReduceLROnPlateau where none is given."""
+EARLY = 0.5
+"""A schedule that is meant leaves its last steps small, not its second half."""
+RISEN = 30.0
+"""Times the first rate. Warm-ups rise as far, to a rate that serves: a replay at the first rate then does no better."""
+LEARNT = 0.9
+"""A run of this skill was served by its schedule."""
 FEW = 10
 """So many batches per epoch are supposed where the run was not recorded."""
 
 
-def check(steps: Steps, tape: Tape) -> Iterator[Finding]:
-    """Each place where a schedule is stepped."""
+def check(steps: Steps, tape: Tape, rates: Rates | None, learning: Learning | None) -> Iterator[Finding]:
+    """Each place where a schedule is stepped; where none is at fault, what became of the rate."""
+    found = list(_misplaced(steps, tape))
+    yield from found
+    if not found and rates is not None and rates.moves and learning is not None and learning.final < LEARNT:
+        yield from _gone(steps, rates)
+
+
+def _gone(steps: Steps, rates: Rates) -> Iterator[Finding]:
+    """A rate that is spent, or blown up, long before the end."""
+    spent, risen = rates.spent <= EARLY, rates.peak >= RISEN * rates.first
+    if not spent and not risen:
+        return
+    call = next((call for call, _ in _stepped(steps)), None)
+    fallen = f"the learning rate falls from {rates.first:g} to nothing after {rates.spent:.0%} of the run"
+    said = fallen if spent else f"the schedule drives the learning rate from {rates.first:g} up to {rates.peak:g}"
+    evidence = (
+        Evidence(
+            "share of the run in which the rate is above a fiftieth of its peak", rates.spent, "1, or close to it"
+        ),
+        Evidence("highest rate / first rate", rates.peak / max(rates.first, 1e-30), f"below {RISEN:g}"),
+    )
+    yield Finding(FAULT, said, steps.source.site(call) if call else None, evidence, (SteadyRate(),))
+
+
+def _misplaced(steps: Steps, tape: Tape) -> Iterator[Finding]:
     for call, made in _stepped(steps):
         name = tail(steps.source.full_name(made))
         loop = _batch_loop(steps, call)
