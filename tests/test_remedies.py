@@ -559,3 +559,12 @@ def test_the_last_turn_of_a_loop(loop, call, last):
     text += f"        {loop}\n            x = torch.relu({call})\n        return x\n"
     new = edited(DropOutputActivation(site(text, f"torch.relu({call})"), "relu"), text)
     assert f"x = {call} if {last} else torch.relu({call})" in new
+
+
+def test_a_function_that_only_training_goes_through():
+    text = LAYERS.replace("F.cross_entropy(model(x), y)", "batch_loss(x, y)").replace(
+        "opt = ", "\n\ndef batch_loss(xb, yb):\n    return F.cross_entropy(model(xb), yb)\n\n\nopt = "
+    )
+    new = edited(StandardiseInputs(0, (1.0,), (2.0,), sites=(site(text, "model(xb)"),)), text)
+    assert "    Standardise(INPUT_MEAN, INPUT_STD),\n    nn.Linear(2, 16)" in new
+    run(new)

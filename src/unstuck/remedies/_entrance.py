@@ -70,13 +70,13 @@ def in_front(sources: Sources, sites: tuple[Site, ...], position: int, wrap: Wra
 def behind(sources: Sources, site: Site, wrap: Wrap, layer: Layer) -> Iterator[Splice]:
     """The splices that put something behind the call at a site, wherever training and evaluation pass through it."""
     place = the_call(sources, site, lambda p: isinstance(p.node, OPERAND))
-    if is_forward(place):
-        yield from wrap(place)
-        return
-    models = [m for m, name in _models(sources, place) if name == "torch.nn.Sequential"]
-    if len(models) == 1 and _listed(models[0]):
+    models = [] if in_module(place) else _sequentials(sources, place)
+    if len(models) == 1:
         text, above = layer(models[0])
         yield from (*above, added_argument(models[0], text))
+        return
+    if is_forward(place):
+        yield from wrap(place)
         return
     for other in alike(sources, place, 0):
         yield from wrap(other)
@@ -88,12 +88,18 @@ def _layered(sequential: Place, text: str, above: tuple[Splice, ...]) -> Iterato
 
 
 def _targets(sources: Sources, place: Place, position: int) -> list[tuple[str, Place]]:
+    if not in_module(place):
+        models = _sequentials(sources, place)
+        if len(models) == 1 and not _indexed(sources, place):
+            return [("sequential", models[0])]
     if is_forward(place):
         return [("loop" if over_layers(place) else "operand", operand(place, position))]
-    models = [m for m, name in _models(sources, place) if name == "torch.nn.Sequential" and _listed(m)]
-    if len(models) == 1 and not _indexed(sources, place):
-        return [("sequential", models[0])]
     return [("operand", operand(p, position)) for p in alike(sources, place, position)]
+
+
+def _sequentials(sources: Sources, place: Place) -> list[Place]:
+    """The Sequential that is called here, where its layers stand in its construction."""
+    return [m for m, name in _models(sources, place) if name == "torch.nn.Sequential" and _listed(m)]
 
 
 def over_layers(place: Place) -> ast.For | None:
@@ -146,6 +152,12 @@ def _indexed(sources: Sources, place: Place) -> bool:
     name = place.of(place.node.func).code
     found = (s for w in sources.pages() for s in w.page.all(ast.Subscript))
     return any(ast.unparse(s.value) == name and isinstance(s.slice, ast.Constant) for s in found)
+
+
+def in_module(place: Place) -> bool:
+    """Whether a place stands in a method of a module of the person's."""
+    owner = place.page.around(place.node, ast.ClassDef)
+    return owner is not None and any(_is_module(place, base) for base in owner.bases)
 
 
 def is_forward(place: Place) -> bool:
