@@ -1,0 +1,42 @@
+"""Give the loss the prediction first and the target second."""
+
+from __future__ import annotations
+
+import ast
+from typing import ClassVar
+
+from unstuck.diagnosis import Site, Trust
+from unstuck.program import Program
+from unstuck.remedies._moves import the_call
+from unstuck.remedies._program import changed, everywhere, noted
+from unstuck.remedy import CannotEdit, Treatment, Trial
+from unstuck.source import Sources
+
+
+class SwapArguments(Treatment, frozen=True):
+    """`loss`: the site of the loss's call, whose first two arguments change places."""
+
+    name: ClassVar[str] = "swap-arguments"
+    trust: ClassVar[Trust] = "safe"
+
+    loss: Site
+
+    def summary(self) -> str:
+        return "give the loss the prediction first"
+
+    def apply(self, trial: Trial) -> Trial:
+        return noted(everywhere(trial, self._turned, "the loss was not found in the program"), self.name)
+
+    def _turned(self, program: Program) -> Program:
+        loss = next((c for c in reversed(program.calls) if c.site == self.loss and len(c.args) > 1), None)
+        if loss is None:
+            return program
+        return program.replaced(loss, changed(loss, args=(loss.args[1], loss.args[0], *loss.args[2:])))
+
+    def edit(self, sources: Sources) -> Sources:
+        place = the_call(sources, self.loss, lambda p: isinstance(p.node, ast.Call) and len(p.node.args) > 1)
+        assert isinstance(place.node, ast.Call)
+        first, second = (place.of(a) for a in place.node.args[:2])
+        if isinstance(first.node, ast.Starred) or isinstance(second.node, ast.Starred):
+            raise CannotEdit(f"{self.loss.file}, line {self.loss.line}: the loss's arguments are not plain")
+        return sources.spliced(first.instead(second.code), second.instead(first.code))
