@@ -1,0 +1,111 @@
+"""One class is so frequent that the network answers with it always.
+
+## Why it hurts
+Where 97 of 100 rows belong to one class, always naming it is right in 97 of 100 cases and costs little. The rare rows
+pull the other way, but each batch holds one or two of them, or none. The loss looks low and the accuracy high, while
+not one of the rare rows, for which the network was made, is found.
+
+## How it is seen
+The recorded targets are counted, and the recorded outputs of the last quarter of the run: nearly all of the decisions
+name the frequent class. Whether that is this fault, or simply all that the inputs tell, is tried with weights.
+
+## What to do
+Give the rare classes more weight in the loss (`pos_weight`, `weight`), or draw them more often
+(`WeightedRandomSampler`). Judge by the mean of the classes' own hit rates, not by accuracy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from unstuck.diagnosis import Evidence, Finding, NotApplicable, Remedy
+from unstuck.remedies.weigh_rows import WeighRows
+from unstuck.remedies.weight_classes import TAKES, WeightClasses
+from unstuck.signals.endings import Endings
+from unstuck.signals.learning import Learning
+
+MISSED = 0.3
+"""Mean hit rate of the rare classes up to which they count as not found."""
+HEAVIEST = 100.0
+"""No class is weighed up by more than this: a handful of rows would rule the gradient."""
+
+
+def check(learning: Learning, endings: Endings) -> Iterator[Finding]:
+    """The classes' counts, and the hit rates of the last quarter."""
+    yard, task = learning.yardstick, learning.task
+    if task.kind not in ("binary", "classes"):
+        raise NotApplicable(f"the task has no classes that exclude each other ({task.kind})")
+    if not yard.balanced:
+        return
+    rates = _hit_rates(endings)
+    counts = yard.counts
+    common = int(counts.argmax())
+    rare = [float(rates[c]) for c in range(len(counts)) if c != common and counts[c] > 0 and c < len(rates)]
+    if not rare or sum(rare) / len(rare) > MISSED:
+        return
+    share = float(counts[common] / counts.sum())
+    site = task.loss.site if task.loss is not None else None
+    said = f"{share:.1%} of the rows are of class {common}, and the rare ones are hardly ever named"
+    evidence = (
+        Evidence(f"share of class {common}", share, "below 0.8"),
+        Evidence("hit rate of the rare classes", sum(rare) / len(rare), "like that of the frequent one"),
+    )
+    yield Finding("class-imbalance", said, site, evidence, tuple(_remedies(endings, counts)))
+
+
+def _hit_rates(endings: Endings) -> torch.Tensor:
+    """(classes,) share of each class's rows that were named rightly, over the last quarter of the sampled passes."""
+    from unstuck.signals.yardstick import yardstick
+
+    yard = yardstick(endings.tape, endings.passes[0].program, endings.task)
+    late = [p for p in endings.passes[3 * len(endings.passes) // 4 :] if p.output]
+    target = endings.task.target
+    if not late or target is None:
+        raise NotApplicable("the outputs were not recorded")
+    rows = sum(
+        yard.rows(endings.task, endings.tape.tensors[p.output].unsqueeze(0), endings.tape.tensors[p.outside[target]])[0]
+        for p in late
+    )
+    assert isinstance(rows, torch.Tensor)
+    return rows[: yard.classes] / rows[yard.classes :].clamp(min=1)
+
+
+def _remedies(endings: Endings, counts: torch.Tensor) -> Iterator[Remedy]:
+    call = endings.task.loss
+    if call is None or call.site is None:
+        return
+    if endings.task.kind == "binary":
+        weight = float(min(counts[0] / counts[1].clamp(min=1), torch.tensor(HEAVIEST, dtype=counts.dtype)))
+        if call.name == "binary_cross_entropy":
+            yield WeighRows(weight, call.site)
+        elif call.name in TAKES:
+            yield WeightClasses((weight,), call.site, call.name)
+    elif call.name in TAKES:
+        weights = counts.sum() / (len(counts) * counts.clamp(min=1))
+        weights = torch.where(counts > 0, weights.clamp(max=HEAVIEST), 1.0)
+        yield WeightClasses(tuple(weights.tolist()), call.site, call.name)
+
+
+_SCRIPT = """
+import torch
+from torch import nn
+
+torch.manual_seed(9)
+y = (torch.rand(2000) < {share}).float()
+x = torch.randn(2000, 6) + {apart} * y.unsqueeze(1)
+model = nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 1))
+optimizer = torch.optim.Adam(model.parameters(), lr=0.003)
+criterion = nn.BCEWithLogitsLoss()
+for epoch in range(10):
+    for rows in torch.randperm(2000).split(50):
+        optimizer.zero_grad()
+        loss = criterion(model(x[rows]).squeeze(1), y[rows])
+        loss.backward()
+        optimizer.step()
+    print(epoch, loss.item())
+"""
+
+FIRES = _SCRIPT.format(share=0.03, apart=0.5)
+QUIET = _SCRIPT.format(share=0.4, apart=0.5)
