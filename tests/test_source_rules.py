@@ -15,6 +15,7 @@ from tests import told_otherwise
 from tests.look_alikes import FAMILIES
 from unstuck.diagnosis import Finding
 from unstuck.remedy import CannotEdit
+from unstuck.examine import Readings
 from unstuck.rule import NotApplicable
 from unstuck.source import Sources
 from unstuck.tape import Tape
@@ -42,12 +43,22 @@ def tape_of(text: str) -> Tape:
 def findings(rule: str, text: str) -> list[Finding]:
     module = importlib.import_module(f"unstuck.rules.{rule}")
     kinds = typing.get_type_hints(module.check)
-    tape = tape_of(text)
+    readings = Readings(tape_of(text))
     wanted = [kinds[name] for name in inspect.signature(module.check).parameters]
     try:
-        return list(module.check(*(tape if kind is Tape else kind.read(tape) for kind in wanted)))
+        return list(module.check(*(reading(readings, kind) for kind in wanted)))
     except NotApplicable:
         return []
+
+
+def reading(readings: Readings, kind: typing.Any) -> object:
+    """A reading; None where it may be missing and is: there is no tape behind these texts."""
+    try:
+        return readings.of(next(iter(typing.get_args(kind)), kind))
+    except NotApplicable:
+        if not typing.get_args(kind):
+            raise
+        return None
 
 
 def script(rule: str, which: str) -> str:

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from unstuck.diagnosis import Site, Trust
 from unstuck.remedies._at import node_at, not_by_replay
-from unstuck.remedies._moves import added_argument
+from unstuck.remedies._moves import added_argument, arguments_of
 from unstuck.remedy import Treatment, Trial
 from unstuck.source import Sources
 
@@ -28,7 +28,7 @@ class BatchFirst(Treatment, frozen=True):
 
     def edit(self, sources: Sources) -> Sources:
         call = node_at(sources, self.site, ast.Call)
-        given = next((k.value for k in call.node.keywords if k.arg == "batch_first"), None)
+        given = next((k.value for k in arguments_of(call).keywords if k.arg == "batch_first"), None)
         said = str(self.first)
         return sources.spliced(
             call.of(given).instead(said) if given is not None else added_argument(call, f"batch_first={said}")

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from unstuck.diagnosis import Site, Trust
 from unstuck.remedies._at import node_at, not_by_replay, statement_at
+from unstuck.remedies._moves import arguments_of
 from unstuck.remedy import CannotEdit, Treatment, Trial
 from unstuck.source import Place, Sources, Splice
 
@@ -77,13 +78,13 @@ class HandOptimizer(Treatment, frozen=True):
         loop, function = node_at(sources, self.loop, ast.For, ast.While), made.page.function(made.node)
         if function is None or not isinstance(made.node, ast.Assign) or made.file != call.file:
             raise CannotEdit(f"{made.file}: {made.code.splitlines()[0]} is not the assignment of a function")
-        name, given = ast.unparse(made.node.targets[0]), _given(call.node, function)
+        name, given = ast.unparse(made.node.targets[0]), _given(arguments_of(call), function)
         built = "".join(given.get(part, part) for part in _parts(made.code))
         return sources.spliced(
             loop.preceded(*built.splitlines()),
             made.removed(),
             _first(made.of(function), function.args.args, name),
-            _first(call, call.node.args, name),
+            _first(call, arguments_of(call).args, name),
         )
 
 

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from unstuck.diagnosis import Site, Trust
 from unstuck.remedies._at import expression_at, node_at, not_by_replay
+from unstuck.remedies._moves import arguments_of
 from unstuck.remedies._names import full_name, spelled
 from unstuck.remedy import CannotEdit, Treatment, Trial
 from unstuck.source import Place, Sources
@@ -30,7 +31,7 @@ class MaskPadding(Treatment, frozen=True):
 
     def edit(self, sources: Sources) -> Sources:
         embedding, place = node_at(sources, self.embedding, ast.Call), expression_at(sources, self.site)
-        tokens, mask = embedding.of(embedding.node.args[0]).code, _free(embedding, "real")
+        tokens, mask = embedding.of(arguments_of(embedding).args[0]).code, _free(embedding, "real")
         noted = embedding.preceded(f"{mask} = {tokens} != {self.pad}")
         return sources.spliced(noted, place.instead(self._used(place, mask)))
 

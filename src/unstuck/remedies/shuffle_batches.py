@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from unstuck.diagnosis import Site, Trust
 from unstuck.remedies._at import node_at, not_by_replay
-from unstuck.remedies._moves import added_argument
+from unstuck.remedies._moves import added_argument, arguments_of
 from unstuck.remedies._names import needed, spelled
 from unstuck.remedy import Treatment, Trial
 from unstuck.source import Sources
@@ -30,7 +30,7 @@ class ShuffleBatches(Treatment, frozen=True):
 
     def edit(self, sources: Sources) -> Sources:
         call = node_at(sources, self.site, ast.Call)
-        node = call.node
+        node = arguments_of(call)
         given = next(
             (k.value for k in node.keywords if k.arg == "shuffle"), node.args[2] if len(node.args) > 2 else None
         )

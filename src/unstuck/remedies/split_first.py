@@ -81,7 +81,10 @@ def _value(made: Place) -> str:
 
 def _renamed(code: str, names: dict[str, str]) -> str:
     """An expression's text with names read in the place of others."""
-    swap = lambda found: names.get(found.group(), found.group())
+
+    def swap(found: re.Match[str]) -> str:
+        return names.get(found.group(), found.group())
+
     return re.sub(r"(?<![\w.\"'])[A-Za-z_]\w*(?![\w\"'])(?!\s*=[^=])", swap, code)
 
 

@@ -112,11 +112,14 @@ def _never_restarted(totals: Totals, total: Total) -> Iterator[Finding]:
         epoch = loops[1] if len(loops) > 1 and isinstance(loops[1], ast.For) else None
         if epoch is None or not totals.training.is_epoch_loop(epoch) or total.sets or not total.starts:
             continue
-        if any(source.inside(s.statement, epoch) for s in total.starts) or totals.amount(b.value or b.statement) == "":  # type: ignore[arg-type]
+        restarted = any(source.inside(s.statement, epoch) for s in total.starts)
+        if restarted or b.value is None or not totals.amount(b.value):
             continue
-        reads = [r for r in total.reads if source.inside(r, epoch) and list(loops_between(source, r, epoch)) == []]
+        reads = [
+            r for r in total.reads if source.inside(r, epoch) and not any(True for _ in loops_between(source, r, epoch))
+        ]
         wrong = [
-            d for r in reads if (d := totals.divisor(r)) is not None and totals.counted(d, loops[0]) and _is_length(d)
+            d for r in reads if (d := totals.divisor(r)) is not None and _is_length(d) and totals.counted(d, loops[0])
         ]
         if wrong and len(reads) == len(total.reads):
             said = f"{total.name} is divided in every epoch but keeps the sums of the epochs before"
