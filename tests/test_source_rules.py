@@ -14,8 +14,8 @@ import pytest
 from tests import told_otherwise
 from tests.look_alikes import FAMILIES
 from unstuck.diagnosis import Finding
-from unstuck.remedy import CannotEdit
 from unstuck.examine import Readings
+from unstuck.remedy import CannotEdit
 from unstuck.rule import NotApplicable
 from unstuck.source import Sources
 from unstuck.tape import Tape
