@@ -16,10 +16,13 @@ CLOSE = 0.03
 """Skills that differ by less are the same; of such rates the one nearest to the written one is taken."""
 
 
-def better(sweep: Sweep, allowed: Callable[[float], bool]) -> float | None:
-    """The factor of the clearly better rate nearest to the written one; None where the best of all is not allowed."""
+def better(sweep: Sweep, reached: float, allowed: Callable[[float], bool]) -> float | None:
+    """The factor of the clearly better rate nearest to the written one; None where the best of all is not allowed.
+
+    `reached`: the skill of the run itself, which may go on for longer than a replay.
+    """
     skills = dict(zip(sweep.factors, sweep.skills, strict=True))
-    written, top = skills[1.0], max(sweep.skills)
+    written, top = max(skills[1.0], reached), max(sweep.skills)
     if top - written < WORTH or max(written, 0.0) > LITTLE * top:
         return None
     factor = min((f for f in skills if skills[f] >= top - CLOSE), key=lambda f: abs(math.log(f)))

@@ -36,7 +36,7 @@ GUESS = 0.1
 
 def check(tape: Tape, learning: Learning, sweep: Sweep | None) -> Iterator[Finding]:
     """Look for a smaller rate that does better."""
-    factor = better(sweep, lambda f: f <= AWAY) if sweep else _guess(learning)
+    factor = better(sweep, learning.final, lambda f: f <= AWAY) if sweep else _guess(learning)
     if factor is None:
         return
     written = first_rate(tape)

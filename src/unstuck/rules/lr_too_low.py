@@ -23,16 +23,20 @@ from unstuck.remedies.set_rate import SetRate
 from unstuck.replay.bench import Sweep
 from unstuck.rules._places import optimizer_site
 from unstuck.rules._rates import better, first_rate, rounded
+from unstuck.signals.learning import Learning
 from unstuck.tape import Tape
 
 AWAY = 9.0
 """The better rate is at least so many times the written one: a run that is merely short gains less by any rate."""
 
+RISES = 0.03
+"""Skill gained over the last quarter of a recording by a run that is on its way."""
 
-def check(tape: Tape, sweep: Sweep) -> Iterator[Finding]:
+
+def check(tape: Tape, sweep: Sweep, learning: Learning) -> Iterator[Finding]:
     """Look for a larger rate that does better."""
-    factor, written = better(sweep, lambda f: f >= AWAY), first_rate(tape)
-    if factor is None or not written:
+    factor, written = better(sweep, learning.final, lambda f: f >= AWAY), first_rate(tape)
+    if factor is None or not written or (tape.stopped == "budget" and _rises(learning)):
         return
     rate = rounded(written * factor)
     yield Finding(
@@ -46,6 +50,13 @@ def check(tape: Tape, sweep: Sweep) -> Iterator[Finding]:
         ),
         (SetRate(rate / written, rate),),
     )
+
+
+def _rises(learning: Learning) -> bool:
+    """Whether the run was still getting better when the recording ended: it may well arrive by itself."""
+    quarter = max(1, len(learning.skill) // 4)
+    last, before = learning.skill[-quarter:], learning.skill[-2 * quarter : -quarter]
+    return bool(before) and sum(last) / len(last) > sum(before) / len(before) + RISES
 
 
 FIRES = """

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from unstuck.rule import NotApplicable
+from unstuck.diagnosis import NotApplicable
+from unstuck.signals.reach import taught_by
 from unstuck.tape import Pass, Tape
 
 
@@ -38,13 +39,13 @@ def _pairs(tape: Tape, number: int, holders: dict[str, int]) -> Iterator[frozens
     """For each two updates of one optimizer with a backward between them: the weights never cleared between."""
     mine = {name for name, holder in holders.items() if holder == number}
     afters = [u.after for u in tape.updates if u.optimizer == number and not u.closure]
-    reads = {n: mine & set(p.weights()) for n, p in enumerate(tape.programs)}
+    reads = {n: mine & taught_by(p) for n, p in enumerate(tape.programs)}
     for before, after in pairwise(afters):
         between = [p for p in tape.passes[before:after] if reads[p.program]]
         if between:
             yield _never_cleared(between, reads)
 
 
-def _never_cleared(between: list[Pass], reads: dict[int, set[str]]) -> frozenset[str]:
+def _never_cleared(between: list[Pass], reads: dict[int, frozenset[str] | set[str]]) -> frozenset[str]:
     stale = [name for name in between[0].stale if name in reads[between[0].program]]
     return frozenset(n for n in stale if all(n in p.stale for p in between if n in reads[p.program]))
