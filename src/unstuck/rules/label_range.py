@@ -78,6 +78,8 @@ def _refused(stopped: Refusal) -> Iterator[Finding]:
     low, high = target.smallest, target.largest
     if stopped.loss in CLASSES and "out of bounds" in words:
         classes = stopped.input.shape[1] if len(stopped.input.shape) > 1 else 0
+        if classes == 1:
+            return  # a cross-entropy of one output: the loss is wrong, not the labels
         said = (
             f"the labels of a batch go from {low:g} to {high:g}, the network has {classes} outputs (0 to {classes - 1})"
         )

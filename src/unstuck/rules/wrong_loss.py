@@ -19,11 +19,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from unstuck.diagnosis import Evidence, Finding
+from unstuck.diagnosis import Evidence, Finding, Site
 from unstuck.remedies.fit_loss import FitLoss
 from unstuck.remedies.loss_of_one import LossOfOne
 from unstuck.remedies.swap_arguments import SwapArguments
 from unstuck.signals.endings import Ending, Endings, flat
+from unstuck.signals.refusal import refusal
+from unstuck.tape import Tape
 
 FAULT = "wrong-loss"
 SEVERAL = 0.02
@@ -34,8 +36,16 @@ KINDS = (3, 40)
 """So many different whole numbers look like class ids."""
 
 
-def check(endings: Endings) -> Iterator[Finding]:
-    """Each loss against its targets."""
+def check(tape: Tape) -> Iterator[Finding]:
+    """Each loss against its targets, or the one that torch refused."""
+    stopped = refusal(tape)
+    if stopped is not None and stopped.loss == "cross_entropy" and stopped.input.shape[1:] == (1,):
+        yield _of_one(stopped.site, stopped.target.shape == stopped.input.shape[:1])
+    if tape.passes:
+        yield from _recorded(Endings.read(tape))
+
+
+def _recorded(endings: Endings) -> Iterator[Finding]:
     for ending in endings.endings:
         if ending.swapped and ending.loss.name in ONE_SIDED:
             yield _swapped(ending)
@@ -77,13 +87,15 @@ def _several(endings: Endings, ending: Ending) -> Iterator[Finding]:
 
 def _single(endings: Endings, ending: Ending) -> Iterator[Finding]:
     shape = endings.shape(ending.output)
-    if len(shape) < 2 or shape[1] != 1 or ending.loss.site is None:
-        return
+    if len(shape) > 1 and shape[1] == 1 and ending.loss.site is not None:
+        yield _of_one(ending.loss.site, endings.shape(ending.target) == shape[:1])
+
+
+def _of_one(site: Site, plain: bool) -> Finding:
     evidence = Evidence("outputs", 1.0, "one per class")
     said = "cross_entropy is given a single output: with one class it is always zero"
     sure = "the probability of the only class is 1 whatever the network says"
-    remedies = (LossOfOne(ending.loss.site),) if endings.shape(ending.target) == shape[:1] else ()
-    yield Finding(FAULT, said, ending.loss.site, (evidence,), remedies, "error", demonstrated=sure)
+    return Finding(FAULT, said, site, (evidence,), (LossOfOne(site),) if plain else (), "error", demonstrated=sure)
 
 
 def _numbers(endings: Endings, ending: Ending) -> Iterator[Finding]:
