@@ -27,7 +27,7 @@ from unstuck.tape import Tape
 NOTHING = 3.0
 """Spreads from chance within which no relation was found; a real one of use to a network is tens of spreads away."""
 KNOWN, UNKNOWN = 0.08, 0.04
-"""Skill on rows it was trained on, and on the others: on hundreds of rows in each of eight lanes, chance is below 0.03."""
+"""Skill on rows it was trained on, and on the others: over hundreds of rows in eight lanes, chance is below 0.03."""
 APART = 0.08
 
 

@@ -1,4 +1,4 @@
-"""Whether rows and targets have anything to do with each other: two simple learners that know nothing of the network."""
+"""Whether rows and targets have anything to do with each other: by two simple learners, not by the network."""
 
 from __future__ import annotations
 
