@@ -19,10 +19,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from unstuck.diagnosis import Evidence, Finding, Site
+from unstuck.diagnosis import Evidence, Finding, NotApplicable, Site
 from unstuck.program import Call, Program
 from unstuck.remedies.keep_graph import KeepGraph
-from unstuck.rule import NotApplicable
 from unstuck.signals.learning import Learning
 from unstuck.signals.reach import STEPS_DOWN, cuts_of, taught_by
 from unstuck.signals.task import main_program
@@ -95,8 +94,10 @@ def _named(call: Call | None) -> str:
 
 def _partly(tape: Tape, trainable: set[str]) -> Iterator[Finding]:
     program = tape.programs[main_program(tape)]
-    cuts = {c.site: c for c in cuts_of(program) if c.site and c.name not in STEPS_DOWN}
     behind = trainable & set(program.weights()) - taught_by(program)
+    plain = [c for c in cuts_of(program) if c.site and c.name not in STEPS_DOWN]
+    # What runs under no_grad and keeps nothing from learning is bookkeeping (a power iteration, a running mean).
+    cuts = {c.site: c for c in plain if c.grad or behind}
     for site, call in list(cuts.items())[:FEW]:
         count = sum(c.site == site for c in cuts_of(program))
         said = f"{_named(call)} cuts the way of the gradient" + (

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from unstuck.rule import NotApplicable
+from unstuck.diagnosis import NotApplicable
+from unstuck.program import Call, Weight
 from unstuck.signals.reach import Reach
 from unstuck.tape import Parameter, Tape
 
@@ -14,7 +15,10 @@ MODULE = re.compile(r"^\s*class \w+\(.*\bModule\b", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Holding:
-    """The weights of the training programs, sorted by what becomes of them."""
+    """The weights of the training programs, sorted by what becomes of them.
+
+    A bare tensor that a call is given in front of a weight is an input which asks for its own gradient.
+    """
 
     tape: Tape
     held: tuple[Parameter, ...]
@@ -55,13 +59,20 @@ class Holding:
             raise NotApplicable("no optimizer stepped")
         reach = Reach.read(tape)
         known = [p for p in tape.parameters if p.name in reach.used and not p.buffer]
-        taught = [p for p in known if p.trainable and p.name in reach.taught]
+        fed = {name for p in tape.programs for c in p.calls for name in _fed(c)}
+        taught = [p for p in known if p.trainable and p.name in reach.taught and (p.owner or p.name not in fed)]
         return cls(
             tape,
             tuple(p for p in taught if p.optimizer >= 0),
             tuple(p for p in taught if p.optimizer < 0),
             tuple(p for p in known if not p.trainable),
         )
+
+
+def _fed(call: Call) -> list[str]:
+    """The weight that a call is given first, where another follows."""
+    weights = [r.name for r in call.refs() if isinstance(r, Weight)]
+    return weights[:1] if len(weights) > 1 and call.args and call.args[0] == Weight(weights[0]) else []
 
 
 def size(parameter: Parameter) -> int:
