@@ -1,0 +1,338 @@
+"""The rules about rates, weights, gradients and the loop, on scripts other than their own two."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from tests.recorded import tape_of
+from unstuck.diagnosis import Finding
+from unstuck.examine import Readings, examine
+from unstuck.replay.bench import Sweep
+from unstuck.rule import catalogue
+from unstuck.rules._rates import better, rounded
+from unstuck.rules._steep import before, steep
+from unstuck.signals.activations import Activations
+from unstuck.signals.gradients import Gradients
+from unstuck.signals.reach import Reach, cuts_of
+from unstuck.signals.running import Running
+from unstuck.signals.weights import Weights
+
+RULES = catalogue()
+SCRIPT = """
+import torch
+from torch import nn
+
+torch.manual_seed(0)
+x = torch.randn(120, 4)
+y = x[:, :1] * x[:, 1:2]
+{model}
+for step in range({steps}):
+    rows = torch.randint(0, 120, (20,))
+{body}
+"""
+MODEL = """
+model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
+optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+"""
+LOSS = "loss = ((model(x[rows]) - y[rows]) ** 2).mean()"
+STEP = "optimizer.zero_grad()\nloss.backward()\noptimizer.step()"
+
+
+def script(*body: str, model: str = MODEL, steps: int = 30) -> str:
+    """A training script with these lines in its loop."""
+    lines = "\n".join(body).splitlines()
+    return SCRIPT.format(model=model, steps=steps, body="\n".join(f"    {line}" for line in lines))
+
+
+def found(folder: Path, text: str, *faults: str, steps: int = 20_000) -> list[Finding]:
+    """What the rules of some faults say about a script; a rule that fails fails the test."""
+    findings, outcomes = examine(Readings(tape_of(text, folder, steps=steps)), {f: RULES[f] for f in faults})
+    assert [o.reason for o in outcomes if "the rule failed" in o.reason] == []
+    return findings
+
+
+# -- the loop --------------------------------------------------------------------------------------------------------
+
+
+def test_gradients_left_by_hand(tmp_path: Path) -> None:
+    model = "w = torch.zeros(4, 1, requires_grad=True)"
+    update = "with torch.no_grad():\n    w -= 0.001 * w.grad"
+    body = ("loss = ((x[rows] @ w - y[rows]) ** 2).mean()", "loss.backward()", update)
+    assert [f.fault for f in found(tmp_path, script(*body, model=model), "no-zero-grad")] == ["no-zero-grad"]
+    assert found(tmp_path, script(*body, "w.grad = None", model=model), "no-zero-grad") == []
+
+
+def test_accumulation_is_no_leftover(tmp_path: Path) -> None:
+    body = (LOSS, "(loss / 4).backward()", "if step % 4 == 3:\n    optimizer.step()\n    optimizer.zero_grad()")
+    assert found(tmp_path, script(*body, steps=40), "no-zero-grad") == []
+
+
+def test_adversaries_clear_only_their_own(tmp_path: Path) -> None:
+    model = """
+make, judge = nn.Linear(4, 4), nn.Linear(4, 1)
+first, second = torch.optim.SGD(make.parameters(), lr=0.01), torch.optim.SGD(judge.parameters(), lr=0.01)
+"""
+    body = (
+        "loss = (judge(x[rows]) - judge(make(x[rows]).detach())).pow(2).mean()",
+        "second.zero_grad()\nloss.backward()\nsecond.step()",
+        "loss = judge(make(x[rows])).pow(2).mean()",
+        "first.zero_grad()\nloss.backward()\nfirst.step()",
+    )
+    assert found(tmp_path, script(*body, model=model), "no-zero-grad", "optimizer-params", "unregistered-params") == []
+
+
+def test_one_of_two_models_is_held(tmp_path: Path) -> None:
+    model = "body, head = nn.Linear(4, 8), nn.Linear(8, 1)\noptimizer = torch.optim.SGD(head.parameters(), lr=0.01)"
+    text = script("loss = (head(body(x[rows])) - y[rows]).pow(2).mean()", STEP, model=model)
+    (finding,) = found(tmp_path, text, "optimizer-params", "unregistered-params")
+    assert finding.fault == "optimizer-params"
+    assert not finding.demonstrated
+    assert finding.remedies[0].names == ("body.weight", "body.bias")
+
+
+def test_another_model_is_held(tmp_path: Path) -> None:
+    text = script(LOSS, STEP, model=MODEL + "model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))")
+    (finding,) = found(tmp_path, text, "optimizer-params", "unregistered-params")
+    assert finding.fault == "optimizer-params"
+    assert finding.demonstrated
+
+
+@pytest.mark.parametrize(
+    "kept",
+    ["{'a': nn.Linear(4, 8), 'b': nn.Linear(8, 8)}", "dict(a=nn.Linear(4, 8), b=nn.Linear(8, 8))"],
+)
+def test_layers_in_a_dict(tmp_path: Path, kept: str) -> None:
+    model = f"""
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.parts = {kept}
+        self.head = nn.Linear(8, 1)
+
+    def forward(self, x):
+        return self.head(torch.relu(self.parts["b"](torch.relu(self.parts["a"](x)))))
+
+
+model = Net()
+optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+"""
+    faults = [
+        f.fault for f in found(tmp_path, script(LOSS, STEP, model=model), "optimizer-params", "unregistered-params")
+    ]
+    assert faults == ["unregistered-params"]
+
+
+def test_a_layer_made_in_forward(tmp_path: Path) -> None:
+    model = """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Linear(4, 8)
+
+    def forward(self, x):
+        last = nn.Linear(8, 1)
+        return last(torch.relu(self.first(x)))
+
+
+model = Net()
+optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+"""
+    (finding,) = found(tmp_path, script(LOSS, STEP, model=model), "optimizer-params", "unregistered-params")
+    assert (finding.fault, bool(finding.demonstrated)) == ("unregistered-params", True)
+
+
+CUT = {
+    "detach": "loss = ((model(x[rows]).detach() - y[rows]) ** 2).mean()\nloss.requires_grad_()",
+    "data": "loss = ((model(x[rows]).data - y[rows]) ** 2).mean()\nloss.requires_grad = True",
+    "no_grad": "with torch.no_grad():\n    out = model(x[rows])\nloss = ((out - y[rows]) ** 2).mean()",
+    "numpy": "out = torch.from_numpy(model(x[rows]).detach().numpy())\nloss = ((out - y[rows]) ** 2).mean()",
+}
+
+
+@pytest.mark.parametrize("how", CUT)
+def test_the_graph_is_cut(tmp_path: Path, how: str) -> None:
+    (finding,) = found(tmp_path, script(CUT[how], STEP), "graph-detached")
+    assert finding.demonstrated
+    assert finding.site is not None
+
+
+def test_a_target_that_stands_still_is_no_cut(tmp_path: Path) -> None:
+    text = script("with torch.no_grad():\n    aim = 2 * y[rows]", LOSS.replace("y[rows]", "aim"), STEP)
+    assert found(tmp_path, text, "graph-detached") == []
+
+
+def test_a_way_that_is_cut_in_part(tmp_path: Path) -> None:
+    text = script("loss = ((model[2](model[1](model[0](x[rows])).detach()) - y[rows]) ** 2).mean()", STEP)
+    tape = tape_of(text, tmp_path)
+    reach = Reach.read(tape)
+    assert reach.taught == {"model.2.weight", "model.2.bias"}
+    assert [c.name for c in cuts_of(reach.program)] == ["detach"]
+
+
+# -- rates -----------------------------------------------------------------------------------------------------------
+
+FACTORS = tuple(10 ** (e / 2) for e in range(-6, 8))
+
+
+def sweep(**skills: float) -> Sweep:
+    """Skills by the exponent's name: m2 is a hundredth, p1 is ten times."""
+    table = {10.0 ** (int(k[1:]) * (-1 if k[0] == "m" else 1)): v for k, v in skills.items()}
+    return Sweep(FACTORS, tuple(next((v for f, v in table.items() if math.isclose(f, g)), 0.0) for g in FACTORS), 0.1)
+
+
+def test_of_equal_rates_the_nearest_is_taken() -> None:
+    assert better(sweep(m2=0.9, m1=0.89, p0=0.1), 0.1, lambda _: True) == pytest.approx(0.1)
+
+
+def test_a_run_that_gets_half_way_has_no_wrong_rate() -> None:
+    assert better(sweep(m1=0.9, p0=0.6), 0.6, lambda _: True) is None
+
+
+def test_a_run_that_arrives_later_has_no_wrong_rate() -> None:
+    assert better(sweep(p1=0.9, p0=0.1), 0.85, lambda _: True) is None
+
+
+def test_rates_are_written_as_people_write_them() -> None:
+    assert [rounded(r) for r in (0.0316, 1e-3, 0.15)] == [0.03, 0.001, 0.1]
+
+
+def test_without_a_sweep_only_a_broken_run_counts(tmp_path: Path) -> None:
+    hot = script(LOSS, STEP, model=MODEL.replace("lr=0.01", "lr=50.0"))
+    assert [f.fault for f in found(tmp_path, hot, "lr-too-high")] == ["lr-too-high"]
+    assert found(tmp_path, script(LOSS, STEP), "lr-too-high") == []
+
+
+def test_a_rate_that_is_gone(tmp_path: Path) -> None:
+    model = MODEL + "schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda n: 0.5**n)"
+    (finding,) = found(tmp_path, script(LOSS, STEP, "schedule.step()", model=model), "scheduler-misuse")
+    assert [r.name for r in finding.remedies] == ["steady-rate"]
+    steady = model.replace("0.5**n", "0.99**n")
+    assert found(tmp_path, script(LOSS, STEP, "schedule.step()", model=steady), "scheduler-misuse") == []
+
+
+# -- weights, activations and gradients --------------------------------------------------------------------------------
+
+START = """
+with torch.no_grad():
+    for p in model.parameters():
+        {how}
+"""
+
+
+@pytest.mark.parametrize("how", ["p.fill_(1.0)", "p.zero_()", "p.mul_(40.0)", "p.mul_(0.01)"])
+def test_weights_that_start_badly(tmp_path: Path, how: str) -> None:
+    (finding,) = found(tmp_path, script(LOSS, STEP, model=MODEL + START.format(how=how)), "bad-init")
+    assert "model.0.weight" in finding.remedies[0].names
+
+
+def test_a_last_layer_of_zeros_is_a_good_start(tmp_path: Path) -> None:
+    model = MODEL + "nn.init.zeros_(model[2].weight)\nnn.init.zeros_(model[2].bias)"
+    assert found(tmp_path, script(LOSS, STEP, model=model), "bad-init") == []
+
+
+def test_gains_of_matrices_by_hand(tmp_path: Path) -> None:
+    model = """
+a = (torch.randn(4, 8) / 2).requires_grad_()
+b = (torch.randn(8, 1) / 8**0.5).requires_grad_()
+optimizer = torch.optim.SGD([a, b], lr=0.01)
+"""
+    text = script("loss = ((torch.tanh(x[rows] @ a) @ b - y[rows]) ** 2).mean()", STEP, model=model)
+    matrices = Weights.read(tape_of(text, tmp_path)).matrices
+    assert [(m.name, m.fan_in, m.units, m.hidden) for m in matrices] == [("a", 4, 8, True), ("b", 8, 1, False)]
+    assert all(0.4 < m.gain < 2.0 for m in matrices)
+
+
+def test_dead_units_and_their_remedy(tmp_path: Path) -> None:
+    model = MODEL + "nn.init.constant_(model[0].bias, -9.0)"
+    (finding,) = found(tmp_path, script(LOSS, STEP, model=model), "dead-relu")
+    assert finding.remedies[0].names == ("model.0.weight", "model.0.bias")
+    assert found(tmp_path, script(LOSS, STEP), "dead-relu") == []
+
+
+def test_a_steep_factor_is_found_through_what_only_reshapes(tmp_path: Path) -> None:
+    text = script("loss = ((torch.sigmoid((300 * model(x[rows])).squeeze(1)) - 0.5) ** 2).mean()", STEP)
+    activations = Activations.read(tape_of(text, tmp_path))
+    sigmoid = next(c for c in activations.program.calls if c.name == "sigmoid")
+    scale, layer = before(activations.program, sigmoid)
+    assert steep(scale) == 300.0
+    assert layer is not None
+    assert layer.name == "linear"
+
+
+def test_hidden_units_at_their_ends(tmp_path: Path) -> None:
+    model = MODEL.replace("nn.ReLU()", "nn.Tanh()").replace("(4, 8)", "(4, 8, bias=False)") + "x = 500 * x"
+    text = script(LOSS, STEP, model=model)
+    assert [f.fault for f in found(tmp_path, text, "saturated-hidden")] == ["saturated-hidden"]
+    assert found(tmp_path, text.replace("500 * x", "1 * x"), "saturated-hidden") == []
+
+
+def test_gradients_of_a_run_that_breaks(tmp_path: Path) -> None:
+    hot = script(LOSS, STEP, model=MODEL.replace("lr=0.01", "lr=1e6"))
+    tape = tape_of(hot, tmp_path)
+    assert math.isinf(Gradients.read(tape).largest)
+    assert [f.fault for f in found(tmp_path, hot, "exploding-gradient")] == ["exploding-gradient"]
+
+
+def test_decay_is_read_against_the_gradient(tmp_path: Path) -> None:
+    text = script(LOSS, STEP, model=MODEL.replace("lr=0.01", "lr=0.01, weight_decay=5.0"))
+    assert [f.fault for f in found(tmp_path, text, "weight-decay-too-high")] == ["weight-decay-too-high"]
+    assert found(tmp_path, text.replace("=5.0", "=1e-4"), "weight-decay-too-high") == []
+
+
+# -- layers that act differently in training ---------------------------------------------------------------------------
+
+NORMED = """
+x = 3 + 5 * x
+model = nn.Sequential(nn.BatchNorm1d(4, momentum={momentum}), nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
+optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+"""
+LOOK = (
+    "if step % 10 == 9:\n    model.eval()\n    with torch.no_grad():\n        print(model(x).mean())\n    model.train()"
+)
+
+
+@pytest.mark.parametrize(("momentum", "fires"), [(0.001, True), (0.1, False), (None, False)])
+def test_running_statistics_that_never_arrive(tmp_path: Path, momentum: float | None, fires: bool) -> None:
+    text = script(LOSS, STEP, LOOK, model=NORMED.format(momentum=momentum), steps=40)
+    assert bool(found(tmp_path, text, "batchnorm-misuse")) is fires
+
+
+def test_an_average_of_all_batches_is_one_program(tmp_path: Path) -> None:
+    tape = tape_of(script(LOSS, STEP, LOOK, model=NORMED.format(momentum=None), steps=40), tmp_path)
+    assert len({p.program for p in tape.passes}) == 1
+    assert all(n.shift < 0.3 for n in Running.read(tape).norms)
+
+
+def test_a_batch_of_one_row(tmp_path: Path) -> None:
+    text = script(LOSS.replace("x[rows]", "x[:1]"), STEP, model=NORMED.format(momentum=0.1))
+    (finding,) = found(tmp_path, text, "batchnorm-misuse")
+    assert finding.demonstrated
+
+
+def test_dropout_of_a_network_that_knows_its_task(tmp_path: Path) -> None:
+    model = """
+y = x[:, :1] + 0.1
+model = nn.Sequential(nn.Linear(4, 256), nn.Dropout(0.7), nn.Linear(256, 1))
+optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+"""
+    text = script(LOSS, STEP, model=model, steps=150)
+    assert found(tmp_path, text, "excess-dropout") == []
+    last = text.replace("nn.Dropout(0.7), nn.Linear(256, 1)", "nn.Linear(256, 1), nn.Dropout(0.7)")
+    assert [f.fault for f in found(tmp_path, last.replace("lr=0.01", "lr=1e-4"), "excess-dropout")] == [
+        "excess-dropout"
+    ]
+
+
+def test_widths(tmp_path: Path) -> None:
+    narrow = script(LOSS, STEP, model=MODEL.replace("8", "2"))
+    assert [f.fault for f in found(tmp_path, narrow, "under-capacity")] == ["under-capacity"]
+    assert found(tmp_path, script(LOSS, STEP, model=MODEL.replace("8", "32")), "under-capacity") == []
+
+
+def test_frozen_weights(tmp_path: Path) -> None:
+    text = script(LOSS, STEP, model=MODEL + "model[0].requires_grad_(False)")
+    (finding,) = found(tmp_path, text, "frozen-params")
+    assert finding.remedies[0].names == ("model.0.weight", "model.0.bias")
