@@ -180,7 +180,8 @@ def load(folder: Path) -> Tape:
         tape.programs = programs
         tape.tensors = load_file(folder / "tensors.safetensors")
     except FileNotFoundError as e:
-        raise TapeError(f"{folder}: no tape here ({Path(e.filename).name} is missing)") from None
+        gone = Path(e.filename or "tensors.safetensors").name
+        raise TapeError(f"{folder}: no tape here ({gone} is missing)") from None
     except (msgspec.MsgspecError, SafetensorError, ValueError, KeyError, TypeError, OSError) as e:
         raise TapeError(f"{folder}: the tape cannot be read: {str(e).splitlines()[0]}") from None
     _check(tape, folder)

@@ -62,6 +62,9 @@ class Recorder:
         self._known: dict[Any, int] = {}
         self._seen: dict[int, int] = {}
         self._outputs: dict[int, int] = {}
+        self._older: list[Entry] = []
+        self._last: list[Entry] = []
+        self._reaches_back = False
         self._asked = 0
         self._hooks: list[Any] = []
         self._thread = threading.get_ident()
@@ -147,8 +150,9 @@ class Recorder:
             self._count(loss)
             return None
         self.began = self.began if self.began is not None else time.monotonic()
-        entries = needed(self.log.entries, loss)
+        entries = needed([*self._older, *self.log.entries], loss)
         inside = {id(e) for e in entries}
+        self._reaches_back = self._reaches_back or any(id(e) in inside for e in self._older)
         self._evaluate([e for e in self.log.entries if id(e) not in inside])
         self.manners.between(self.log.written, self.names, len(self.passes))
         number, outside = self._cut(entries, loss)
@@ -168,9 +172,16 @@ class Recorder:
             "output": output,
         }
 
+    def _turn(self) -> None:
+        """Forget the step, but for the calls that a later backward may still reach (two players share a forward)."""
+        recent = self._reaches_back or len(self.passes) < DETAILED
+        self._older = [*self._last, *self.log.entries] if recent else []
+        self._last = self.log.entries if recent else []
+        self.log.clear()
+
     def _close(self, opened: dict[str, Any] | None, error: str) -> None:
         if opened is None:
-            self.log.clear()
+            self._turn()
             return
         value = float(opened["loss"].detach().float().sum()) if opened["loss"].numel() else math.nan
         self.losses.append(value)
@@ -180,7 +191,7 @@ class Recorder:
                 Pass(opened["program"], opened["outside"], value, opened["stale"], opened["output"], norms, error[:400])
             )
             self.manners.after_backward(opened["weights"], len(self.passes))
-        self.log.clear()
+        self._turn()
 
     def _output(self, number: int, entries: list[Entry], outside: tuple[Tensor, ...]) -> str:
         """The key of what the loss was given: so that a run's skill is known even where it cannot be replayed."""

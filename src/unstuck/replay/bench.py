@@ -83,7 +83,7 @@ class Bench:
             self.why = str(error)
         except (RuntimeError, NotImplementedError, TypeError, ValueError, KeyError, IndexError) as error:
             self.why = f"a call of its step cannot be run in lanes ({_first_line(error)})"
-        if not self.why and self.written is not None and self.written.passes < min(SHORTEST, len(self.tape.passes)):
+        if not self.why and len(self.course.passes) < min(SHORTEST, len(self.tape.passes)):
             self.why = "its step takes too long to be replayed"
 
     def _check(self) -> None:

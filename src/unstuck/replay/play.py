@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from dataclasses import dataclass, field
 
 import torch
@@ -83,6 +84,7 @@ def _relative(losses: Tensor, a: int, b: int) -> Tensor:
 
 def play(trial: Trial, course: Course, start: dict[str, Tensor], factors: Tensor, seconds: float = 60.0) -> Played:
     """Train all lanes on the course; stops early when the seconds are used up."""
+    warnings.filterwarnings("ignore", message=".*batching rule.*")  # slow calls are our business, not the person's
     lanes, played, began = Lanes(trial, start, factors), Played(course), time.monotonic()
     tasks: dict[int, Task] = {}
     for number, p in enumerate(course.passes):
