@@ -26,7 +26,8 @@ def tape_of(text: str, folder: Path, *, steps: int = 20_000, seconds: float = 20
     told = {"type": type(error).__name__, "message": str(error), "sites": [], "inside": []} if error else None
     tape = recorder.tape(script.name, stopped, told)
     tape.facts["command"] = {
-        "path": str(script), "module": None, "args": [], "cwd": str(folder), "folder": str(folder), "steps": steps, "seconds": seconds,
+        "path": str(script), "module": None, "args": [], "cwd": str(folder), "folder": str(folder),
+        "steps": steps, "seconds": seconds,
     }  # fmt: skip
     tape.save(folder / "tape")
     return load(folder / "tape")

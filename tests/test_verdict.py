@@ -24,7 +24,8 @@ def test_equal_programs_come_out_as_no_difference_95_times_in_100(noise: float) 
 
 @pytest.mark.parametrize(("before", "after", "expected"), [
     (0.0, 0.9, "heals"), (0.02, 0.3, "heals"), (0.1, 0.4, "heals"), (0.7, 0.95, "heals"),
-    (0.5, 0.65, "helps"), (0.3, 0.4, "helps"), (0.9, 0.91, "no-difference"), (0.0, 0.0, "no-difference"), (0.8, 0.3, "harms"),
+    (0.5, 0.65, "helps"), (0.3, 0.4, "helps"), (0.9, 0.91, "no-difference"),
+    (0.0, 0.0, "no-difference"), (0.8, 0.3, "harms"),
 ])  # fmt: skip
 def test_the_words(before: float, after: float, expected: str) -> None:
     draw = random.Random(1)

@@ -17,13 +17,14 @@ from unstuck.replay.play import Played
 from unstuck.verdict import STUCK, Judgement, judge
 
 UPSTREAM = (
-    "no-step", "graph-detached", "frozen-params", "optimizer-params", "unregistered-params", "optimizer-reset", "no-zero-grad",
-    "loss-sign", "input-nonfinite", "input-degenerate", "label-range", "label-misaligned", "target-shape", "axes-swapped",
-    "wrong-loss", "double-activation", "missing-activation", "softmax-dim", "output-range",
-    "feature-scale-mix", "input-offset", "input-scale", "target-scale", "not-shuffled", "class-imbalance",
-    "bad-init", "no-nonlinearity", "batchnorm-misuse", "mode-error", "excess-dropout",
-    "weight-decay-too-high", "scheduler-misuse", "saturated-output", "lr-too-high", "lr-too-low", "saturated-hidden",
-    "dead-relu", "exploding-gradient", "vanishing-gradient", "under-capacity",
+    "no-step", "graph-detached", "frozen-params", "optimizer-params", "unregistered-params",
+    "optimizer-reset", "no-zero-grad", "loss-sign", "input-nonfinite", "input-degenerate", "label-range",
+    "label-misaligned", "target-shape", "axes-swapped", "wrong-loss", "double-activation",
+    "missing-activation", "softmax-dim", "output-range", "feature-scale-mix", "input-offset", "input-scale",
+    "target-scale", "not-shuffled", "class-imbalance", "bad-init", "no-nonlinearity", "batchnorm-misuse",
+    "mode-error", "excess-dropout", "weight-decay-too-high", "scheduler-misuse", "saturated-output",
+    "lr-too-high", "lr-too-low", "saturated-hidden", "dead-relu", "exploding-gradient", "vanishing-gradient",
+    "under-capacity",
 )  # fmt: skip
 """Causes before consequences: what stands earlier explains what stands later, not the other way round."""
 SETTLED = 0.6
@@ -103,7 +104,7 @@ def rank(fault: str) -> int:
 def convict(
     bench: Bench, findings: Sequence[Finding], say: Say = lambda _: None, before: Conviction | None = None
 ) -> Conviction:
-    """Screen every suspect alone on the first part of the tape, play the best to its end, combine where that is not enough.
+    """Screen each suspect on the first part of the tape, play the best to its end, combine where that is not enough.
 
     `before` holds earlier experiments on the same bench: they are not made again.
     """
@@ -123,13 +124,13 @@ def convict(
 
 
 def _unjudgeable(bench: Bench) -> bool:
-    """A loss without a known task (two players' losses, a policy's) that falls at all says nothing about better or worse."""
+    """A loss without a known task (a policy's, one of two players') that falls says nothing about better or worse."""
     assert bench.written is not None
     return bench.task.kind == "unknown" and float(bench.written.skill().median()) > STUCK
 
 
 def _finalist(bench: Bench, done: Conviction, say: Say) -> Comparison | None:
-    """The best of the screened, once it has held over the whole tape; where none showed anything, the slow ones' chance."""
+    """The best of the screened, once it has held over the whole tape; where none has shown, the slow ones' chance."""
     working = [c for c in done.tried if convicts(c)]
     if not working:
         slow = [c for c in done.tried if c.played is not None and c.share < 1.0 and not _harms(c)]
@@ -244,10 +245,11 @@ def proof(comparison: Comparison, bench: Bench) -> Proof:
     if comparison.played is None or comparison.judgement is None or bench.written is None:
         return Proof(names, comparison.faults, "not-tried", comparison.why, means="none")
     verdict = comparison.judgement
-    why = f"median skill {verdict.without:.2f} without, {verdict.treated:.2f} with, over {len(comparison.played.losses[0])} lanes"
+    lanes = len(comparison.played.losses[0])
+    why = f"median skill {verdict.without:.2f} without, {verdict.treated:.2f} with, over {lanes} lanes"
     return Proof(
         names, comparison.faults, verdict.word, why,
-        lanes=len(comparison.played.losses[0]), steps=comparison.played.passes,
+        lanes=lanes, steps=comparison.played.passes,
         without=arm(bench.written), treated=arm(comparison.played), p=verdict.p,
     )  # fmt: skip
 

@@ -1,6 +1,6 @@
 """What a diagnosis is made of: plain frozen data, no torch, and its JSON.
 
-Everything here can be written down and read back: a `Report` is what every face (terminal, JSON, page) is rendered from.
+Everything here can be written down and read back: a `Report` is what every face is rendered from.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ class Manners:
         """Some optimizer of torch has stepped: its hooks see every further step."""
         return bool(self._made)
 
-    # -- weights -------------------------------------------------------------------------------------------------------
+    # -- weights -----------------------------------------------------------------------------------------------------
 
     def meet(self, weight: Tensor, names: Names) -> None:
         """A weight is seen for the first time, before any backward through it."""
@@ -66,7 +66,7 @@ class Manners:
         dtype = str(tensor.dtype).removeprefix("torch.")
         return Parameter(name, tuple(tensor.shape), dtype, met["trainable"], *holder, met["owner"], met["root"])
 
-    # -- backward, and updates written by hand -----------------------------------------------------------------------------
+    # -- backward, and updates written by hand -----------------------------------------------------------------------
 
     def after_backward(self, weights: list[Tensor], passes: int) -> None:
         """Take the norm that clipping is later seen against, and what hand-written updates are compared with."""
@@ -102,7 +102,7 @@ class Manners:
         self.updates.append(Update(index, passes, rates))
         self._stepped_since = True
 
-    # -- optimizers ----------------------------------------------------------------------------------------------------
+    # -- optimizers --------------------------------------------------------------------------------------------------
 
     def before_step(self, optimizer: Any, closure: bool, passes: int, light: bool) -> None:
         """An optimizer is about to step: note it, its rates, and its gradient's norm."""
@@ -152,7 +152,7 @@ class Manners:
         )
 
     def _clip(self) -> float | None:
-        """The bound a script clips to: the gradient's norm shrank to one and the same number, and never grew past it."""
+        """The bound a script clips to: the gradient's norm shrank to one and the same number, and never passed it."""
         shrunk = [after for before, after in self._clips if after < before * (1 - 1e-4)]
         if len(shrunk) < 2 or max(shrunk) > min(shrunk) * 1.01:
             return None

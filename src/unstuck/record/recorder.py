@@ -108,7 +108,7 @@ class Recorder:
         except Exception as error:
             return self.trouble(error)
 
-    # -- what marks a step ---------------------------------------------------------------------------------------------
+    # -- what marks a step -------------------------------------------------------------------------------------------
 
     def _marks(self) -> dict[Any, Callable[..., Any]]:
         return {
@@ -213,7 +213,7 @@ class Recorder:
     def _spent_recording(self) -> bool:
         return self.shelf.full or len(self.passes) >= PASSES
 
-    # -- programs ------------------------------------------------------------------------------------------------------
+    # -- programs ----------------------------------------------------------------------------------------------------
 
     def _sites(self) -> tuple[Any, ...]:
         return self.where.sites(4)
@@ -249,7 +249,7 @@ class Recorder:
             return ()
         return tuple(math.nan if t.grad is None else float(t.grad.detach().float().norm()) for t in weights)
 
-    # -- evaluations: forwards that no backward followed -----------------------------------------------------------------
+    # -- evaluations: forwards that no backward followed -------------------------------------------------------------
 
     def _evaluate(self, entries: list[Entry]) -> None:
         for forward in _forwards(entries):
@@ -272,7 +272,7 @@ class Recorder:
             self.manners.between(self.log.written, self.names, len(self.passes))
         self.log.clear()
 
-    # -- optimizer steps -------------------------------------------------------------------------------------------------
+    # -- optimizer steps ---------------------------------------------------------------------------------------------
 
     def _before_step(self, optimizer: Any, args: Any, kwargs: Any) -> None:
         if threading.get_ident() != self._thread:
@@ -304,7 +304,7 @@ class Recorder:
             self._asked += 1
             raise Enough
 
-    # -- the tape --------------------------------------------------------------------------------------------------------
+    # -- the tape ----------------------------------------------------------------------------------------------------
 
     def tape(self, script: str, stopped: str, error: dict[str, Any] | None = None) -> Tape:
         """Everything seen, as a tape."""
@@ -347,7 +347,7 @@ def _signature(p: Program) -> Any:
 
 
 def _fixed(call: Call) -> dict[str, Any]:
-    """The options of a call that make its program another one: batch norm's share of the newest batch falls by itself."""
+    """The options that make a call's program another one: batch norm's share of the newest batch falls by itself."""
     return {k: v for k, v in call.kwargs.items() if k != "momentum"} if call.name == "batch_norm" else call.kwargs
 
 

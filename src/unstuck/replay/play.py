@@ -1,4 +1,4 @@
-"""Play a trial: all its passes and updates in the recorded order, in every lane, scored on each batch before training on it."""
+"""Play a trial: its passes and updates in the recorded order, in every lane; each batch is scored before it is learnt."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from unstuck.remedies.standardise_inputs import StandardiseInputs
 from unstuck.signals.entrance import Entrance, Input
 
 ALIKE = 10.0
-"""Features whose spreads stay within this factor (middle half) share one unit, as pixels do: one mean and one spread serve."""
+"""Features whose spreads stay within this factor share one unit, as pixels do: one mean and one spread serve."""
 LISTED = 64
 """Statistics of more features than this are not written out in a patch."""
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable
 
-from unstuck.diagnosis import Site
-from unstuck.rule import NotApplicable
+from unstuck.diagnosis import NotApplicable, Site
 from unstuck.signals.training import Training
 from unstuck.tape import Tape
 

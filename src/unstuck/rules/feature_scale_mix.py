@@ -27,7 +27,7 @@ MIXED = 30.0
 """Curvatures then differ by nearly a thousand; mixed one-hot and standardised columns stay below."""
 LARGE = 8.0
 TINY = 0.02
-"""Mixed scales matter where the largest feature is also large, or the mass of them tiny; 0.01 beside 1 is a weak feature."""
+"""Mixed scales matter where the largest feature is large too, or all are tiny; 0.01 beside 1 is a weak feature."""
 
 
 def check(entrance: Entrance) -> Iterator[Finding]:

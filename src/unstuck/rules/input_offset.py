@@ -41,7 +41,8 @@ def check(entrance: Entrance) -> Iterator[Finding]:
         mean, std = float(entry.mean[feature]), float(entry.std[feature])
         yield Finding(
             "input-offset",
-            f"the inputs of this layer lie far from zero: feature {feature} is {mean:.4g} on average and varies by {std:.4g} only",
+            f"the inputs of this layer lie far from zero: feature {feature} is {mean:.4g} on average "
+            f"and varies by {std:.4g} only",
             entry.call.site,
             (
                 Evidence(f"|mean| / spread of feature {feature}", far, f"below {FAR:g}"),

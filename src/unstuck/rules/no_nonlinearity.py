@@ -17,11 +17,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from unstuck.diagnosis import Evidence, Finding
+from unstuck.diagnosis import Evidence, Finding, NotApplicable
 from unstuck.program import Call, Program, Value, Weight
 from unstuck.remedies._program import sites_of
 from unstuck.remedies.insert_nonlinearity import InsertNonlinearity, straight
-from unstuck.rule import NotApplicable
 from unstuck.signals.endings import Endings
 
 LAYERS = {"linear", "conv1d", "conv2d", "conv3d", "addmm", "matmul", "mm", "conv_transpose1d", "conv_transpose2d"}

@@ -17,9 +17,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from unstuck.diagnosis import Evidence, Finding
+from unstuck.diagnosis import Evidence, Finding, NotApplicable
 from unstuck.remedies.standardise_targets import StandardiseTargets
-from unstuck.rule import NotApplicable
 from unstuck.signals.endings import Ending, Endings, flat
 
 WIDE, NARROW = 5.0, 0.05

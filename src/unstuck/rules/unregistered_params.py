@@ -18,10 +18,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from unstuck.diagnosis import Evidence, Finding, Site
+from unstuck.diagnosis import Evidence, Finding, NotApplicable, Site
 from unstuck.program import Weight
 from unstuck.remedies.register_modules import RegisterModules
-from unstuck.rule import NotApplicable
 from unstuck.signals.holding import Holding, size
 from unstuck.tape import Parameter, Tape
 

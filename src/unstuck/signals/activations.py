@@ -9,9 +9,9 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from unstuck.diagnosis import NotApplicable
 from unstuck.lower import CannotReplay, run
 from unstuck.program import Call, Program, Value
-from unstuck.rule import NotApplicable
 from unstuck.signals.task import main_program
 from unstuck.tape import Pass, Tape
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from unstuck.diagnosis import NotApplicable
 from unstuck.program import Call, Program, Ref, Value, Weight
-from unstuck.rule import NotApplicable
 from unstuck.signals.task import main_program
 from unstuck.tape import Tape
 

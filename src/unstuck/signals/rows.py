@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from unstuck.diagnosis import NotApplicable
 from unstuck.program import Call, Outside, Program
-from unstuck.rule import NotApplicable
 from unstuck.signals.entrance import FEATURE_CALLS, NORMALISING
 from unstuck.signals.task import Task, main_program
 from unstuck.tape import Tape

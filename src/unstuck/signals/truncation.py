@@ -6,8 +6,7 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from unstuck.diagnosis import Site
-from unstuck.rule import NotApplicable
+from unstuck.diagnosis import NotApplicable, Site
 from unstuck.signals.source import Source
 from unstuck.tape import Tape
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from unstuck.diagnosis import NotApplicable
 from unstuck.program import Call, Program, Value, Weight
-from unstuck.rule import NotApplicable
 from unstuck.signals.task import main_program
 from unstuck.tape import Tape
 

@@ -11,7 +11,7 @@ from unstuck.signals.task import Task, task_of
 from unstuck.tape import Tape
 
 IMBALANCED = 0.8
-"""From this share of the largest class on, accuracy is taken as the mean over classes: the constant is too good otherwise."""
+"""From this share of the largest class on, accuracy is the mean over classes: the constant would be too good."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Yardstick:
         return 1 / max(present, 1) if self.balanced else float(self.counts.max() / self.counts.sum())
 
     def rows(self, task: Task, output: Tensor, target: Tensor) -> Tensor:
-        """(lanes, K): hits per class followed by rows per class; or squared error and squared distance from the mean."""
+        """(lanes, K): hits per class, then rows per class; or squared error and squared distance from the mean."""
         if self.kind == "regression":
             return self._squares(output, target)
         guess, truth = _decisions(task, output, target)

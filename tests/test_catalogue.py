@@ -1,0 +1,140 @@
+"""Every rule of the catalogue: fires on its sick script, is quiet on the twin, and its remedy does what it says."""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.recorded import tape_of
+from unstuck.diagnosis import Finding, Remedy
+from unstuck.examine import Readings, examine
+from unstuck.remedy import CannotApply, CannotEdit
+from unstuck.replay.bench import Bench
+from unstuck.replay.play import Played
+from unstuck.rule import Rule, catalogue
+from unstuck.signals.learning import Learning
+from unstuck.source import Sources
+from unstuck.tape import Tape
+from unstuck.verdict import judge
+
+RULES = catalogue()
+SWEPT = {"lr-too-high", "lr-too-low"}
+"""Rules that read an experiment: the sweep of rates."""
+OWN_NUMBERS = {"redraw-weights", "widen", "set-dropout"}
+"""Remedies that draw random numbers of their own: their patch and their replay agree in kind, not to the digit."""
+HEADINGS = ("## Why it hurts", "## How it is seen", "## What to do")
+
+
+@functools.cache
+def recorded(text: str) -> Tape:
+    return tape_of(text, Path(tempfile.mkdtemp(prefix="unstuck-catalogue-")), seconds=10.0)
+
+
+@functools.cache
+def bench(text: str) -> Bench:
+    return Bench(recorded(text))
+
+
+def findings(rule: Rule, text: str) -> list[Finding]:
+    readings = Readings(recorded(text))
+    if rule.fault in SWEPT:
+        readings.give(bench(text).sweep())
+    found, (outcome,) = examine(readings, {rule.fault: rule})
+    assert "failed" not in outcome.reason, outcome.reason
+    return found
+
+
+def patched(text: str, remedy: Remedy) -> str:
+    tape = recorded(text)
+    return remedy.edit(Sources(dict(tape.sources), "train.py")).files["train.py"]
+
+
+@pytest.fixture(params=sorted(RULES))
+def rule(request: pytest.FixtureRequest) -> Rule:
+    return RULES[request.param]
+
+
+def test_the_page_has_its_headings(rule: Rule) -> None:
+    places = [rule.page.find(heading) for heading in HEADINGS]
+    assert -1 < places[0] < places[1] < places[2]
+    assert len(rule.title) < 100
+
+
+def test_it_fires_on_its_script_at_a_line_of_it(rule: Rule) -> None:
+    found = findings(rule, rule.fires)
+    assert found
+    assert all(f.fault == rule.fault for f in found)
+    lines = len(rule.fires.splitlines())
+    assert all(f.site is None or 1 <= f.site.line <= lines for f in found)
+
+
+def test_it_is_quiet_on_the_healthy_twin(rule: Rule) -> None:
+    assert findings(rule, rule.quiet) == []
+    assert recorded(rule.quiet).error is None
+
+
+def test_a_remedy_heals_or_the_fault_is_demonstrated(rule: Rule) -> None:
+    found = findings(rule, rule.fires)
+    if any(f.demonstrated for f in found) or not any(f.remedies for f in found):
+        return
+    assert any(_mends(rule, remedy) for f in found for remedy in f.remedies)
+
+
+def _mends(rule: Rule, remedy: Remedy) -> bool:
+    sick = bench(rule.fires)
+    try:
+        assert sick.why == ""
+        treated = sick.treat([remedy])
+        assert sick.written is not None
+        return judge(sick.written.skill().tolist(), treated.skill().tolist()).word in ("heals", "helps")
+    except (CannotApply, AssertionError):
+        return _patched_learns_better(rule.fires, remedy)
+
+
+def _patched_learns_better(text: str, remedy: Remedy) -> bool:
+    after = recorded(patched(text, remedy))
+    before = recorded(text)
+    if before.error is not None:
+        return after.error is None
+    return Learning.read(after).final > Learning.read(before).final + 0.05
+
+
+def test_the_patch_runs_and_leaves_the_rule_nothing_to_say(rule: Rule) -> None:
+    for finding in findings(rule, rule.fires):
+        for remedy in finding.remedies[:1]:
+            text = patched(rule.fires, remedy)
+            assert recorded(text).error is None
+            left = findings(rule, text)
+            assert [f.message for f in left if f.site == finding.site and f.message == finding.message] == []
+
+
+def test_what_is_recommended_is_what_was_tried(rule: Rule) -> None:
+    for finding in findings(rule, rule.fires):
+        for remedy in finding.remedies[:1]:
+            if remedy.name not in OWN_NUMBERS:
+                _same_course(rule.fires, remedy)
+
+
+def _same_course(text: str, remedy: Remedy) -> None:
+    sick = bench(text)
+    if sick.why:
+        return
+    try:
+        treated = sick.treat([remedy])
+        after = patched(text, remedy)
+    except (CannotApply, CannotEdit):
+        return
+    if any("dropout" in c.name for c in sick.tape.programs[sick.main].calls):
+        return
+    edited = bench(after)
+    assert edited.why == ""
+    assert edited.written is not None
+    assert _losses(edited.written) == pytest.approx(_losses(treated), rel=0.02, abs=1e-4, nan_ok=True)
+
+
+def _losses(played: Played) -> list[float]:
+    return torch.stack(played.losses)[:12, 0].tolist()
