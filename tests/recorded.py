@@ -12,6 +12,7 @@ from types import ModuleType
 import torch
 
 from unstuck.launch import Enough
+from unstuck.record.__main__ import _described
 from unstuck.record.recorder import Recorder
 from unstuck.tape import Tape, load
 
@@ -23,7 +24,7 @@ def tape_of(text: str, folder: Path, *, steps: int = 20_000, seconds: float = 20
     recorder = Recorder(folder, steps=steps, seconds=seconds)
     error = _run(script, recorder)
     stopped = recorder.spent or (f"script failed: {type(error).__name__}: {error}" if error else "script ended")
-    told = {"type": type(error).__name__, "message": str(error), "sites": [], "inside": []} if error else None
+    told = _described(error, recorder) if error else None
     tape = recorder.tape(script.name, stopped, told)
     tape.facts["command"] = {
         "path": str(script), "module": None, "args": [], "cwd": str(folder), "folder": str(folder),
