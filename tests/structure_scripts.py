@@ -1,6 +1,7 @@
 """Short steps with and without the faults that the structure rules read, in many styles: raw tensors, modules, several
 inputs, recurrent and convolutional layers, losses by hand. Each defines `weights` and `loss_of(rows)`."""
 
+# ruff: noqa: E501
 FRAME = """
 import torch
 from torch import nn

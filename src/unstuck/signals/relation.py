@@ -95,11 +95,10 @@ def _hat(x: Tensor) -> Tensor:
 
 
 def _against_chance(smoother: Tensor, y: Tensor) -> float:
+    """The agreement of predictions and targets, in spreads from that of targets in random order."""
     generator = torch.Generator().manual_seed(0)
-    orders = [torch.randperm(len(y), generator=generator) for _ in range(SHUFFLES)]
-    chance = torch.stack([_agreement(smoother, y[order]) for order in orders])
-    return float((_agreement(smoother, y) - chance.mean()) / chance.std().clamp(min=1e-12))
-
-
-def _agreement(smoother: Tensor, y: Tensor) -> Tensor:
-    return ((smoother @ y) * y).sum()
+    orders = [torch.arange(len(y)), *(torch.randperm(len(y), generator=generator) for _ in range(SHUFFLES))]
+    wanted = torch.cat([y[order] for order in orders], dim=1)
+    agreement = ((smoother @ wanted) * wanted).sum(0).reshape(len(orders), -1).sum(1)
+    chance = agreement[1:]
+    return float((agreement[0] - chance.mean()) / chance.std().clamp(min=1e-12))
