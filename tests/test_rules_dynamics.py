@@ -10,7 +10,7 @@ import pytest
 from tests.recorded import tape_of
 from unstuck.diagnosis import Finding
 from unstuck.examine import Readings, examine
-from unstuck.replay.bench import Sweep
+from unstuck.replay.bench import Bench, Sweep
 from unstuck.rule import catalogue
 from unstuck.rules._rates import better, rounded
 from unstuck.rules._steep import before, steep
@@ -336,3 +336,15 @@ def test_frozen_weights(tmp_path: Path) -> None:
     text = script(LOSS, STEP, model=MODEL + "model[0].requires_grad_(False)")
     (finding,) = found(tmp_path, text, "frozen-params")
     assert finding.remedies[0].names == ("model.0.weight", "model.0.bias")
+
+
+def test_a_recurrent_layer_runs_in_lanes(tmp_path: Path) -> None:
+    model = """
+reader, head = nn.LSTM(1, 6, batch_first=True), nn.Linear(6, 1)
+optimizer = torch.optim.SGD([*reader.parameters(), *head.parameters()], lr=0.05)
+"""
+    body = "out, _ = reader(x[rows].unsqueeze(-1))\nloss = ((head(out[:, -1]) - y[rows]) ** 2).mean()"
+    bench = Bench(tape_of(script(body, STEP, model=model), tmp_path))
+    assert bench.why == ""
+    assert bench.written is not None
+    assert bench.written.passes == 30

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from typing import Any
@@ -159,7 +160,16 @@ def _same(name: str, args: Any, kwargs: Any) -> Any:
     return args[0]
 
 
+def _lstm(name: str, args: Any, kwargs: Any) -> Any:
+    """The layer in plain operations: oneDNN's own kernel for it cannot be run in lanes."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with torch.backends.mkldnn.flags(enabled=False):
+            return resolve(name)(*args, **kwargs)
+
+
 _CASES: dict[str, Callable[[str, Any, Any], Any]] = {
+    "torch.lstm": _lstm,
     "torch.Tensor.__setitem__": _set_item,
     "torch.nn.functional.batch_norm": _batch_norm,
     "torch.nn.functional.embedding": _embedding,
