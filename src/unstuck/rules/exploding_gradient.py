@@ -42,6 +42,8 @@ def check(gradients: Gradients, learning: Learning, tape: Tape) -> Iterator[Find
     if not learning.broke and (growth < BLOWN or learning.final >= LEARNT or clipped):
         return
     broken = next((n for n, x in enumerate(tape.losses) if not math.isfinite(x)), None)
+    if broken == 0:  # it did not grow: it came in so
+        return
     grown = f"the gradient grows {growth:.3g}-fold"
     said = f"the loss is no number from step {broken} on" if broken is not None else grown
     yield Finding(
