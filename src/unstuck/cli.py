@@ -145,7 +145,7 @@ def _recorded(target: Target, tape: Path, options: argparse.Namespace) -> int:
 
 def _warmed() -> None:
     with suppress(Exception):  # what is wrong with it shows when it is needed
-        importlib.import_module("unstuck.pipeline")
+        importlib.import_module("unstuck.pipeline").warm()
 
 
 def _diagnosed(tape: Path, prove: bool = True) -> Report:

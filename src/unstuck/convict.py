@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from unstuck.diagnosis import Arm, Finding, Proof, Remedy
 from unstuck.lower import CannotReplay
@@ -37,6 +38,8 @@ ENOUGH = 0.85
 """A set that brings a run to this skill is not widened, and nothing else is tried."""
 SCREEN = 0.4
 """The part of the course on which suspects are screened."""
+RISE = 0.03
+"""Skill gained between the last two sevenths of the tape by a run that is still rising."""
 SLOW = 3
 """Suspects that get the whole tape although the screening showed nothing."""
 SET = 4
@@ -134,7 +137,7 @@ def _finalist(bench: Bench, done: Conviction, say: Say) -> Comparison | None:
     working = [c for c in done.tried if convicts(c)]
     if not working:
         slow = [c for c in done.tried if c.played is not None and c.share < 1.0 and not _harms(c)]
-        working = [full for c in slow[:SLOW] if convicts(full := _whole(bench, done, c, say))]
+        working = list(islice((full for c in slow[:SLOW] if convicts(full := _whole(bench, done, c, say))), 1))
     while (best := _best(working)) is not None:
         if best.share == 1.0:
             return best
@@ -187,9 +190,11 @@ def _best(working: list[Comparison]) -> Comparison | None:
 
 def _widened(bench: Bench, best: Comparison | None, done: Conviction, say: Say) -> Comparison | None:
     """Where one remedy is not enough: all that do not exclude each other, less those that turn out not to be needed."""
-    if best is not None and best.skill >= ENOUGH:
+    if best is not None and (best.skill >= ENOUGH or _rising(best)):
         return best
     others = [c for c in done.tried if c.played is not None and not _harms(c) and len(c.remedies) == 1]
+    if best is not None:  # what stands further downstream than the cause must have shown an effect of its own
+        others = [c for c in others if c.works or min(map(rank, c.faults)) < min(map(rank, best.faults))]
     together = list(best.remedies) if best else []
     faults = set(best.faults) if best else set()
     for c in others:
@@ -201,6 +206,14 @@ def _widened(bench: Bench, best: Comparison | None, done: Conviction, say: Say) 
     whole = _tried(bench, tuple(together), done, say)
     better = convicts(whole) if best is None else _adds(best, whole)
     return _pruned(bench, whole, best, done, say) if better else best
+
+
+def _rising(comparison: Comparison) -> bool:
+    """It heals, and is still getting better where the tape ends: time will do the rest."""
+    if comparison.played is None or comparison.judgement is None or comparison.judgement.word != "heals":
+        return False
+    late, end = (float(comparison.played.skill(a, b).median()) for a, b in ((0.7, 0.85), (0.85, 1.0)))
+    return end - late >= RISE
 
 
 def _tried(bench: Bench, remedies: tuple[Remedy, ...], done: Conviction, say: Say) -> Comparison:

@@ -19,6 +19,7 @@ from unstuck.diagnosis import Finding, Metric, NotApplicable, Outcome, Proof, Re
 from unstuck.examine import Readings, examine
 from unstuck.repair import CLEARLY, NO_WORSE, Answer, Repair, at_home, edited, rehearsed, skill, story, word
 from unstuck.replay.bench import Bench
+from unstuck.replay.stacked import warm
 from unstuck.signals.learning import Learning
 from unstuck.source import Sources
 from unstuck.tape import Tape, load
@@ -297,3 +298,6 @@ def _proven(case: Case, repair: Repair) -> bool:
         return False
     gain = skill(repair.learning) - skill(case.learning)
     return gain > 0.05 or _cured(case, repair) or (case.conviction.chosen is None and gain >= NO_WORSE)
+
+
+__all__ = ["Case", "Options", "diagnose", "warm"]

@@ -19,7 +19,7 @@ from unstuck.signals.task import Task, main_program
 from unstuck.signals.yardstick import yardstick
 from unstuck.tape import Pass, Tape
 
-SECONDS = 2.5
+SECONDS = 2.0
 """What one play of eight lanes may cost by estimate; the course is cut to fit, and every trial has the same length. An
 estimate rather than a clock, so that the same tape always gives the same verdict."""
 SHAPES = 6

@@ -7,7 +7,7 @@ import math
 from unstuck.program import Call, Program, Weight
 from unstuck.tape import Tape
 
-PER_CALL = 60e-6
+PER_CALL = 100e-6
 """Seconds per call of the program, whatever the number of lanes."""
 PER_PRODUCT, PER_TAP, PER_NUMBER = 8e-11, 4e-10, 1.2e-9
 """Seconds per lane: a multiplication in a matrix product, one in a convolution (grouped over lanes), a number made.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
 from typing import Any
@@ -76,7 +77,8 @@ class Lanes:
             mine = [self.trained[n] for n, holder in self.trial.holders.items() if holder == (number, group)]
             if mine:
                 groups.append({**_usable(options, kind), "params": mine})
-        return kind(groups)
+        many = {"foreach": True} if "foreach" in inspect.signature(kind.__init__).parameters else {}
+        return kind(groups, **many)  # one call for all tensors instead of one for each: a third of the time of small steps
 
     def step(
         self, program: int, outside: tuple[Tensor, ...], wanted: int | None
@@ -172,13 +174,19 @@ def lane_step(
 
 def _usable(options: dict[str, Any], kind: type) -> dict[str, Any]:
     """The options that this class takes; choices of implementation (fused, foreach) are left to torch."""
-    import inspect
-
     taken = set(inspect.signature(kind.__init__).parameters)
     left = {"params", "fused", "foreach", "capturable", "differentiable", "decoupled_weight_decay"}
     return {
         k: tuple(v) if isinstance(v, list) else v for k, v in options.items() if k in taken - left and v is not None
     }
+
+
+def warm() -> None:
+    """Trace and train a tiny network: pays, ahead of time, for what torch imports at the first trace."""
+    weight = torch.nn.Parameter(torch.zeros(2, 3, 1))
+    step = vmap(grad_and_value(lambda w, x: (x @ w).square().mean()), in_dims=(0, None), randomness="different")
+    weight.grad, _ = make_fx(step)(weight.detach(), torch.ones(4, 3))(weight.detach(), torch.ones(4, 3))
+    torch.optim.Adam([weight], foreach=True).step()
 
 
 def _clip(parameters: list[torch.nn.Parameter], bound: float) -> None:

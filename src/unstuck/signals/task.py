@@ -35,6 +35,7 @@ LOSSES: dict[str, Scale] = {
 }
 """Loss functions by name, and the scale on which each takes the network's output."""
 DIFFERENCES = {"sub", "subtract", "rsub"}
+RESCALING = {"sub", "add", "mul", "div", "true_divide"}
 MOST_CLASSES = 1000
 
 
@@ -112,9 +113,27 @@ def _loss_call(program: Program) -> tuple[Call | None, Value | None, int | None]
             return call, output, target.slot
         if isinstance(target, Value) and isinstance(output, Outside):  # given the other way round
             return call, target, output.slot
+        if isinstance(output, Value) and isinstance(target, Value):  # both in other units than the batch's
+            bare = _in_units_of_the_batch(program, output, target)
+            if bare is not None:
+                return call, *bare
     if named:
         return named[0], None, None
     return _difference(program)
+
+
+def _in_units_of_the_batch(program: Program, output: Value, target: Value) -> tuple[Value, int] | None:
+    """Undo, on both sides, the same shifts and scalings by numbers, until the target is the batch's own."""
+    mine: Ref = output
+    theirs: Ref = target
+    while isinstance(theirs, Value) and isinstance(mine, Value):
+        left, right = program.maker(mine), program.maker(theirs)
+        if left is None or right is None or left.name != right.name or left.name not in RESCALING:
+            return None
+        if len(left.refs()) != 1 or left.args[1:] != right.args[1:]:
+            return None
+        mine, theirs = left.refs()[0], right.refs()[0]
+    return (mine, theirs.slot) if isinstance(mine, Value) and isinstance(theirs, Outside) else None
 
 
 def _difference(program: Program) -> tuple[Call | None, Value | None, int | None]:
