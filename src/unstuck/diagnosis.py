@@ -5,7 +5,7 @@ Everything here can be written down and read back: a `Report` is what every face
 
 from __future__ import annotations
 
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import msgspec
 
@@ -46,11 +46,8 @@ class Evidence(msgspec.Struct, frozen=True):
 class Remedy(Protocol):
     """A treatment, as plain data with two verbs: `apply` for the proof, `edit` for the patch (see remedy.py)."""
 
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def trust(self) -> Trust: ...
+    name: ClassVar[str]
+    trust: ClassVar[Trust]
 
     def summary(self) -> str: ...
 

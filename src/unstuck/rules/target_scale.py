@@ -48,13 +48,13 @@ def _scaled(endings: Endings, ending: Ending) -> Iterator[Finding]:
     if not spread or not (far or not NARROW <= spread <= WIDE) or _already_there(endings, ending, mean, spread):
         return
     maker = next((c for c in reversed((ending.layer, *ending.tail)) if c is not None and _makes(c)), None)
-    places = (maker.site if maker else None, ending.loss.site)
+    output, loss = maker.site if maker else None, ending.loss.site
     yield Finding(
         "target-scale",
         f"the targets are {mean:.4g} on average and vary by {spread:.4g}; a fresh network gives numbers of about 1",
         ending.loss.site,
         (Evidence("mean of the targets", mean, "near 0"), Evidence("spread of the targets", spread, "near 1")),
-        (StandardiseTargets(mean, spread, *places),) if places[0] is not None and places[1] is not None else (),
+        (StandardiseTargets(mean, spread, output, loss),) if output is not None and loss is not None else (),
     )
 
 
