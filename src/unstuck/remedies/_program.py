@@ -78,12 +78,19 @@ def noted(trial: Trial, name: str) -> Trial:
     return trial.with_(remedies=(*trial.remedies, name))
 
 
+def cleared_too(trial: Trial, names: Iterable[str]) -> Trial:
+    """The trial in which the optimizer's zero_grad() reaches weights that it did not hold, as it does the others."""
+    stale = {name for p in trial.tape.passes for name in p.stale}
+    return trial.with_(clear=True) if stale and stale <= set(names) else trial
+
+
 def held_by(trial: Trial, names: Iterable[str], optimizer: int) -> Trial:
     """The trial in which an optimizer holds these weights too (those of them that are on the tape)."""
     known = [n for n in names if n in trial.start]
     if not known or optimizer >= len(trial.options):
         raise CannotApply("none of the weights is on the tape, or no optimizer is")
-    return trial.with_(holders=trial.holders | dict.fromkeys(known, (optimizer, 0)))
+    held = trial.holders | dict.fromkeys(known, (optimizer, 0))
+    return cleared_too(trial, known).with_(holders=held)
 
 
 def root_of(name: str) -> str:

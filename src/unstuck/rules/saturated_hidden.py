@@ -1,4 +1,4 @@
-"""Hidden sigmoids or tanhs are saturated: they stand at their ends for nearly every input, and pass no gradient back.
+"""Hidden sigmoids or tanhs are saturated: they stand at their ends and pass no gradient back.
 
 ## Why it hurts
 At 4, tanh is within a thousandth of 1 and its slope is 0.001; a sigmoid needs 7 for the same. A unit that every input
