@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -46,6 +46,6 @@ def _pairs(tape: Tape, number: int, holders: dict[str, int]) -> Iterator[frozens
             yield _never_cleared(between, reads)
 
 
-def _never_cleared(between: list[Pass], reads: dict[int, frozenset[str] | set[str]]) -> frozenset[str]:
+def _never_cleared(between: list[Pass], reads: Mapping[int, set[str] | frozenset[str]]) -> frozenset[str]:
     stale = [name for name in between[0].stale if name in reads[between[0].program]]
     return frozenset(n for n in stale if all(n in p.stale for p in between if n in reads[p.program]))
