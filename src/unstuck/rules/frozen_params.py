@@ -38,7 +38,7 @@ def check(holding: Holding, learning: Learning, tape: Tape) -> Iterator[Finding]
     yield Finding(
         "frozen-params",
         f"{few}: {numbers} of {numbers + others} numbers are frozen, and the run learns poorly",
-        _reads(tape, names[0]),
+        _reads(tape, holding.frozen[0].name),
         (Evidence("share of the network's numbers that are frozen", numbers / max(numbers + others, 1), "0"),),
         (Unfreeze(names, holding.optimizer),),
     )

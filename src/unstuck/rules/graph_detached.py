@@ -97,7 +97,7 @@ def _partly(tape: Tape, trainable: set[str]) -> Iterator[Finding]:
     behind = trainable & set(program.weights()) - taught_by(program)
     plain = [c for c in cuts_of(program) if c.site and c.name not in STEPS_DOWN]
     # What runs under no_grad and keeps nothing from learning is bookkeeping (a power iteration, a running mean).
-    cuts = {c.site: c for c in plain if c.grad or behind}
+    cuts = {c.site: c for c in plain if c.site and (c.grad or behind)}
     for site, call in list(cuts.items())[:FEW]:
         count = sum(c.site == site for c in cuts_of(program))
         said = f"{_named(call)} cuts the way of the gradient" + (
