@@ -18,8 +18,14 @@ from unstuck.record.names import is_weight
 Marks = dict[Any, Callable[..., Any]]
 LONGEST = 40_000
 """Calls kept at most between two steps; a log beyond that is dropped and the step is not recorded."""
-SKIPPED = {torch.Tensor.grad.__get__}  # type: ignore[attr-defined]
-"""A gradient is not a value of the program."""
+LIKE = ("zeros_like", "ones_like", "full_like", "empty_like", "rand_like", "randn_like", "randint_like")
+NEW = ("new_zeros", "new_ones", "new_full", "new_empty", "new_tensor")
+SKIPPED = {
+    torch.Tensor.grad.__get__,  # type: ignore[attr-defined]
+    *(getattr(torch, name) for name in LIKE),
+    *(getattr(torch.Tensor, name) for name in NEW),
+}
+"""A gradient is no value of the program, and what only takes a value's shape does not depend on it (noise is data)."""
 SETTERS = {torch.Tensor.__setitem__}
 """Calls that change their first argument and return nothing."""
 

@@ -14,6 +14,8 @@ from unstuck.tape import Optimizer, Parameter, Update
 
 NORMS = 40
 """The whole gradient's norm is taken for the first steps, then for every such one."""
+LATE = 2_000
+"""(step, rates) kept of the part of a run that is not recorded in full."""
 BY_HAND = 8
 """Hand-written updates are compared with the gradient for so many steps."""
 EXACT = 1e-3
@@ -38,6 +40,7 @@ class Manners:
         self._made: list[int] = []
         self._stepped_since = True
         self._zeroed = False
+        self._late: list[list[float]] = []
 
     @property
     def has_optimizer(self) -> bool:
@@ -113,7 +116,9 @@ class Manners:
             norm = _norm([p.grad for group in optimizer.param_groups for p in group["params"]])
             if self._norm_after_backward and norm and len(self._clips) < NORMS and not self._stepped_since:
                 self._clips.append((self._norm_after_backward, norm))
-        if not light:
+        if light:
+            self._late.append([self.steps, *rates])
+        else:
             self.updates.append(Update(index, passes, rates, norm, closure, self._is_empty(optimizer, norm)))
         self._stepped_since = True
 
@@ -161,7 +166,12 @@ class Manners:
 
     def facts(self) -> dict[str, Any]:
         """Smaller observations."""
-        return {"optimizers_made_at": self._made[:200], "clips": [list(pair) for pair in self._clips[:NORMS]]}
+        late = self._late[:: max(1, len(self._late) // LATE)]
+        return {
+            "late_rates": late,
+            "optimizers_made_at": self._made[:200],
+            "clips": [list(pair) for pair in self._clips[:NORMS]],
+        }
 
 
 def _described(optimizer: Any) -> dict[str, Any]:

@@ -35,11 +35,15 @@ PATIENCE = 2.0
 """A script that has not validated yet gets this many times the seconds before it is stopped all the same."""
 PASSES = 6_000
 """Passes recorded in full; later ones leave their loss only."""
+PROGRAMS = 300
+"""Distinct programs on a tape at most: a script that builds its layers anew in every step makes one per step."""
 EVALUATIONS = 400
 DETAILED = 6
 """Passes (and evaluations) of one program for which the frames are read; later ones have the same lines."""
 GRADIENTS = 40
 """Gradient norms are taken for the first passes, then for every such one."""
+SAMPLED = 128
+"""Once the tape is full only every such step is watched (its loss, its rates): the rest costs next to nothing."""
 STUBBORN = 3
 """A script that catches our request to stop is asked this often."""
 
@@ -211,7 +215,7 @@ class Recorder:
             self.losses.append(float(loss.detach()))
 
     def _spent_recording(self) -> bool:
-        return self.shelf.full or len(self.passes) >= PASSES
+        return self.shelf.full or len(self.passes) >= PASSES or len(self.programs) >= PROGRAMS
 
     # -- programs ----------------------------------------------------------------------------------------------------
 
@@ -291,7 +295,7 @@ class Recorder:
         if threading.get_ident() != self._thread:
             return
         self._guarded(self.manners.after_step, optimizer, self.names, len(self.passes))
-        self._switch(True)
+        self._switch(not self._spent_recording() or self.manners.steps % SAMPLED == 0)
         self.check_budget()
 
     def check_budget(self) -> None:
