@@ -18,12 +18,13 @@ from unstuck.convict import SETTLED, Conviction, convict, convicts, proof, rank
 from unstuck.diagnosis import Finding, Metric, NotApplicable, Outcome, Proof, Report
 from unstuck.examine import Readings, examine
 from unstuck.repair import CLEARLY, NO_WORSE, Answer, Repair, at_home, edited, rehearsed, skill, story, word
+from unstuck.repair import reported as reported_by
 from unstuck.replay.bench import Bench
 from unstuck.replay.stacked import warm
 from unstuck.signals.learning import Learning
 from unstuck.source import Sources
 from unstuck.tape import Tape, load
-from unstuck.verdict import LEARNS
+from unstuck.verdict import LEARNS, LEAST, ROOM
 
 Say = Callable[[str], None]
 
@@ -137,12 +138,18 @@ def mended(case: Case) -> Repair:
     """The best repair of the case: what replay convicted and what is certain, or what patched scripts show."""
     sure = certain(case)
     best = Repair(case.tape, case.sources)
+    if sure and _explains(case, sure):
+        best = _tried(case, sure)
+        if best.ran and skill(best.learning) >= max(SETTLED, skill(case.learning) + CLEARLY):
+            case.proofs.insert(0, _of_patched(case, best))
+            return best
     for answers in convicted(case):
         best = _tried(case, [*answers, *(a for a in sure if a[0] not in {r for r, _ in answers})])
         if best.ran or case.late:
             return best
     if sure:
         best = _tried(case, sure)
+        case.proofs += [_of_patched(case, best)] if best.rehearsal is not None else []
     if _undecided(case, best):
         return by_rehearsal(case, best)
     return best
@@ -151,6 +158,12 @@ def mended(case: Case) -> Repair:
 def certain(case: Case) -> list[Answer]:
     """Remedies of what was demonstrated without any experiment."""
     return [(f.remedies[0], (f.fault,)) for f in case.findings if f.demonstrated and f.remedies]
+
+
+def _explains(case: Case, sure: list[Answer]) -> bool:
+    """What is certain stands upstream of what replay convicted, and may be the reason for it."""
+    chosen = case.conviction.chosen
+    return chosen is not None and min(rank(f) for _, fs in sure for f in fs) < min(rank(f) for f in chosen.faults)
 
 
 def convicted(case: Case) -> list[list[Answer]]:
@@ -170,6 +183,16 @@ def _faults(case: Case, remedy: object) -> tuple[str, ...]:
 def _tried(case: Case, answers: Sequence[Answer]) -> Repair:
     repair = edited(case.tape, case.sources, answers)
     return rehearsed(repair, case.say) if repair.remedies else repair
+
+
+def _of_patched(case: Case, repair: Repair) -> Proof:
+    """The patched script's own run as an experiment: what was certain is seen to matter, or at least not to harm."""
+    said = "heals" if _cured(case, repair) else word(case.learning, repair)
+    why, exams = story(case.learning, repair), reported_by(case.tape, repair)
+    if said == "no-difference" and exams is not None and exams[1].skill - exams[0].skill >= LEAST:
+        said = "heals" if exams[1].skill - exams[0].skill >= ROOM * (1 - exams[0].skill) else "helps"
+        why += f"; on its last evaluation: {exams[0].name} {exams[0].score:.3f} before, {exams[1].score:.3f} after"
+    return Proof(tuple(r.name for r in repair.remedies), repair.faults, said, why, means="patched script")
 
 
 def _undecided(case: Case, best: Repair) -> bool:

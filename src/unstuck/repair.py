@@ -12,6 +12,7 @@ from unstuck.diagnosis import Finding, NotApplicable, Patch, Remedy, Site, Word
 from unstuck.patch import diff
 from unstuck.rehearse import Rehearsal, rehearse
 from unstuck.remedy import CannotEdit
+from unstuck.signals.exam import Exam
 from unstuck.signals.learning import Learning
 from unstuck.source import Sources
 from unstuck.tape import Tape
@@ -117,6 +118,15 @@ def word(before: Learning | None, repair: Repair) -> Word:
         return "no-difference" if new - old > -CLEARLY else "harms"
     healed = new >= LEARNS and (new - old >= ROOM * (1 - old) or old <= STUCK or (old < POOR and new >= FOLD * old))
     return "heals" if healed else "helps"
+
+
+def reported(before: Tape, repair: Repair) -> tuple[Exam, Exam] | None:
+    """The last evaluation of both scripts, scored by us; None where one of them cannot be."""
+    after = repair.rehearsal.tape if repair.rehearsal is not None else None
+    try:
+        return (Exam.read(before), Exam.read(after)) if after is not None else None
+    except NotApplicable:
+        return None
 
 
 def story(before: Learning | None, repair: Repair) -> str:

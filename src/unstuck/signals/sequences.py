@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from unstuck.diagnosis import NotApplicable
 from unstuck.program import Call, Outside, Program, Ref, Value
-from unstuck.rule import NotApplicable
 from unstuck.signals.task import Task, main_program
 from unstuck.tape import Pass, Tape
 
