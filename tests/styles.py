@@ -177,11 +177,13 @@ for step in range(5):
 """,
     "pictures": HEAD
     + """
-net = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(inplace=True), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(8, 2))
+conv = nn.Conv2d(1, 4, 3, padding=1)
+net = nn.Sequential(conv, nn.ReLU(inplace=True), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(8, 2))
 optimizer = torch.optim.SGD(net.parameters(), lr=0.1, nesterov=True, momentum=0.9)
 schedule = torch.optim.lr_scheduler.StepLR(optimizer, 2, gamma=0.5)
 for step in range(5):
-    loss = nn.functional.cross_entropy(net(torch.cat([x, x], 1).view(64, 1, 4, 3)[:, :, :, :]), y.long(), label_smoothing=0.1)
+    out = net(torch.cat([x, x], 1).view(64, 1, 4, 3))
+    loss = nn.functional.cross_entropy(out, y.long(), label_smoothing=0.1)
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
@@ -243,4 +245,4 @@ for step in range(5):
 """Style -> script."""
 
 FAITHFUL = sorted(set(STYLES) - {"spawn", "fails", "workers", "closure", "phases"})
-"""Styles whose every replayed loss must equal the recorded one to the last bit or nearly (no dropout, one optimizer call)."""
+"""Styles whose every replayed loss must be the recorded one (no dropout, one call of the loss per step)."""

@@ -1,10 +1,11 @@
-"""Play a trial: its passes and updates in the recorded order, in every lane; each batch is scored before it is learnt."""
+"""Play a trial: passes and updates in the recorded order, in every lane; each batch is scored before it is learnt."""
 
 from __future__ import annotations
 
 import time
 import warnings
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -69,7 +70,7 @@ class Played:
     def curve(self) -> tuple[Tensor, Tensor]:
         """(stretches, lanes) of skill, and of loss."""
         edges = torch.linspace(0, 1, min(STRETCHES, max(self.passes, 1)) + 1).tolist()
-        pairs = list(zip(edges[:-1], edges[1:], strict=True))
+        pairs = list(pairwise(edges))
         losses = torch.stack(self.losses)
         cut = lambda a, b: losses[int(a * self.passes) : max(int(b * self.passes), int(a * self.passes) + 1)].mean(0)
         return torch.stack([self.skill(a, b) for a, b in pairs]), torch.stack([cut(a, b) for a, b in pairs])

@@ -78,7 +78,7 @@ class Lanes:
             if mine:
                 groups.append({**_usable(options, kind), "params": mine})
         many = {"foreach": True} if "foreach" in inspect.signature(kind.__init__).parameters else {}
-        return kind(groups, **many)  # one call for all tensors instead of one for each: a third of the time of small steps
+        return kind(groups, **many)  # one call for all tensors: the loop over them would cost more than the arithmetic
 
     def step(
         self, program: int, outside: tuple[Tensor, ...], wanted: int | None
