@@ -42,7 +42,7 @@ class Halves:
         trial = as_written(turned)
         try:
             lanes = starts(trial.start, set(trial.holders), LANES)
-            played = play(trial, course, lanes, torch.ones(LANES), PATIENCE * bench.seconds)
+            played = play(trial, course, lanes, torch.ones(LANES), 3 * PATIENCE * bench.seconds)
         except (CannotReplay, RuntimeError, ValueError, IndexError, KeyError, TypeError) as error:
             raise NotApplicable("the halves could not be replayed") from error
         if played.stopped or not played.rows:

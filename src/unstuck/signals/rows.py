@@ -62,6 +62,8 @@ class Rows:
         if task.target is None or task.kind in ("unknown", "multilabel"):
             raise NotApplicable("what belongs to each row is not known")
         slot, call = _input(program)
+        if _moving(tape, number, {slot, task.target}):
+            raise NotApplicable("more than one thing enters with every row")
         keys = dict.fromkeys((p.outside[slot], p.outside[task.target]) for p in tape.passes if p.program == number)
         rows, targets = _gathered(tape, list(keys), task)
         _, group = torch.unique(rows, dim=0, return_inverse=True)
@@ -83,6 +85,13 @@ def _input(program: Program) -> tuple[int, Call]:
     if len(found) != 1:
         raise NotApplicable("there is not one input whose rows could be compared")
     return next(iter(found.items()))
+
+
+def _moving(tape: Tape, number: int, known: set[int]) -> bool:
+    """Whether other slots hold something else from pass to pass: parts of a row that its first part does not show."""
+    passes = [p for p in tape.passes if p.program == number][:50]
+    others = set(range(tape.programs[number].slots)) - known
+    return any(len({p.outside[slot] for p in passes}) > 1 for slot in others)
 
 
 def _gathered(tape: Tape, keys: list[tuple[str, str]], task: Task) -> tuple[Tensor, Tensor]:
