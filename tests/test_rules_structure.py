@@ -88,7 +88,9 @@ def test_recoded_targets_are_what_the_outputs_are_scored_against(tmp_path: Path)
 
 def test_labels_without_any_relation_to_their_rows(tmp_path: Path) -> None:
     loose = "ids = torch.randint(0, 3, (N,))\nmlp = lambda out: nn.Sequential(nn.Linear(6, 128), nn.ReLU(), nn.Linear(128, out))\n"  # noqa: E501
-    tape = tape_of(script(loose + net(3, "F.cross_entropy(out, ids[rows])"), epochs=25), tmp_path)
+    tape = tape_of(script(loose + net(3, "F.cross_entropy(out, ids[rows])"), epochs=25), tmp_path, seconds=300)
+    if why := Bench(tape).why:
+        pytest.skip(f"this machine is too busy for an experiment: {why}")
     found = findings("label-misaligned", tape)
     assert len(found) == 1
     assert "half of the rows" in found[0].demonstrated
