@@ -113,7 +113,7 @@ def _gain(report: Report, proof: Proof) -> str:
     metric = report.metric
     if metric is not None and metric.treated is not None:
         instead = f" instead of {number(metric.as_written)}" if metric.as_written is not None else ""
-        return f"{metric.name} {number(metric.treated)} on unseen batches{instead}{_constant(report)}."
+        return f"{metric.name} {number(metric.treated)} on each batch before its update{instead}{_constant(report)}."
     before, after = last(proof.without.skill), last(proof.treated.skill)
     return f"skill {number(after)} instead of {number(before)} (1 is perfect, 0 the best constant answer)."
 
@@ -132,7 +132,7 @@ def _healthy(report: Report) -> str:
     if report.metric is None or report.metric.as_written is None:
         return f"It learns, by what {_count(report.steps)} showed."
     metric = report.metric
-    return f"It learns: {metric.name} {number(metric.as_written)} on unseen batches{_constant(report)}."
+    return f"It learns: {metric.name} {number(metric.as_written)} on each batch before its update{_constant(report)}."
 
 
 def _state(report: Report) -> str:
@@ -141,7 +141,7 @@ def _state(report: Report) -> str:
     if report.learns:
         return f"{report.script} learns."
     known = report.metric is not None and report.metric.as_written is not None
-    beside = f": {report.metric.name} {number(report.metric.as_written)} on unseen batches" if known else ""  # type: ignore[union-attr]
+    beside = f": {report.metric.name} {number(report.metric.as_written)} on each batch before its update" if known else ""  # type: ignore[union-attr]
     return f"{report.script} does not learn{beside}{_constant(report) if known else ''}."
 
 

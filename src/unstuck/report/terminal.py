@@ -155,7 +155,7 @@ def _curve(report: Report, width: int, ascii: bool) -> Iterator[RenderableType]:
         return
     lines = curves.plot(proof.without.skill, proof.treated.skill, proof.steps, width - 2, ascii)
     if lines:
-        yield titled("Skill on unseen batches", *(Text(line, no_wrap=True) for line in lines))
+        yield titled("Skill on each batch before its update", *(Text(line, no_wrap=True) for line in lines))
 
 
 def _patch(report: Report) -> Iterator[RenderableType]:
