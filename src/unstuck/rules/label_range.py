@@ -1,4 +1,4 @@
-"""The targets are not coded as the loss takes them: class ids not 0 to C-1, or yes and no not as 1 and 0.
+"""The targets are not coded as the loss takes them: class ids not 0 to C-1, or not 0 and 1.
 
 ## Why it hurts
 `CrossEntropyLoss` uses a label as the number of an output, counted from zero: labels from 1 to C end with "Target C is
