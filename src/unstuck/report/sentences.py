@@ -141,7 +141,8 @@ def _state(report: Report) -> str:
     if report.learns:
         return f"{report.script} learns."
     known = report.metric is not None and report.metric.as_written is not None
-    beside = f": {report.metric.name} {number(report.metric.as_written)} on each batch before its update" if known else ""  # type: ignore[union-attr]
+    score = f"{report.metric.name} {number(report.metric.as_written)}" if known else ""  # type: ignore[union-attr]
+    beside = f": {score} on each batch before its update" if known else ""
     return f"{report.script} does not learn{beside}{_constant(report) if known else ''}."
 
 
