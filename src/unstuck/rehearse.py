@@ -62,12 +62,10 @@ def _where(cwd: str, folder: Path, stage: Path) -> str:
 
 
 def _run(command: list[str], cwd: str, out: Path, limit: float) -> Rehearsal:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH")]))}
     try:
         done = subprocess.run(
             command,
             cwd=cwd,
-            env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
