@@ -106,7 +106,9 @@ def _treated(report: Report) -> str:
     if proof is None:
         return ""
     how = "learns" if proof.verdict == "heals" else "learns better"
-    return f"With {listed(proof.remedies)}, and nothing else changed, it {how}: {_gain(report, proof)}"
+    # The metric is the patched script's where that was run: then all that stands in the patch has its share in it.
+    whole = report.patch.remedies if report.patch is not None and report.patch.proven else ()
+    return f"With {listed(whole or proof.remedies)}, and nothing else changed, it {how}: {_gain(report, proof)}"
 
 
 def _gain(report: Report, proof: Proof) -> str:
