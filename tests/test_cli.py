@@ -276,6 +276,7 @@ def test_an_interrupt_leaves_a_tape(tmp_path: Path) -> None:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # a shell's background ignores it
     )
     assert running.stdout is not None
     while running.stdout.readline() != "4\n":

@@ -91,6 +91,7 @@ class Recorder:
         self._hooks = []
         self._switch(False)
         self._guarded(self._leftovers)
+        self._older, self._last = [], []  # tensors that workers share must not outlive the script's own hold on them
 
     def _switch(self, on: bool) -> None:
         if on and not self._on:
