@@ -17,6 +17,7 @@ VERBS = {
     "prove": "examine a tape and prove the repair",
     "fix": "the repair that a tape proves: on stdout, as a file, or in the script itself",
     "explain": "a fault's page, or the list of faults",
+    "study": "re-run one of the founding stories: heart-rate, rice or cifar",
 }
 
 VALUED = {"--steps", "--seconds", "--json", "--patch", "-o", "--out"}
@@ -96,6 +97,13 @@ def _add_options(verb: str, add: Callable[..., object]) -> None:
         add("--no-prove", action="store_true", help="stop after the findings")
     if verb == "explain":
         add("fault", nargs="?", metavar="FAULT", help="a fault's name; without one, the list")
+    if verb == "study":
+        add("study", metavar="NAME", choices=("heart-rate", "rice", "cifar"), help="heart-rate, rice or cifar")
+        add("--seeds", type=_positive(int), metavar="N", help="repeat everything with N seeds")
+        add("--epochs", type=_positive(int), metavar="N", help="train at most N epochs")
+        add("--data", metavar="PATH", help="where the data lies (rice, cifar)")
+        add("--html", metavar="FILE", help="one self-contained page with the figures")
+        add("--quick", action="store_true", help="a first look: fewer seeds and epochs")
 
 
 def _positive(kind: type[int] | type[float]) -> Callable[[str], float]:

@@ -128,6 +128,24 @@ def explain(options: argparse.Namespace) -> int:
     return WELL
 
 
+def study(options: argparse.Namespace) -> int:
+    """Re-run a founding story and tell what it shows."""
+    arguments.check_output(options.html)
+    from unstuck.studies import command, terminal
+    from unstuck.studies.story import Unavailable
+
+    try:
+        with _bar() as progress:
+            story = command.run(options, progress)
+    except Unavailable as reason:
+        raise Refused(str(reason)) from None
+    sys.stdout.write(terminal.render(story, **_paper(sys.stdout)))
+    if options.html is not None:
+        page = importlib.import_module("unstuck.studies.page")
+        _written(Path(options.html), page.render(story))
+    return WELL
+
+
 def _recorded(target: Target, tape: Path, options: argparse.Namespace) -> int:
     """Record the target; its return code. Raises Unsaid where there is no tape afterwards."""
     if (shown := syntax_error(target)) is not None:
@@ -263,3 +281,18 @@ def _progress() -> Iterator[Callable[[str], None]]:
 
     with Console(stderr=True).status("examining the tape") as status:
         yield status.update
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[float, str], None]]:
+    """A bar on stderr with the time left; nothing where stderr is not a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda _share, _what: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    parts = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), "left", TimeRemainingColumn())
+    with Progress(*parts, console=Console(stderr=True), transient=True) as shown:
+        task = shown.add_task("starting", total=1.0)
+        yield lambda share, what: shown.update(task, completed=share, description=what)

@@ -1,0 +1,230 @@
+"""What a study returns: claims, each with its measurement, table and figures. Data only, no torch; one form, two faces.
+
+The terminal and the page render the same `Study`, so they cannot disagree. Texts are built from the run's numbers by
+the study itself: a sentence with a number in it is never a constant.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+Verdict = Literal["holds", "partly", "does not hold"]
+"""What the measurement says of the claim."""
+Progress = Callable[[float, str], None]
+"""Called with the share done so far (0 to 1, of the whole study) and what is being done."""
+
+
+class Unavailable(Exception):
+    """A study cannot be run; the message is one line that says what to do (where to put which file)."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the person asked of a study; None leaves the choice to the study."""
+
+    seeds: int | None = None
+    data: Path | None = None
+    epochs: int | None = None
+    quick: bool = False
+    """Fewer seeds and epochs: for a first look and for tests; the text says so by its numbers."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """One quantity over seeds. `inf` stands for "never" (a run that did not get there), `nan` for not measured."""
+
+    values: tuple[float, ...]
+    digits: int = 3
+    """Significant digits in words."""
+
+    @property
+    def known(self) -> tuple[float, ...]:
+        """The finite values."""
+        return tuple(v for v in self.values if math.isfinite(v))
+
+    @property
+    def mean(self) -> float:
+        """The mean of the finite values; nan without any."""
+        return statistics.fmean(self.known) if self.known else math.nan
+
+    @property
+    def sd(self) -> float:
+        """The sample standard deviation of the finite values; 0 for a single one."""
+        return statistics.stdev(self.known) if len(self.known) > 1 else 0.0
+
+    @property
+    def median(self) -> float:
+        """The median, "never" counting as larger than everything: inf where most seeds never get there."""
+        return statistics.median_high(self.values) if self.values else math.nan
+
+    @property
+    def low(self) -> float:
+        """The smallest value."""
+        return min(self.values, default=math.nan)
+
+    @property
+    def high(self) -> float:
+        """The largest value (inf where one seed never gets there)."""
+        return max(self.values, default=math.nan)
+
+    @property
+    def reached(self) -> int:
+        """How many seeds are not "never"."""
+        return len(self.known)
+
+
+Cell = str | float | int | Spread | None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of cells under `columns`; a `Spread` is shown as mean (sd). `note` stands below it."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A scale: what it measures, in which unit; `log` for powers of ten."""
+
+    label: str
+    unit: str = ""
+    log: bool = False
+
+    @property
+    def title(self) -> str:
+        """`rate (1/step)`."""
+        return f"{self.label} ({self.unit})" if self.unit else self.label
+
+
+@dataclass(frozen=True)
+class Series:
+    """One named curve; `y` may hold nan where it is interrupted. `dashed` marks bounds and theory."""
+
+    name: str
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    dashed: bool = False
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Curves over a common axis."""
+
+    title: str
+    x: Axis
+    y: Axis
+    series: tuple[Series, ...]
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Counts (or shares) per bin for one or more named groups: each (name, counts), one fewer than `edges`."""
+
+    title: str
+    x: Axis
+    edges: tuple[float, ...]
+    groups: tuple[tuple[str, tuple[float, ...]], ...]
+    y: Axis = field(default_factory=lambda: Axis("share"))
+
+
+@dataclass(frozen=True)
+class Heatmap:
+    """A value per (row, column): `values[r][c]` belongs to `rows[r]`, `columns[c]`; inf is "never", nan is not run."""
+
+    title: str
+    x: Axis
+    y: Axis
+    columns: tuple[str, ...]
+    rows: tuple[str, ...]
+    values: tuple[tuple[float, ...], ...]
+    value: Axis
+
+
+@dataclass(frozen=True)
+class Bars:
+    """One bar per label; a `Spread` gives its mean and a whisker of one sd."""
+
+    title: str
+    labels: tuple[str, ...]
+    values: tuple[Spread | float, ...]
+    value: Axis
+
+
+Figure = Lines | Histogram | Heatmap | Bars
+
+
+@dataclass(frozen=True)
+class Section:
+    """A claim, what was measured about it, and what became of it, in this order."""
+
+    title: str
+    """A few words, for the list of contents."""
+    claim: str
+    """What was claimed or asked, by whom: one or two sentences without a number of ours."""
+    measurement: str
+    """What this run shows: paragraphs, separated by empty lines, whose numbers are the run's."""
+    verdict: Verdict
+    table: Table | None = None
+    figures: tuple[Figure, ...] = ()
+
+
+@dataclass(frozen=True)
+class Study:
+    """A story re-run: the question as it was asked, then claim after claim."""
+
+    name: str
+    title: str
+    question: str
+    answer: str
+    """The result in a few sentences, from the run's numbers."""
+    sections: tuple[Section, ...]
+    made: tuple[str, ...] = ()
+    """How it was made: data, seeds, versions, seconds, the ratio to one by one; a line each."""
+
+
+def told(cell: Cell) -> str:
+    """A cell in words, the same in every face: `-` for unknown, `never` for inf, `mean (sd)` for a spread."""
+    if isinstance(cell, Spread):
+        return _told_spread(cell)
+    return number(cell) if isinstance(cell, float | int) else cell or "-"
+
+
+def _told_spread(spread: Spread) -> str:
+    if not spread.known:
+        return "never" if math.inf in spread.values else "-"
+    words = number(spread.mean, spread.digits)
+    if len(spread.values) > 1:
+        words += f" ({number(spread.sd, 2)})"
+    missing = len(spread.values) - len(spread.known)
+    return f"{words}, {missing} of {len(spread.values)} never" if missing else words
+
+
+def number(value: float, digits: int = 3) -> str:
+    """A number as people write it: `digits` significant ones, thousands whole, powers of ten only where they help."""
+    if math.isnan(value):
+        return "-"
+    if math.isinf(value):
+        return "never" if value > 0 else "-inf"
+    if float(value).is_integer() and abs(value) < 1e6:
+        return str(int(value))
+    if 10**digits <= abs(value) < 1e6:
+        return str(round(value))
+    return f"{value:.{digits}g}"
+
+
+def each(values: Sequence[float]) -> str:
+    """Every seed's value in order: `190 620 never`."""
+    return " ".join(number(v) for v in values)
+
+
+def share(part: float, whole: float = 1.0, digits: int = 3) -> str:
+    """A share in percent: `45 %`."""
+    return f"{number(100 * part / whole, digits)} %" if whole else "-"
