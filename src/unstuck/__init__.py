@@ -1,3 +1,34 @@
 """unstuck finds why a PyTorch network does not learn, proves the repair and writes the patch."""
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from unstuck.fit.estimators import Classifier, Regressor
+    from unstuck.scaling import NotEquivalent, Recipe, equivalent, rescaled
+
 __version__ = "0.1.0"
+
+_HOMES = {
+    "Classifier": "unstuck.fit.estimators",
+    "Regressor": "unstuck.fit.estimators",
+    "NotEquivalent": "unstuck.scaling",
+    "Recipe": "unstuck.scaling",
+    "equivalent": "unstuck.scaling",
+    "rescaled": "unstuck.scaling",
+}
+"""Where the public names live. They are fetched when asked for: `import unstuck` loads neither numpy nor torch."""
+
+__all__ = ["Classifier", "NotEquivalent", "Recipe", "Regressor", "__version__", "equivalent", "rescaled"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})
