@@ -13,7 +13,7 @@ from typing import Any
 
 from unstuck.scaling.columns import Value, every, per_feature, spread
 from unstuck.scaling.recipe import HOMOGENEOUS, Layer, Recipe, Share
-from unstuck.scaling.units import NotEquivalent, unit_of
+from unstuck.scaling.units import DEFAULTS, NotEquivalent, unit_of
 
 
 def equivalent(recipe: Recipe, input_scale: Any = 1.0, input_offset: Any = 0.0, loss_scale: float = 1.0) -> Recipe:
@@ -94,12 +94,9 @@ def _rewritten(recipe: Recipe, weights: Sequence[Value], biases: Sequence[Value]
 def _in_units(method: str, share: Share, weight: Value, loss: float) -> Share:
     """One parameter times `weight`, its gradient hence by `loss / weight`, and each setting by its unit."""
     gradient = spread(lambda w: loss / w, weight)
-    factors: dict[str, Value] = {"init": weight}
-    for name in share.settings:
-        unit = unit_of(method, name, share.settings)
-        if unit is not None:
-            factors[name] = spread(unit.factor, weight, gradient)
-    return share.times(factors)
+    units = {name: unit_of(method, name, share.settings) for name in {**share.settings, **DEFAULTS.get(method, {})}}
+    factors = {name: spread(unit.factor, weight, gradient) for name, unit in units.items() if unit is not None}
+    return share.times({"init": weight, **factors})
 
 
 def _moved(first: Layer, scale: Value, offset: Value) -> Layer:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from unstuck.scaling.columns import Columns, Value, times
+from unstuck.scaling.units import DEFAULTS
 
 if TYPE_CHECKING:
     from torch import nn
@@ -88,8 +89,11 @@ class Recipe:
         bias: bool = False,
         activation: str = "relu",
     ) -> Recipe:
-        """The same settings in all layers of a plain network; without biases unless asked for."""
-        share = Share(dict(settings))
+        """The same settings in all layers of a plain network; those with a unit that are not given are torch's.
+
+        Without biases unless asked for.
+        """
+        share = Share({**DEFAULTS.get(method, {}), **settings})
         return cls(method, (Layer(share, share if bias else None, activation),) * layers)
 
     @classmethod

@@ -52,6 +52,19 @@ UNITS: Mapping[str, Mapping[str, Unit]] = {
     "adadelta": {"lr": STEP, "eps": Unit(0, 2), "weight_decay": PULL},
     "rprop": {"lr": WEIGHT, "step_sizes": WEIGHT},
 }
+DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    "sgd": {"lr": 1e-3, "weight_decay": 0.0},
+    "asgd": {"lr": 1e-2, "lambd": 1e-4, "weight_decay": 0.0},
+    "adam": {"lr": 1e-3, "eps": 1e-8, "weight_decay": 0.0},
+    "adamw": {"lr": 1e-3, "eps": 1e-8, "weight_decay": 1e-2},
+    "nadam": {"lr": 2e-3, "eps": 1e-8, "weight_decay": 0.0},
+    "adamax": {"lr": 2e-3, "eps": 1e-8, "weight_decay": 0.0},
+    "rmsprop": {"lr": 1e-2, "eps": 1e-8, "weight_decay": 0.0},
+    "adagrad": {"lr": 1e-2, "eps": 1e-10, "weight_decay": 0.0, "initial_accumulator_value": 0.0},
+    "adadelta": {"lr": 1.0, "eps": 1e-6, "weight_decay": 0.0},
+    "rprop": {"lr": 1e-2, "step_sizes": (1e-6, 50.0)},
+}
+"""What torch takes where a setting with a unit is not named: it must be named to be rewritten."""
 REFUSED: Mapping[str, str] = {
     "radam": "RAdam's first steps follow the gradient itself and the later ones the gradient over its size, "
     "so its rate would need one factor before the switch and another after it",
