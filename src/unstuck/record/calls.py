@@ -37,6 +37,8 @@ class Entry(NamedTuple):
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     out: Any
+    results: tuple[Tensor, ...]
+    """The tensors in `out`."""
     sites: tuple[Site, ...]
     grad: bool
     cast: str
@@ -112,7 +114,7 @@ class Log(TorchFunctionMode):
 
     def _note(self, func: Any, args: Any, kwargs: Any, out: Any, before: Tensor | None) -> None:
         out = args[0] if func in SETTERS else out
-        results = list(tensors(out))
+        results = (out,) if isinstance(out, Tensor) else tuple(tensors(out))
         written = [t for t in results if is_weight(t)]
         if written:  # a weight stays a leaf: setting it is the script's business, not a step of the program
             self.written.extend(written)
@@ -123,7 +125,7 @@ class Log(TorchFunctionMode):
             self.clear()
             self.overflowed = True
         self.entries.append(
-            Entry(func, tuple(args), kwargs, out, self.where(), torch.is_grad_enabled(), _cast(), before)
+            Entry(func, tuple(args), kwargs, out, results, self.where(), torch.is_grad_enabled(), _cast(), before)
         )
         self.made.update((id(t), t) for t in results)
 

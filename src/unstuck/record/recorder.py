@@ -19,12 +19,12 @@ from torch.optim.optimizer import register_optimizer_step_post_hook, register_op
 from torch.overrides import _get_current_function_mode  # the only way to ask which mode is on top
 
 from unstuck.launch import Enough
-from unstuck.program import Call, Program
+from unstuck.program import Program
 from unstuck.record.calls import Entry, Log, tensors
 from unstuck.record.manners import Manners
 from unstuck.record.names import Names, is_weight
 from unstuck.record.shelf import Shelf
-from unstuck.record.slice import needed, program
+from unstuck.record.slice import needed, outline, program
 from unstuck.record.where import Whereabouts
 from unstuck.signals.task import task_of
 from unstuck.tape import Evaluation, Pass, Tape
@@ -64,7 +64,7 @@ class Recorder:
         self.began: float | None = None
         self.spent = ""
         self._known: dict[Any, int] = {}
-        self._seen: dict[int, int] = {}
+        self._reached: dict[int, list[Tensor]] = {}
         self._outputs: dict[int, int] = {}
         self._older: list[Entry] = []
         self._last: list[Entry] = []
@@ -205,10 +205,9 @@ class Recorder:
             self._outputs[number] = -1 if task is None or task.output is None else task.output
         wanted, count = self._outputs[number], 0
         for entry in entries:
-            results = list(tensors(entry.out))
-            if count <= wanted < count + len(results):
-                return self.shelf.keep(results[wanted - count]) or ""
-            count += len(results)
+            if count <= wanted < count + len(entry.results):
+                return self.shelf.keep(entry.results[wanted - count]) or ""
+            count += len(entry.results)
         return ""
 
     def _count(self, loss: Tensor | None) -> None:
@@ -224,12 +223,11 @@ class Recorder:
         return self.where.sites(4)
 
     def _cut(self, entries: list[Entry], target: Tensor) -> tuple[int, tuple[Tensor, ...]]:
-        cut = program(entries, target, self.names.of, self._is_weight)
-        key = _signature(cut.program)
+        key, outside = outline(entries, target, self.names.of, self._is_weight)
         if key not in self._known:
             self._known[key] = len(self.programs)
-            self.programs.append(cut.program)
-        return self._known[key], cut.outside
+            self.programs.append(program(entries, target, self.names.of, self._is_weight).program)
+        return self._known[key], outside
 
     def _is_weight(self, tensor: Tensor) -> bool:
         # A bare leaf that first shows up late is an input that asks for its own gradient, not a weight.
@@ -238,8 +236,10 @@ class Recorder:
         return isinstance(tensor, torch.nn.Parameter) or tensor in self.names or len(self.passes) < 1
 
     def _weights(self, number: int) -> list[Tensor]:
-        wanted = set(self.programs[number].weights())
-        return [t for name, t in self.names.all() if name in wanted]
+        if number not in self._reached:
+            wanted = set(self.programs[number].weights())
+            self._reached[number] = [t for name, t in self.names.all() if name in wanted]
+        return self._reached[number]
 
     def _first_sight(self, weights: list[Tensor]) -> None:
         for weight in weights:
@@ -345,15 +345,6 @@ def _text(path: str) -> str | None:
         return Path(path).read_bytes().decode("utf-8")
     except (OSError, UnicodeDecodeError):
         return None
-
-
-def _signature(p: Program) -> Any:
-    return repr([(c.function, c.args, _fixed(c), c.grad) for c in p.calls]), p.loss, p.missing
-
-
-def _fixed(call: Call) -> dict[str, Any]:
-    """The options that make a call's program another one: batch norm's share of the newest batch falls by itself."""
-    return {k: v for k, v in call.kwargs.items() if k != "momentum"} if call.name == "batch_norm" else call.kwargs
 
 
 def _forwards(entries: list[Entry]) -> list[list[Entry]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ from unstuck.record.calls import Entry, tensors
 from unstuck.record.names import is_weight
 
 NAMED = (torch.dtype, torch.device, torch.layout, torch.memory_format)
+BATCH_NORM = "torch.nn.functional.batch_norm"
 
 
 class Cut(NamedTuple):
@@ -27,7 +29,7 @@ def needed(entries: list[Entry], target: Tensor) -> list[Entry]:
     """The entries that a tensor depends on, in order."""
     wanted, kept = {id(target)}, []
     for entry in reversed(entries):
-        if any(id(t) in wanted for t in tensors(entry.out)):
+        if any(id(t) in wanted for t in entry.results):
             kept.append(entry)
             wanted.update(id(t) for t in tensors((entry.args, entry.kwargs)))
     return kept[::-1]
@@ -36,8 +38,74 @@ def needed(entries: list[Entry], target: Tensor) -> list[Entry]:
 def program(
     entries: list[Entry], target: Tensor, name: Callable[[Tensor], str], weight: Callable[[Tensor], bool] = is_weight
 ) -> Cut:
-    """Cut the program out of a log. `name` names weights; `weight` says which leaves are weights."""
-    return _Cutter(name, weight).cut(needed(entries, target), target)
+    """The program that some entries are, all of them `needed`. `name` names weights; `weight` says what is one."""
+    return _Cutter(name, weight).cut(entries, target)
+
+
+class Outline(NamedTuple):
+    """What tells a program from another, and the tensors in its slots: all that a program seen before has to give."""
+
+    key: Any
+    outside: tuple[Tensor, ...]
+
+
+def outline(
+    entries: list[Entry], target: Tensor, name: Callable[[Tensor], str], weight: Callable[[Tensor], bool] = is_weight
+) -> Outline:
+    """The outline of a program: equal keys, equal programs (but for their lines and shapes)."""
+    return _Outliner(name, weight).read(entries, target)
+
+
+class _Outliner:
+    """Goes through the entries in the cutter's order and makes no data: this runs for every step of the person's."""
+
+    def __init__(self, name: Callable[[Tensor], str], weight: Callable[[Tensor], bool]) -> None:
+        self.name, self.weight = name, weight
+        self.refs: dict[int, Any] = {}
+        self.outside: list[Tensor] = []
+        self.parts: list[Any] = []
+        self.count = 0
+
+    def read(self, entries: list[Entry], target: Tensor) -> Outline:
+        for entry in entries:
+            self._call(entry)
+        loss = self.refs.get(id(target))
+        known = type(loss) is int
+        return Outline((tuple(self.parts), loss if known else None), tuple(self.outside) if known else ())
+
+    def _call(self, entry: Entry) -> None:
+        if entry.before is not None:
+            self.refs[id(entry.args[0])] = self._enter(entry.before)
+        self.parts += (function(entry.func) or repr(entry.func), entry.grad, len(entry.results))
+        self._tree(entry.args)
+        if entry.kwargs:
+            self._tree(entry.kwargs if function(entry.func) != BATCH_NORM else _steady(entry.kwargs))
+        for result in entry.results:
+            self.refs[id(result)] = self.count
+            self.count += 1
+
+    def _tree(self, tree: Any) -> None:
+        if isinstance(tree, Tensor):
+            self.parts.append(self.refs[id(tree)] if id(tree) in self.refs else self._new(tree))
+        elif isinstance(tree, tuple | list):
+            self.parts.append(len(tree))
+            for branch in tree:
+                self._tree(branch)
+        elif isinstance(tree, dict):
+            self._tree(tuple(tree))
+            self._tree(tuple(tree.values()))
+        elif isinstance(tree, slice):
+            self._tree((tree.start, tree.stop, tree.step))
+        else:
+            self.parts.append(repr(tree))  # 1, 1.0 and True are equal, and NaN is not
+
+    def _new(self, tensor: Tensor) -> Any:
+        self.refs[id(tensor)] = ref = ("weight", self.name(tensor)) if self.weight(tensor) else self._enter(tensor)
+        return ref
+
+    def _enter(self, tensor: Tensor) -> tuple[str, int, bool]:
+        self.outside.append(tensor)
+        return "outside", len(self.outside) - 1, tensor.requires_grad
 
 
 class _Cutter:
@@ -61,7 +129,7 @@ class _Cutter:
         if entry.before is not None:  # what stood there before the change is what the program starts from
             self.refs[id(entry.args[0])] = self._enter(entry.before)
         args, kwargs = mapped(_tupled(entry.args), self._ref), mapped(entry.kwargs, self._ref)
-        results = list(tensors(entry.out))
+        results = entry.results
         self._untraceable(entry)
         outs = tuple(range(self.count, self.count + len(results)))
         self.count += len(results)
@@ -105,6 +173,11 @@ class _Cutter:
         return Outside(len(self.outside) - 1)
 
 
+def _steady(options: dict[str, Any]) -> dict[str, Any]:
+    """Batch norm's options without the newest batch's share: it falls by itself, and makes no other program."""
+    return {k: v for k, v in options.items() if k != "momentum"}
+
+
 def _maker(tensor: Tensor) -> str:
     try:
         return type(tensor.grad_fn).__name__.removesuffix("Backward") if tensor.grad_fn else "an earlier step"
@@ -123,6 +196,9 @@ def _tupled(tree: Any) -> Any:
 
 def function(func: Any) -> str:
     """The public name of a torch function ("" where it has none)."""
-    if func is torch.autograd.grad:
-        return "torch.autograd.grad"
-    return resolve_name(func) or ""
+    return _function(func) if func.__hash__ is not None else ""
+
+
+@functools.cache
+def _function(func: Any) -> str:
+    return "torch.autograd.grad" if func is torch.autograd.grad else resolve_name(func) or ""
