@@ -47,10 +47,12 @@ def walk(
     before_step: Callable[[Any], object] = lambda model: None,
     loss_scale: float = 1.0,
     schedule: Callable[[int], float] | None = None,
+    prepare: Callable[[Any, Any], object] = lambda model, optimizer: None,
 ) -> Path:
     """Train `model` (default: the network above, of the recipe's kind) by the recipe on batches seen through `see`."""
     model = model or network(recipe.layers[0].bias is not None)
     optimizer = realise(recipe, model)
+    prepare(model, optimizer)
     dtype = next(model.parameters()).dtype
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, schedule) if schedule else None
     losses, outputs = [], []
