@@ -9,7 +9,8 @@ from itertools import islice
 import torch
 
 from unstuck.scaling import balanced
-from unstuck.studies.cifar.inputs import Pictures, order
+from unstuck.studies.cifar.crew import Crew, alone
+from unstuck.studies.cifar.inputs import Pictures, fed, order
 from unstuck.studies.cifar.network import Lane, start
 from unstuck.studies.cifar.training import Tick
 from unstuck.studies.cifar.variants import BASELINE, EXACT, POWER, Protocol, Variant, scaled
@@ -41,29 +42,28 @@ def pairs() -> Iterator[tuple[Variant, Variant, torch.dtype]]:
 
 def amounts_to(variant: Variant) -> Variant:
     """The run on unscaled inputs, with one rate for both layers, that walks the same path."""
-    return replace(
-        variant, name=f"what '{variant.name}' amounts to", recipe=balanced(variant.on_unit_inputs), scale=1.0
-    )
-
-
-def compared(pictures: Pictures, protocol: Protocol, *, seed: int, steps: int, tick: Tick) -> list[Identity]:
-    """Train every pair for `steps` batches (half as many in float64, which is slower)."""
-    found = []
-    for one, other, dtype in pairs():
-        length = steps if dtype == torch.float32 else steps // 2
-        found.append(_compared(pictures, (one, other), dtype, seed, length, protocol))
-        tick(cost(dtype, length), f"checking the law: {other.name}")
-    return found
+    recipe = balanced(variant.on_unit_inputs)
+    return replace(variant, name=f"what '{variant.name}' amounts to", recipe=recipe, scale=1.0)
 
 
 def planned(steps: int) -> int:
-    """Lane-steps that `compared` ticks in all."""
-    return sum(cost(dtype, steps if dtype == torch.float32 else steps // 2) for *_, dtype in pairs())
+    """Lane-steps that `compared` ticks in all; float64 costs twice as much and gets half the steps."""
+    return 2 * steps * len(list(pairs()))
 
 
-def cost(dtype: torch.dtype, steps: int) -> int:
-    """Of one pair, in steps of a float32 lane."""
-    return 2 * steps * (1 if dtype == torch.float32 else 2)
+def compared(
+    pictures: Pictures, protocol: Protocol, *, seed: int, steps: int, tick: Tick, crew: Crew = alone
+) -> list[Identity]:
+    """Train every pair for `steps` batches, in float64 for half as many."""
+
+    def one(pair: tuple[Variant, Variant, torch.dtype]) -> Identity:
+        found = _compared(
+            pictures, pair[:2], pair[2], seed, steps if pair[2] == torch.float32 else steps // 2, protocol
+        )
+        tick(2 * steps, f"checking the law: {found.other.name}")
+        return found
+
+    return crew(one, pairs())
 
 
 def _compared(
@@ -71,10 +71,9 @@ def _compared(
 ) -> Identity:
     begin = start(seed, pictures.inputs, protocol)
     lanes = [Lane(v, begin, dtype) for v in pair]
-    wanted = [v.inputs for v in pair]
     apart = 0.0
     for rows in islice(order(pictures, seed, protocol.batch), steps):
-        inputs, labels = pictures.fed(pictures.train[rows], wanted, dtype), pictures.train_labels[rows]
+        inputs, labels = fed(pictures, pictures.train[rows], pair, dtype), pictures.train_labels[rows]
         one, other = (lane.step(inputs[lane.variant.inputs], labels) for lane in lanes)
         apart = max(apart, abs(one - other))
     return Identity(*pair, dtype, steps, apart, apart == 0.0 and _same_weights(lanes))

@@ -1,4 +1,4 @@
-"""The pictures in memory as bytes, and the float batches that the variants are fed: each preparation made once per batch."""
+"""The pictures in memory as bytes, and the float batches that the variants are fed, made once per batch."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from unstuck.studies.cifar.variants import Preparation
+from unstuck.studies.cifar.crew import Crew, alone
+from unstuck.studies.cifar.variants import Preparation, Variant
 
 BRIGHTEST = 255.0
 """Of a byte: pixels are divided by it, as `ToTensor` does."""
+Fed = dict[tuple[Preparation, float], Tensor]
+"""Float batches by the preparation and scale of the variants that they are for."""
 ORDER = 1000
 """Added to a run's seed for the order of its batches, so that it is not drawn from the numbers behind the weights."""
 
@@ -51,11 +54,18 @@ class Pictures:
                 x.div_(spread)
         return (x if scale == 1.0 else x.mul_(scale)).flatten(1)
 
-    def fed(
-        self, pixels: Tensor, wanted: Iterable[tuple[Preparation, float]], dtype: torch.dtype = torch.float32
-    ) -> dict[tuple[Preparation, float], Tensor]:
-        """The same pixels in every wanted preparation and scale."""
-        return {(p, s): self.prepared(pixels, p, s, dtype) for p, s in dict.fromkeys(wanted)}
+
+def fed(
+    pictures: Pictures,
+    pixels: Tensor,
+    variants: Iterable[Variant],
+    dtype: torch.dtype = torch.float32,
+    crew: Crew = alone,
+) -> Fed:
+    """The same bytes as the inputs of all variants, by their `inputs`: each made once."""
+    wanted = list(dict.fromkeys(v.inputs for v in variants))
+    made = crew(lambda inputs: pictures.prepared(pixels, *inputs, dtype), wanted)
+    return dict(zip(wanted, made, strict=True))
 
 
 def order(pictures: Pictures, seed: int, batch: int) -> Iterator[Tensor]:

@@ -1,4 +1,4 @@
-"""The first steps of a run, one by one: loss, gradient, what arrives at the hidden units and how many of them are dead."""
+"""The first steps of a run, one by one: loss, gradient, what arrives at the hidden units, how many are dead."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from unstuck.studies.cifar.inputs import Pictures, order
+from unstuck.studies.cifar.crew import Crew, alone
+from unstuck.studies.cifar.inputs import Fed, Pictures, fed, order
 from unstuck.studies.cifar.network import Lane, start
 from unstuck.studies.cifar.training import Tick
 from unstuck.studies.cifar.variants import Protocol, Variant
 
 PROBE = 1_000
 """Training pictures on which the hidden units are watched: the first ones, the same at every step."""
+COST = 3
+"""Of a watched step in plain ones: the probe is four batches, forward only, which is half of a step."""
 KEPT = (0, 1, 5)
 """Steps whose pre-activations are kept, for the histograms."""
 SAMPLED = 37
@@ -56,19 +59,33 @@ class Watch:
 
 
 def watch(
-    pictures: Pictures, variants: Sequence[Variant], protocol: Protocol, *, seed: int, steps: int, tick: Tick
+    pictures: Pictures,
+    variants: Sequence[Variant],
+    protocol: Protocol,
+    *,
+    seed: int,
+    steps: int,
+    tick: Tick,
+    crew: Crew = alone,
 ) -> dict[Variant, Watch]:
     """Watch the first steps of every variant, from the weights and on the batches that `train` uses."""
     watches = {v: Watch(v) for v in variants}
     lanes = [Lane(v, start(seed, pictures.inputs, protocol, v.he)) for v in variants]
-    wanted = [v.inputs for v in variants]
-    probe = pictures.fed(pictures.train[:PROBE], wanted)
+    probe = fed(pictures, pictures.train[:PROBE], variants)
     for step, rows in enumerate(islice(order(pictures, seed, protocol.batch), steps)):
-        inputs, labels = pictures.fed(pictures.train[rows], wanted), pictures.train_labels[rows]
-        for lane in lanes:
+        inputs, labels = fed(pictures, pictures.train[rows], variants, crew=crew), pictures.train_labels[rows]
+
+        def looked_at(lane: Lane, step: int = step, inputs: Fed = inputs, labels: Tensor = labels) -> None:
             hidden = lane.hidden(probe[lane.variant.inputs])
             loss = lane.gradients(inputs[lane.variant.inputs], labels)
             watches[lane.variant].note(step, lane, loss, hidden)
             lane.optimizer.step()
-        tick(len(lanes), f"the first steps under the microscope, {step + 1} of {steps}")
+
+        crew(looked_at, lanes)
+        tick(COST * len(lanes), f"the first steps under the microscope, {step + 1} of {steps}")
     return watches
+
+
+def planned(variants: Sequence[Variant], steps: int) -> int:
+    """Lane-steps that `watch` ticks in all."""
+    return COST * len(variants) * steps

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 import torch
+from torch import Tensor
 
-from unstuck.studies.cifar.inputs import Pictures, order, steps_per_epoch
+from unstuck.studies.cifar.crew import Crew, alone
+from unstuck.studies.cifar.inputs import Fed, Pictures, fed, order, steps_per_epoch
 from unstuck.studies.cifar.network import Lane, start
 from unstuck.studies.cifar.variants import Protocol, Variant
 
@@ -48,8 +50,6 @@ class Course:
     """The step from which on they stayed so, for as long as was waited."""
     final: Exam | None = None
     """On the training pictures, at the end."""
-    epochs: float = 0.0
-    """Epochs trained until the end or death."""
     quiet: int = 0
 
     @property
@@ -72,87 +72,95 @@ class Course:
             self.died = step - patience + 1
 
 
+class Race:
+    """Networks in training side by side, from the same initial weights and on the same batches."""
+
+    def __init__(self, pictures: Pictures, variants: Sequence[Variant], protocol: Protocol, seed: int, crew: Crew):
+        self.pictures, self.protocol, self.crew = pictures, protocol, crew
+        self.courses = {v: Course(v, seed) for v in variants}
+        self.lanes = [Lane(v, start(seed, pictures.inputs, protocol, v.he)) for v in variants]
+
+    def step(self, rows: Tensor) -> None:
+        """Train every lane on one batch; those that died leave."""
+        inputs, labels = self._fed(self.lanes, self.pictures.train[rows]), self.pictures.train_labels[rows]
+        losses = self.crew(lambda lane: lane.step(inputs[lane.variant.inputs], labels), self.lanes)
+        for lane, loss in zip(self.lanes, losses, strict=True):
+            self.courses[lane.variant].note(loss, lane.silent, self.protocol.patience)
+        if dead := [lane for lane in self.lanes if self.courses[lane.variant].died is not None]:
+            self.test(dead)  # it died within an epoch: its last exam is now
+            self.finish(dead)
+
+    def test(self, lanes: Sequence[Lane]) -> None:
+        """Examine lanes on the test pictures."""
+        for lane, exam in zip(lanes, self._examined(lanes, self.pictures.test, self.pictures.test_labels), strict=True):
+            self.courses[lane.variant].tests.append(exam)
+
+    def finish(self, lanes: Sequence[Lane]) -> None:
+        """Examine lanes on the training pictures; they leave."""
+        finals = self._examined(lanes, self.pictures.train, self.pictures.train_labels)
+        for lane, final in zip(lanes, finals, strict=True):
+            self.courses[lane.variant].final = final
+        self.lanes = [lane for lane in self.lanes if lane not in lanes]
+
+    def _fed(self, lanes: Sequence[Lane], pixels: Tensor) -> Fed:
+        return fed(self.pictures, pixels, (lane.variant for lane in lanes), crew=self.crew)
+
+    def _examined(self, lanes: Sequence[Lane], pixels: Tensor, labels: Tensor) -> list[Exam]:
+        """Every lane on the given pictures, a slice at a time."""
+        parts: list[list[tuple[Tensor, Tensor]]] = []
+        for part in pixels.split(SLICE):
+            inputs = self._fed(lanes, part)
+            parts.append(self.crew(lambda lane, given=inputs: _answers(lane, given), lanes))
+        return [_exam(answers, labels) for answers in zip(*parts, strict=True)]
+
+
 def planned(pictures: Pictures, variants: Sequence[Variant], protocol: Protocol, epochs: int) -> int:
     """Lane-steps that `train` ticks in all."""
     return sum(_length(v, epochs) for v in variants) * steps_per_epoch(pictures, protocol.batch)
 
 
 def train(
-    pictures: Pictures, variants: Sequence[Variant], protocol: Protocol, *, seed: int, epochs: int, tick: Tick
+    pictures: Pictures,
+    variants: Sequence[Variant],
+    protocol: Protocol,
+    *,
+    seed: int,
+    epochs: int,
+    tick: Tick,
+    crew: Crew = alone,
 ) -> list[Course]:
-    """Train every variant from the same initial weights on the same batches; one course per variant, in order."""
-    courses = {v: Course(v, seed) for v in variants}
-    lanes = [Lane(v, start(seed, pictures.inputs, protocol, v.he)) for v in variants]
-    batches = order(pictures, seed, protocol.batch)
-    length = steps_per_epoch(pictures, protocol.batch)
+    """Train every variant; one course per variant, in order. What is left undone by dead lanes is ticked at once."""
+    race = Race(pictures, variants, protocol, seed, crew)
+    batches, length = order(pictures, seed, protocol.batch), steps_per_epoch(pictures, protocol.batch)
     for epoch in range(1, epochs + 1):
-        begun = len(lanes)
+        begun = sum(_length(v, epochs) >= epoch for v in variants)
         for rows in islice(batches, length):
-            lanes = _stepped(pictures, lanes, courses, rows, protocol.patience)
-            tick(begun, f"seed {seed}, epoch {epoch} of {epochs}, {len(lanes)} networks at once")
-        for lane, exam in zip(lanes, examined(pictures, lanes, pictures.test, pictures.test_labels), strict=True):
-            courses[lane.variant].tests.append(exam)
-        lanes = _graduated(pictures, lanes, courses, epoch, epochs)
-        if not lanes:
-            break
-    return list(courses.values())
+            tick(begun, f"seed {seed}, epoch {epoch} of {epochs}, {len(race.lanes)} networks at once")
+            if race.lanes:
+                race.step(rows)
+        race.test(race.lanes)
+        race.finish([lane for lane in race.lanes if _length(lane.variant, epochs) == epoch])
+    return list(race.courses.values())
 
 
 def _length(variant: Variant, epochs: int) -> int:
     return min(epochs, variant.epochs or epochs)
 
 
-def _stepped(
-    pictures: Pictures, lanes: list[Lane], courses: dict[Variant, Course], rows: torch.Tensor, patience: int
-) -> list[Lane]:
-    """One step of every lane; the lanes that go on."""
-    inputs = pictures.fed(pictures.train[rows], (lane.variant.inputs for lane in lanes))
-    labels = pictures.train_labels[rows]
-    for lane in lanes:
-        loss = lane.step(inputs[lane.variant.inputs], labels)
-        courses[lane.variant].note(loss, lane.silent, patience)
-    if dead := [lane for lane in lanes if courses[lane.variant].died is not None]:
-        _finish(pictures, dead, courses)
-    return [lane for lane in lanes if courses[lane.variant].died is None]
+def _answers(lane: Lane, inputs: Fed) -> tuple[Tensor, Tensor]:
+    """Logits (n, classes), and which hidden units fired on at least one picture (hidden,)."""
+    hidden = lane.hidden(inputs[lane.variant.inputs])
+    return lane.outputs(hidden), (hidden > 0).any(0)
 
 
-def _graduated(
-    pictures: Pictures, lanes: list[Lane], courses: dict[Variant, Course], epoch: int, epochs: int
-) -> list[Lane]:
-    """Finish the lanes that were to train no longer; the others."""
-    done = [lane for lane in lanes if _length(lane.variant, epochs) <= epoch]
-    _finish(pictures, done, courses)
-    return [lane for lane in lanes if lane not in done]
-
-
-def _finish(pictures: Pictures, lanes: list[Lane], courses: dict[Variant, Course]) -> None:
-    finals = examined(pictures, lanes, pictures.train, pictures.train_labels)
-    for lane, final in zip(lanes, finals, strict=True):
-        course = courses[lane.variant]
-        course.final = final
-        course.epochs = len(course.losses) / steps_per_epoch(pictures, lane.protocol.batch)
-        if course.died is not None:  # it died within an epoch: its last exam is now
-            course.tests += examined(pictures, [lane], pictures.test, pictures.test_labels)
-
-
-def examined(pictures: Pictures, lanes: Sequence[Lane], pixels: torch.Tensor, labels: torch.Tensor) -> list[Exam]:
-    """Every lane on the given pictures."""
-    logits: list[list[torch.Tensor]] = [[] for _ in lanes]
-    fired = [torch.zeros(len(lane.weights[0]), dtype=torch.bool) for lane in lanes]
-    for part in pixels.split(SLICE):
-        inputs = pictures.fed(part, (lane.variant.inputs for lane in lanes))
-        for number, lane in enumerate(lanes):
-            hidden = lane.hidden(inputs[lane.variant.inputs])
-            fired[number] |= (hidden > 0).any(0)
-            logits[number].append(lane.outputs(hidden))
-    return [_exam(torch.cat(z), labels, f) for z, f in zip(logits, fired, strict=True)]
-
-
-def _exam(logits: torch.Tensor, labels: torch.Tensor, fired: torch.Tensor) -> Exam:
+def _exam(answers: Sequence[tuple[Tensor, Tensor]], labels: Tensor) -> Exam:
+    """From the slices' logits and units that fired."""
+    logits, fired = (list(part) for part in zip(*answers, strict=True))
+    whole = torch.cat(logits)
     return Exam(
-        accuracy=(logits.argmax(1) == labels).double().mean().item(),
-        loss=torch.nn.functional.cross_entropy(logits, labels).item(),
-        zero=(logits == 0).all(1).double().mean().item(),
-        spread=logits.double().std().item(),
-        dead=1.0 - fired.double().mean().item(),
+        accuracy=(whole.argmax(1) == labels).double().mean().item(),
+        loss=torch.nn.functional.cross_entropy(whole, labels).item(),
+        zero=(whole == 0).all(1).double().mean().item(),
+        spread=whole.double().std().item(),
+        dead=1.0 - torch.stack(fired).any(0).double().mean().item(),
     )

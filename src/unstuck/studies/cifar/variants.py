@@ -13,7 +13,7 @@ from unstuck.scaling import Recipe, equivalent, rescaled
 C = 255.0
 """The asker's factor: pixels in 0..255 instead of 0..1."""
 POWER = 256.0
-"""The factor of the exact checks: multiplying by a power of two rounds nothing, so equal means equal to the last bit."""
+"""The factor of the exact checks: a power of two rounds nothing, so equal means equal to the last bit."""
 
 Preparation = Literal["unit", "standardised", "centred"]
 """Pixels in 0..1 as they are; minus the channel's mean, over its spread; minus the channel's mean only."""
