@@ -35,7 +35,7 @@ MOSTLY = 0.9
 COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd", b"\x04\x22\x4d\x18": "lz4"}
 TYPES = {"number": pa.float64(), "boolean": pa.bool_(), "text": pa.string(), "date": pa.timestamp("us")}
 WIDTH = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+)")
-VALUE = re.compile(r"CSV column #(\d+): Row #(\d+): CSV conversion error to (\S+):? ?(.*)", re.DOTALL)
+VALUE = re.compile(r"CSV column #(\d+): Row #(\d+): CSV conversion error to ([^:]+): (.*)", re.DOTALL)
 
 
 @dataclass(frozen=True)
