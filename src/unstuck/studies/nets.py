@@ -1,4 +1,4 @@
-"""The networks of two stories as people write them: nn.Module and torch.optim, one at a time. Lanes must equal these."""
+"""The networks of two stories as people write them: nn.Module and torch.optim, one by one. Lanes must equal these."""
 
 from __future__ import annotations
 
@@ -57,9 +57,9 @@ def module(net: Net, seed: int) -> nn.Sequential:
     return nn.Sequential(*front, first, HIDDEN[net.hidden](), last, *back)
 
 
-def loss_of(net: Net) -> nn.Module:
-    """The loss that belongs to the network's last layer."""
-    return nn.BCELoss() if net.loss == "probabilities" else nn.BCEWithLogitsLoss()
+def loss_of(net: Net, weights: Tensor | None = None) -> nn.Module:
+    """The loss that belongs to the network's last layer; `weights` (n,) count some rows more than others."""
+    return nn.BCELoss(weights) if net.loss == "probabilities" else nn.BCEWithLogitsLoss(weights)
 
 
 def optimizer_of(net: Net, model: nn.Module, rate: float) -> torch.optim.Optimizer:

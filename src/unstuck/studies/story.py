@@ -15,6 +15,12 @@ from typing import Literal
 
 Verdict = Literal["holds", "partly", "does not hold"]
 """What the measurement says of the claim."""
+SAID: dict[Verdict, str] = {
+    "holds": "The claim holds.",
+    "partly": "The claim holds in part.",
+    "does not hold": "The claim does not hold.",
+}
+"""The verdict as a sentence."""
 Progress = Callable[[float, str], None]
 """Called with the share done so far (0 to 1, of the whole study) and what is being done."""
 

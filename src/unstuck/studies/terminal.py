@@ -9,7 +9,20 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from unstuck.report.paper import printed, table, titled
-from unstuck.studies.story import Bars, Figure, Heatmap, Histogram, Lines, Section, Series, Spread, Study, number, told
+from unstuck.studies.story import (
+    SAID,
+    Bars,
+    Figure,
+    Heatmap,
+    Histogram,
+    Lines,
+    Section,
+    Series,
+    Spread,
+    Study,
+    number,
+    told,
+)
 from unstuck.studies.story import Table as Data
 
 HEIGHT, COLUMNS = 10, 60
@@ -29,7 +42,7 @@ def render(study: Study, *, width: int = 100, colour: bool = False, ascii: bool 
 
 
 def _section(place: int, section: Section, width: int) -> RenderableType:
-    verdict = Text("The claim ") + Text(section.verdict, f"bold {COLOURS[section.verdict]}") + Text(".")
+    verdict = Text(SAID[section.verdict], f"bold {COLOURS[section.verdict]}")
     body = [Text("Claim: " + section.claim, "italic"), *_paragraphs(section.measurement), verdict]
     if section.table is not None:
         body += [_table(section.table)]

@@ -56,16 +56,21 @@ class Trained:
     seconds: float
 
 
-def train_all(variants: Sequence[Variant], seeds: int, limit: int, progress: Callable[[float], None]) -> Trained:
-    """Train every variant with every seed; `limit` caps the epochs; progress gets the share of lane-steps done."""
+def train_all(
+    variants: Sequence[Variant], seeds: int, limit: int, progress: Callable[[float], None], settled: int = SETTLED
+) -> Trained:
+    """Train every variant with every seed, at most `limit` epochs; from epoch `settled` on, what got there is let go.
+
+    `progress` gets the share of the work done.
+    """
     began, done, courses = time.perf_counter(), 0, {v: [] for v in variants}
     total = sum(min(v.epochs, limit) * _rows(v) for v in variants)
     share = 0
     for group in _stacks(variants):
         lanes = [Course(v, seed) for v in group for seed in range(seeds)]
-        for steps, epoch in _train(lanes, min(max(v.epochs for v in group), limit)):
+        for steps, epoch in _train(lanes, min(group[0].epochs, limit), settled):
             done += steps
-            progress((share + sum(min(epoch, v.epochs, limit) * _rows(v) for v in group)) / total)
+            progress((share + sum(min(epoch, limit) * _rows(v) for v in group)) / total)
         share += sum(min(v.epochs, limit) * _rows(v) for v in group)
         for course in lanes:
             courses[course.variant].append(course)
@@ -91,7 +96,7 @@ def fed(variant: Variant, seed: int) -> Rows:
     return formed(draw(variant.source, seed), "normed" if variant.net.norm else variant.form)
 
 
-def _train(courses: list[Course], epochs: int) -> Iterator[tuple[int, int]]:
+def _train(courses: list[Course], epochs: int, settled: int) -> Iterator[tuple[int, int]]:
     """Train these courses as one stack; yields (lane-steps, epoch) now and then."""
     net = courses[0].variant.net
     starts = torch.stack([packed(module(net, c.seed)) for c in courses])
@@ -99,7 +104,7 @@ def _train(courses: list[Course], epochs: int) -> Iterator[tuple[int, int]]:
     rows = side_by_side([fed(c.variant, c.seed) for c in courses])
     epoch = 0
     while courses and epoch < epochs:
-        until = min(epochs, max(SETTLED, epoch + 1000) if epoch else SETTLED)
+        until = min(epochs, max(settled, epoch + 500))
         for start in range(epoch, until, 500):
             stop = min(until, start + 500)
             _stretch(lanes, rows, courses, range(start, stop))
@@ -127,7 +132,7 @@ def _stretch(lanes: Lanes, rows: Rows, courses: list[Course], epochs: range) -> 
 def _note(z: Tensor, rows: Rows, courses: list[Course], lanes: Lanes | None) -> None:
     right = (((z > 0) == (rows.y > 0.5)) * rows.shares).sum(1).tolist()
     for course, share in zip(courses, right, strict=True):
-        course.accuracy.append(share)
+        course.accuracy.append(round(share, 6))  # shares of float32 do not sum to one exactly
     if lanes is None:
         return
     losses = (log_loss(z, rows.y, reduction="none") * rows.shares).sum(1).tolist()

@@ -105,9 +105,8 @@ def formed(rows: Rows, form: str) -> Rows:
 def side_by_side(every: Sequence[Rows]) -> Rows:
     """Several sets as one: (lanes, n, inputs), (lanes, n), (lanes, n); shorter ones get rows with a share of zero."""
     longest = max(len(r.y) for r in every)
-    return Rows(
-        *(torch.stack([_longer(part, longest, k == 2) for part in parts]) for k, parts in enumerate(zip(*every)))
-    )
+    parts = zip(*every, strict=True)
+    return Rows(*(torch.stack([_longer(one, longest, k == 2) for one in part]) for k, part in enumerate(parts)))
 
 
 def _longer(part: Tensor, n: int, empty: bool) -> Tensor:
