@@ -153,7 +153,7 @@ def _measured(block: NDArray, weights: Column | None) -> Moments:
 class _Seen(NamedTuple):
     """What one look at a block tells."""
 
-    count: Column
+    number: Column
     missing: Column
     infinite: Column
     low: Column
@@ -162,10 +162,10 @@ class _Seen(NamedTuple):
 
 def _around(y: NDArray, weigh: Column, seen: _Seen, gaps: NDArray[np.bool_] | None) -> Moments:
     """`y` is overwritten; `gaps`: where it is not finite, None for nowhere."""
-    some = seen.count > 0
+    some = seen.number > 0
     low, high = np.where(some, seen.low, 0.0), np.where(some, seen.high, 0.0)
     middle = low * 0.5 + high * 0.5  # halves first: the sum could overflow
-    divide = np.where(some, seen.count, 1)
+    divide = np.where(some, seen.number, 1)
     _centred(y, middle, gaps)
     unit = _unit(high * 0.5 - low * 0.5)
     if unit is not None:
@@ -178,7 +178,7 @@ def _around(y: NDArray, weigh: Column, seen: _Seen, gaps: NDArray[np.bool_] | No
     spread, step = np.sqrt(square / divide), first + second / divide
     if unit is not None:
         spread, step = spread * unit, step * unit
-    return Moments(seen.count, seen.missing, seen.infinite, *_sum(middle, step), spread, seen.low, seen.high)
+    return Moments(seen.number, seen.missing, seen.infinite, *_sum(middle, step), spread, seen.low, seen.high)
 
 
 def _centred(y: NDArray, at: Column, gaps: NDArray[np.bool_] | None) -> None:
