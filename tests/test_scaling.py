@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import doctest
 import math
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path as File
 from typing import Any
 
 import pytest
@@ -17,7 +19,7 @@ from torch import nn
 import unstuck
 from tests.paths import FEATURES, HIDDEN, Path, apart, batches, network, walk
 from unstuck.scaling import Layer, NotEquivalent, Recipe, Share, balanced, deviation, equivalent, realise, rescaled
-from unstuck.scaling.units import DEFAULTS, UNITS
+from unstuck.scaling.units import DEFAULTS, GRADIENT, PULL, STEP, UNITS, WEIGHT, Unit, unit_of
 
 SAME = 1e-9
 STEPS = 200
@@ -359,7 +361,9 @@ def test_a_recipe_is_read_from_a_training_run_and_put_back() -> None:
     "model, reason",
     [
         (lambda: nn.Sequential(nn.Sigmoid(), nn.Linear(2, 1)), "through a linear layer"),
+        (lambda: nn.Sequential(nn.Dropout(), nn.Linear(2, 1)), "through a linear layer"),
         (lambda: nn.Sequential(nn.LSTM(2, 2)), "not LSTM"),
+        (lambda: nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(2, 1))), "not ParametrizedLinear"),
         (lambda: nn.Sequential(*[nn.Linear(2, 2)] * 2), "used twice"),
     ],
 )
@@ -419,3 +423,25 @@ def close(one: Recipe, other: Recipe) -> bool:
         return [-1 if value is None else value for value in flat]
 
     return one.method == other.method and numbers(one) == pytest.approx(numbers(other), rel=1e-9, abs=0.0)
+
+
+# --- the page ---
+
+PAGE = File(__file__).resolve().parents[1] / "docs" / "scaling-law.md"
+
+
+def test_the_pages_examples_print_what_it_says() -> None:
+    assert doctest.testfile(str(PAGE), module_relative=False, optionflags=doctest.NORMALIZE_WHITESPACE).failed == 0
+
+
+def test_the_pages_table_is_the_table_of_units() -> None:
+    words = {"weight": WEIGHT, "gradient": GRADIENT, "weight / gradient": STEP, "gradient / weight": PULL}
+    words |= {"gradient^2": Unit(0, 2), "1 / weight": Unit(-1, 0)}
+    lines = PAGE.read_text(encoding="utf-8").splitlines()
+    rows = [line.strip("|").split("|") for line in lines if line.startswith("|")]
+    for names, *cells in rows[2:9]:
+        told = dict(zip(("lr", "eps", "weight_decay"), (cell.strip() for cell in cells), strict=False))
+        told |= dict([cells[3].strip().split(": ")]) if cells[3].strip() else {}
+        for name in names.replace(", and nadam when decoupled", "").split(","):
+            units = {key: unit_of(name.strip(), key, {}) for key in UNITS[name.strip()]}
+            assert {key: words[value] for key, value in told.items() if value} == units

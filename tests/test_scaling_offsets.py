@@ -75,6 +75,13 @@ def normed() -> nn.Sequential:
     return nn.Sequential(first, nn.BatchNorm1d(HIDDEN), nn.ReLU(), second)
 
 
+def test_a_normalisation_that_is_set_to_evaluate_takes_nothing_out() -> None:
+    model = nn.Sequential(nn.Linear(FEATURES, 3, bias=False), nn.BatchNorm1d(3, affine=False))
+    for training in (True, False):
+        recipe = Recipe.of(torch.optim.SGD(model.train(training).parameters(), lr=0.1), model)
+        assert recipe.layers[0].centred == training
+
+
 @pytest.mark.parametrize("method", [torch.optim.SGD, torch.optim.Adam])
 def test_batch_normalisation_behind_the_layer_takes_any_offset_out(method: type[Any]) -> None:
     model = normed()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Any
 
@@ -27,12 +27,8 @@ ACTIVATIONS: dict[type[nn.Module], str] = {nn.ReLU: "relu", nn.LeakyReLU: "leaky
 def read(optimizer: Optimizer, model: nn.Module) -> Recipe:
     """The recipe of an optimizer and a chain of layers. Raises NotEquivalent for other models."""
     places = list(_places(model))
-    normed = [isinstance(module, CENTRING) and module.training for module, _ in places[1:]]
     owned = {id(p): group for group in optimizer.param_groups for p in group["params"]}
-    layers = [
-        _layer(module, following, centred and not following, owned, optimizer)
-        for (module, following), centred in zip(places, [*normed, False], strict=True)
-    ]
+    layers = [_layer(module, following, owned, optimizer) for module, following in places]
     known = {id(p) for module, _ in places for p in module.parameters(recurse=False)}
     if len({id(module) for module, _ in places}) < len(places) or not owned.keys() <= known:
         raise NotEquivalent("a layer is used twice, or the optimizer trains weights that are not in the chain")
@@ -80,13 +76,13 @@ def precondition(optimizer: Optimizer, layer: nn.Linear, affine: Affine) -> None
 
 
 def _places(model: nn.Module) -> Iterator[tuple[nn.Module, list[nn.Module]]]:
-    """The modules with weights, in order, each with the weightless ones that follow it."""
+    """The modules with weights, in order, each with what follows up to and including the next one."""
     modules = list(_flat(model))
-    starts = [i for i, module in enumerate(modules) if isinstance(module, LINEAR + NORMS)]
-    if not starts or not all(isinstance(module, TRANSPARENT) for module in modules[: starts[0]]):
+    starts = [i for i, module in enumerate(modules) if any(True for _ in module.parameters())]
+    if not starts or not all(isinstance(module, nn.Identity | nn.Flatten) for module in modules[: starts[0]]):
         raise NotEquivalent("the input must enter the network through a linear layer")
-    for start, end in zip(starts, [*starts[1:], len(modules)], strict=True):
-        yield modules[start], modules[start + 1 : end]
+    for start, end in zip(starts, [*starts[1:], len(modules) - 1], strict=True):
+        yield modules[start], modules[start + 1 : end + 1]
 
 
 def _flat(model: nn.Module) -> Iterator[nn.Module]:
@@ -94,16 +90,14 @@ def _flat(model: nn.Module) -> Iterator[nn.Module]:
         for child in model:
             yield from _flat(child)
         return
-    weightless = not any(True for _ in model.parameters())
-    if not weightless and not isinstance(model, LINEAR + NORMS):
+    owned = dict(model.named_parameters())
+    if owned and not (isinstance(model, LINEAR + NORMS) and owned.keys() <= {"weight", "bias"}):
         raise NotEquivalent(f"only chains (nn.Sequential) of plain layers can be read, not {type(model).__name__}")
     yield model
 
 
-def _layer(
-    module: Any, following: list[nn.Module], centred: bool, owned: dict[int, Any], optimizer: Optimizer
-) -> Layer:
-    """What a module is to the law; `centred` where BatchNorm follows at once."""
+def _layer(module: Any, following: list[nn.Module], owned: dict[int, Any], optimizer: Optimizer) -> Layer:
+    """What a module is to the law."""
     norm = isinstance(module, NORMS)
     # A reflected or circular border is moved by an offset like everything else; only padding with zeros is not.
     padded = getattr(module, "padding_mode", "") == "zeros" and _pads(module.padding)
@@ -112,7 +106,7 @@ def _layer(
         None if module.bias is None else _share(module.bias, owned, optimizer),
         _activation(following),
         "norm" if norm else "padded" if padded else "linear",
-        centred,
+        isinstance(following[0], CENTRING) and following[0].training if following else False,
     )
 
 
@@ -129,10 +123,11 @@ def _share(parameter: Tensor, owned: dict[int, Any], optimizer: Optimizer) -> Sh
 
 def _activation(following: list[nn.Module]) -> str:
     """The name of what stands between two layers; `identity` where nothing does."""
-    active = [module for module in following if not isinstance(module, TRANSPARENT)]
+    active = [module for module in following if not isinstance(module, TRANSPARENT + LINEAR)]
     names = {ACTIVATIONS.get(type(module), type(module).__name__) for module in active}
-    homogeneous = names <= set(ACTIVATIONS.values())
-    return "identity" if not names else names.pop() if len(names) == 1 else "relu" if homogeneous else "mixed"
+    if names <= set(ACTIVATIONS.values()):
+        return "identity" if not names else max(names)
+    return " and ".join(sorted(names))
 
 
 @torch.no_grad()
@@ -194,7 +189,7 @@ def _split(module: Any, settings: Any) -> Iterator[dict[str, Any]]:
         yield {"params": [getattr(originals, name)], **dict(zip(settings, own, strict=True))}
 
 
-def _optimizer(method: str) -> type[Optimizer]:
+def _optimizer(method: str) -> Callable[..., Optimizer]:
     classes: dict[str, Any] = {
         name.lower(): value for name, value in vars(torch.optim).items() if isinstance(value, type)
     }
