@@ -46,7 +46,7 @@ def same(model: nn.Module, x: torch.Tensor, left: type = nn.Identity) -> nn.Modu
 
 
 @given(KINDS, st.integers(1, 6), st.integers(1, 6), st.booleans(), st.integers(0, 999))
-@settings(max_examples=60)
+@settings(max_examples=40)
 def test_linear(kind: type, d: int, out: int, bias: bool, seed: int) -> None:
     x = data(20, d, seed=seed)
     same(nn.Sequential(fitted(kind, d, x), nn.Linear(d, out, bias=bias), nn.ReLU(), nn.Linear(out, 2)), x)
@@ -68,7 +68,7 @@ def convolutions(draw: st.DrawFn) -> tuple[int, nn.Module]:
 
 
 @given(KINDS, convolutions(), st.booleans(), st.integers(0, 999))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_convolution(kind: type, drawn: tuple[int, nn.Module], per_channel: bool, seed: int) -> None:
     axes, layer = drawn
     x = data(3, layer.in_channels, *[5, 6, 7][:axes], seed=seed)

@@ -10,7 +10,7 @@ layer into the weights behind it; `save` and `load` keep layers without their ne
 from __future__ import annotations
 
 from unstuck.nn.files import LoadError, load, save
-from unstuck.nn.fold import FoldError, fold
+from unstuck.nn.folding import FoldError, fold
 from unstuck.nn.measured import MaxAbs, Standardize
 from unstuck.nn.padding import ChannelPad
 from unstuck.nn.robust import RobustScale

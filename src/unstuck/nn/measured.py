@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from unstuck.moments import Moments
-from unstuck.nn.batches import batches, rows
+from unstuck.nn.batches import batches, rows, together
 from unstuck.nn.gather import gathered
 from unstuck.nn.scaling import Scaling
 
@@ -34,7 +34,6 @@ class Measured(Scaling):
         super().__init__(shape, dims, **options)
         self._start()
 
-    @torch.jit.unused
     def fit(self, data: Any) -> Self:
         """Measure `data` (an array, tensor, loader, Dataset or iterable of batches) from nothing, and freeze.
 
@@ -44,24 +43,21 @@ class Measured(Scaling):
         before = self._seen, self._reduced
         self._start()
         try:
-            for batch in batches(data):
-                self.update(batch)
+            for block in together(block for batch in batches(data) for block in self._blocks(batch)):
+                self._seen = self._seen.merge(self._measure(block))
             return self.freeze()
         except BaseException:
             self._seen, self._reduced = before
             raise
 
-    @torch.jit.unused
     def update(self, batch: Any) -> Self:
         """Take in one batch (array or tensor); the layer scales by it after the next `freeze`."""
         if self._reduced:
             raise RuntimeError("these statistics are already those of all ranks; a further batch would not be")
-        self.rank = len(batch.shape)
-        for block in rows(batch, self.sizes, self.dims):
+        for block in self._blocks(batch):
             self._seen = self._seen.merge(self._measure(block))
         return self
 
-    @torch.jit.unused
     def merge(self, other: Measured | Moments) -> Self:
         """Take in what another worker has seen: a layer of the same kind and shape."""
         if isinstance(other, Moments):
@@ -73,7 +69,6 @@ class Measured(Scaling):
         self._seen = self._seen.merge(seen)
         return self
 
-    @torch.jit.unused
     def reduce(self, group: Any = None) -> Self:
         """Merge with all ranks of a torch.distributed group, once, in their order: all of them hold the same after."""
         if self._reduced:
@@ -85,7 +80,6 @@ class Measured(Scaling):
         self._reduced = True
         return self
 
-    @torch.jit.unused
     def freeze(self) -> Self:
         """Scale by what has been seen up to now. Raises ValueError where that is nothing."""
         if not self.moments.count.any():
@@ -100,6 +94,10 @@ class Measured(Scaling):
     def moments(self) -> Moments:
         """Count, mean, spread and range of what has been seen, per column."""
         return self._seen
+
+    def _blocks(self, batch: Any) -> Iterator[NDArray]:
+        self.rank = len(batch.shape)
+        return rows(batch, self.sizes, self.dims)
 
     def _kept(self, numbers: NDArray) -> torch.Tensor:
         return torch.from_numpy(np.array(numbers)).reshape(self.sizes).to(self.center)

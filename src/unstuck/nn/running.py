@@ -1,7 +1,7 @@
 """Standardising for those who cannot see the data beforehand: measured while training, then frozen for good."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -25,6 +25,7 @@ class RunningStandardize(Scaling):
     past_spread: Tensor
     batches: Tensor
     frozen: Tensor
+    done: bool
 
     def __init__(
         self,
@@ -42,6 +43,7 @@ class RunningStandardize(Scaling):
         self.tolerance = float(tolerance)
         self.enough = 1 / max(self.tolerance, 1e-6) ** 2
         self.fitted = True
+        self.done = False
         self.center.zero_()
         self.scale.fill_(1)
         self.register_buffer("count", torch.zeros_like(self.center, dtype=torch.int64))
@@ -53,13 +55,29 @@ class RunningStandardize(Scaling):
     def forward(self, x: Tensor) -> Tensor:
         """x as in `Scaling`; in training mode, until frozen, it is measured first."""
         self._check(x)
-        if self.training:
+        if self.training and not self._is_done():
             center, scale = self._learn(x.detach())
             return self._scaled(x, center, scale)
         return self._scaled(x, self.center, self.scale)
 
+    def _is_done(self) -> bool:
+        """Frozen, as far as that is known without stalling a GPU: there it is looked up at each call of `train`."""
+        if torch.jit.is_scripting() or torch.compiler.is_compiling():  # pyright: ignore[reportPrivateImportUsage]
+            return self.done
+        if not self.done and self.frozen.is_cpu:
+            self.done = bool(self.frozen)
+        return self.done
+
+    def train(self, mode: bool = True) -> Self:
+        self.done = not self.frozen.is_meta and bool(self.frozen)
+        return super().train(mode)
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        self.done = not self.frozen.is_meta and bool(self.frozen)
+
     def _learn(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The estimate with this batch in it. No branch on `frozen`: that would stall a GPU at every step."""
+        """The estimate with this batch in it. No branch on `frozen` here, for it would stall a GPU."""
         with torch.no_grad():
             number, mean, spread = _measured(self._columns(x), self.center)
             count = self.count + number.view(self.count.shape)
