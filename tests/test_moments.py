@@ -111,7 +111,7 @@ def test_gaps_are_left_out_and_counted(table: np.ndarray) -> None:
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False), st.integers(1, 200), st.integers(1, 70))
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_a_constant_is_itself_and_has_no_spread(value: float, n: int, d: int) -> None:
     found = Moments.of(np.full((n, d), value)).merge(Moments.of(np.full((7, d), value)))
     assert (found.mean == value).all()

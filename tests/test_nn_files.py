@@ -72,7 +72,7 @@ def attempt(path: Path, content: bytes) -> None:
 
 
 @given(st.data())
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_broken_files_cost_one_line(valid: bytes, tmp_path: Path, data: st.DataObject) -> None:
     content = bytearray(valid)
     for _ in range(data.draw(st.integers(1, 4))):

@@ -46,7 +46,7 @@ def same(model: nn.Module, x: torch.Tensor, left: type = nn.Identity) -> nn.Modu
 
 
 @given(KINDS, st.integers(1, 6), st.integers(1, 6), st.booleans(), st.integers(0, 999))
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 def test_linear(kind: type, d: int, out: int, bias: bool, seed: int) -> None:
     x = data(20, d, seed=seed)
     same(nn.Sequential(fitted(kind, d, x), nn.Linear(d, out, bias=bias), nn.ReLU(), nn.Linear(out, 2)), x)

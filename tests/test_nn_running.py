@@ -16,7 +16,7 @@ def stream(batches: int, size: int, seed: int = 0) -> list[torch.Tensor]:
 
 
 @given(st.integers(1, 12), st.integers(1, 20), st.integers(0, 1000))
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 def test_in_training_it_is_the_standardize_of_all_it_has_seen(batches: int, size: int, seed: int) -> None:
     layer, seen = RunningStandardize(3, dtype=torch.float64), Standardize(3, dtype=torch.float64)
     for batch in stream(batches, size, seed):

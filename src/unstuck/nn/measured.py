@@ -100,7 +100,8 @@ class Measured(Scaling):
         return rows(batch, self.sizes, self.dims)
 
     def _kept(self, numbers: NDArray) -> torch.Tensor:
-        return torch.from_numpy(np.array(numbers)).reshape(self.sizes).to(self.center)
+        rounded = torch.from_numpy(np.array(numbers)).reshape(self.sizes).to(self.center.dtype)
+        return rounded.to(self.center.device)  # in this order: not every device knows float64
 
     def _start(self) -> None:
         self._seen: Any = Moments.none(self.columns)
