@@ -1,0 +1,51 @@
+"""Elements of the page. Every text and attribute is escaped where it is written, so nothing else need think of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeAlias
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
+
+Child: TypeAlias = "Element | str | Iterable[Child] | None"
+KEPT = "\t\n"
+
+
+def tag(name: str, *children: Child, **attributes: str | float | None) -> Element:
+    """An element. `class_` stands for class, `stroke_width` for stroke-width; attributes that are None are left out."""
+    named = {key.rstrip("_").replace("_", "-"): _plain(value) for key, value in attributes.items() if value is not None}
+    element = Element(name, named)
+    for child in _flat(children):
+        _append(element, child)
+    return element
+
+
+def written(element: Element) -> str:
+    """The element as HTML."""
+    return ElementTree.tostring(element, encoding="unicode", method="html")
+
+
+def _flat(children: Iterable[Child]) -> Iterable[Element | str]:
+    for child in children:
+        if isinstance(child, Element | str):
+            yield child
+        elif child is not None:
+            yield from _flat(child)
+
+
+def _append(element: Element, child: Element | str) -> None:
+    """ElementTree keeps a text before the first child apart from the texts behind children."""
+    if isinstance(child, Element):
+        element.append(child)
+    elif len(element):
+        element[-1].tail = (element[-1].tail or "") + _plain(child)
+    else:
+        element.text = (element.text or "") + _plain(child)
+
+
+def _plain(value: str | float) -> str:
+    """A coordinate to a tenth of a pixel; a text without what no document may hold (control signs, lone surrogates)."""
+    if not isinstance(value, str):
+        return f"{value:.1f}".removesuffix(".0")
+    text = value.encode("utf-8", "replace").decode("utf-8")
+    return "".join(sign for sign in text if sign >= " " or sign in KEPT)
