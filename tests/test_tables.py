@@ -197,6 +197,7 @@ class TestText:
             ("a,b\n1,größe\n2,schön\n".encode() + b"3,\xff\xfe\n", "row 4: is not valid UTF-8"),
             (b"\x00\x01\x02\x03" * 50, ""),
             (bytes(range(128, 256)) + bytes(range(1, 32)), "neither a table in text nor a format known here"),
+            ("1.5 2 x\n2 3 y\n", "divided by spaces"),
             (b"PK\x03\x04" + b"\x00" * 50, "is a spreadsheet or a zip file"),
         ],
     )
@@ -330,6 +331,10 @@ class TestTyped:
         assert columns(table) == columns(table) == DELIVERED
         assert table.rows == 3
 
+    def test_categories_of_polars(self) -> None:
+        frame = pl.DataFrame({"a": pl.Series(["x", None, "y"], dtype=pl.Categorical)})
+        assert columns(read(frame)) == {"a": ["x", None, "y"]}
+
     def test_arrays(self) -> None:
         table = read({"a": np.arange(3, dtype=np.int16), "b": np.array(["x", "y", "z"]), "c": np.ones(3, bool)})
         assert columns(table) == {"a": [0, 1, 2], "b": ["x", "y", "z"], "c": [1, 1, 1]}
@@ -345,7 +350,7 @@ class TestTyped:
         ("data", "told"),
         [
             ({"a": [1, 2], "b": [1]}, "columns differ in length"),
-            ({"a": [1, "x"]}, "column 'a': holds values of more than one sort"),
+            ({"a": [1, "x"]}, "column 'a': cannot be one column"),
             ({"a": np.ones((2, 2))}, "column 'a': has 2 dimensions"),
             ({}, "has no columns"),
             ({"a": []}, "has columns and no rows"),

@@ -201,7 +201,8 @@ def delimited(file: str, wanted: Dialect) -> Delimited:
     found = dialects.sniff(sample, whole, wanted, file)
     names = dialects.names(found.first, bool(found.dialect.header), file)
     widest = max(map(len, sample.splitlines()))
-    block = min(LONGEST, max(BLOCK, 4 * widest))
+    # Of wide rows, many at a time: each column of each block has its price.
+    block = min(LONGEST, max(BLOCK, 4 * widest, min(64 * widest, 16 * BLOCK)))
     plain = Delimited(file, found.dialect, names, dict.fromkeys(names, TEXT), frozenset(), (), block)
     if plain.head is None:
         what = "has a row of names and no rows below" if found.dialect.header else "holds no rows"

@@ -36,7 +36,8 @@ REMEDY = "correct it, say that the column is of another kind (text), or leave th
 def delivered(raw: pa.Array, kind: Kind) -> pa.Array:
     """The column as its kind is delivered (see Kind); raises Misfit for a value that cannot be."""
     if is_.is_dictionary(raw.type):
-        raw = raw.dictionary_decode()
+        words = raw.dictionary
+        raw = (words.cast(pa.string()) if _is_text(words.type) else words).take(raw.indices)
     if kind.name == "image":
         return _pictures(raw, kind)
     if kind.name == "text":
@@ -64,8 +65,10 @@ def _number(raw: pa.Array) -> pa.Array:
     if is_.is_boolean(raw.type):
         raw = raw.cast(pa.uint8())
     number = _cast(raw, pa.float64(), "a number")
-    nan = pc.is_nan(number)
-    return pc.if_else(nan, pa.scalar(None, pa.float64()), number) if pc.any(nan).as_py() else number
+    total = pc.sum(number).as_py()
+    if total is None or not math.isnan(total):
+        return number  # a single NaN makes the sum one
+    return pc.if_else(pc.is_nan(number), pa.scalar(None, pa.float64()), number)
 
 
 def _refuse_beyond(raw: pa.Array, limit: int) -> None:

@@ -86,6 +86,8 @@ def sniff(sample: bytes, whole: bool, wanted: Dialect, file: str) -> Sniffed:
     records = _records(text, whole, delimiter, quote)
     if not records:
         raise TableError("holds no rows that can be told apart (is a quotation mark never closed?)", file=file)
+    if wanted.delimiter is None and _divided_by_spaces(records):
+        raise TableError("its columns seem to be divided by spaces: save it as CSV, or name the delimiter", file=file)
     decimal = wanted.decimal or _decimal(records, delimiter)
     header = _has_names(records, decimal) if wanted.header is None else wanted.header
     return Sniffed(
@@ -167,6 +169,14 @@ def _delimiter(text: str, whole: bool, quote: str, decimal: str | None, file: st
         if score > best:
             best, chosen = score, delimiter
     return chosen or ("," if decimal != "," else ";")
+
+
+def _divided_by_spaces(records: list[list[str]]) -> bool:
+    """Whether all is one column, in which several numbers stand side by side, in every row as many."""
+    rows = [record[0].split() for record in records if len(record) == 1]
+    numbers = sum(bool(NUMBER["."].fullmatch(word)) for row in rows for word in row)
+    widths = {len(row) for row in rows}
+    return len(rows) == len(records) and len(widths) == 1 and 1 < min(widths) <= numbers / len(rows) * 2
 
 
 def _typed(records: list[list[str]]) -> float:

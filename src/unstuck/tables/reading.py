@@ -92,7 +92,7 @@ def _typed(path: str, start: bytes) -> Source | None:
         return typed.arrow_file(path)
     if start.startswith(b"\xff\xff\xff\xff"):
         return typed.arrow_stream(path)
-    if start[:1] == b"\x80" and start[1] in range(2, 6):
+    if start[:1] == b"\x80" and start[1:2] in (b"\2", b"\3", b"\4", b"\5"):
         from unstuck.tables.cifar_batch import cifar_batch
 
         return cifar_batch(path)

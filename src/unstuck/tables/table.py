@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -13,8 +14,8 @@ from unstuck.tables.source import Source
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SIZE = 8192
-"""Rows of a batch where nobody asks for another number."""
+ROWS, BYTES = 8192, 1 << 25
+"""Rows of a batch, and about how many bytes at most, where nobody asks for another number."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,16 @@ class Table:
 
         return pa.schema([pa.field(name, kind.type, metadata=kind.metadata) for name, kind in self.columns.items()])
 
-    def batches(self, size: int = SIZE) -> Iterator[pa.RecordBatch]:
+    def batches(self, size: int | None = None) -> Iterator[pa.RecordBatch]:
         """Every row once, in order, `size` at a time (the last batch may be smaller).
 
-        Memory is bounded by a few batches whatever the size of the data. Raises TableError at the first value that
-        cannot be delivered; nothing is skipped.
+        Without a size, a batch has 8192 rows, or fewer where the rows are long (pictures). Memory is bounded by a few
+        batches whatever the size of the data. Raises TableError at the first value that cannot be delivered; nothing is
+        skipped.
         """
+        if size is None:
+            row = sum(math.prod(kind.shape) if kind.shape else 8 for kind in self.columns.values())
+            size = max(1, min(ROWS, BYTES // max(row, 1)))
         if size < 1:
             raise TableError(f"a batch cannot have {size} rows")
         return _regrouped(self._delivered(size), size)
@@ -56,11 +61,7 @@ class Table:
             row = source.first_row
             for raw in _refusing_each(source.batches(self.columns, size), source.file):
                 for start in range(0, raw.num_rows, size):
-                    part = raw.slice(start, size)
-                    arrays = [
-                        _column(part.column(i), name, kind, source.file, row + start)
-                        for i, (name, kind) in enumerate(self.columns.items())
-                    ]
+                    arrays = _columns(raw.slice(start, size), self.columns, source.file, row + start)
                     yield pa.RecordBatch.from_arrays(arrays, schema=schema)
                 row += raw.num_rows
 
@@ -89,16 +90,19 @@ class Table:
         return self.sources[0].file if len(self.sources) == 1 else ""
 
 
-def _column(raw: pa.Array, name: str, kind: Kind, file: str, row: int) -> pa.Array:
+def _columns(raw: pa.RecordBatch, kinds: Mapping[str, Kind], file: str, row: int) -> list[pa.Array]:
     from unstuck.tables.delivery import delivered
 
+    arrays: list[pa.Array] = []
     try:
         with refusing(file):
             # Damaged files may give arrays whose insides do not hold together; to touch those could end the process.
             raw.validate(full=True)
-            return delivered(raw, kind)
+            for column, kind in zip(raw.columns, kinds.values(), strict=True):
+                arrays.append(delivered(column, kind))
     except Misfit as misfit:
-        raise TableError(misfit.why, file=file, row=row + misfit.index, column=name) from None
+        raise TableError(misfit.why, file=file, row=row + misfit.index, column=list(kinds)[len(arrays)]) from None
+    return arrays
 
 
 def _refusing_each(batches: Iterator[pa.RecordBatch], file: str) -> Iterator[pa.RecordBatch]:

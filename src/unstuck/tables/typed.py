@@ -174,5 +174,5 @@ def _array(name: str, values: object) -> pa.Array | pa.ChunkedArray:
     except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
         if isinstance(error, TableError):
             raise
-        raise TableError(f"holds values of more than one sort: {str(error).splitlines()[0]}", column=name) from None
+        raise TableError(f"cannot be one column: {str(error).splitlines()[0]}", column=name) from None
     return array
