@@ -1,0 +1,37 @@
+"""From a frame to what the network sees, and the parts of it that a crew of networks may look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from unstuck.fit.categories import Words
+from unstuck.fit.frame import Frame
+from unstuck.fit.numeric import Numeric
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Measured on training rows; encodes any rows with the same columns."""
+
+    numeric: Numeric
+    words: tuple[Words, ...]
+
+    @classmethod
+    def of(cls, frame: Frame, weights: Array | None = None) -> Encoder:
+        """Measure the columns of a frame."""
+        return cls(Numeric.of(frame.numbers, weights), tuple(Words.of(column) for column in frame.words))
+
+    def encode(self, frame: Frame, views: tuple[str, ...]) -> Array:
+        """(n, inputs) float32; at least one input, so that a table without any sign of life still has a network."""
+        parts = [self.numeric.encode(frame.numbers, views)]
+        parts += [one.encode(column) for one, column in zip(self.words, frame.words, strict=True)]
+        out = np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
+        return out if out.shape[1] else np.zeros((len(frame), 1), np.float32)
+
+    def width(self, views: tuple[str, ...]) -> int:
+        """How many inputs `encode` gives."""
+        return max(self.numeric.width(views) + sum(one.width for one in self.words), 1)

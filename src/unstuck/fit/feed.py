@@ -1,0 +1,96 @@
+"""Rows in memory: their canonical order, which of them a lane trains on and is judged by, and an epoch's batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+Array = np.ndarray
+MIX = np.uint64(0x9E3779B97F4A7C15)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Encoded rows: x (n, d) float32, y (n,) class numbers or (n, k) float32, w (n,) float32 or None for all equal."""
+
+    x: Array
+    y: Array
+    w: Array | None = None
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def take(self, index: Array) -> Rows:
+        """The rows at `index`, of any shape: (1, b) for all lanes, (lanes, b) for each lane its own."""
+        return Rows(self.x.take(index, 0), self.y.take(index, 0), None if self.w is None else self.w.take(index, 0))
+
+
+def canonical(x: Array, y: Array, w: Array | None) -> tuple[Array, Array | None]:
+    """The row numbers to train on, in an order that depends on what the rows say and not on how they came, and their
+    weights (mean 1), None where all are equal.
+
+    Equal rows become one, of their joint weight: a table in which a row stands three times trains to the same bits as
+    one in which it has the weight 3, a sorted table as a shuffled one, and no row is held out whose twin is trained on.
+    """
+    mark = _hash(np.ascontiguousarray(x)) ^ (_hash(np.ascontiguousarray(y.reshape(len(y), -1))) * MIX)
+    if w is not None:
+        there = np.flatnonzero(w > 0)
+        mark, w = mark[there], w[there]
+    _, first, group = np.unique(mark, return_index=True, return_inverse=True)
+    if w is None and len(first) == len(mark):
+        return first, None
+    joint = np.bincount(group, weights=w, minlength=len(first))
+    rows = first if w is None else there[first]
+    equal = bool((joint == joint[0]).all())
+    return rows, None if equal else (joint / joint.mean()).astype(np.float32)
+
+
+def _hash(table: Array) -> Array:
+    """64 bits of each row of a contiguous table (n, d)."""
+    words = table.view(np.uint32).reshape(len(table), -1)
+    out = np.zeros(len(table), np.uint64)
+    keys = np.random.Generator(np.random.Philox(key=[0xA, 0xB])).integers(1, 2**63, words.shape[1], dtype=np.uint64)
+    for j, key in enumerate(keys * np.uint64(2) + np.uint64(1)):
+        out += (words[:, j] + np.uint64(1)) * key
+        out ^= out >> np.uint64(29)
+        out *= MIX
+    return out
+
+
+@dataclass(frozen=True)
+class Split:
+    """Row numbers to train on, (1 or lanes, m), and to be judged by, (1 or lanes, v)."""
+
+    train: Array
+    held: Array
+
+    def batches(self, rows: Rows, size: int, rng: np.random.Generator) -> Iterator[Rows]:
+        """One epoch in a fresh order, in batches of one size; the few rows that are left over sit this epoch out."""
+        order = rng.permuted(self.train, axis=1)
+        for at in range(0, order.shape[1] - size + 1, size):
+            yield rows.take(order[:, at : at + size])
+
+
+def folds(strata: Array, lanes: int, rng: np.random.Generator) -> Split:
+    """Each lane is judged by another part of the rows, and trains on the others. `strata` (n,), class numbers or ranks,
+    are spread evenly over the parts."""
+    order, part = _dealt(strata, lanes, rng)
+    size = len(order) // lanes
+    held = np.stack([np.sort(order[part == k][:size]) for k in range(lanes)])
+    train = np.stack([order[part != k][: len(order) - size - (len(order) % lanes > 0)] for k in range(lanes)])
+    return Split(train, held)
+
+
+def holdout(strata: Array, share: float, rng: np.random.Generator) -> Split:
+    """One part of the rows by which all lanes are judged."""
+    every = max(2, round(1 / share))
+    order, part = _dealt(strata, every, rng)
+    return Split(np.sort(order[part != 0])[None], np.sort(order[part == 0])[None])
+
+
+def _dealt(strata: Array, hands: int, rng: np.random.Generator) -> tuple[Array, Array]:
+    order = rng.permutation(len(strata))
+    order = order[np.argsort(strata[order], kind="stable")]
+    return order, np.arange(len(order)) % hands

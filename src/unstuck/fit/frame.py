@@ -1,0 +1,28 @@
+"""Rows in memory as the encoder takes them: numbers in one array, words in columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class Frame:
+    """n rows: `numbers` (n, d), any real dtype, NaN where missing; `words` n texts per column, None where missing."""
+
+    numbers: Array
+    words: tuple[Sequence[str | None], ...] = ()
+    names: tuple[str, ...] = ()
+    """Of the columns of `numbers`, then of `words`; empty where they have none."""
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def take(self, index: Array) -> Frame:
+        """Some rows."""
+        words = tuple(np.asarray(column, object)[index] for column in self.words)
+        return Frame(self.numbers[index], words, self.names)

@@ -1,0 +1,224 @@
+"""The ensemble, grown for as long as growing pays.
+
+The first crew is small and quick: many tables need no more, and it takes a moment. Then trials ask whether a larger
+network, or other views of the columns, would end clearly lower on the same held-out rows; only then is a larger crew
+trained, and after it one that sees and bends the world differently. What every crew adds is measured on rows that its
+lanes did not train on, and the blend takes of each what lowers that loss.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from unstuck.fit.diary import Diary
+from unstuck.fit.encoder import Encoder
+from unstuck.fit.feed import Rows, Split, folds, holdout
+from unstuck.fit.frame import Frame
+from unstuck.fit.loss import Loss
+from unstuck.fit.network import Dense
+from unstuck.fit.sweep import Trial, sweep
+from unstuck.fit.train import Plan, Shape, Training, answers, train
+
+Array = np.ndarray
+PLAIN, RANKED, STEPPED = ("smooth",), ("smooth", "normal"), ("smooth", "steps")
+FIRST = Shape(PLAIN, (32,), "relu")
+LARGER = (64, 64)
+CLEAR = 2.0
+"""A difference counts from this many of its standard errors on."""
+WORTH = 0.1
+"""... and from this share of the loss on: what would not be noticed is not worth seconds."""
+LEFT = 0.1
+"""Of the loss of the best constant answer, what may be left unexplained before a larger network is tried anyway."""
+SMALL = 5000
+"""Up to so many rows everything is tried: it takes a moment."""
+NARROW = 40
+"""Up to so many varying columns every view of them is tried."""
+FOLDED = 20_000
+"""Up to so many rows every lane is judged by rows of its own, so that together they learn from all."""
+
+
+@dataclass(frozen=True, eq=False)
+class Crew:
+    """A trained crew: its lanes' weights and its share of the blend."""
+
+    shape: Shape
+    flat: Array
+    weight: float
+
+    def answers(self, x: Array, loss: Loss) -> Array:
+        """The mean of the lanes' answers, (n, outputs)."""
+        net = Dense((x.shape[1], *self.shape.hidden, loss.outputs), len(self.flat), self.shape.activation)
+        net.flat[:] = self.flat
+        return answers(net, x, loss).mean(axis=0)
+
+
+@dataclass(frozen=True, eq=False)
+class Ground:
+    """What all crews stand on: the training rows in their canonical order, and the wishes."""
+
+    encoder: Encoder
+    frame: Frame
+    y: Array
+    """Encoded targets."""
+    w: Array | None
+    strata: Array
+    loss: Loss
+    wishes: Wishes
+    watch: Callable[[Shape, Training], None]
+    diary: Diary
+
+    def rows(self, views: tuple[str, ...]) -> Rows:
+        """The rows as networks with these views see them."""
+        return Rows(self.encoder.encode(self.frame, views), self.y, self.w)
+
+    def split(self, lanes: int) -> Split:
+        """Who trains on what; the same for the same number of lanes."""
+        rng = np.random.Generator(np.random.Philox(key=[self.wishes.seed, 0xF01D]))
+        n = len(self.frame)
+        if n < FEW:
+            return Split(np.arange(n)[None], np.arange(n)[None])
+        if n <= FOLDED:
+            return folds(self.strata, lanes, rng)
+        return holdout(self.strata, max(0.1, FOLDED / n / 4), rng)
+
+    def cost(self, crew: _Trained) -> float:
+        """Mean loss of a crew's answers to rows that it did not train on."""
+        return self.loss.cost(crew.answers, self.y[crew.held], None if self.w is None else self.w[crew.held])
+
+    def idle(self) -> float:
+        """Mean loss of the best constant answer."""
+        return self.loss.idle(self.y, self.w)
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What a person may ask for; None leaves it to the data."""
+
+    hidden: tuple[int, ...] | None = None
+    activation: str | None = None
+    views: tuple[str, ...] | None = None
+    lanes: int | None = None
+    batch: int | None = None
+    epochs: int | None = None
+    rate: float | None = None
+    decay: float = 0.02
+    seed: int = 0
+
+
+FEW = 8
+"""Below this many rows none is held out."""
+
+
+@dataclass(frozen=True, eq=False)
+class Grown:
+    """The ensemble, and its answers for rows that it was not trained on."""
+
+    crews: tuple[Crew, ...]
+    held: Array
+    """Row numbers (v,)."""
+    answers: Array
+    """(v, outputs): by lanes that had not seen the row."""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class _Trained:
+    shape: Shape
+    flat: Array
+    held: Array
+    answers: Array
+
+
+def grow(ground: Ground) -> Grown:
+    """Train crews for as long as another one pays."""
+    wishes = ground.wishes
+    if wishes.hidden or wishes.activation or wishes.views:
+        shape = Shape(wishes.views or PLAIN, wishes.hidden or LARGER, wishes.activation or "relu")
+        return _blended(ground, [_crew(ground, shape, 4, 100)])
+    first = sweep(ground.rows(PLAIN), ground.split(4), ground.loss, FIRST, wishes.seed)
+    crews = [_crew(ground, FIRST, 4, None, first)]
+    if not _pays(ground, first, crews[0]):
+        return _blended(ground, crews, ("a larger network or other views of the columns would not do better",))
+    tried = [_crew(ground, Shape(views, LARGER, "relu"), 4, 40) for views in _views(ground)]
+    best = min(tried, key=lambda crew: ground.cost(crew)).shape.views
+    crews += tried
+    crews.append(_crew(ground, Shape(best, LARGER, "relu"), 8, 100))
+    crews.append(_crew(ground, Shape(best, LARGER, "silu"), 8, 100))
+    return _blended(ground, crews)
+
+
+def _views(ground: Ground) -> list[tuple[str, ...]]:
+    return [PLAIN, RANKED, STEPPED] if len(ground.encoder.numeric.kept) <= NARROW else [PLAIN]
+
+
+def _pays(ground: Ground, first: Trial, crew: _Trained) -> bool:
+    """Whether trying costs little, or much is unexplained, or a larger network's trial ends clearly lower."""
+    if len(ground.frame) <= SMALL or ground.cost(crew) > LEFT * ground.idle():
+        return True
+    rates = (first.rate / 2, first.rate)
+    shapes = [Shape(views, LARGER, "relu") for views in _views(ground)]
+    trials = [sweep(ground.rows(s.views), ground.split(4), ground.loss, s, ground.wishes.seed, rates) for s in shapes]
+    return any(_clearly_lower(trial, first) for trial in trials)
+
+
+def _clearly_lower(trial: Trial, than: Trial) -> bool:
+    gain = than.losses[than.best] - trial.losses[trial.best]
+    mean, error = float(gain.mean()), float(gain.std() / math.sqrt(len(gain)))
+    return mean > max(CLEAR * error, WORTH * float(than.ends.min()))
+
+
+def _crew(ground: Ground, shape: Shape, lanes: int, epochs: int | None, trial: Trial | None = None) -> _Trained:
+    wishes = ground.wishes
+    lanes = min(wishes.lanes or lanes, max(len(ground.frame) // 2, 1))
+    rows, split = ground.rows(shape.views), ground.split(lanes)
+    if wishes.rate is None and trial is None:
+        trial = sweep(rows, split, ground.loss, shape, wishes.seed)
+    m = split.train.shape[1]
+    batch = min(wishes.batch or 2 ** int(math.log2(max(min(m / 16, 256), 16))), m)
+    epochs = wishes.epochs or epochs or int(np.clip(400 * batch / m, 4, 60))
+    plan = Plan(shape, lanes, batch, epochs, max(epochs // 4, 3), wishes.rate or trial.rate, wishes.decay, wishes.seed)
+    key = "-".join([*shape.views, *map(str, shape.hidden), shape.activation, str(lanes), str(epochs)])
+    done = train(rows, split, ground.loss, plan, lambda now: _noted(ground, key, shape, now), ground.diary.recall(key))
+    return _Trained(shape, done.best, *_unseen(done, rows, split, ground.loss))
+
+
+def _noted(ground: Ground, key: str, shape: Shape, now: Training) -> None:
+    ground.diary.note(key, now)
+    ground.watch(shape, now)
+
+
+def _unseen(done: Training, rows: Rows, split: Split, loss: Loss) -> tuple[Array, Array]:
+    """Row numbers and answers for them, each from the lanes that were judged by the row."""
+    done.net.flat[:] = done.best
+    if split.held.shape[0] == 1:
+        held = split.held[0]
+        return held, answers(done.net, rows.x[held], loss).mean(axis=0)
+    out = loss.answers(done.net.forward(rows.x.take(split.held, 0)))
+    held = split.held.ravel()
+    order = np.argsort(held)
+    return held[order], out.reshape(len(held), -1)[order]
+
+
+def _blended(ground: Ground, crews: list[_Trained], notes: tuple[str, ...] = ()) -> Grown:
+    """Each crew's share, one after the other: what lowers the loss on rows that the crews did not train on."""
+    held = crews[0].held
+    for crew in crews[1:]:
+        held = np.intersect1d(held, crew.held)
+    y = ground.y[held]
+    w = None if ground.w is None else ground.w[held]
+    mixed, shares = None, []
+    for crew in crews:
+        own = crew.answers[np.searchsorted(crew.held, held)]
+        if mixed is None:
+            mixed, shares = own, [1.0]
+            continue
+        tries = np.linspace(0, 1, 11)
+        costs = [ground.loss.cost((1 - a) * mixed + a * own, y, w) for a in tries]
+        a = float(tries[int(np.argmin(costs))])
+        mixed, shares = (1 - a) * mixed + a * own, [s * (1 - a) for s in shares] + [a]
+    kept = tuple(Crew(c.shape, c.flat, s) for c, s in zip(crews, shares, strict=True) if s > 0)
+    return Grown(kept, held, mixed, notes)

@@ -1,0 +1,115 @@
+"""What is asked of the outputs: losses on logits, their derivatives, and the answers that logits stand for.
+
+Shapes: logits z (lanes, b, k); targets y and weights w (1 or lanes, b, ...). A softmax's targets are class numbers
+(b,); all others have z's shape. `slope` turns z into d(loss)/dz in
+place; `losses` is the loss of every row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+Array = np.ndarray
+TINY = 1e-7
+"""The least probability that is charged for: below it a float32 no longer tells."""
+
+
+@dataclass(frozen=True)
+class Softmax:
+    """One of k classes: cross-entropy on logits."""
+
+    outputs: int
+
+    def answers(self, z: Array) -> Array:
+        """Probabilities, (lanes, b, k)."""
+        p = np.exp(z - z.max(axis=-1, keepdims=True))
+        return p / p.sum(axis=-1, keepdims=True)
+
+    def slope(self, z: Array, y: Array) -> Array:
+        """p - 1 at the class that is right, p elsewhere."""
+        np.subtract(z, z.max(axis=-1, keepdims=True), out=z)
+        np.exp(z, out=z)
+        np.divide(z, z.sum(axis=-1, keepdims=True), out=z)
+        lanes, rows = np.ogrid[: z.shape[0], : z.shape[1]]
+        z[lanes, rows, y] -= 1
+        return z
+
+    def idle(self, y: Array, w: Array | None) -> float:
+        """The cost of the shares of the classes, as an answer to everything."""
+        share = np.bincount(y, weights=w, minlength=self.outputs) / (len(y) if w is None else w.sum())
+        return self.cost(np.broadcast_to(share, (len(y), self.outputs)), y, w)
+
+    def cost(self, answers: Array, y: Array, w: Array | None) -> float:
+        """Mean -log p of the right classes, of answers (n, k)."""
+        return float(np.average(-np.log(np.maximum(answers[np.arange(len(y)), y], TINY)), weights=w))
+
+    def losses(self, z: Array, y: Array) -> Array:
+        """-log p of the right class, (lanes, b)."""
+        top = z.max(axis=-1)
+        right = np.take_along_axis(z, np.broadcast_to(y, z.shape[:2])[..., None], -1)[..., 0]
+        return np.log(np.exp(z - top[..., None]).sum(-1)) + top - right
+
+
+@dataclass(frozen=True)
+class Sigmoid:
+    """Yes or no, once (binary) or k times (multi-label): binary cross-entropy on logits."""
+
+    outputs: int
+
+    def answers(self, z: Array) -> Array:
+        """Probabilities of yes, (lanes, b, k)."""
+        return 1 / (1 + np.exp(-np.clip(z, -60, 60)))
+
+    def slope(self, z: Array, y: Array) -> Array:
+        """p - y."""
+        np.negative(z, out=z)
+        np.minimum(z, np.float32(60), out=z)
+        np.exp(z, out=z)
+        np.add(z, np.float32(1), out=z)
+        np.divide(np.float32(1), z, out=z)
+        return np.subtract(z, y, out=z)
+
+    def idle(self, y: Array, w: Array | None) -> float:
+        """The cost of the share of yes, as an answer to everything."""
+        return self.cost(np.broadcast_to(np.average(y, axis=0, weights=w), y.shape), y, w)
+
+    def cost(self, answers: Array, y: Array, w: Array | None) -> float:
+        """Mean -log p of the right answers, of answers (n, k)."""
+        right = np.where(y > 0.5, answers, 1 - answers)
+        return float(np.average(-np.log(np.maximum(right, TINY)).sum(axis=1), weights=w))
+
+    def losses(self, z: Array, y: Array) -> Array:
+        """Summed over the outputs, (lanes, b)."""
+        return (np.maximum(z, 0) - z * y + np.log1p(np.exp(-np.abs(z)))).sum(-1)
+
+
+@dataclass(frozen=True)
+class Squares:
+    """Numbers, in units of their own spread: half the squared error."""
+
+    outputs: int
+
+    def answers(self, z: Array) -> Array:
+        """The numbers themselves."""
+        return z.copy()
+
+    def slope(self, z: Array, y: Array) -> Array:
+        """z - y."""
+        return np.subtract(z, y, out=z)
+
+    def idle(self, y: Array, w: Array | None) -> float:
+        """The cost of the mean, as an answer to everything."""
+        return self.cost(np.broadcast_to(np.average(y, axis=0, weights=w), y.shape), y, w)
+
+    def cost(self, answers: Array, y: Array, w: Array | None) -> float:
+        """Mean of half the squared errors, of answers (n, k)."""
+        return float(np.average(0.5 * np.square(answers - y).sum(axis=1), weights=w))
+
+    def losses(self, z: Array, y: Array) -> Array:
+        """Summed over the outputs, (lanes, b)."""
+        return 0.5 * np.square(z - y).sum(-1)
+
+
+Loss = Softmax | Sigmoid | Squares

@@ -1,0 +1,76 @@
+"""A fitted model: the encoder, the ensemble and the way back to the person's own labels and units."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from unstuck.fit.diary import Diary
+from unstuck.fit.encoder import Encoder
+from unstuck.fit.feed import canonical
+from unstuck.fit.frame import Frame
+from unstuck.fit.ladder import PLAIN, Crew, Ground, Wishes, grow
+from unstuck.fit.task import Task
+from unstuck.fit.train import Shape, Training
+
+Array = np.ndarray
+Watch = Callable[[Shape, Training], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Unseen:
+    """How the model answers rows that the answering networks were not trained on."""
+
+    rows: Array
+    """Numbers of the rows in the frame that was fitted, (v,)."""
+    answers: Array
+    """(v, k) as `Model.answers` gives them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """What `learn` returns; its answers are a function of the rows alone, each row's of that row alone."""
+
+    encoder: Encoder
+    task: Task
+    crews: tuple[Crew, ...]
+    unseen: Unseen | None = None
+    notes: tuple[str, ...] = ()
+
+    def answers(self, frame: Frame) -> Array:
+        """For every row, (n, k) float64: probabilities of classes or labels, or numbers in the target's units."""
+        loss, mixed = self.task.loss, np.zeros((len(frame), self.task.loss.outputs))
+        for views in dict.fromkeys(crew.shape.views for crew in self.crews):
+            x = self.encoder.encode(frame, views)
+            for crew in self.crews:
+                if crew.shape.views == views:
+                    mixed += crew.weight * crew.answers(x, loss)
+        return self.task.decode(mixed)
+
+
+def learn(
+    frame: Frame,
+    y: Array,
+    task: Task,
+    wishes: Wishes | None = None,
+    weights: Array | None = None,
+    watch: Watch | None = None,
+    diary: Diary | None = None,
+) -> Model:
+    """Fit rows of a frame to targets y, (n,) labels or (n, k) numbers as `task` takes them.
+
+    The result depends on the rows, not on their order, nor on the units of any column; a row of weight w counts as w
+    equal rows. The same rows, wishes and machine give the same bits.
+    """
+    encoded = task.encode(y)
+    encoder = Encoder.of(frame, weights)
+    order, joint = canonical(encoder.encode(frame, PLAIN), encoded, weights)
+    rows, target = frame.take(order), encoded[order]
+    ground = Ground(
+        encoder, rows, target, joint, task.strata(target), task.loss,
+        wishes or Wishes(), watch or (lambda shape, now: None), diary or Diary(),
+    )  # fmt: skip
+    grown = grow(ground)
+    return Model(encoder, task, grown.crews, Unseen(order[grown.held], task.decode(grown.answers)), grown.notes)

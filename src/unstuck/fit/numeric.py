@@ -1,0 +1,148 @@
+"""Numbers, written so that their units leave no trace.
+
+Every column is measured on the training rows, moved to its own middle, divided by its own size, given a sign that
+depends on its shape alone, and rounded to a grid. A map x -> a x + b of a column then changes not one bit of what the
+network sees: rounding differences are some 1e-13 of the column's spread, the grid's step is 2.4e-4 of it, and a value
+that lies within the former of an edge of the latter is rarer than one in a hundred million.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from statistics import NormalDist
+
+import numpy as np
+
+from unstuck.fit.quantiles import PARTS, quantiles
+from unstuck.moments import Moments
+
+Array = np.ndarray
+GRID = 2.0**-12
+"""The step of the grid, in units of the column's size: far coarser than rounding, far finer than any meaning."""
+FAR = 2.0**11
+"""Standardised values are cut here, so that a float32 holds every point of the grid."""
+MANY = 256
+"""Above this many columns they are measured by mean and spread alone: pixels need no quantiles."""
+FLAT = 1e-6
+"""A distance between quartiles below this share of the spread says that half the rows are equal."""
+KNEE = 3.0
+BINS = 8
+VIEWS = ("smooth", "normal", "steps")
+
+
+@dataclass(frozen=True, eq=False)
+class Numeric:
+    """What was measured of the columns that vary: all arrays are (kept,), but for `knots` (kept, 257 or 0)."""
+
+    kept: Array
+    """Column numbers of those that vary; the others say nothing."""
+    centre: Array
+    scale: Array
+    sign: Array
+    gaps: Array
+    """Whether values were missing in training; such a column is accompanied by one that says where."""
+    knots: Array
+    """Quantiles of the standardised values."""
+
+    @classmethod
+    def of(cls, x: Array, weights: Array | None = None) -> Numeric:
+        """Measure x (n, d), float; NaN and infinities are missing; a row of weight w counts as w rows."""
+        found = Moments.of(x, weights)
+        kept = np.flatnonzero(~found.constant)
+        found = found.take(kept)
+        if len(kept) > MANY:
+            middle = Measured(found.mean, found.spread, np.zeros((len(kept), 0)))
+        else:
+            middle = measured(x[:, kept], weights, found)
+        first = cls(kept, middle.centre, middle.scale, np.ones(len(kept)), found.missing > 0, middle.knots)
+        return first._signed(x)
+
+    def _signed(self, x: Array) -> Numeric:
+        """The sign that makes the longer tail point upward; where both are alike, the first row decides."""
+        knots = snapped((self.knots - self.centre[:, None]) / self.scale[:, None])
+        tails = knots + knots[:, ::-1]
+        rows = self.standard(x[:64])
+        sign = np.array([_leading(tails[j]) or _leading(rows[:, j]) or 1.0 for j in range(len(self.kept))])
+        turned = np.where(sign[:, None] < 0, -knots[:, ::-1], knots)
+        return Numeric(self.kept, self.centre, self.scale, sign, self.gaps, turned)
+
+    def standard(self, x: Array) -> Array:
+        """The values on the grid, (n, kept) float64; NaN where missing."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            z = (x[:, self.kept].astype(np.float64, copy=False) - self.centre) / self.scale * self.sign
+            return snapped(np.where(np.isfinite(z), z, np.nan))
+
+    def encode(self, x: Array, views: tuple[str, ...]) -> Array:
+        """What the network sees, (n, width(views)) float32."""
+        z = self.standard(x)
+        holes = np.isnan(z)
+        if holes.any():
+            z[holes] = 0.0
+        parts = [_VIEWS[view](z, self.knots) for view in views]
+        if self.gaps.any():
+            parts.append(holes[:, self.gaps] * 1.0)
+        return np.concatenate(parts, axis=1, dtype=np.float32)
+
+    def width(self, views: tuple[str, ...]) -> int:
+        """How many inputs `encode` gives."""
+        return self.encode(np.zeros((0, int(self.kept.max(initial=-1)) + 1)), views).shape[1]
+
+    def state(self) -> dict[str, Array]:
+        """As arrays, to be stored."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Middle, size and quantiles of columns, in their own units."""
+
+    centre: Array
+    scale: Array
+    knots: Array
+
+
+def measured(x: Array, weights: Array | None, found: Moments) -> Measured:
+    """The median and the distance between the quartiles; mean and spread where half the rows are equal."""
+    knots = quantiles(x, weights)
+    centre, between = knots[:, PARTS // 2], knots[:, 3 * PARTS // 4] - knots[:, PARTS // 4]
+    flat = ~(between > FLAT * found.spread)
+    return Measured(np.where(flat, found.mean, centre), np.where(flat, found.spread, between), knots)
+
+
+def snapped(z: Array) -> Array:
+    """On the grid, within +-FAR; a zero has no sign, for rows are told apart by their bits."""
+    return np.clip(np.rint(z / GRID) * GRID, -FAR, FAR) + 0.0
+
+
+def _leading(values: Array) -> float:
+    """The sign of the largest of some values on the grid, the first of equals; 0.0 where all are 0 or missing."""
+    size = np.abs(np.nan_to_num(values))
+    return float(np.sign(values[size.argmax()])) if size.size and size.max() > 0 else 0.0
+
+
+def _smooth(z: Array, knots: Array) -> Array:
+    """Linear in the middle, never beyond +-KNEE: a value far out cannot drown the rest."""
+    return z / np.sqrt(1 + np.square(z / KNEE))
+
+
+def _normal(z: Array, knots: Array) -> Array:
+    """By rank, as a standard normal variable: what spans orders of magnitude is spread out evenly."""
+    return np.stack([_scored(z[:, j], knots[j]) for j in range(z.shape[1])], axis=1) if z.shape[1] else z
+
+
+def _scored(z: Array, knots: Array) -> Array:
+    at, first, times = np.unique(knots, return_index=True, return_counts=True)
+    share = (first + (times - 1) / 2) / PARTS
+    return np.interp(z, at, [NormalDist().inv_cdf(0.002 + 0.996 * p) for p in share])
+
+
+def _steps(z: Array, knots: Array) -> Array:
+    """Piecewise linear: one input per eighth of the rows, rising through it (Gorishniy et al. 2022)."""
+    edges = knots[:, :: PARTS // BINS]
+    low, width = edges[:, :-1], np.diff(edges, axis=1)
+    some = width > 0
+    rise = np.clip((z[:, :, None] - low) / np.where(some, width, 1.0), 0.0, 1.0) - 0.5
+    return rise[:, some]
+
+
+_VIEWS = {"smooth": _smooth, "normal": _normal, "steps": _steps}

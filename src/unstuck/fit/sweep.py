@@ -1,0 +1,67 @@
+"""The learning rate, found by trying sixteen: one start, the same batches, sixteen lanes trained at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from unstuck.fit.adam import AdamW
+from unstuck.fit.feed import Rows, Split
+from unstuck.fit.loss import Loss
+from unstuck.fit.network import Dense
+from unstuck.fit.train import Shape, advance, schedule
+
+Array = np.ndarray
+RATES = tuple(float(rate) for rate in np.geomspace(3e-4, 0.1, 16))
+STEPS = 120
+BATCH = 64
+"""Small batches: a trial is to be short, and the rates that fit barely depend on the batch up to some hundred rows."""
+ENOUGH = 2048
+"""Held-out rows that decide."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """How short trainings ended: the losses of held-out rows at each rate, (rates, v)."""
+
+    shape: Shape
+    rates: tuple[float, ...]
+    losses: Array
+
+    @property
+    def ends(self) -> Array:
+        """Mean loss per rate; infinite where a training blew up."""
+        return np.nan_to_num(self.losses.mean(axis=1), nan=np.inf, posinf=np.inf)
+
+    @property
+    def best(self) -> int:
+        """Which rate ended lowest."""
+        return int(self.ends.argmin())
+
+    @property
+    def rate(self) -> float:
+        """The rate that ended lowest."""
+        return self.rates[self.best]
+
+
+def sweep(rows: Rows, split: Split, loss: Loss, shape: Shape, seed: int, rates: tuple[float, ...] = RATES) -> Trial:
+    """Train `rates` lanes from one start for a few annealed steps on the first lane's rows."""
+    net = Dense((rows.x.shape[1], *shape.hidden, loss.outputs), len(rates), shape.activation)
+    net.draw([seed * 1000] * len(rates))
+    adam = AdamW(net.flat.shape)
+    one, column = Split(split.train[:1], split.held[:1, :ENOUGH]), np.array(rates, np.float32)[:, None]
+    batch = min(BATCH, one.train.shape[1])
+    step = epoch = 0
+    with np.errstate(over="ignore", invalid="ignore"):  # the largest rates are there to fail
+        while step < STEPS:
+            order = np.random.Generator(np.random.Philox(key=[seed, 1_000_000 + epoch]))
+            for part in one.batches(rows, batch, order):
+                if step == STEPS:
+                    break
+                advance(net, adam, loss, part, column * np.float32(schedule(step / STEPS)))
+                step += 1
+            epoch += 1
+        held = rows.take(one.held)
+        losses = loss.losses(net.forward(held.x), held.y)
+    return Trial(shape, rates, losses)
