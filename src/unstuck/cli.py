@@ -131,7 +131,7 @@ def explain(options: argparse.Namespace) -> int:
 def study(options: argparse.Namespace) -> int:
     """Re-run a founding story and tell what it shows."""
     arguments.check_output(options.html)
-    from unstuck.studies import command, terminal
+    from unstuck.studies import command, page, terminal
     from unstuck.studies.story import Unavailable
 
     try:
@@ -141,7 +141,6 @@ def study(options: argparse.Namespace) -> int:
         raise Refused(str(reason)) from None
     sys.stdout.write(terminal.render(story, **_paper(sys.stdout)))
     if options.html is not None:
-        page = importlib.import_module("unstuck.studies.page")
         _written(Path(options.html), page.render(story))
     return WELL
 

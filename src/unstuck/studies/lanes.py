@@ -8,7 +8,8 @@ where the same network goes in plain PyTorch, stuck ones included.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,17 @@ from unstuck.studies.nets import Net, Pace
 aten = torch.ops.aten
 BETAS, EPS = (0.9, 0.999), 1e-8
 """Adam's defaults in torch."""
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Train on one core: tensors this small cost more to share between threads than to compute."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def with_one(x: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from unstuck.report.paper import printed, table, titled
+from unstuck.report.paper import printed, stacked, table, titled
 from unstuck.studies.story import (
     SAID,
     Bars,
@@ -34,7 +34,7 @@ COLOURS = {"holds": "green", "partly": "yellow", "does not hold": "red"}
 
 def render(study: Study, *, width: int = 100, colour: bool = False, ascii: bool = False) -> str:
     """The study as text."""
-    parts = [Text(study.title, "bold"), Text(study.question), titled("In short", Text(study.answer))]
+    parts = [Text(study.title, "bold"), stacked(Text(study.question)), titled("In short", Text(study.answer))]
     parts += [_section(i, s, width) for i, s in enumerate(study.sections, 1)]
     if study.made:
         parts.append(titled("How this was made", *(Text(line) for line in study.made)))

@@ -10,11 +10,13 @@ from unstuck.studies.heart_rate.eval_mode import evaluate
 from unstuck.studies.heart_rate.first_answer import got
 from unstuck.studies.heart_rate.price import price
 from unstuck.studies.heart_rate.run import Run
+from unstuck.studies.lanes import one_thread
 from unstuck.studies.story import Progress, Request, Study, number
 
 SEEDS, QUICK_SEEDS, QUICK_EPOCHS = 5, 2, 2000
 
 
+@one_thread()
 def tell(request: Request, progress: Progress) -> Study:
     """Run the study: no data is needed, it is drawn."""
     seeds = request.seeds or (QUICK_SEEDS if request.quick else SEEDS)

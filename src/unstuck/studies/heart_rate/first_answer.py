@@ -12,7 +12,21 @@ from unstuck.studies.heart_rate.courses import fed
 from unstuck.studies.heart_rate.eval_mode import Evaluated
 from unstuck.studies.heart_rate.run import Run
 from unstuck.studies.heart_rate.variants import Variant
-from unstuck.studies.story import Axis, Bars, Histogram, Lines, Section, Spread, Table, Verdict, each, number, share
+from unstuck.studies.saturation import edges
+from unstuck.studies.story import (
+    Axis,
+    Bars,
+    Cell,
+    Histogram,
+    Lines,
+    Section,
+    Spread,
+    Table,
+    Verdict,
+    each,
+    number,
+    share,
+)
 
 EPOCHS = Axis("epoch", log=True)
 
@@ -72,25 +86,22 @@ def question(run: Run) -> Section:
             (
                 "data",
                 "rate",
-                "reached 99 % in",
+                "reach 99 %",
+                "median epochs",
                 f"% right after {early}",
-                "% right at the end",
-                "saturated at the start",
+                "at the end",
+                "saturated at first",
             ),
-            tuple(
-                (
-                    x.group,
-                    x.pace.rate,
-                    got(run.epochs(x)),
-                    run.accuracy(x, early),
-                    run.accuracy(x),
-                    share(run.look(x).saturated, digits=2),
-                )
-                for x in rows
-            ),
+            tuple(_row(run, x, early) for x in rows),
         ),
         (Lines("Accuracy, mean over the seeds", EPOCHS, Axis("right", "%"), curves),),
     )
+
+
+def _row(run: Run, x: Variant, early: int) -> tuple[Cell, ...]:
+    beyond = share(run.look(x).saturated, digits=2)
+    reached = f"{run.epochs(x).reached} of {run.seeds}"
+    return x.group, x.pace.rate, reached, run.epochs(x).median, run.accuracy(x, early), run.accuracy(x), beyond
 
 
 def _majority(run: Run) -> float:
@@ -144,9 +155,9 @@ def mean_or_spread(run: Run) -> Section:
     )
     return Section(
         "The mean or the spread?",
-        "First answer: subtract the mean and divide by the standard deviation; both, that is.",
+        "First answer: subtract the mean and divide by the standard deviation, as if it took both.",
         text,
-        judged(max(centred, scaled) > 3 * both and min(centred, scaled) > 3 * both, max(centred, scaled) > 3 * both),
+        judged(min(centred, scaled) > 3 * both),
         figures=(bars,),
     )
 
@@ -271,13 +282,13 @@ def logits_loss(run: Run) -> Section:
         (v.NORM10, v.NORM_LOGITS10),
     )
     alike = sum(run.epochs(a).values == run.epochs(b).values for a, b in pairs[2:])
-    largest = run.largest_logit(v.RAW)
+    largest, edge = run.largest_logit(v.RAW), edges().one
     text = (
         f"Of the {len(pairs[2:])} pairs with standardised input, {alike} reach 99 % at the very same epochs in every "
         f"seed, whichever way the loss is written. On raw input the medians are {_medians(run, pairs[0])} at rate "
         f"0.001 and {_medians(run, pairs[1])} at rate 0.01. The two losses differ where the last sigmoid saturates; "
         f"here the largest logit after the whole of the raw training is {number(largest)} in size, and float32's "
-        "sigmoid becomes exactly 1 at 16.6 only."
+        f"sigmoid becomes exactly 1 at {number(edge)} only."
     )
     raw, other = (run.epochs(x).median for x in (v.RAW, v.LOGITS))
     gain = 1.0 if raw == other else raw / other
@@ -285,7 +296,7 @@ def logits_loss(run: Run) -> Section:
         "The loss on logits",
         "First answer: BCEWithLogitsLoss, without the final sigmoid, is numerically safer.",
         text + (" As a cure it does nothing here: what is saturated is the first layer." if 0.5 < gain < 2 else ""),
-        judged(gain > 2, largest < 16.6),
+        judged(gain > 2, largest < edge),
         Table(
             ("variant", "BCELoss", "BCEWithLogitsLoss"),
             tuple((a.name, each(run.epochs(a).values), each(run.epochs(b).values)) for a, b in pairs),

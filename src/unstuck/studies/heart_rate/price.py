@@ -41,7 +41,7 @@ def price(run: Run) -> tuple[str, ...]:
 def _lines(run: Run, trainings: int, steps: int, seconds: float, step: float) -> Iterator[str]:
     yield f"data: {COUNT} rows, drawn anew for every seed: round(N(92, 10)), label 1 from 91 on; circles, moons"
     yield f"{run.seeds} seeds for data and initial weights; at most {run.limit} epochs; accuracy looked at every 10"
-    yield f"torch {torch.__version__}, {torch.get_num_threads()} threads, float32"
+    yield f"torch {torch.__version__}, {torch.get_num_threads()} thread, float32"
     yield (
         f"{trainings} trainings, {steps} steps in {number(seconds)} s side by side; one by one a plain PyTorch step "
         f"takes {number(1e6 * step)} us here, so they would take {number(step * steps)} s: "

@@ -26,7 +26,7 @@ LEAST = 100
 
 @dataclass(frozen=True)
 class Rice:
-    """Measured columns x (n, columns) in float64, classes y (n,) of 0 and 1, and the id column (n,) where there is one."""
+    """Measured columns x (n, columns) in float64, classes y (n,) of 0 and 1, ids (n,) where there is an id column."""
 
     path: Path
     names: tuple[str, ...]
@@ -68,7 +68,7 @@ def _checked(path: Path, names: list[str], columns: list[np.ndarray]) -> Rice:
     for wrong, words in (
         (len(measured) < 2, "it has too few columns"),
         (len(y) < LEAST, f"it has {len(y)} rows"),
-        (not set(np.unique(y)) == {0.0, 1.0}, f"its last column {names[-1]} is not a class of 0 and 1"),
+        (set(np.unique(y)) != {0.0, 1.0}, f"its last column {names[-1]} is not a class of 0 and 1"),
         (not all(np.isfinite(c).all() for c in columns), "it has gaps"),
     ):
         if wrong:
@@ -105,5 +105,5 @@ FORMS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
 
 
 def formed(x: np.ndarray, form: str, seen: Tensor | None = None) -> Tensor:
-    """The inputs as the network gets them: float32 (n, columns); statistics over all rows, as in the thread, or `seen`."""
+    """The inputs as the network gets them: float32 (n, columns); statistics over all rows or those in `seen`."""
     return torch.from_numpy(FORMS[form](x, x if seen is None else x[seen.numpy()])).float()
