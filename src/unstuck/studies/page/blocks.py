@@ -98,7 +98,7 @@ def _band(figure: Histogram, place: int, scale: Scale, aside: float) -> Iterator
 
 
 def heatmap(figure: Heatmap) -> Iterator[Element | None]:
-    """A shade per cell, and its value in it: the deeper the larger; `never` stands apart."""
+    """A shade per cell, and its value in it: the stronger the larger; `never` stands apart."""
     aside = margin((*figure.rows, figure.y.title), most=200.0)
     wide = min(90.0, (WIDTH - aside - 8) / max(1, len(figure.columns)))
     values = [v for row in figure.values for v in row]
@@ -116,7 +116,8 @@ def heatmap(figure: Heatmap) -> Iterator[Element | None]:
     sides = [label(aside - 8, top + 32 * r + 20, shortened(name, aside), "end") for r, name in enumerate(figure.rows)]
     titles = [label(aside, 14, figure.x.title), label(aside - 8, top - 8, figure.y.title, "end")]
     yield paper(top + 32 * len(figure.rows) + 8, figure.title, titles, heads, sides, cells)
-    yield tag("p", f"{figure.value.title}: the deeper, the larger; hatched: never", class_="note")
+    never = "; dashed: never" if math.inf in values else ""
+    yield tag("p", f"{figure.value.title}: the stronger the shade, the larger{never}", class_="note")
     yield numbers(("", *figure.columns), ((name, *row) for name, row in zip(figure.rows, figure.values, strict=True)))
 
 

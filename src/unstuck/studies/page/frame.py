@@ -66,7 +66,7 @@ def margin(texts: Iterable[str], least: float = 40.0, most: float = 260.0) -> fl
 
 def shortened(text: str, room: float) -> str:
     """As much of a name as fits."""
-    letters = max(4, int((room - 14) / LETTER))
+    letters = max(4, int((room - 14) / LETTER + 0.5))
     return text if len(text) <= letters else text[: letters - 1] + "\u2026"
 
 

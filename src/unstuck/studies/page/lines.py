@@ -15,6 +15,7 @@ from unstuck.studies.page.frame import (
     margin,
     numbers,
     paper,
+    rule,
     shortened,
     upward,
 )
@@ -36,8 +37,9 @@ Point = tuple[float, float]
 def draw(figure: Lines) -> Iterator[Element | None]:
     """Legend, drawing, numbers."""
     names = [s.name for s in figure.series]
-    aside = margin(names, most=180.0) if 1 < len(names) <= NAMED else 24.0
-    x = Scale.over((v for s in figure.series for v in s.x), 64.0, WIDTH - aside, figure.x.log)
+    aside = 20 + margin(names, most=180.0) if 1 < len(names) <= NAMED else 24.0
+    places = [v for s in figure.series for v in s.x]
+    x = Scale.over(places, 64.0, WIDTH - aside, figure.x.log, whole=all(float(v).is_integer() for v in places))
     y = Scale.over((v for s in figure.series for v in s.y), BOTTOM, TOP, figure.y.log).rounded()
     runs = [list(_runs(s, x, y)) for s in figure.series]
     curves = [_curve(s, runs[i], i) for i, s in enumerate(figure.series)]
@@ -82,14 +84,15 @@ def _points(figure: Lines, series: Series, x: Scale, y: Scale, place: int) -> It
 
 
 def _ends(names: Sequence[str], runs: Sequence[list[list[Point]]], room: float) -> Iterator[Element]:
-    """Each curve's name beside its end, moved apart where curves end together."""
-    last = sorted((run[-1][-1][1], run[-1][-1][0], name) for name, run in zip(names, runs, strict=True) if run)
+    """Each curve's name beside its end, after a dash of its colour, moved apart where curves end together."""
+    last = sorted((run[-1][-1][1], run[-1][-1][0], place) for place, run in enumerate(runs) if run)
     floor = TOP - APART
     rest = len(last)
-    for y, x, name in last:
+    for y, x, place in last:
         rest -= 1
         floor = min(max(y, floor + APART), BOTTOM - APART * rest)
-        yield label(x + 8, floor + 4, shortened(name, room), class_="tick")
+        yield rule(x + 6, floor, x + 16, floor, f"curve {colour(place)}")
+        yield label(x + 20, floor + 4, shortened(names[place], room - 20), class_="tick")
 
 
 def _table(figure: Lines) -> Iterator[tuple[float, ...]]:

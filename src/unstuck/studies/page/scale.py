@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from unstuck.studies.story import number
 
@@ -22,9 +22,20 @@ class Scale:
     start: float
     end: float
     log: bool = False
+    whole: bool = False
+    """Only whole numbers are ticked: there is nothing between two steps."""
 
     @classmethod
-    def over(cls, values: Iterable[float], start: float, end: float, log: bool = False, zero: bool = False) -> Scale:
+    def over(
+        cls,
+        values: Iterable[float],
+        start: float,
+        end: float,
+        log: bool = False,
+        *,
+        zero: bool = False,
+        whole: bool = False,
+    ) -> Scale:
         """The scale that shows all values that can be shown; with 0 among them if `zero` (and not `log`)."""
         known = [v for v in (_seen(value, log) for value in values) if v is not None]
         known += [0.0] if zero and not log else []
@@ -33,13 +44,13 @@ class Scale:
             # Everything the same: some room on both sides, in proportion.
             room = 0.5 if log or not low else abs(low) / 10
             low, high = low - room, high + room
-        return cls(low, high, start, end, log)
+        return cls(low, high, start, end, log, whole)
 
     def rounded(self, count: int = 5) -> Scale:
         """Widened to whole ticks, so that the frame's edges have numbers."""
-        step = 1.0 if self.log else _step(self.low, self.high, count)
+        step = 1.0 if self.log else self._step(count)
         low, high = math.floor(self.low / step + 1e-9) * step, math.ceil(self.high / step - 1e-9) * step
-        return Scale(low, high, self.start, self.end, self.log) if low < high else self
+        return replace(self, low=low, high=high) if low < high else self
 
     def place(self, value: float) -> float | None:
         """Where a value lies; None for what cannot be drawn (nan, infinities, below 0 by powers of ten)."""
@@ -51,11 +62,22 @@ class Scale:
 
     def ticks(self, count: int = 5) -> Iterator[tuple[float, str]]:
         """Places and numbers."""
-        values = _decades(self.low, self.high, count) if self.log else _steps(self.low, self.high, count)
-        for value in values:
+        for value in _decades(self.low, self.high, count) if self.log else self._steps(count):
             place = self.place(value)
             if place is not None:
                 yield place, label(value)
+
+    def _step(self, count: int) -> float:
+        """The round number whose multiples give about `count` ticks."""
+        raw = (self.high - self.low) / count
+        power = 10.0 ** math.floor(math.log10(raw))
+        step = next((power * r for r in ROUND if raw <= power * r * 1.0001), power * 10)
+        return max(step, 1.0) if self.whole else step
+
+    def _steps(self, count: int) -> Iterator[float]:
+        step = self._step(count)
+        for i in range(math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9) + 1):
+            yield i * step
 
 
 def label(value: float) -> str:
@@ -69,19 +91,6 @@ def _seen(value: float, log: bool) -> float | None:
     if not math.isfinite(value) or (log and value <= 0):
         return None
     return math.log10(value) if log else min(max(value, -FARTHEST), FARTHEST)
-
-
-def _step(low: float, high: float, count: int) -> float:
-    """The round number whose multiples give about `count` ticks."""
-    raw = (high - low) / count
-    power = 10.0 ** math.floor(math.log10(raw))
-    return next((power * r for r in ROUND if raw <= power * r * 1.0001), power * 10)
-
-
-def _steps(low: float, high: float, count: int) -> Iterator[float]:
-    step = _step(low, high, count)
-    for i in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1):
-        yield i * step
 
 
 def _decades(low: float, high: float, count: int) -> list[float]:

@@ -64,9 +64,9 @@ text {{ fill: var(--ink); }}
 .cell rect {{ fill: var(--heat); }}
 .cell .tick {{ fill: var(--ink); }}
 {SHADES}
-.s8 .tick, .s9 .tick {{ fill: var(--deep); }}
+.s7 .tick, .s8 .tick, .s9 .tick {{ fill: var(--deep); }}
 .never rect {{ fill: var(--panel); stroke: var(--line); stroke-dasharray: 3 3; }}
 .empty rect {{ fill: none; }}
-@media (prefers-color-scheme: dark) {{ .s6 .tick, .s7 .tick {{ fill: var(--deep); }} }}
+@media (prefers-color-scheme: dark) {{ .s5 .tick, .s6 .tick {{ fill: var(--deep); }} }}
 @media print {{ section {{ break-inside: avoid; }} }}
 """
