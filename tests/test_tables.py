@@ -137,6 +137,16 @@ class TestText:
             "d": [19723, None],
         }
 
+    def test_times_alone(self, tmp_path: Path) -> None:
+        table = read(put(tmp_path, "t.csv", "a,b\n06:00,1\n18:30:00,2\n"))
+        assert (table.columns["a"], columns(table)["a"]) == (DATE, [0.25, 18.5 / 24])
+
+    def test_an_open_quotation_mark_that_swallows_rows(self, tmp_path: Path) -> None:
+        rows = [f"{i},w{i},{i}\n" for i in range(30)]
+        rows[4], rows[20] = '4,"w,4\n', '20,"w20,4\n'
+        path = put(tmp_path, "t.csv", "a,b,c\n" + "".join(rows))
+        assert "row 6, column 'b': a quotation mark opens here, and whole rows follow" in refusal(path)
+
     def test_booleans_are_0_and_1_and_yes_stays_yes(self, tmp_path: Path) -> None:
         table = read(put(tmp_path, "t.csv", "a,b\ntrue,yes\nFalse,no\nTRUE,yes\n"))
         assert dict(table.columns) == {"a": BOOLEAN, "b": TEXT}

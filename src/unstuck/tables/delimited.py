@@ -8,20 +8,22 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
 import pyarrow as pa
-from pyarrow import compute as pc
 from pyarrow import csv
 from pyarrow import types as is_
 
 from unstuck.tables import dialect as dialects
-from unstuck.tables.delivery import EXACT, FALSE, MISSING, REMEDY, TRUE, refuse_rounded, ungrouped
+from unstuck.tables.delivery import FALSE, MISSING, REMEDY, TRUE, refuse_rounded, ungrouped
 from unstuck.tables.dialect import Dialect
-from unstuck.tables.kind import BOOLEAN, DATE, NUMBER, TEXT, Kind
+from unstuck.tables.head import Head, look
+from unstuck.tables.kind import DATE, NUMBER, TEXT, Kind
+from unstuck.tables.quotation import left_open, swallowing
 from unstuck.tables.refusal import Misfit, TableError, refusing, shown
 
 BLOCK = 1 << 20
@@ -29,8 +31,6 @@ BLOCK = 1 << 20
 SAMPLE = 1 << 17
 LONGEST = 1 << 26
 """Bytes of a row at most."""
-MOSTLY = 0.9
-"""A column with so many numbers among its values is one of numbers with faults in it, not of text."""
 
 COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd", b"\x04\x22\x4d\x18": "lz4"}
 TYPES = {"number": pa.float64(), "boolean": pa.bool_(), "text": pa.string(), "date": pa.timestamp("us")}
@@ -45,21 +45,35 @@ class Delimited:
     file: str
     dialect: Dialect
     names: tuple[str, ...]
-    kinds: Mapping[str, Kind]
-    undecided: frozenset[str]
-    notes: tuple[str, ...]
     block: int
-    zones: frozenset[str] = frozenset()
-    """Columns of dates that name their zone."""
-    whole: frozenset[str] = frozenset()
-    """Columns in whose head all numbers are whole."""
-    grouping: Mapping[str, str] | None = None
-    """The mark between thousands, of the columns that have one."""
+    """Bytes that are read at a time."""
     rows = None
 
     @property
     def first_row(self) -> int:
         return 2 if self.dialect.header else 1
+
+    @property
+    def kinds(self) -> Mapping[str, Kind]:
+        return self.head.kinds
+
+    @property
+    def undecided(self) -> frozenset[str]:
+        return self.head.undecided
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return (f"{Path(self.file).name}: {self.dialect}", *self.head.notes)
+
+    @cached_property
+    def head(self) -> Head:
+        """What the first block says of the columns; raises TableError where it has no rows, or faulty ones."""
+        with self._open() as stream:
+            block = next((batch for batch in self._reader(stream, None) if batch.num_rows), None)
+        if block is None:
+            what = "has a row of names and no rows below" if self.dialect.header else "holds no rows"
+            raise TableError(what, file=self.file)
+        return look(block, self.dialect.decimal or ".")
 
     def batches(self, kinds: Mapping[str, Kind], size: int) -> Iterator[pa.RecordBatch]:
         """The named columns, a block of the file at a time."""
@@ -72,40 +86,56 @@ class Delimited:
     def _type(self, name: str, kind: Kind) -> pa.DataType:
         if kind.name not in TYPES:
             raise TableError(f"text cannot be read as {kind.name}", file=self.file, column=name)
-        if kind == NUMBER and self.kinds[name] == NUMBER and name in (self.grouping or {}):
+        if kind == NUMBER and name in self.head.grouping:
             return pa.string()
-        return pa.timestamp("us", "UTC") if kind == DATE and name in self.zones else TYPES[kind.name]
+        return self.head.dates.get(name, TYPES["date"]) if kind == DATE else TYPES[kind.name]
 
     def _finished(self, raw: pa.RecordBatch, kinds: Mapping[str, Kind], row: int) -> pa.RecordBatch:
-        arrays = [raw.column(name) for name in kinds]
-        for i, (name, kind) in enumerate(kinds.items()):
-            if kind == NUMBER and is_.is_string(arrays[i].type):
-                arrays[i] = ungrouped(arrays[i], (self.grouping or {})[name], self.dialect.decimal or ".")
-            elif kind == NUMBER and name in self.whole:
-                self._refuse_rounded(arrays[i], name, row)
+        arrays = []
+        for name, kind in kinds.items():
+            column = raw.column(name)
+            try:
+                if kind == NUMBER and name in self.head.grouping:
+                    column = ungrouped(column, self.head.grouping[name], self.dialect.decimal or ".")
+                elif kind == NUMBER and name in self.head.whole:
+                    refuse_rounded(column)
+                elif kind == TEXT:
+                    self._refuse_swallowing(column)
+            except Misfit as misfit:
+                raise TableError(misfit.why, file=self.file, row=row + misfit.index, column=name) from None
+            arrays.append(column)
         return pa.RecordBatch.from_arrays(arrays, list(kinds))
 
-    def _refuse_rounded(self, numbers: pa.Array, name: str, row: int) -> None:
-        try:
-            refuse_rounded(numbers)
-        except Misfit as misfit:
-            raise TableError(misfit.why, file=self.file, row=row + misfit.index, column=name) from None
+    def _refuse_swallowing(self, column: pa.Array) -> None:
+        place = swallowing(column, self.dialect.delimiter or ",", len(self.names))
+        if place is not None:
+            raise Misfit(place, "a quotation mark opens here, and whole rows follow before it is closed")
 
     def _raw(self, types: Mapping[str, pa.DataType]) -> Iterator[pa.RecordBatch]:
         # The last column is read too where it is text: only there can an open quotation mark swallow what follows.
         last = self.names[-1]
         also = {} if last in types or self.kinds[last] != TEXT else {last: pa.string()}
+        batch, rows = None, self.first_row - 1
+        with self._open() as stream:
+            for batch in self._reader(stream, {**types, **also}):
+                yield batch
+                rows += batch.num_rows
+            if batch is None or not batch.num_rows or not is_.is_string({**types, **also}.get(last)):
+                return
+            if left_open(batch.column(last)[-1].as_py() or "", stream.tail, self.dialect.quote):
+                raise TableError(
+                    "a quotation mark opens here and is never closed", file=self.file, row=rows, column=last
+                )
+
+    @contextmanager
+    def _open(self) -> Iterator[_Watched]:
         with refusing(self.file), _stream(self.file) as stream:
-            watched, batch, rows = _Watched(stream), None, self.first_row - 1
             try:
-                for batch in self._reader(watched, {**types, **also}):
-                    yield batch
-                    rows += batch.num_rows
+                yield _Watched(stream)
             except pa.ArrowInvalid as error:
-                raise self._told(str(error), rows) from None
+                raise self._told(str(error)) from None
             except UnicodeDecodeError as error:
                 raise TableError(f"is not {self.dialect.encoding} throughout: {error.reason}", file=self.file) from None
-            self._refuse_open_quote(batch, watched.tail, rows)
 
     def _reader(self, stream: Any, types: Mapping[str, pa.DataType] | None) -> csv.CSVStreamingReader:
         return csv.open_csv(
@@ -131,7 +161,7 @@ class Delimited:
             ),
         )
 
-    def _told(self, error: str, rows: int) -> TableError:
+    def _told(self, error: str) -> TableError:
         if found := WIDTH.search(error):
             row, expected, fields = map(int, found.groups())
             return TableError(f"{expected} fields were expected, {fields} found", file=self.file, row=row)
@@ -143,33 +173,9 @@ class Delimited:
             remedy = "name the file's encoding (as in cp1252) or correct it" if type_ == "string" else REMEDY
             return TableError(f"{what}: {remedy}", file=self.file, row=int(row), column=self.names[int(column)])
         if "straddling" in error or "block" in error:
-            return TableError(
-                f"after row {rows:,} a quotation mark is never closed, or a row is longer than {self.block >> 20} MiB",
-                file=self.file,
-            )
+            what = f"a quotation mark is never closed, or a row is longer than {self.block >> 20} MiB"
+            return TableError(what, file=self.file)
         return TableError(f"cannot be read: {error.splitlines()[0]}", file=self.file)
-
-    def _refuse_open_quote(self, batch: pa.RecordBatch | None, tail: bytes, rows: int) -> None:
-        last = self.names[-1]
-        if batch is None or not batch.num_rows or last not in batch.schema.names:
-            return
-        if not is_.is_string(batch.schema.field(last).type):
-            return
-        value = batch.column(last)[-1].as_py() or ""
-        closed = tail.replace(b"\0", b"").rstrip(b"\r\n").endswith(self.dialect.quote.encode())
-        if "\n" in value and (value.endswith("\n") or not closed):
-            raise TableError("a quotation mark opens here and is never closed", file=self.file, row=rows, column=last)
-
-    @cached_property
-    def head(self) -> pa.RecordBatch | None:
-        """The first block in the types that suit it; None where it has no rows."""
-        with refusing(self.file), _stream(self.file) as stream:
-            try:
-                return next((batch for batch in self._reader(_Watched(stream), None) if batch.num_rows), None)
-            except pa.ArrowInvalid as error:
-                raise self._told(str(error), self.first_row - 1) from None
-            except UnicodeDecodeError as error:
-                raise TableError(f"is not {self.dialect.encoding} throughout: {error.reason}", file=self.file) from None
 
 
 class _Watched(io.RawIOBase):
@@ -203,11 +209,9 @@ def delimited(file: str, wanted: Dialect) -> Delimited:
     widest = max(map(len, sample.splitlines()))
     # Of wide rows, many at a time: each column of each block has its price.
     block = min(LONGEST, max(BLOCK, 4 * widest, min(64 * widest, 16 * BLOCK)))
-    plain = Delimited(file, found.dialect, names, dict.fromkeys(names, TEXT), frozenset(), (), block)
-    if plain.head is None:
-        what = "has a row of names and no rows below" if found.dialect.header else "holds no rows"
-        raise TableError(what, file=file)
-    return _looked_at(plain, plain.head)
+    opened = Delimited(file, found.dialect, names, block)
+    opened.head  # noqa: B018  (what is wrong with the first block is said at once)
+    return opened
 
 
 def _sample(stream: IO[bytes], file: str) -> tuple[bytes, bool]:
@@ -221,72 +225,3 @@ def _sample(stream: IO[bytes], file: str) -> tuple[bytes, bool]:
         if max(sample.count(b"\n"), sample.count(b"\r")) > 2 and len(sample) >= SAMPLE:
             return sample, False
     raise TableError(f"a row is longer than {LONGEST >> 20} MiB", file=file)
-
-
-def _looked_at(plain: Delimited, head: pa.RecordBatch) -> Delimited:
-    """The file with kinds, by the types that its first block was given and a look at what became text."""
-    kinds: dict[str, Kind] = {}
-    grouping: dict[str, str] = {}
-    notes = [f"{Path(plain.file).name}: {plain.dialect}"]
-    for name, column in zip(plain.names, head.columns, strict=True):
-        kinds[name] = _kind(column.type)
-        if is_.is_integer(column.type) and _beyond(column):
-            kinds[name] = TEXT
-            notes.append(f"column {shown(name)}: whole numbers of so many digits are names: read as text")
-        elif kinds[name] == TEXT and (mark := _grouping(column, plain.dialect.decimal or ".")):
-            kinds[name], grouping[name] = NUMBER, mark
-        elif kinds[name] == TEXT and _mostly_numbers(column, plain.dialect.decimal or "."):
-            kinds[name] = NUMBER
-    types = dict(zip(plain.names, head.schema.types, strict=True))
-    return Delimited(
-        plain.file,
-        plain.dialect,
-        plain.names,
-        kinds,
-        frozenset(name for name, type_ in types.items() if is_.is_null(type_)),
-        tuple(notes),
-        plain.block,
-        frozenset(name for name, type_ in types.items() if is_.is_timestamp(type_) and type_.tz),
-        frozenset(name for name, type_ in types.items() if is_.is_integer(type_)),
-        grouping,
-    )
-
-
-def _kind(type_: pa.DataType) -> Kind:
-    if is_.is_boolean(type_):
-        return BOOLEAN
-    if is_.is_string(type_) or is_.is_binary(type_):
-        return TEXT
-    return DATE if is_.is_temporal(type_) else NUMBER
-
-
-def _beyond(column: pa.Array) -> bool:
-    ends = pc.min_max(column).as_py()
-    return ends["max"] is not None and max(abs(ends["min"]), abs(ends["max"])) > EXACT
-
-
-def _written(column: pa.Array) -> pa.Array:
-    """The values of a column of text without the words for nothing."""
-    if not is_.is_string(column.type):
-        return pa.array([], pa.string())
-    text = pc.utf8_trim_whitespace(column)
-    return text.filter(pc.invert(pc.is_in(text, value_set=pa.array(MISSING))))
-
-
-def _mostly_numbers(column: pa.Array, decimal: str) -> bool:
-    text = _written(column)
-    fits = pc.sum(pc.match_substring_regex(text, f"^(?:{dialects.NUMBER[decimal].pattern})$", ignore_case=True)).as_py()
-    return bool(fits) and fits >= MOSTLY * len(text)
-
-
-def _grouping(column: pa.Array, decimal: str) -> str:
-    """The mark between thousands where all values are numbers and some are written with it; else nothing."""
-    text = _written(column)
-    example = pc.match_substring_regex(text, r"\d\D\d{3}")
-    first = text.filter(example)[0].as_py() if pc.any(example).as_py() else ""
-    mark = dialects.THOUSANDS[decimal].fullmatch(first)
-    if not mark:
-        return ""
-    m, d = re.escape(mark[1]), re.escape(decimal)
-    one = rf"^[-+]?(\d+|\d{{1,3}}({m}\d{{3}})+)({d}\d+)?$"
-    return mark[1] if pc.all(pc.match_substring_regex(text, one)).as_py() else ""

@@ -24,10 +24,9 @@ NUMBER = {
 }
 DATE = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d.*)?|\d{1,2}\.\d{1,2}\.\d{4}|\d\d:\d\d(:\d\d)?")
 BOOLEAN = re.compile("true|false", re.IGNORECASE)
-THOUSANDS = {
-    ".": re.compile(r"[-+]?\d{1,3}([,' _\u00a0\u202f])\d{3}(\1\d{3})*(\.\d+)?"),
-    ",": re.compile(r"[-+]?\d{1,3}([.' _\u00a0\u202f])\d{3}(\1\d{3})*(,\d+)?"),
-}
+MARKS = {".": ",' _\u00a0\u202f", ",": ".' _\u00a0\u202f"}
+"""What may stand between thousands, by the decimal mark."""
+THOUSANDS = {d: re.compile(rf"[-+]?\d{{1,3}}([{m}])\d{{3}}(\1\d{{3}})*([{d}]\d+)?") for d, m in MARKS.items()}
 SINGLE_QUOTED = re.compile(r"(?:^|[\t;|,])'[^'\n]*'(?=[\t;|,\r\n]|$)", re.MULTILINE)
 
 

@@ -60,6 +60,8 @@ def pixels(blob: bytes, kind: Kind) -> np.ndarray:
             raise ValueError(f"the picture is {found} where {width}x{height} was expected: all must be of one size")
         if channels == 1 and picture.mode not in GREY:
             raise ValueError("the picture is in colour where those before are grey: all must be of one sort")
+        if picture.mode.startswith(("I", "F")):
+            raise ValueError("the picture has more than 8 bits to a channel: save it with 8")
         try:
             return np.asarray(picture.convert("L" if channels == 1 else "RGB"), np.uint8).reshape(-1)
         except Exception as error:  # a decoder of damaged bytes may raise anything
