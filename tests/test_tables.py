@@ -256,6 +256,16 @@ class TestTable:
                 face(["d"])
         assert list(table.columns) == ["a", "b", "c"]
 
+    def test_select_and_drop_in_a_file(self, tmp_path: Path) -> None:
+        path = tmp_path / "t.csv"
+        for last in ("1", "u"):
+            path.write_text(f"a,b,c\n1,x,{last}\n2,y,{last}\n")
+            assert columns(read(path).select(["b", "a"])) == {"b": ["x", "y"], "a": [1, 2]}
+        path.write_text('a,b,c\n1,x,u\n2,y,"v\n3,z,w\n')
+        assert "never closed" in refusal(path)
+        with pytest.raises(TableError, match="row 3, column 'c'"):  # although the column is not asked for
+            columns(read(path).select(["a"]))
+
     def test_kinds_said_otherwise(self) -> None:
         table = read({"a": ["1", " 2.5 ", "NA"], "b": [0, 1, 1], "c": ["true", "?", "False"], "d": [7.0, 8.5, None]})
         table = table.read_as({"a": "number", "b": "boolean", "c": "boolean", "d": TEXT})
@@ -465,6 +475,12 @@ def picture(value: int, size: tuple[int, int] = (5, 4), mode: str = "RGB", forma
     return out.getvalue()
 
 
+def deep_picture() -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(np.full((4, 5), 40_000, np.uint16)).save(out, "PNG")
+    return out.getvalue()
+
+
 def picture_table(path: Path, blobs: Iterable[bytes | None], name: str = "img") -> Path:
     blobs = list(blobs)
     rows = [None if blob is None else {"bytes": blob, "path": f"{i}.png"} for i, blob in enumerate(blobs)]
@@ -515,6 +531,7 @@ class TestPictures:
         [
             (picture(1, (6, 4)), "row 3, column 'img': the picture is 6x4 where 5x4 was expected"),
             (b"no picture", "row 3, column 'img': this is no picture in PNG, JPEG, BMP or WebP"),
+            (deep_picture(), "row 3, column 'img': the picture has more than 8 bits to a channel"),
             (picture(1)[:-30], "row 3, column 'img': the picture does not decode"),
             (picture(1, (5000, 5000)), "row 3, column 'img': the picture of 5000x5000 is too large"),
         ],

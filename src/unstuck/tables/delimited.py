@@ -16,7 +16,6 @@ from typing import IO, Any
 
 import pyarrow as pa
 from pyarrow import csv
-from pyarrow import types as is_
 
 from unstuck.tables import dialect as dialects
 from unstuck.tables.delivery import FALSE, MISSING, REMEDY, TRUE, refuse_rounded, ungrouped
@@ -114,18 +113,17 @@ class Delimited:
     def _raw(self, types: Mapping[str, pa.DataType]) -> Iterator[pa.RecordBatch]:
         # The last column is read too where it is text: only there can an open quotation mark swallow what follows.
         last = self.names[-1]
-        also = {} if last in types or self.kinds[last] != TEXT else {last: pa.string()}
+        types = types if last in types or self.kinds[last] != TEXT else {**types, last: pa.string()}
         batch, rows = None, self.first_row - 1
         with self._open() as stream:
-            for batch in self._reader(stream, {**types, **also}):
+            for batch in self._reader(stream, types):
                 yield batch
                 rows += batch.num_rows
-            if batch is None or not batch.num_rows or not is_.is_string({**types, **also}.get(last)):
+            if batch is None or not batch.num_rows or types.get(last) != pa.string():
                 return
             if left_open(batch.column(last)[-1].as_py() or "", stream.tail, self.dialect.quote):
-                raise TableError(
-                    "a quotation mark opens here and is never closed", file=self.file, row=rows, column=last
-                )
+                what = "a quotation mark opens here and is never closed"
+                raise TableError(what, file=self.file, row=rows, column=last)
 
     @contextmanager
     def _open(self) -> Iterator[_Watched]:
