@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Protocol
 
 from unstuck.diagnosis import Arm, Finding, Proof, Remedy
 from unstuck.lower import CannotReplay
 from unstuck.remedy import CannotApply
-from unstuck.replay.bench import Bench
+from unstuck.replay.bench import BEGINNING, Bench
 from unstuck.replay.play import Played
 from unstuck.verdict import STUCK, Judgement, judge
 
@@ -36,7 +37,7 @@ CLOSE = 0.12
 """Remedies whose skills differ by less than this do the same good: the one further upstream is the cause."""
 ENOUGH = 0.85
 """A set that brings a run to this skill is not widened, and nothing else is tried."""
-SCREEN = 0.4
+SCREEN = BEGINNING
 """The part of the course on which suspects are screened."""
 RISE = 0.03
 """Skill gained between the last two sevenths of the tape by a run that is still rising."""
@@ -86,6 +87,16 @@ class Conviction:
         return self.chosen.remedies if self.chosen else ()
 
 
+class Ahead(Protocol):
+    """The patched script of a promising experiment, begun while the replay is still at work."""
+
+    def begin(self, comparison: Comparison) -> None:
+        """Begin to run it; it will probably be asked for."""
+
+    def settles(self, comparison: Comparison) -> bool:
+        """Whether it learns so well that nothing further downstream needs to be tried. Waits for its end."""
+
+
 Say = Callable[[str], None]
 Suspect = tuple[Remedy, tuple[str, ...]]
 
@@ -105,38 +116,64 @@ def rank(fault: str) -> int:
 
 
 def convict(
-    bench: Bench, findings: Sequence[Finding], say: Say = lambda _: None, before: Conviction | None = None
+    bench: Bench,
+    findings: Sequence[Finding],
+    say: Say = lambda _: None,
+    before: Conviction | None = None,
+    ahead: Ahead | None = None,
 ) -> Conviction:
     """Screen each suspect on the first part of the tape, play the best to its end, combine where that is not enough.
 
+    The first that convicts stands furthest upstream: where its patched script learns well too, it is the cause.
     `before` holds earlier experiments on the same bench: they are not made again.
     """
     done = before or Conviction()
-    if bench.written is None or bench.why or _unjudgeable(bench):
+    if bench.why or _unjudgeable(bench):
         return done
-    known = {c.remedies for c in done.tried}
+    known, asked = {c.remedies for c in done.tried}, before is not None or ahead is None
     for remedy, faults in suspects(findings)[:MOST]:
         if (remedy,) in known:
             continue
         say(f"trying: {remedy.summary()}")
-        done.tried.append(compare(bench, (remedy,), faults, SCREEN))
-        if convicts(done.tried[-1]) and done.tried[-1].skill >= ENOUGH:
+        done.tried.append(screened := compare(bench, (remedy,), faults, SCREEN))
+        if convicts(screened) and screened.skill >= ENOUGH:
+            if ahead is not None:
+                ahead.begin(screened)
             break  # nothing further downstream could take its place
-    done.chosen = _widened(bench, _finalist(bench, done, say), done, say)
+        if ahead is not None and not asked and _promises(screened):
+            asked = True
+            if (settled := _settled(bench, screened, ahead, say)) is not None:
+                done.tried[-1] = done.chosen = settled
+                return done
+    done.chosen = _widened(bench, _finalist(bench, done, say, ahead), done, say)
     return done
+
+
+def _promises(screened: Comparison) -> bool:
+    """It may well be the cause: it convicts already, or would if its lanes agreed a little better."""
+    return convicts(screened) or (screened.judgement is not None and screened.judgement.gain >= WORTH)
+
+
+def _settled(bench: Bench, screened: Comparison, ahead: Ahead, say: Say) -> Comparison | None:
+    """The experiment over the whole course, where it convicts there too and the patched script agrees."""
+    ahead.begin(screened)
+    say("over the whole tape: " + ", ".join(r.summary() for r in screened.remedies))
+    full = compare(bench, screened.remedies, screened.faults)
+    return full if convicts(full) and ahead.settles(full) else None
 
 
 def _unjudgeable(bench: Bench) -> bool:
     """A loss without a known task (a policy's, one of two players') that falls says nothing about better or worse."""
-    assert bench.written is not None
     return bench.task.kind == "unknown" and float(bench.written.skill().median()) > STUCK
 
 
-def _finalist(bench: Bench, done: Conviction, say: Say) -> Comparison | None:
+def _finalist(bench: Bench, done: Conviction, say: Say, ahead: Ahead | None) -> Comparison | None:
     """The best of the screened, once it has held over the whole tape; where none has shown, the slow ones' chance."""
     working = [c for c in done.tried if convicts(c)]
     if not working:
         slow = [c for c in done.tried if c.played is not None and c.share < 1.0 and not _harms(c)]
+        if slow and ahead is not None:
+            ahead.begin(slow[0])
         working = list(islice((full for c in slow[:SLOW] if convicts(full := _whole(bench, done, c, say))), 1))
     while (best := _best(working)) is not None:
         if best.share == 1.0:
@@ -160,14 +197,13 @@ def _harms(comparison: Comparison) -> bool:
 
 def compare(bench: Bench, remedies: tuple[Remedy, ...], faults: tuple[str, ...], share: float = 1.0) -> Comparison:
     """One experiment against the run as written, over the first `share` of the course."""
-    assert bench.written is not None
     try:
-        played = bench.treat(remedies, share)
+        played, written = bench.treat(remedies, share), bench.untreated(share)
     except (CannotApply, CannotReplay) as reason:
         return Comparison(remedies, faults, None, None, str(reason))
-    until = min(1.0, played.passes / max(bench.written.passes, 1))
-    without = bench.written.skill(0.75 * until, until).tolist()
-    return Comparison(remedies, faults, judge(without, played.skill().tolist()), played, share=share)
+    alike = min(played.passes, written.passes)  # a play may have been given up
+    skills = (one.first(alike).skill().tolist() for one in (written, played))
+    return Comparison(remedies, faults, judge(*skills), played, share=share)
 
 
 def convicts(comparison: Comparison) -> bool:
@@ -255,7 +291,7 @@ def _adds(best: Comparison, wider: Comparison) -> bool:
 def proof(comparison: Comparison, bench: Bench) -> Proof:
     """The experiment as the report holds it."""
     names = tuple(r.name for r in comparison.remedies)
-    if comparison.played is None or comparison.judgement is None or bench.written is None:
+    if comparison.played is None or comparison.judgement is None:
         return Proof(names, comparison.faults, "not-tried", comparison.why, means="none")
     verdict = comparison.judgement
     lanes = len(comparison.played.losses[0])
@@ -263,7 +299,7 @@ def proof(comparison: Comparison, bench: Bench) -> Proof:
     return Proof(
         names, comparison.faults, verdict.word, why,
         lanes=lanes, steps=comparison.played.passes,
-        without=arm(bench.written), treated=arm(comparison.played), p=verdict.p,
+        without=arm(bench.untreated(comparison.share)), treated=arm(comparison.played), p=verdict.p,
     )  # fmt: skip
 
 

@@ -6,17 +6,20 @@ nothing more is found or nothing more helps.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
 from unstuck import __version__
-from unstuck.convict import SETTLED, Conviction, convict, convicts, proof, rank
+from unstuck.convict import ENOUGH, SETTLED, Comparison, Conviction, convict, convicts, proof, rank
 from unstuck.diagnosis import Finding, Metric, NotApplicable, Outcome, Proof, Report
 from unstuck.examine import Readings, examine
+from unstuck.rehearse import Rehearsals
 from unstuck.repair import CLEARLY, NO_WORSE, Answer, Repair, at_home, edited, rehearsed, skill, story, word
 from unstuck.repair import reported as reported_by
 from unstuck.replay.bench import Bench
@@ -42,6 +45,18 @@ class Options:
     """After this much time no further experiment is begun."""
 
 
+@dataclass(frozen=True)
+class Moment:
+    """When the examination began."""
+
+    clock: float = field(default_factory=time.monotonic)
+    worked: float = field(default_factory=lambda: sum(os.times()[:4]))
+
+    def spent(self) -> float:
+        """Seconds since, or our own and our children's work if that is less: a busy machine must not change a word."""
+        return min(time.monotonic() - self.clock, sum(os.times()[:4]) - self.worked)
+
+
 @dataclass
 class Case:
     """One tape under examination."""
@@ -50,7 +65,8 @@ class Case:
     sources: Sources
     options: Options
     say: Say
-    began: float = field(default_factory=time.monotonic)
+    rehearsals: Rehearsals
+    began: Moment = field(default_factory=Moment)
     learning: Learning | None = None
     bench: Bench | None = None
     findings: list[Finding] = field(default_factory=list)
@@ -62,21 +78,22 @@ class Case:
     @property
     def late(self) -> bool:
         """No time is left for another experiment."""
-        return time.monotonic() - self.began > self.options.seconds
+        return self.began.spent() > self.options.seconds
 
 
 def diagnose(folder: Path, options: Options, say: Say = lambda _: None) -> Report:
     """The report on a tape folder. Raises TapeError where there is no whole tape."""
     tape = load(folder)
     main = tape.script if tape.script in tape.sources else next(iter(tape.sources), tape.script)
-    case = opened(Case(tape, Sources(dict(tape.sources), main), options, say))
-    repair = mended(case) if options.prove else Repair(tape, case.sources)
-    for _ in range(options.rounds - 1):
-        further = behind(case, repair)
-        if further is None:
-            break
-        repair = further
-    return reported(case, repair)
+    with closing(Rehearsals()) as rehearsals:
+        case = opened(Case(tape, Sources(dict(tape.sources), main), options, say, rehearsals))
+        repair = mended(case) if options.prove else Repair(tape, case.sources)
+        for _ in range(options.rounds - 1):
+            further = behind(case, repair)
+            if further is None:
+                break
+            repair = further
+        return reported(case, repair)
 
 
 # -- examining -------------------------------------------------------------------------------------------------------
@@ -91,13 +108,15 @@ def opened(case: Case) -> Case:
     except NotApplicable as reason:
         case.notes.append(str(reason))
     case.findings, case.outcomes = examine(readings)
+    if case.options.prove and any(f.remedies for f in case.findings):
+        case.rehearsals.prepare()
     if case.options.prove and case.learning is not None and worth_a_bench(case):
         case.say("replaying the run as written")
         case.bench = Bench(case.tape)
         if case.bench.why:
             case.notes.append(f"no replay: {case.bench.why}")
         else:
-            case.conviction = convict(case.bench, case.findings, case.say)
+            case.conviction = convict(case.bench, case.findings, case.say, ahead=Ahead(case))
             _swept(case, readings)
             case.proofs += _proofs(case)
     return case
@@ -122,7 +141,34 @@ def _swept(case: Case, readings: Readings) -> None:
         case.notes.append(f"no sweep of rates: {type(error).__name__}")
         return
     case.findings, case.outcomes = examine(readings)
-    case.conviction = convict(case.bench, case.findings, case.say, case.conviction)
+    case.conviction = convict(case.bench, case.findings, case.say, case.conviction, Ahead(case))
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """The patched script of a promising experiment, begun while the replay is still at work."""
+
+    case: Case
+
+    def begin(self, comparison: Comparison) -> None:
+        """Begin to run what `mended` will ask for if this experiment convicts in the end."""
+        repair = self._repair(comparison)
+        with suppress(OSError):  # it is told when the script is asked for
+            if repair.remedies:
+                self.case.rehearsals.begin(repair.original, repair.sources.files)
+
+    def settles(self, comparison: Comparison) -> bool:
+        """Whether the patched script learns so well that nothing further downstream could do better."""
+        repair = self._repair(comparison)
+        if not repair.remedies:
+            return False
+        ran = rehearsed(repair, self.case.rehearsals, self.case.say)
+        return ran.ran and skill(ran.learning) >= ENOUGH
+
+    def _repair(self, comparison: Comparison) -> Repair:
+        sure, answers = certain(self.case), _answers(self.case, comparison)
+        first = sure if _explains(sure, comparison) else answered(answers, sure)
+        return edited(self.case.tape, self.case.sources, first)
 
 
 def _proofs(case: Case) -> list[Proof]:
@@ -138,13 +184,13 @@ def mended(case: Case) -> Repair:
     """The best repair of the case: what replay convicted and what is certain, or what patched scripts show."""
     sure = certain(case)
     best = Repair(case.tape, case.sources)
-    if sure and _explains(case, sure):
+    if case.conviction.chosen is not None and _explains(sure, case.conviction.chosen):
         best = _tried(case, sure)
         if best.ran and skill(best.learning) >= max(SETTLED, skill(case.learning) + CLEARLY):
             case.proofs.insert(0, _of_patched(case, best))
             return best
     for answers in convicted(case):
-        best = _tried(case, [*answers, *(a for a in sure if a[0] not in {r for r, _ in answers})])
+        best = _tried(case, answered(answers, sure))
         if best.ran or case.late:
             return best
     if sure:
@@ -160,10 +206,14 @@ def certain(case: Case) -> list[Answer]:
     return [(f.remedies[0], (f.fault,)) for f in case.findings if f.demonstrated and f.remedies]
 
 
-def _explains(case: Case, sure: list[Answer]) -> bool:
-    """What is certain stands upstream of what replay convicted, and may be the reason for it."""
-    chosen = case.conviction.chosen
-    return chosen is not None and min(rank(f) for _, fs in sure for f in fs) < min(rank(f) for f in chosen.faults)
+def answered(answers: list[Answer], sure: list[Answer]) -> list[Answer]:
+    """What replay convicts, and what is certain."""
+    return [*answers, *(a for a in sure if a[0] not in {r for r, _ in answers})]
+
+
+def _explains(sure: list[Answer], chosen: Comparison) -> bool:
+    """What is certain stands upstream of what replay convicts, and may be the reason for it."""
+    return bool(sure) and min(rank(f) for _, fs in sure for f in fs) < min(rank(f) for f in chosen.faults)
 
 
 def convicted(case: Case) -> list[list[Answer]]:
@@ -173,7 +223,11 @@ def convicted(case: Case) -> list[list[Answer]]:
         return []
     others = [c for c in case.conviction.tried if c is not chosen and convicts(c)]
     others.sort(key=lambda c: (min(rank(f) for f in c.faults), -c.skill))
-    return [[(r, _faults(case, r)) for r in c.remedies] for c in (chosen, *others[:2])]
+    return [_answers(case, c) for c in (chosen, *others[:2])]
+
+
+def _answers(case: Case, comparison: Comparison) -> list[Answer]:
+    return [(r, _faults(case, r)) for r in comparison.remedies]
 
 
 def _faults(case: Case, remedy: object) -> tuple[str, ...]:
@@ -182,7 +236,7 @@ def _faults(case: Case, remedy: object) -> tuple[str, ...]:
 
 def _tried(case: Case, answers: Sequence[Answer]) -> Repair:
     repair = edited(case.tape, case.sources, answers)
-    return rehearsed(repair, case.say) if repair.remedies else repair
+    return rehearsed(repair, case.rehearsals, case.say) if repair.remedies else repair
 
 
 def _of_patched(case: Case, repair: Repair) -> Proof:
@@ -233,7 +287,7 @@ def behind(case: Case, repair: Repair) -> Repair | None:
     tape = repair.rehearsal.tape if repair.rehearsal is not None else None
     if tape is None or not repair.ran or not tape.passes or skill(repair.learning) >= SETTLED or case.late:
         return None
-    inner = opened(Case(tape, repair.sources, case.options, case.say, began=case.began))
+    inner = opened(Case(tape, repair.sources, case.options, case.say, case.rehearsals, began=case.began))
     new = [f for f in inner.findings if f.fault not in repair.faults]
     inner.findings = new
     further = mended(inner)
@@ -275,7 +329,7 @@ def reported(case: Case, repair: Repair) -> Report:
         outcomes=tuple(case.outcomes),
         notes=(*case.tape.notes, *case.notes, *repair.notes),
         verified=story(case.learning, repair),
-        seconds={"script": case.tape.seconds, "diagnosis": time.monotonic() - case.began},
+        seconds={"script": case.tape.seconds, "diagnosis": time.monotonic() - case.began.clock},
     )
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from unstuck.diagnosis import Finding, NotApplicable, Patch, Remedy, Site, Word
 from unstuck.patch import diff
-from unstuck.rehearse import Rehearsal, rehearse
+from unstuck.rehearse import Rehearsal, Rehearsals
 from unstuck.remedy import CannotEdit
 from unstuck.signals.exam import Exam
 from unstuck.signals.learning import Learning
@@ -52,11 +52,6 @@ class Repair:
         """The patched script went through."""
         return self.rehearsal is not None and self.rehearsal.ran
 
-    @property
-    def changed(self) -> dict[str, str]:
-        """The files it changes, by path."""
-        return {p: t for p, t in self.sources.files.items() if self.original.sources.get(p) != t}
-
     def patch(self, proven: bool) -> Patch | None:
         """The diff from the person's own files."""
         text = diff(self.original.sources, self.sources.files)
@@ -82,24 +77,17 @@ def edited(original: Tape, sources: Sources, answers: Sequence[Answer]) -> Repai
     return repair
 
 
-def rehearsed(repair: Repair, say: Say) -> Repair:
+def rehearsed(repair: Repair, rehearsals: Rehearsals, say: Say) -> Repair:
     """The repair with the patched script's own run."""
     say("running the patched script: " + ", ".join(r.summary() for r in repair.remedies))
     try:
-        done = rehearse(repair.original, repair.changed)
+        done = rehearsals.of(repair.original, repair.sources.files)
     except OSError as reason:
         return replace(repair, notes=[*repair.notes, f"the patched script was not run: {reason}"])
     if done.tape is not None:  # its tape speaks of the copy; what follows is about the person's own folder
         done.tape.folder = repair.original.folder
         done.tape.facts["command"] = repair.original.facts.get("command")
-    return replace(repair, rehearsal=done, learning=_learning(done.tape))
-
-
-def _learning(tape: Tape | None) -> Learning | None:
-    try:
-        return Learning.read(tape) if tape is not None else None
-    except NotApplicable:
-        return None
+    return replace(repair, rehearsal=done, learning=done.learning)
 
 
 def skill(learning: Learning | None) -> float:

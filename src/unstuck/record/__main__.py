@@ -1,11 +1,14 @@
 """The recording child: `python -m unstuck.record --out FOLDER [--steps N] [--seconds S] -- SCRIPT ARGS...`.
 
-Runs the person's script as Python would, writes the tape, and ends with the script's own exit code.
+Runs the person's script as Python would, writes the tape, and ends with the script's own exit code. With `--wait` it
+imports what it needs, and takes its folder and its arguments from one line of JSON on stdin.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
+import json
 import os
 import sys
 import traceback
@@ -15,13 +18,11 @@ from typing import Any
 from unstuck.launch import execute, leave
 from unstuck.target import Target
 
-HERE = Path.cwd()
-"""Where the command was given; the script may go elsewhere."""
-
 
 def main() -> int:
     """Run and record; the exit code is the script's."""
-    options, target = _arguments(sys.argv[1:])
+    options, target = _arguments(_ordered() if sys.argv[1:] == ["--wait"] else sys.argv[1:])
+    here = Path.cwd()  # the script may go elsewhere
     out = Path(options.out).absolute()
     script = target.path or target.module or ""
     folder = Path(script).resolve().parent if target.path else Path.cwd()
@@ -34,18 +35,35 @@ def main() -> int:
         code = execute(target, on_error=lambda error: failure.update(_described(error, recorder)))
     finally:
         recorder.detach()
-        _write(recorder, out, Path(script).name, failure, _command(options, target, code_folder=folder))
+        _write(recorder, out, Path(script).name, failure, _command(options, target, here, folder))
     return code
 
 
-def _command(options: argparse.Namespace, target: Target, code_folder: Path) -> dict[str, Any]:
+def _ordered() -> list[str]:
+    """The order's arguments, once it has come; an empty line, which an end of file is too, ends the child."""
+    for name in ("torch", "torch._dynamo", "unstuck.record.recorder"):  # the second comes with a first optimizer
+        importlib.import_module(name)
+    line = b""
+    while not line.endswith(b"\n") and (more := os.read(0, 65536)):
+        line += more
+    if not line.strip():
+        sys.exit(0)
+    order = json.loads(line)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.chdir(order["cwd"])
+    return order["argv"]
+
+
+def _command(options: argparse.Namespace, target: Target, here: Path, folder: Path) -> dict[str, Any]:
     """What was run, so that the patched script can be run in the same way."""
     return {
         "path": target.path,
         "module": target.module,
         "args": list(target.args),
-        "cwd": str(HERE),
-        "folder": str(code_folder),
+        "cwd": str(here),
+        "folder": str(folder),
         "steps": options.steps,
         "seconds": options.seconds,
     }

@@ -13,8 +13,8 @@ from unstuck.lower import CannotReplay, run
 from unstuck.remedy import CannotApply, Trial
 from unstuck.replay.cost import estimate
 from unstuck.replay.lanes import LANES, starts
-from unstuck.replay.play import Course, Played, course_of, play
-from unstuck.replay.stacked import stackable
+from unstuck.replay.play import Play, Played, course_of, play
+from unstuck.replay.stacked import Traces, stackable
 from unstuck.signals.task import Task, main_program
 from unstuck.signals.yardstick import yardstick
 from unstuck.tape import Pass, Tape
@@ -25,7 +25,7 @@ estimate rather than a clock, so that the same tape always gives the same verdic
 SHAPES = 6
 """Distinct programs on a course: each has to be traced, which costs as much as hundreds of its steps."""
 PATIENCE = 6.0
-"""A play that takes this many times its estimate is given up: the machine is too busy, or the estimate is wrong."""
+"""A play that takes this many times its estimate is given up: the estimate is wrong."""
 LONGEST = 1_600
 """Passes replayed at most: what shows at all shows by then."""
 SHORTEST = 40
@@ -34,7 +34,12 @@ FACTORS = tuple(10 ** (e / 2) for e in range(-6, 8))
 """The rates of a sweep, as factors of the recorded one: three decades down to three and a half up."""
 FAITHFUL = 1e-3
 """A replayed loss may differ from the recorded one by this share; more, and the replay is not of this program."""
-CHECKED = 12
+KEPT = 48 * 2**20
+"""A trial whose lanes take fewer bytes than this, with all that their optimizer holds, waits to be played further."""
+BEGINNING = 0.4
+"""The part of the course that is played as written before anything is tried: whether it can be played shows there."""
+UNPLAYABLE = (RuntimeError, NotImplementedError, TypeError, ValueError, KeyError, IndexError)
+"""What torch raises where a call cannot be run in lanes."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,8 @@ class Bench:
         self.yardstick = yardstick(tape, self.main, self.task)
         self.course = course_of(tape, passes, self.main, self.yardstick, self.task)
         self.trial = as_written(tape)
-        self.written: Played | None = None
+        self.traces = Traces()
+        self._waiting: dict[tuple[Remedy, ...], Play] = {}
         self.why = stackable(self.trial)
         if not self.why:
             self._prepare()
@@ -77,14 +83,33 @@ class Bench:
     def _prepare(self) -> None:
         try:
             self._check()
-            self.written = self._play(self.trial, self.course, PATIENCE * self.seconds)
-            self.course = self.course.cut(_ran(self.written, self.course))
+            self._as_written = self._set_out(self.trial)
+            self._written(self._until(BEGINNING))
         except CannotReplay as error:
             self.why = str(error)
-        except (RuntimeError, NotImplementedError, TypeError, ValueError, KeyError, IndexError) as error:
+        except UNPLAYABLE as error:
             self.why = f"a call of its step cannot be run in lanes ({_first_line(error)})"
         if not self.why and len(self.course.passes) < min(SHORTEST, len(self.tape.passes)):
             self.why = "its step takes too long to be replayed"
+
+    def _written(self, passes: int) -> Played:
+        """The run as written up to there; where that takes too long, the course ends where it was given up."""
+        played = self._as_written.to(passes, PATIENCE * self.seconds)
+        if played.stopped:
+            self.course = self.course.cut(self._as_written.at)
+        return played
+
+    def _until(self, share: float) -> int:
+        return max(SHORTEST, int(share * len(self.course.passes)))
+
+    @property
+    def written(self) -> Played:
+        """The run as written, over the whole course."""
+        return self._written(len(self.course.passes))
+
+    def untreated(self, share: float) -> Played:
+        """The run as written, over the first `share` of the course."""
+        return self._written(self._until(share))
 
     def _check(self) -> None:
         """The first recorded loss must come out again, from the recorded weights (dropout aside)."""
@@ -117,31 +142,34 @@ class Bench:
             chosen.append(p)
         return tuple(chosen)
 
-    def _play(self, trial: Trial, course: Course, seconds: float, lanes: int = LANES) -> Played:
-        return play(trial, course, self._starts(trial, lanes), torch.ones(lanes), seconds)
-
-    def _starts(self, trial: Trial, lanes: int) -> dict[str, Tensor]:
-        return starts(trial.start, set(trial.holders), lanes)
+    def _set_out(self, trial: Trial) -> Play:
+        lanes = starts(trial.start, set(trial.holders), LANES)
+        return Play(trial, self.course, lanes, torch.ones(LANES), self.traces)
 
     def treat(self, remedies: Sequence[Remedy], share: float = 1.0) -> Played:
         """The run with the remedies applied in order, over the first `share` of the course.
 
         Raises CannotApply or CannotReplay, with the reason.
         """
+        passes, known = self._until(share), tuple(remedies)
+        try:
+            under_way = self._waiting.pop(known, None) or self._set_out(self._treated(remedies))
+            played = under_way.to(min(passes, len(self.course.passes)), PATIENCE * self.seconds)
+        except UNPLAYABLE as error:
+            raise CannotApply(f"the treated step cannot be run in lanes ({_first_line(error)})") from error
+        if under_way.lanes.bytes <= KEPT and not played.stopped:
+            self._waiting[known] = under_way
+        return played
+
+    def _treated(self, remedies: Sequence[Remedy]) -> Trial:
         trial = self.trial
         for remedy in remedies:
             trial = remedy.apply(trial)
-        course = self.course if share == 1.0 else self.course.cut(max(SHORTEST, int(share * len(self.course.passes))))
-        try:
-            return self._play(trial, course, PATIENCE * self.seconds)
-        except (RuntimeError, NotImplementedError, TypeError, ValueError, KeyError, IndexError) as error:
-            raise CannotApply(f"the treated step cannot be run in lanes ({_first_line(error)})") from error
+        return trial
 
     def sweep(self, remedies: Sequence[Remedy] = ()) -> Sweep:
         """All rates at once, each lane one rate, from the recorded start."""
-        trial = self.trial
-        for remedy in remedies:
-            trial = remedy.apply(trial)
+        trial = self._treated(remedies)
         start = starts(trial.start, set(), len(FACTORS))
         played = play(trial, self.course, start, torch.tensor(FACTORS), PATIENCE * self.seconds)
         return Sweep(FACTORS, tuple(played.skill().tolist()), self.rate())
@@ -161,18 +189,6 @@ def as_written(tape: Tape) -> Trial:
         options=tuple(o.groups for o in tape.optimizers),
         clip={n: o.clip for n, o in enumerate(tape.optimizers) if o.clip is not None},
     )
-
-
-def _ran(played: Played, whole: Course) -> int:
-    """How many passes of the course were played (scored or not)."""
-    if not played.stopped:
-        return len(whole.passes)
-    scored = 0
-    for number, p in enumerate(whole.passes):
-        scored += p.program == whole.main
-        if scored == played.passes:
-            return number + 1
-    return len(whole.passes)
 
 
 def _first_line(error: Exception) -> str:

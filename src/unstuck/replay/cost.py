@@ -9,6 +9,10 @@ from unstuck.tape import Tape
 
 PER_CALL = 100e-6
 """Seconds per call of the program, whatever the number of lanes."""
+PER_STEP = 400e-6
+"""Seconds per pass beside its calls: the optimizer, and scoring the output."""
+IN_TIME = {"lstm": 6, "gru": 6, "rnn_tanh": 3, "rnn_relu": 3}
+"""Calls that a recurrent layer is in lanes, for every step in time and set of weights."""
 PER_PRODUCT, PER_TAP, PER_NUMBER = 8e-11, 4e-10, 1.2e-9
 """Seconds per lane: a multiplication in a matrix product, one in a convolution (grouped over lanes), a number made.
 Forward and backward together, one core."""
@@ -18,7 +22,15 @@ def estimate(tape: Tape, program: Program) -> tuple[float, float]:
     """(seconds per lane, seconds shared by all lanes) of one pass of a program."""
     shapes = {w.name: w.shape for w in tape.parameters}
     lane = sum(_of_call(call, shapes) for call in program.calls)
-    return lane, PER_CALL * len(program.calls)
+    return lane, PER_STEP + PER_CALL * sum(map(_calls, program.calls))
+
+
+def _calls(call: Call) -> int:
+    if call.name not in IN_TIME or len(call.shape) < 2:
+        return 1
+    batch_first = call.argument(8, "batch_first", False) is True
+    layers = sum(isinstance(r, Weight) for r in call.refs()) // 2  # one set from the input, one from the last state
+    return IN_TIME[call.name] * call.shape[1 if batch_first else 0] * max(1, layers // 2)
 
 
 def _of_call(call: Call, shapes: dict[str, tuple[int, ...]]) -> float:

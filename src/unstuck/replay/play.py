@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 
 from unstuck.remedy import Trial
-from unstuck.replay.stacked import Lanes
+from unstuck.replay.stacked import Lanes, Traces
 from unstuck.signals.task import Task
 from unstuck.signals.yardstick import Yardstick, retask
 from unstuck.tape import Pass, Tape, Update
@@ -35,7 +35,7 @@ class Course:
 
     def cut(self, passes: int) -> Course:
         """The first so many passes only."""
-        return Course(self.tape, self.passes[:passes], self.updates, self.main, self.task, self.yardstick)
+        return replace(self, passes=self.passes[:passes])
 
 
 @dataclass
@@ -45,13 +45,16 @@ class Played:
     course: Course
     losses: list[Tensor] = field(default_factory=list)
     rows: list[Tensor] = field(default_factory=list)
-    seconds: float = 0.0
     stopped: bool = False
 
     @property
     def passes(self) -> int:
         """Scored passes."""
         return len(self.losses)
+
+    def first(self, passes: int) -> Played:
+        """As it was after so many scored passes."""
+        return replace(self, losses=self.losses[:passes], rows=self.rows[:passes])
 
     def skill(self, first: float = 0.75, last: float = 1.0) -> Tensor:
         """(lanes,) skill over a part of the tape, by default its last quarter."""
@@ -83,27 +86,42 @@ def _relative(losses: Tensor, a: int, b: int) -> Tensor:
     return torch.nan_to_num(gone, nan=-1.0).clamp(-1, 1)
 
 
-def play(trial: Trial, course: Course, start: dict[str, Tensor], factors: Tensor, seconds: float = 60.0) -> Played:
-    """Train all lanes on the course; stops early when the seconds are used up."""
-    warnings.filterwarnings("ignore", message=".*batching rule.*")  # slow calls are our business, not the person's
-    lanes, played, began = Lanes(trial, start, factors), Played(course), time.monotonic()
-    tasks: dict[int, Task] = {}
-    for number, p in enumerate(course.passes):
-        outside = _entering(trial, p)
-        if p.program == course.main and p.program not in tasks:
-            tasks[p.program] = retask(course.task, trial.programs[p.program], outside)
-        task = tasks.get(p.program)
-        loss, value, gradients = lanes.step(p.program, outside, task.output if task else None)
+class Play:
+    """Lanes on their way along a course: they stop where they are told to, and go on from there."""
+
+    def __init__(
+        self, trial: Trial, course: Course, start: dict[str, Tensor], factors: Tensor, traces: Traces | None = None
+    ) -> None:
+        self.trial, self.course = trial, course
+        self.lanes, self.played, self.at = Lanes(trial, start, factors, traces), Played(course), 0
+        self._tasks: dict[int, Task] = {}
+
+    def to(self, passes: int, seconds: float = 60.0) -> Played:
+        """What is played once so many passes of the course are behind; fewer where the seconds are used up first."""
+        warnings.filterwarnings("ignore", message=".*batching rule.*")  # slow calls are our business
+        began = time.thread_time()  # our own time, not the clock's: a busy machine must not change the verdict
+        while self.at < min(passes, len(self.course.passes)) and not self.played.stopped:
+            self._pass(self.course.passes[self.at])
+            self.played.stopped = time.thread_time() - began > seconds
+        return self.played.first(self.played.passes)
+
+    def _pass(self, p: Pass) -> None:
+        trial, outside = self.trial, _entering(self.trial, p)
+        if p.program == self.course.main and p.program not in self._tasks:
+            self._tasks[p.program] = retask(self.course.task, trial.programs[p.program], outside)
+        task = self._tasks.get(p.program)
+        loss, value, gradients = self.lanes.step(p.program, outside, task.output if task else None)
         if task:
-            _note(played, task, loss, value, outside)
-        _give(lanes, gradients, frozenset() if trial.clear else frozenset(p.stale))
-        for update in course.updates.get(number + 1, ()):
-            lanes.update(update, emptied=update.empty and not trial.clear)
-        if time.monotonic() - began > seconds:
-            played.stopped = True
-            break
-    played.seconds = time.monotonic() - began
-    return played
+            _note(self.played, task, loss, value, outside)
+        _give(self.lanes, gradients, frozenset() if trial.clear else frozenset(p.stale))
+        self.at += 1
+        for update in self.course.updates.get(self.at, ()):
+            self.lanes.update(update, emptied=update.empty and not trial.clear)
+
+
+def play(trial: Trial, course: Course, start: dict[str, Tensor], factors: Tensor, seconds: float = 60.0) -> Played:
+    """Train all lanes on the whole course; stops early when the seconds are used up."""
+    return Play(trial, course, start, factors).to(len(course.passes), seconds)
 
 
 def _entering(trial: Trial, p: Pass) -> tuple[Tensor, ...]:

@@ -57,12 +57,27 @@ def stackable(trial: Trial) -> str:
     return ""
 
 
+class Traces:
+    """Traced steps: trials that differ by their weights, rates or manners only share them."""
+
+    def __init__(self) -> None:
+        self._made: dict[Any, tuple[list[Any], Callable[..., Any]]] = {}
+
+    def of(self, key: Any, baked: list[Any], make: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
+        """The trace for such shapes of what is baked into it; made where there is none yet."""
+        key = (key, *map(id, baked))
+        if key not in self._made:
+            self._made[key] = (baked, make())  # what is baked in is held, so that its ids mean nothing else
+        return self._made[key][1]
+
+
 class Lanes:
     """All lanes of one trial: stacked weights, their optimizers, and the traced step."""
 
-    def __init__(self, trial: Trial, start: dict[str, Tensor], factors: Tensor) -> None:
+    def __init__(self, trial: Trial, start: dict[str, Tensor], factors: Tensor, traces: Traces | None = None) -> None:
         """`start`: (lanes, *shape) by name; `factors`: (lanes,) multiplies each lane's learning rate."""
         self.trial, self.factors = trial, factors
+        self.traces = Traces() if traces is None else traces
         self.trained = {name: torch.nn.Parameter(start[name]) for name in trial.holders}
         self.fixed = {name: weight[0] for name, weight in start.items() if name not in trial.holders}
         self.optimizers = {number: self._optimizer(number) for number in sorted({n for n, _ in trial.holders.values()})}
@@ -79,6 +94,11 @@ class Lanes:
                 groups.append({**_usable(options, kind), "params": mine})
         many = {"foreach": True} if "foreach" in inspect.signature(kind.__init__).parameters else {}
         return kind(groups, **many)  # one call for all tensors: the loop over them would cost more than the arithmetic
+
+    @property
+    def bytes(self) -> int:
+        """What the weights of all lanes take, with a gradient and two moments each."""
+        return 4 * sum(t.numel() * t.element_size() for t in self.trained.values())
 
     def step(
         self, program: int, outside: tuple[Tensor, ...], wanted: int | None
@@ -99,10 +119,13 @@ class Lanes:
     def _trace(
         self, number: int, wanted: int | None, reached: list[str], outside: tuple[Tensor, ...]
     ) -> Callable[..., Any]:
-        step = lane_step(self.trial.programs[number], wanted, self.fixed, self.trial.constants)
+        program, stacked = self.trial.programs[number], self._stacked(reached)
+        step = lane_step(program, wanted, self.fixed, self.trial.constants)
         if len(self._steps) >= TRACES:
             return step
-        return make_fx(step)(self._stacked(reached), outside)
+        baked = [program, *(self.trial.start[n] for n in self.fixed), *self.trial.constants.values()]
+        shapes = tuple((name, tuple(t.shape), t.dtype) for name, t in [*stacked.items(), *enumerate(outside)])
+        return self.traces.of((wanted, shapes), baked, lambda: make_fx(step)(stacked, outside))
 
     def update(self, update: Update, emptied: bool = False) -> None:
         """One optimizer step in every lane, at the recorded rates times the trial's and each lane's own factor.

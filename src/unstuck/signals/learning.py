@@ -10,9 +10,11 @@ from torch import Tensor
 
 from unstuck.signals.task import Task, main_program
 from unstuck.signals.yardstick import Yardstick, yardstick
-from unstuck.tape import Tape
+from unstuck.tape import Pass, Tape
 
 STRETCHES = 24
+SCORED, ROWS = 480, 24_000
+"""Passes scored at least, and rows: twenty passes and a thousand rows to a stretch."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Learning:
         yard = yardstick(tape, main, task)
         passes = [p for p in tape.passes if p.program == main or tape.programs[p.program].loss >= 0]
         losses = torch.tensor([p.loss for p in passes], dtype=torch.float64)
-        rows = [_rows(tape, p, main, task, yard) for p in passes]
+        rows = [_rows(tape, p, main, task, yard) for p in _asked(tape, passes, task)]
         parts = [r for r in rows if r is not None]
         stretched = _stretched(losses)
         if not parts:
@@ -56,7 +58,15 @@ class Learning:
         return cls(task, yard, skill, tuple(stretched), float(yard.score(last)), len(passes))
 
 
-def _rows(tape: Tape, p, main: int, task: Task, yard: Yardstick) -> Tensor | None:
+def _asked(tape: Tape, passes: list[Pass], task: Task) -> list[Pass]:
+    """Every so many passes of a long run: enough to tell how well it does, at a fraction of the work."""
+    if not passes or task.target is None:
+        return passes
+    size = max(1, len(passes[0].outside) > task.target and tape.tensors[passes[0].outside[task.target]].numel())
+    return passes[:: max(1, len(passes) // max(SCORED, ROWS // size))]
+
+
+def _rows(tape: Tape, p: Pass, main: int, task: Task, yard: Yardstick) -> Tensor | None:
     if not p.output or p.program != main or task.target is None:
         return None
     return yard.rows(task, tape.tensors[p.output].unsqueeze(0), tape.tensors[p.outside[task.target]])[0]
