@@ -170,12 +170,10 @@ def _around(y: NDArray, weigh: Column, seen: _Seen, gaps: NDArray[np.bool_] | No
     unit = _unit(high * 0.5 - low * 0.5)
     if unit is not None:
         y /= unit
-    first = weigh @ y / divide
-    _centred(y, first, gaps)
-    second = weigh @ y  # what rounding left in the mean of the deviations
+    step = weigh @ y / divide
+    _centred(y, step, gaps)
     y *= y
-    square = np.maximum(weigh @ y - second * second / divide, 0.0)
-    spread, step = np.sqrt(square / divide), first + second / divide
+    spread = np.sqrt(weigh @ y / divide)
     if unit is not None:
         spread, step = spread * unit, step * unit
     return Moments(seen.number, seen.missing, seen.infinite, *_sum(middle, step), spread, seen.low, seen.high)
