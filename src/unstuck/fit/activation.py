@@ -22,6 +22,8 @@ class Activation:
     """An activation and its derivative."""
 
     gain: float
+    keeps_one: bool
+    """Whether act(1) is 1."""
     forward: Callable[[Array, Array, Array], None]
     backward: Callable[[Array, Array, Array, Array], None]
 
@@ -32,7 +34,7 @@ def _relu(z: Array, out: Array, keep: Array) -> None:
 
 
 def _relu_back(delta: Array, z: Array, out: Array, keep: Array) -> None:
-    np.multiply(delta, np.greater(z, ZERO, out=keep, casting="unsafe"), out=delta)
+    np.multiply(delta, np.greater(z, ZERO), out=delta)
 
 
 def _silu(z: Array, out: Array, keep: Array) -> None:
@@ -57,14 +59,14 @@ def _tanh(z: Array, out: Array, keep: Array) -> None:
 
 
 def _tanh_back(delta: Array, z: Array, out: Array, keep: Array) -> None:
-    np.multiply(out, out, out=keep)
-    np.subtract(ONE, keep, out=keep)
-    np.multiply(delta, keep, out=delta)
+    slope = np.multiply(out, out)
+    np.subtract(ONE, slope, out=slope)
+    np.multiply(delta, slope, out=delta)
 
 
 ACTIVATIONS = {
-    "relu": Activation(2.0**0.5, _relu, _relu_back),
-    "silu": Activation(1.68, _silu, _silu_back),
-    "tanh": Activation(1.59, _tanh, _tanh_back),
+    "relu": Activation(2.0**0.5, True, _relu, _relu_back),
+    "silu": Activation(1.68, False, _silu, _silu_back),
+    "tanh": Activation(1.59, False, _tanh, _tanh_back),
 }
 """silu, tanh: 1 over the root mean square of the activation of a standard normal variable."""

@@ -7,38 +7,45 @@ import math
 import numpy as np
 
 Array = np.ndarray
-BETA1, BETA2 = np.float32(0.9), np.float32(0.99)
+BETA1, BETA2 = 0.9, 0.99
 """A second moment over 100 steps instead of 1000: the runs are short, and the gradient's size falls within them."""
 EPSILON = np.float32(1e-8)
+_KEEP_M, _KEEP_V = np.float32(BETA1), np.float32(BETA2)
 
 
 class AdamW:
-    """The moments of `lanes` x `parameters` and their update. `decay`: 1 for weights, 0 for biases, times the rate."""
+    """The moments of (lanes, parameters) and their update; `decay`, (1, parameters), is each parameter's weight decay.
 
-    def __init__(self, shape: tuple[int, int], decay: Array | float = 0.0) -> None:
+    The moments are kept without their factors 1 - beta, which the step's size takes over: two products less.
+    """
+
+    def __init__(self, shape: tuple[int, int], decay: Array | None = None) -> None:
         self.steps = 0
         self.first, self.second = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-        self.decay = np.asarray(decay, np.float32)
+        self.decay = decay
         self._room = np.empty(shape, np.float32)
 
     def step(self, flat: Array, gradient: Array, rate: Array) -> None:
-        """Move `flat` (lanes, parameters) by `gradient`, at `rate` (lanes, 1)."""
+        """Move `flat` (lanes, parameters) by `gradient`, at `rate` (1 or lanes, 1); `gradient` is used up."""
         self.steps += 1
         t, m, v = self._room, self.first, self.second
-        np.subtract(gradient, m, out=t)
-        np.multiply(t, np.float32(1) - BETA1, out=t)
-        np.add(m, t, out=m)
-        np.multiply(gradient, gradient, out=t)
-        np.subtract(t, v, out=t)
-        np.multiply(t, np.float32(1) - BETA2, out=t)
-        np.add(v, t, out=v)
+        np.multiply(m, _KEEP_M, out=m)
+        np.add(m, gradient, out=m)
+        np.multiply(gradient, gradient, out=gradient)
+        np.multiply(v, _KEEP_V, out=v)
+        np.add(v, gradient, out=v)
         np.sqrt(v, out=t)
         np.add(t, EPSILON, out=t)
         np.divide(m, t, out=t)
-        # Both bias corrections are one number here: epsilon stands after the second one's root in the paper, but it
-        # only guards against 0 / 0.
-        late = math.sqrt(1 - float(BETA2) ** self.steps) / (1 - float(BETA1) ** self.steps)
-        np.multiply(t, rate * np.float32(late), out=t)
-        if self.decay.any():
-            np.multiply(flat, np.float32(1) - rate * self.decay, out=flat)
+        np.multiply(t, rate * np.float32(self._size()), out=t)
+        if self.decay is not None:
+            np.multiply(self.decay, -rate, out=gradient)
+            np.multiply(gradient, flat, out=gradient)
+            np.add(flat, gradient, out=flat)
         np.subtract(flat, t, out=flat)
+
+    def _size(self) -> float:
+        # m / (1 - b1^n) over sqrt(v / (1 - b2^n)), with m and v short of their factors. Epsilon then stands inside,
+        # where it does what it is for: it keeps 0 / 0 away.
+        first = (1 - BETA1) / (1 - BETA1**self.steps)
+        return first / math.sqrt((1 - BETA2) / (1 - BETA2**self.steps))

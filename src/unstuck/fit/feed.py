@@ -13,7 +13,8 @@ MIX = np.uint64(0x9E3779B97F4A7C15)
 
 @dataclass(frozen=True)
 class Rows:
-    """Encoded rows: x (n, d) float32, y (n,) class numbers or (n, k) float32, w (n,) float32 or None for all equal."""
+    """Encoded rows: x (n, d + 1) float32 that ends in a 1, y (n,) class numbers or (n, k) float32, w (n,) float32 or
+    None for all equal."""
 
     x: Array
     y: Array

@@ -19,7 +19,7 @@ from unstuck.fit.encoder import Encoder
 from unstuck.fit.feed import Rows, Split, folds, holdout
 from unstuck.fit.frame import Frame
 from unstuck.fit.loss import Loss
-from unstuck.fit.network import Dense
+from unstuck.fit.network import Dense, with_one
 from unstuck.fit.sweep import Trial, sweep
 from unstuck.fit.train import Plan, Shape, Training, answers, train
 
@@ -50,8 +50,8 @@ class Crew:
     weight: float
 
     def answers(self, x: Array, loss: Loss) -> Array:
-        """The mean of the lanes' answers, (n, outputs)."""
-        net = Dense((x.shape[1], *self.shape.hidden, loss.outputs), len(self.flat), self.shape.activation)
+        """The mean of the lanes' answers for x (n, inputs + 1), whose last column is 1: (n, outputs)."""
+        net = Dense((x.shape[1] - 1, *self.shape.hidden, loss.outputs), len(self.flat), self.shape.activation)
         net.flat[:] = self.flat
         return answers(net, x, loss).mean(axis=0)
 
@@ -73,7 +73,7 @@ class Ground:
 
     def rows(self, views: tuple[str, ...]) -> Rows:
         """The rows as networks with these views see them."""
-        return Rows(self.encoder.encode(self.frame, views), self.y, self.w)
+        return Rows(with_one(self.encoder.encode(self.frame, views)), self.y, self.w)
 
     def split(self, lanes: int) -> Split:
         """Who trains on what; the same for the same number of lanes."""
@@ -132,6 +132,10 @@ class _Trained:
     held: Array
     answers: Array
 
+    def of(self, rows: Array, ground: Ground) -> tuple[Array, Array]:
+        """Its answers for some of the held-out rows, and what would have been right."""
+        return self.answers[np.searchsorted(self.held, rows)], ground.y[rows]
+
 
 def grow(ground: Ground) -> Grown:
     """Train crews for as long as another one pays."""
@@ -156,19 +160,21 @@ def _views(ground: Ground) -> list[tuple[str, ...]]:
 
 
 def _pays(ground: Ground, first: Trial, crew: _Trained) -> bool:
-    """Whether trying costs little, or much is unexplained, or a larger network's trial ends clearly lower."""
+    """Whether trying costs little, or much is unexplained, or a larger network's short trial already ends clearly
+    lower than the small crew's whole training."""
     if len(ground.frame) <= SMALL or ground.cost(crew) > LEFT * ground.idle():
         return True
-    rates = (first.rate / 2, first.rate)
+    split, rates = ground.split(4), (first.rate / 2, first.rate)
     shapes = [Shape(views, LARGER, "relu") for views in _views(ground)]
-    trials = [sweep(ground.rows(s.views), ground.split(4), ground.loss, s, ground.wishes.seed, rates) for s in shapes]
-    return any(_clearly_lower(trial, first) for trial in trials)
+    trials = [sweep(ground.rows(s.views), split, ground.loss, s, ground.wishes.seed, rates) for s in shapes]
+    small = ground.loss.each(*crew.of(split.held[0, : trials[0].losses.shape[1]], ground))
+    return any(_clearly_lower(trial.losses[trial.best], small) for trial in trials)
 
 
-def _clearly_lower(trial: Trial, than: Trial) -> bool:
-    gain = than.losses[than.best] - trial.losses[trial.best]
+def _clearly_lower(losses: Array, than: Array) -> bool:
+    gain = than - losses
     mean, error = float(gain.mean()), float(gain.std() / math.sqrt(len(gain)))
-    return mean > max(CLEAR * error, WORTH * float(than.ends.min()))
+    return mean > max(CLEAR * error, WORTH * float(than.mean()))
 
 
 def _crew(ground: Ground, shape: Shape, lanes: int, epochs: int | None, trial: Trial | None = None) -> _Trained:

@@ -43,7 +43,11 @@ class Softmax:
 
     def cost(self, answers: Array, y: Array, w: Array | None) -> float:
         """Mean -log p of the right classes, of answers (n, k)."""
-        return float(np.average(-np.log(np.maximum(answers[np.arange(len(y)), y], TINY)), weights=w))
+        return float(np.average(self.each(answers, y), weights=w))
+
+    def each(self, answers: Array, y: Array) -> Array:
+        """The loss of every row, (n,)."""
+        return -np.log(np.maximum(answers[np.arange(len(y)), y], TINY))
 
     def losses(self, z: Array, y: Array) -> Array:
         """-log p of the right class, (lanes, b)."""
@@ -77,8 +81,11 @@ class Sigmoid:
 
     def cost(self, answers: Array, y: Array, w: Array | None) -> float:
         """Mean -log p of the right answers, of answers (n, k)."""
-        right = np.where(y > 0.5, answers, 1 - answers)
-        return float(np.average(-np.log(np.maximum(right, TINY)).sum(axis=1), weights=w))
+        return float(np.average(self.each(answers, y), weights=w))
+
+    def each(self, answers: Array, y: Array) -> Array:
+        """The loss of every row, (n,)."""
+        return -np.log(np.maximum(np.where(y > 0.5, answers, 1 - answers), TINY)).sum(axis=1)
 
     def losses(self, z: Array, y: Array) -> Array:
         """Summed over the outputs, (lanes, b)."""
@@ -105,7 +112,11 @@ class Squares:
 
     def cost(self, answers: Array, y: Array, w: Array | None) -> float:
         """Mean of half the squared errors, of answers (n, k)."""
-        return float(np.average(0.5 * np.square(answers - y).sum(axis=1), weights=w))
+        return float(np.average(self.each(answers, y), weights=w))
+
+    def each(self, answers: Array, y: Array) -> Array:
+        """The loss of every row, (n,)."""
+        return 0.5 * np.square(answers - y).sum(axis=1)
 
     def losses(self, z: Array, y: Array) -> Array:
         """Summed over the outputs, (lanes, b)."""

@@ -12,6 +12,7 @@ from unstuck.fit.encoder import Encoder
 from unstuck.fit.feed import canonical
 from unstuck.fit.frame import Frame
 from unstuck.fit.ladder import PLAIN, Crew, Ground, Wishes, grow
+from unstuck.fit.network import with_one
 from unstuck.fit.task import Task
 from unstuck.fit.train import Shape, Training
 
@@ -43,7 +44,7 @@ class Model:
         """For every row, (n, k) float64: probabilities of classes or labels, or numbers in the target's units."""
         loss, mixed = self.task.loss, np.zeros((len(frame), self.task.loss.outputs))
         for views in dict.fromkeys(crew.shape.views for crew in self.crews):
-            x = self.encoder.encode(frame, views)
+            x = with_one(self.encoder.encode(frame, views))
             for crew in self.crews:
                 if crew.shape.views == views:
                     mixed += crew.weight * crew.answers(x, loss)

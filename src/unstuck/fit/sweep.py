@@ -47,7 +47,7 @@ class Trial:
 
 def sweep(rows: Rows, split: Split, loss: Loss, shape: Shape, seed: int, rates: tuple[float, ...] = RATES) -> Trial:
     """Train `rates` lanes from one start for a few annealed steps on the first lane's rows."""
-    net = Dense((rows.x.shape[1], *shape.hidden, loss.outputs), len(rates), shape.activation)
+    net = Dense((rows.x.shape[1] - 1, *shape.hidden, loss.outputs), len(rates), shape.activation)
     net.draw([seed * 1000] * len(rates))
     adam = AdamW(net.flat.shape)
     one, column = Split(split.train[:1], split.held[:1, :ENOUGH]), np.array(rates, np.float32)[:, None]

@@ -102,7 +102,7 @@ Watch = Callable[[Training], None]
 
 def train(rows: Rows, split: Split, loss: Loss, plan: Plan, watch: Watch, before: dict | None = None) -> Training:
     """Train a crew; `before`: the state of an earlier training that this one continues."""
-    now = Training.begin(rows.x.shape[1], loss, plan)
+    now = Training.begin(rows.x.shape[1] - 1, loss, plan)
     if before is not None:
         now.restore(before)
     batch = min(plan.batch, split.train.shape[1])
@@ -167,6 +167,6 @@ def _keep(now: Training, held: Array) -> None:
 
 
 def answers(net: Dense, x: Array, loss: Loss) -> Array:
-    """Each lane's answers for x (n, d), shared by the lanes: (lanes, n, outputs)."""
+    """Each lane's answers for x (n, d + 1), shared by the lanes: (lanes, n, outputs)."""
     parts = [loss.answers(net.forward(x[None, at : at + JUDGED])) for at in range(0, len(x), JUDGED)]
     return np.concatenate(parts, axis=1) if parts else np.zeros((net.lanes, 0, loss.outputs), np.float32)
