@@ -33,7 +33,8 @@ class Pace:
     """Seconds per step and network, side by side on shared batches."""
     step: float
     """GFLOP of one step of one network."""
-    threads: int
+    workers: int
+    """Cores that the networks are shared among."""
 
     @property
     def rate(self) -> float:
@@ -46,8 +47,8 @@ class Pace:
         return self.rate / self.narrow
 
 
-def measured(pictures: Pictures, protocol: Protocol, rounds: int = ROUNDS) -> Pace:
-    """Take the pace: a few seconds."""
+def measured(pictures: Pictures, protocol: Protocol, workers: int, rounds: int = ROUNDS) -> Pace:
+    """Take the pace of one of the workers: a few seconds."""
     batches = [
         (pictures.train[r], pictures.train_labels[r]) for r in islice(order(pictures, 0, protocol.batch), rounds + 1)
     ]
@@ -62,7 +63,7 @@ def measured(pictures: Pictures, protocol: Protocol, rounds: int = ROUNDS) -> Pa
         alone,
         together / LANES,
         work(pictures.inputs, protocol),
-        torch.get_num_threads(),
+        workers,
     )
 
 

@@ -86,12 +86,10 @@ def _taken(table: tables.Table, before: int, count: Count) -> tuple[np.ndarray, 
 
 
 def _label_of(table: tables.Table) -> str:
-    named = [name for name in table.columns if name.strip().lower() in LABELS]
-    if named:
-        return named[0]
     if len(table.columns) < 2:
-        raise tables.TableError("has no column label")
-    return list(table.columns)[-1]
+        raise tables.TableError("has no column label beside the pixels")
+    named = [name for name in table.columns if name.strip().lower() in LABELS]
+    return named[0] if named else list(table.columns)[-1]
 
 
 def _planes(pictures: pa.Array, shape: tuple[int, ...]) -> np.ndarray:
@@ -107,9 +105,9 @@ def _columns(batch: pa.RecordBatch, label: str) -> np.ndarray:
     values = np.stack([batch.column(name) for name in batch.schema.names if name != label], axis=1)
     if values.dtype.kind != "f" or values.shape[1] % CHANNELS:
         raise tables.TableError(f"has {values.shape[1]} columns beside {label}, not three planes of numbers")
-    found = values.astype(np.uint8)
-    if not np.array_equal(found, values):
+    if not np.all((values >= 0) & (values <= 255) & (values % 1 == 0)):  # false for gaps, which are NaN
         raise tables.TableError("holds pixels that are no whole numbers from 0 to 255")
+    found = values.astype(np.uint8)
     return found.reshape(len(found), CHANNELS, -1)
 
 

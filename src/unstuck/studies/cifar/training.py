@@ -16,7 +16,7 @@ from unstuck.studies.cifar.variants import Protocol, Variant
 
 Tick = Callable[[int, str], None]
 """Called with the lane-steps done since the last call, and what is being done."""
-SLICE = 2_000
+SLICE = 1_000
 """Pictures evaluated at a time: bounds the float copies of the bytes."""
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from unstuck.scaling import Recipe, equivalent, rescaled
+from unstuck.scaling import Recipe, equivalent
 
 C = 255.0
 """The asker's factor: pixels in 0..255 instead of 0..1."""
@@ -64,28 +64,32 @@ def _changed(c: float, *, init: tuple[float, float] = (1.0, 1.0), rate: tuple[fl
 
 def scaled(c: float) -> dict[str, Variant]:
     """The asker's runs on inputs times c, and the one that the law predicts, by a short name each."""
-    x = f"inputs x {c:g}"
+    x = f"x {c:g}"
     tried = {
         "scaled": (x, _changed(c, init=(0, 0), rate=(0, 0))),
         "rate": (f"{x}, rate / {c:g}", _changed(c, init=(0, 0), rate=(1, 1))),
-        "both": (f"{x}, both weights / {c:g}, rate / {c:g}", _changed(c, init=(1, 1), rate=(1, 1))),
-        "first": (f"{x}, first weights / {c:g}, rate / {c:g}", _changed(c, init=(1, 0), rate=(1, 1))),
-        "first rate": (f"{x}, first weights / {c:g}, first rate / {c:g}", _changed(c, init=(1, 0), rate=(1, 0))),
-        "rate only": (f"{x}, first rate / {c:g}", _changed(c, init=(0, 0), rate=(1, 0))),
+        "both": (f"{x}, W1 and W2 / {c:g}, rate / {c:g}", _changed(c, init=(1, 1), rate=(1, 1))),
+        "first": (f"{x}, W1 / {c:g}, rate / {c:g}", _changed(c, init=(1, 0), rate=(1, 1))),
+        "first rate": (f"{x}, W1 / {c:g}, rate 1 / {c:g}", _changed(c, init=(1, 0), rate=(1, 0))),
+        "rate only": (f"{x}, rate 1 / {c:g}", _changed(c, init=(0, 0), rate=(1, 0))),
         "square": (f"{x}, rate / {c:g}^2", _changed(c, init=(0, 0), rate=(2, 2))),
-        "first square": (f"{x}, first weights / {c:g}, rate / {c:g}^2", _changed(c, init=(1, 0), rate=(2, 2))),
+        "first square": (f"{x}, W1 / {c:g}, rate / {c:g}^2", _changed(c, init=(1, 0), rate=(2, 2))),
         "exact": (f"{x}, repaired by the law", equivalent(WRITTEN, input_scale=c)),
     }
     return {short: Variant(name, recipe, c) for short, (name, recipe) in tried.items()}
 
 
+NAMING = (
+    "x 255: the inputs are multiplied by it. W1, W2: the initial weights of the layers; rate 1: that of layer 1 alone, "
+    "rate: both."
+)
 _TRIED = scaled(C)
-BASELINE = Variant("as written, inputs in 0..1")
+BASELINE = Variant("as written")
 SCALED, RATE, BOTH, FIRST = (_TRIED[k] for k in ("scaled", "rate", "both", "first"))
 FIRST_RATE, RATE_ONLY = _TRIED["first rate"], _TRIED["rate only"]
 SQUARE, FIRST_SQUARE, EXACT = (_TRIED[k] for k in ("square", "first square", "exact"))
-STANDARDISED = Variant("standardised per channel", preparation="standardised")
-HE = Variant("standardised, He's initial weights", preparation="standardised", he=True)
+STANDARDISED = Variant("standardised", preparation="standardised")
+HE = Variant("standardised, He's weights", preparation="standardised", he=True)
 CENTRED = Variant("mean subtracted only", preparation="centred")
 
 ASKED = (BASELINE, SCALED, RATE, BOTH, FIRST, FIRST_RATE, RATE_ONLY, SQUARE, FIRST_SQUARE)
@@ -95,17 +99,17 @@ PREDICTED = (EXACT, STANDARDISED, HE, CENTRED)
 REPEATED = (BASELINE, SCALED, RATE, BOTH)
 """What further seeds repeat: the runs of the question."""
 
-FIRST_RATE_UP = Variant(f"as written, first rate x {C:g}", WRITTEN.times(0, lr=C))
-FROZEN = Variant("as written, second rate 0", WRITTEN.times(1, lr=0.0), epochs=8)
-INIT_UP = Variant("as written, both weights x 16", WRITTEN.times(0, init=C**0.5).times(1, init=C**0.5))
-INIT_DOWN = Variant("as written, both weights / 16", WRITTEN.times(0, init=C**-0.5).times(1, init=C**-0.5))
+FIRST_RATE_UP = Variant(f"as written, rate 1 x {C:g}", WRITTEN.times(0, lr=C))
+FROZEN = Variant("as written, rate 2 is 0", WRITTEN.times(1, lr=0.0), epochs=8)
+INIT_UP = Variant("as written, W1 and W2 x 16", WRITTEN.times(0, init=C**0.5).times(1, init=C**0.5))
+INIT_DOWN = Variant("as written, W1 and W2 / 16", WRITTEN.times(0, init=C**-0.5).times(1, init=C**-0.5))
 EXPLODING = Variant(f"standardised, then x {C:g}", scale=C, preparation="standardised")
 
 
 def without_decay(variant: Variant) -> Variant:
     """The same without weight decay, for eight epochs: long enough to compare."""
     recipe = variant.recipe.times(0, weight_decay=0.0).times(1, weight_decay=0.0)
-    return replace(variant, name=f"{variant.name}, no weight decay", recipe=recipe, epochs=8)
+    return replace(variant, name=f"{variant.name}, no decay", recipe=recipe, epochs=8)
 
 
 UNDECAYED = {v: without_decay(v) for v in REPEATED}
@@ -121,9 +125,4 @@ SCALES = (1 / 16, 1 / 4, 1.0, 2.0, 4.0, 8.0, 16.0, 64.0, 255.0)
 def at_scale(c: float, repaired: bool) -> Variant:
     """The program on inputs times c, for one epoch; `repaired` by the law."""
     recipe = equivalent(WRITTEN, input_scale=c) if repaired else WRITTEN
-    return Variant(f"inputs x {c:g}{', repaired' * repaired}", recipe, c, epochs=1)
-
-
-def shifted(a: float) -> Recipe:
-    """The recipe as written after ReLU's symmetry: first weights / a, second weights x a."""
-    return rescaled(WRITTEN, by=a)
+    return Variant(f"x {c:g}{', repaired' * repaired}", recipe, c, epochs=1)
