@@ -1,8 +1,5 @@
 """Tables in text: CSV, TSV and their kin, plain or compressed."""
 
-# pyarrow makes the functions of its compute module at run time.
-# pyright: reportAttributeAccessIssue=false
-
 from __future__ import annotations
 
 import io

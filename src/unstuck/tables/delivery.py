@@ -1,17 +1,15 @@
 """One column as it was read, made into what its kind promises."""
 
-# pyarrow makes the functions of its compute module at run time.
-# pyright: reportAttributeAccessIssue=false
-
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
-from pyarrow import compute as pc
 from pyarrow import types as is_
 
+from unstuck.tables import kernels as pc
 from unstuck.tables.kind import Kind
 from unstuck.tables.refusal import Misfit, shown
 
@@ -65,15 +63,30 @@ def _number(raw: pa.Array) -> pa.Array:
     if is_.is_boolean(raw.type):
         raw = raw.cast(pa.uint8())
     number = _cast(raw, pa.float64(), "a number")
-    total = pc.sum(number).as_py()
-    if total is None or not math.isnan(total):
-        return number  # a single NaN makes the sum one
+    if not np.isnan(in_memory(number)).any():
+        return number
     return pc.if_else(pc.is_nan(number), pa.scalar(None, pa.float64()), number)
 
 
+def in_memory(numbers: pa.Array) -> np.ndarray:
+    """The numbers as they lie in memory, without a copy; under a null lies anything, so they can only rule out."""
+    values = numbers.buffers()[1]
+    if values is None or not len(numbers):
+        return np.empty(0)
+    return np.frombuffer(values, numbers.type.to_pandas_dtype())[numbers.offset : numbers.offset + len(numbers)]
+
+
+def exceeds(numbers: pa.Array, limit: int) -> bool:
+    """Whether a number of the array is larger than the limit in size."""
+    lying = in_memory(numbers)
+    if not len(lying) or -limit <= lying.min() <= lying.max() <= limit:
+        return False
+    ends = pc.min_max(numbers).as_py()
+    return ends["max"] is not None and not -limit <= ends["min"] <= ends["max"] <= limit
+
+
 def _refuse_beyond(raw: pa.Array, limit: int) -> None:
-    ends = pc.min_max(raw).as_py()
-    if ends["max"] is None or -limit <= ends["min"] <= ends["max"] <= limit:
+    if not exceeds(raw, limit):
         return
     beyond = next(i for i, v in enumerate(raw.to_pylist()) if v is not None and abs(v) > limit)
     raise Misfit(
@@ -83,10 +96,11 @@ def _refuse_beyond(raw: pa.Array, limit: int) -> None:
 
 def refuse_rounded(numbers: pa.Array) -> None:
     """Raises Misfit where a column of whole numbers holds one that float64 has already rounded."""
-    ends = pc.min_max(numbers).as_py()
-    if ends["max"] is None or max(abs(ends["min"]), abs(ends["max"])) <= EXACT:
+    if not exceeds(numbers, EXACT):
         return
-    beyond = next(i for i, v in enumerate(numbers.to_pylist()) if v is not None and EXACT < abs(v) < math.inf)
+    beyond = next((i for i, v in enumerate(numbers.to_pylist()) if v is not None and EXACT < abs(v) < math.inf), None)
+    if beyond is None:
+        return
     raise Misfit(
         beyond, "the whole number has more digits than a number keeps (2^53): if it is a name, read it as text"
     )

@@ -1,8 +1,5 @@
 """What the first block of a text file says of its columns."""
 
-# pyarrow makes the functions of its compute module at run time.
-# pyright: reportAttributeAccessIssue=false
-
 from __future__ import annotations
 
 import re
@@ -10,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
-from pyarrow import compute as pc
 from pyarrow import types as is_
 
-from unstuck.tables.delivery import EXACT, MISSING
+from unstuck.tables import kernels as pc
+from unstuck.tables.delivery import EXACT, MISSING, exceeds
 from unstuck.tables.dialect import MARKS, THOUSANDS
 from unstuck.tables.dialect import NUMBER as NUMBERS
 from unstuck.tables.kind import BOOLEAN, DATE, NUMBER, TEXT, Kind
@@ -45,7 +42,7 @@ def look(block: pa.RecordBatch, decimal: str) -> Head:
     grouping: dict[str, str] = {}
     notes: list[str] = []
     for name, column in zip(block.schema.names, block.columns, strict=True):
-        if is_.is_integer(column.type) and _beyond(column):
+        if is_.is_integer(column.type) and exceeds(column, EXACT):
             kinds[name] = TEXT
             notes.append(f"column {shown(name)}: whole numbers of so many digits are names: read as text")
         elif is_.is_string(column.type) and (mark := _grouping(column, decimal)):
@@ -74,11 +71,6 @@ def _dated(type_: pa.DataType) -> pa.DataType:
     if is_.is_time(type_):
         return type_
     return pa.timestamp("us", "UTC" if is_.is_timestamp(type_) and type_.tz else None)
-
-
-def _beyond(column: pa.Array) -> bool:
-    ends = pc.min_max(column).as_py()
-    return ends["max"] is not None and max(abs(ends["min"]), abs(ends["max"])) > EXACT
 
 
 def _written(column: pa.Array) -> pa.Array:

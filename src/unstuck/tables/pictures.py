@@ -4,9 +4,6 @@ Pillow decodes PNG, JPEG, BMP and WebP and nothing else, for every further forma
 could reach. A picture is never scaled or cropped: the sizes of all of them must be the same.
 """
 
-# pyarrow makes the functions of its compute module at run time.
-# pyright: reportAttributeAccessIssue=false
-
 from __future__ import annotations
 
 import io
@@ -16,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from unstuck.tables import kernels as pc
 from unstuck.tables.kind import Kind, image
 from unstuck.tables.refusal import Misfit
 
@@ -89,7 +87,6 @@ def _opened(blob: bytes) -> Image.Image:
 def encoded(raw: pa.Array) -> pa.Array | None:
     """The column's encoded bytes, be it binary or a structure with a binary field `bytes`; None where it is neither."""
     import pyarrow as pa
-    from pyarrow import compute as pc
     from pyarrow import types as is_
 
     if is_.is_struct(raw.type) and raw.type.get_field_index("bytes") >= 0:

@@ -1,12 +1,10 @@
 """Quotation marks that are never closed: they swallow rows, and nothing but a look at the values tells."""
 
-# pyarrow makes the functions of its compute module at run time.
-# pyright: reportAttributeAccessIssue=false
-
 from __future__ import annotations
 
 import pyarrow as pa
-from pyarrow import compute as pc
+
+from unstuck.tables import kernels as pc
 
 ENOUGH = 3
 """Line ends in a value before its lines are taken for rows: in fewer, commas may stand by chance as they do in rows."""

@@ -84,18 +84,14 @@ def opened(path: str, wanted: Dialect) -> Source:
 
 
 def _typed(path: str, start: bytes) -> Source | None:
-    from unstuck.tables import typed
-
-    if start.startswith(b"PAR1"):
-        return typed.parquet(path)
-    if start.startswith(b"ARROW1"):
-        return typed.arrow_file(path)
-    if start.startswith(b"\xff\xff\xff\xff"):
-        return typed.arrow_stream(path)
     if start[:1] == b"\x80" and start[1:2] in (b"\2", b"\3", b"\4", b"\5"):
         from unstuck.tables.cifar_batch import cifar_batch
 
         return cifar_batch(path)
+    if start.startswith((b"PAR1", b"ARROW1", b"\xff\xff\xff\xff")):
+        from unstuck.tables import typed
+
+        return {b"P": typed.parquet, b"A": typed.arrow_file, b"\xff": typed.arrow_stream}[start[:1]](path)
     return None
 
 

@@ -1,8 +1,5 @@
 """Sources whose columns have types: Parquet, Arrow files and streams, and tables in memory."""
 
-# pyarrow makes the functions of its compute module at run time.
-# pyright: reportAttributeAccessIssue=false
-
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
@@ -10,11 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-from pyarrow import compute as pc
 from pyarrow import ipc
 from pyarrow import types as is_
 
-from unstuck.tables.delivery import EXACT
+from unstuck.tables.delivery import EXACT, exceeds
 from unstuck.tables.dialect import refuse_twice
 from unstuck.tables.kind import OTHER, TEXT, Kind, of_type, stated
 from unstuck.tables.refusal import TableError, refusing, shown
@@ -69,9 +65,7 @@ def _by_look(column: pa.Array, kind: Kind, file: str) -> Kind:
         column.validate(full=True)
         if kind == OTHER:
             return _picture(column) or OTHER
-        ends = pc.min_max(column).as_py()
-    beyond = ends["max"] is not None and max(abs(ends["min"]), abs(ends["max"])) > EXACT
-    return TEXT if beyond else kind
+        return TEXT if exceeds(column, EXACT) else kind
 
 
 def _picture(column: pa.Array) -> Kind | None:
