@@ -16,17 +16,18 @@ SPREADS = (1.0, 3.0, 10.0, 30.0)
 RATES = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)
 SGD_RATES = (0.001, 0.01, 0.1, 1.0)
 WIDTHS = (2, 5, 10, 20, 50)
+COLUMNS = (1, 2, 5, 10, 30)
 SEEDS = 3
 """Seeds per cell: the map shows regions, not digits."""
 
 
 def place(
     *, centre: float = 92.0, spread: float = 10.0, rate: float = 0.01, width: int = WIDTH, sgd: bool = False,
-    form: Form = "raw"
+    form: Form = "raw", columns: int = 1
 ) -> Variant:  # fmt: skip
     """A cell: heart-rate-like data with the threshold a tenth of its spread below the centre, rounded to as much."""
-    source = Source("heart rate", centre, spread, centre - spread / 10, spread / 10)
-    return Variant("map", source, form, Net(1, width, optimizer="sgd" if sgd else "adam"), Pace(rate), SHORT)
+    source = Source("heart rate", centre, spread, centre - spread / 10, spread / 10, columns)
+    return Variant("map", source, form, Net(columns, width, optimizer="sgd" if sgd else "adam"), Pace(rate), SHORT)
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,8 @@ def cuts() -> Iterator[tuple[str, Axis, Axis, list[str], list[str], Cells]]:
         [f"{r:g}" for r in RATES],
         widths,
     )
+    columns = [[place(centre=c, columns=n) for c in CENTRES] for n in COLUMNS]
+    yield "Adam, rate 0.01, spread 10", centre, Axis("input columns"), named, [str(n) for n in COLUMNS], columns
     yield "standardised, Adam (any centre, any spread)", Axis("hidden units"), rate, *_standardised()
 
 

@@ -40,11 +40,13 @@ class Source:
     spread: float = 10.0
     threshold: float = 91.0
     unit: float = 1.0
+    columns: int = 1
+    """Of heart rates: with several, each is drawn alike, and the label asks their sum, in units of its own spread."""
 
     @property
     def inputs(self) -> int:
         """Columns."""
-        return 1 if self.kind == "heart rate" else 2
+        return self.columns if self.kind == "heart rate" else 2
 
 
 def draw(source: Source, seed: int) -> Rows:
@@ -53,11 +55,13 @@ def draw(source: Source, seed: int) -> Rows:
     if source.kind != "heart rate":
         x, y = (_circles if source.kind == "circles" else _moons)(generator)
         return Rows(x + source.centre, y, torch.full((COUNT,), 1 / COUNT))
-    steps = (torch.randn(COUNT, generator=generator, dtype=torch.float64) * source.spread / source.unit).round()
-    distinct, counts = steps.unique(return_counts=True)
-    x = source.centre + distinct * source.unit
-    y = x >= source.threshold - source.unit / 1e6  # a threshold that is itself a value must not fall to rounding
-    return Rows(x[:, None].float(), y.float(), (counts / COUNT).float())
+    shape = COUNT, source.columns
+    steps = (torch.randn(shape, generator=generator, dtype=torch.float64) * source.spread / source.unit).round()
+    distinct, counts = steps.unique(dim=0, return_counts=True)
+    offset = distinct.sum(1) * source.unit / math.sqrt(source.columns)
+    # A threshold that is itself a value must not fall to rounding.
+    y = offset >= source.threshold - source.centre - source.unit / 1e6
+    return Rows((source.centre + distinct * source.unit).float(), y.float(), (counts / COUNT).float())
 
 
 def _circles(generator: torch.Generator) -> tuple[Tensor, Tensor]:

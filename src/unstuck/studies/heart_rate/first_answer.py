@@ -32,14 +32,13 @@ EPOCHS = Axis("epoch", log=True)
 
 
 def got(spread: Spread) -> str:
-    """How a sentence goes on after "reaches 99 %": `with every seed, after 510 epochs in the median`."""
+    """How a sentence goes on after "reaches 99 %": `with every seed (median 510 epochs)`."""
     seeds = len(spread.values)
     if not spread.reached:
         return "with no seed"
     if spread.reached < seeds:
-        return f"with {spread.reached} of {seeds} seeds, after {_range(spread)} epochs"
-    middle = "" if seeds == 1 else " in the median"
-    return f"with every seed, after {number(spread.median)} epochs{middle}"
+        return f"with {spread.reached} of {seeds} seeds ({_range(spread)} epochs)"
+    return f"with every seed ({'median ' * (seeds > 1)}{number(spread.median)} epochs)"
 
 
 def _range(spread: Spread) -> str:
@@ -282,13 +281,15 @@ def logits_loss(run: Run) -> Section:
         (v.NORM10, v.NORM_LOGITS10),
     )
     alike = sum(run.epochs(a).values == run.epochs(b).values for a, b in pairs[2:])
-    largest, edge = run.largest_logit(v.RAW), edges().one
+    edge = edges().one
+    beyond, wrong = run.beyond(v.RAW, edge)
     text = (
         f"Of the {len(pairs[2:])} pairs with standardised input, {alike} reach 99 % at the very same epochs in every "
         f"seed, whichever way the loss is written. On raw input the medians are {_medians(run, pairs[0])} at rate "
-        f"0.001 and {_medians(run, pairs[1])} at rate 0.01. The two losses differ where the last sigmoid saturates; "
-        f"here the largest logit after the whole of the raw training is {number(largest)} in size, and float32's "
-        f"sigmoid becomes exactly 1 at {number(edge)} only."
+        f"0.001 and {_medians(run, pairs[1])} at rate 0.01.\n\nThe two losses differ where the last sigmoid "
+        f"saturates: float32's is exactly 1 from a logit of {number(edge)} on, and there BCELoss no longer pulls. "
+        f"After the whole of the raw training {share(beyond, digits=2)} of the answers lie beyond it, and "
+        f"{share(wrong, digits=2)} of those are wrong: only these would be lost."
     )
     raw, other = (run.epochs(x).median for x in (v.RAW, v.LOGITS))
     gain = 1.0 if raw == other else raw / other
@@ -296,7 +297,7 @@ def logits_loss(run: Run) -> Section:
         "The loss on logits",
         "First answer: BCEWithLogitsLoss, without the final sigmoid, is numerically safer.",
         text + (" As a cure it does nothing here: what is saturated is the first layer." if 0.5 < gain < 2 else ""),
-        judged(gain > 2, largest < edge),
+        judged(gain > 2, True),
         Table(
             ("variant", "BCELoss", "BCEWithLogitsLoss"),
             tuple((a.name, each(run.epochs(a).values), each(run.epochs(b).values)) for a, b in pairs),

@@ -19,14 +19,14 @@ STEPS, REPEATS = 100, 3
 
 
 def plain_step(variant: Variant, steps: int = STEPS) -> float:
-    """Seconds of one plain training step on all rows: module, loss, backward, optimizer."""
+    """Processor seconds of one plain training step on all rows: module, loss, backward, optimizer."""
     rows = formed(draw(variant.source, 0), variant.form)
     times = (rows.shares * COUNT).round().long()
     batch = rows.x.repeat_interleave(times, 0), rows.y.repeat_interleave(times)
     model = train(variant.net, module(variant.net, 0), variant.pace, [batch] * 10)
-    began = time.perf_counter()
+    began = time.process_time()
     train(variant.net, model, variant.pace, [batch] * steps)
-    return (time.perf_counter() - began) / steps
+    return (time.process_time() - began) / steps
 
 
 def price(run: Run) -> tuple[str, ...]:
@@ -43,7 +43,7 @@ def _lines(run: Run, trainings: int, steps: int, seconds: float, step: float) ->
     yield f"{run.seeds} seeds for data and initial weights; at most {run.limit} epochs; accuracy looked at every 10"
     yield f"torch {torch.__version__}, {torch.get_num_threads()} thread, float32"
     yield (
-        f"{trainings} trainings, {steps} steps in {number(seconds)} s side by side; one by one a plain PyTorch step "
-        f"takes {number(1e6 * step)} us here, so they would take {number(step * steps)} s: "
+        f"{trainings} trainings, {steps} steps in {number(seconds)} s of processor time side by side; one by one a "
+        f"plain PyTorch step takes {number(1e6 * step)} us here, so they would take {number(step * steps)} s: "
         f"{number(step * steps / seconds, 2)} times as long"
     )

@@ -74,13 +74,12 @@ class Run:
         before = rows.x @ weights.T + biases
         return float(((before.abs() > SATURATED) * rows.shares[:, None]).sum() / before.shape[1])
 
-    def largest_logit(self, variant: Variant) -> float:
-        """The largest |logit| on the data at the end, over all seeds."""
-        return max(
-            float(_logits(c, fed(variant, c.seed).x).abs().max())
-            for c in self.courses(variant)
-            if c.weights is not None
-        )
+    def beyond(self, variant: Variant, edge: float) -> tuple[float, float]:
+        """(share of the answers whose logit is above `edge` in size at the end, share of those that are wrong)."""
+        every = [(_logits(c, rows.x), rows) for c in self.courses(variant) for rows in (fed(variant, c.seed),)]
+        far = sum(float(((z.abs() > edge) * rows.shares).sum()) for z, rows in every)
+        wrong = sum(float(((z.abs() > edge) * ((z > 0) != (rows.y > 0.5)) * rows.shares).sum()) for z, rows in every)
+        return far / len(every), wrong / far if far else 0.0
 
     def curve(self, variant: Variant, what: str, name: str) -> Series:
         """Accuracy (percent), loss or reach against epochs: the mean over the seeds, thinned for drawing."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from unstuck.studies.heart_rate import variants as v
-from unstuck.studies.heart_rate.chart import CENTRES, RATES, SGD_RATES, SPREADS, WIDTHS, place
+from unstuck.studies.heart_rate.chart import CENTRES, COLUMNS, RATES, SGD_RATES, SPREADS, WIDTHS, place
 from unstuck.studies.heart_rate.first_answer import judged
 from unstuck.studies.heart_rate.run import Run
 from unstuck.studies.story import Section, Table, each, number, share
@@ -20,19 +20,19 @@ def chart(run: Run) -> Section:
     text = (
         f"Centre and spread (Adam, 0.01): where the centre is within one spread of zero, {_reached(run, near)} cells "
         f"reach 99 %, in {_range(run, near)} epochs; where it is more than ten spreads away, {_reached(run, far)}, "
-        f"in {_range(run, far)}. \n\nRate and width: standardised, {_reached(run, z)} cells reach 99 % (raw, at 92 "
+        f"in {_range(run, far)}.\n\nRate and width: standardised, {_reached(run, z)} cells reach 99 % (raw, at 92 "
         f"and 10: {_reached(run, raw)}), and where both do, standardising is {_gain(run, z, raw)} times as fast in "
         "the median. Standardised data is the same data whatever centre and spread were: its cut holds for every "
         f"one of them.\n\nOptimizer: with plain SGD {_reached(run, _sgd(0.0))} rates get there where the centre is "
         f"0, and {_reached(run, _sgd(92.0))} where it is 92; with Adam {_reached(run, _adam(0.0))} and "
-        f"{_reached(run, _adam(92.0))}.\n\n" + _walk(run)
+        f"{_reached(run, _adam(92.0))}.\n\nColumns: {_columns(run, 10.0)}; {_columns(run, 92.0)}.\n\n" + _walk(run)
     )
     worse = _share(run, far) < _share(run, near) or _middle(run, far) > 3 * _middle(run, near)
     return Section(
         "For which data, networks and rates",
         "The answers speak of one data set, one network and one optimizer; that it is the offset which hurts holds "
         "beyond these.",
-        text.replace(" \n", "\n"),
+        text,
         judged(worse and _share(run, z) >= _share(run, raw), worse),
         figures=run.chart.figures(),
     )
@@ -44,6 +44,13 @@ def _sgd(centre: float) -> list[v.Variant]:
 
 def _adam(centre: float) -> list[v.Variant]:
     return [place(centre=centre, rate=r) for r in RATES]
+
+
+def _columns(run: Run, centre: float) -> str:
+    """How the epochs grow with the number of columns, all around the same centre."""
+    cells = [place(centre=centre, columns=n) for n in COLUMNS]
+    told = (f"{number(run.chart.epochs(cell))} with {n}" for cell, n in zip(cells, COLUMNS, strict=True))
+    return f"around {centre:g}, {', '.join(told)}"
 
 
 def _known(run: Run, cells: list[v.Variant]) -> list[float]:

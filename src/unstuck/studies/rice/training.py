@@ -71,7 +71,7 @@ class Course:
 
 @dataclass(frozen=True)
 class Trained:
-    """All courses by variant, in the order of the seeds, and what they cost."""
+    """All courses by variant, in the order of the seeds, and what they cost in seconds of processor time."""
 
     courses: dict[Variant, list[Course]]
     lane_steps: int
@@ -88,7 +88,7 @@ def variants(rice: Rice) -> tuple[Variant, ...]:
 
 def train_all(rice: Rice, seeds: int, epochs: int, progress: Callable[[float], None]) -> Trained:
     """Train everything; progress gets the share of it that is done."""
-    began, steps, courses = time.perf_counter(), 0, {v: [] for v in variants(rice)}
+    began, steps, courses = time.process_time(), 0, {v: [] for v in variants(rice)}
     stacks = [(kind, chunk) for kind in _kinds(tuple(courses)) for chunk in _chunks(seeds)]
     for at, (kind, chunk) in enumerate(stacks):
         stack = _Stack(rice, kind, chunk)
@@ -97,7 +97,7 @@ def train_all(rice: Rice, seeds: int, epochs: int, progress: Callable[[float], N
             progress((at + (epoch + 1) / epochs) / len(stacks))
         for course in stack.finished():
             courses[course.variant].append(course)
-    return Trained(courses, steps, time.perf_counter() - began)
+    return Trained(courses, steps, time.process_time() - began)
 
 
 def _kinds(every: Sequence[Variant]) -> Iterator[list[Variant]]:
