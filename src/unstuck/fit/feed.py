@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 Array = np.ndarray
 MIX = np.uint64(0x9E3779B97F4A7C15)
+SAMPLE = 512
+"""Training rows whose loss is shown beside that of the held-out ones."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,10 @@ class Rows:
     def take(self, index: Array) -> Rows:
         """The rows at `index`, of any shape: (1, b) for all lanes, (lanes, b) for each lane its own."""
         return Rows(self.x.take(index, 0), self.y.take(index, 0), None if self.w is None else self.w.take(index, 0))
+
+    def cut(self, part: slice) -> Rows:
+        """Of rows that were taken for lanes, (1 or lanes, b): a part of the b."""
+        return Rows(self.x[:, part], self.y[:, part], None if self.w is None else self.w[:, part])
 
 
 def canonical(x: Array, y: Array, w: Array | None) -> tuple[Array, Array | None]:
@@ -60,6 +67,27 @@ def _hash(table: Array) -> Array:
     return out
 
 
+class Feed(Protocol):
+    """What a crew is trained on; all rows as `Rows` of (1 or lanes, ...)."""
+
+    @property
+    def steps(self) -> int:
+        """Batches of an epoch."""
+        ...
+
+    def epoch(self, number: int) -> Iterator[Rows]:
+        """The batches of an epoch, whose order depends on its number alone: what was interrupted can go on."""
+        ...
+
+    def held(self) -> Rows:
+        """The rows that each lane is judged by."""
+        ...
+
+    def own(self) -> Rows:
+        """Some of the rows that it is trained on."""
+        ...
+
+
 @dataclass(frozen=True)
 class Split:
     """Row numbers to train on, (1 or lanes, m), and to be judged by, (1 or lanes, v)."""
@@ -67,11 +95,35 @@ class Split:
     train: Array
     held: Array
 
-    def batches(self, rows: Rows, size: int, rng: np.random.Generator) -> Iterator[Rows]:
-        """One epoch in a fresh order, in batches of one size; the few rows that are left over sit this epoch out."""
-        order = rng.permuted(self.train, axis=1)
-        for at in range(0, order.shape[1] - size + 1, size):
-            yield rows.take(order[:, at : at + size])
+
+@dataclass(frozen=True)
+class InMemory:
+    """A feed from rows in memory, in batches of one size; the few rows that are left over sit an epoch out."""
+
+    rows: Rows
+    split: Split
+    size: int
+    seed: int
+
+    @property
+    def steps(self) -> int:
+        """Batches of an epoch."""
+        return self.split.train.shape[1] // self.size
+
+    def epoch(self, number: int) -> Iterator[Rows]:
+        """The batches in a fresh order."""
+        rng = np.random.Generator(np.random.Philox(key=[self.seed, number + 1]))
+        order = rng.permuted(self.split.train, axis=1)
+        for at in range(0, self.steps * self.size, self.size):
+            yield self.rows.take(order[:, at : at + self.size])
+
+    def held(self) -> Rows:
+        """The held-out rows."""
+        return self.rows.take(self.split.held)
+
+    def own(self) -> Rows:
+        """The first of the others."""
+        return self.rows.take(self.split.train[:, :SAMPLE])
 
 
 def folds(strata: Array, lanes: int, rng: np.random.Generator) -> Split:

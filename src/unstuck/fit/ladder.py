@@ -16,7 +16,7 @@ import numpy as np
 
 from unstuck.fit.diary import Diary
 from unstuck.fit.encoder import Encoder
-from unstuck.fit.feed import Rows, Split, folds, holdout
+from unstuck.fit.feed import InMemory, Rows, Split, folds, holdout
 from unstuck.fit.frame import Frame
 from unstuck.fit.loss import Loss
 from unstuck.fit.network import Dense, with_one
@@ -188,7 +188,8 @@ def _crew(ground: Ground, shape: Shape, lanes: int, epochs: int | None, trial: T
     epochs = wishes.epochs or epochs or int(np.clip(400 * batch / m, 4, 60))
     plan = Plan(shape, lanes, batch, epochs, max(epochs // 4, 3), wishes.rate or trial.rate, wishes.decay, wishes.seed)
     key = "-".join([*shape.views, *map(str, shape.hidden), shape.activation, str(lanes), str(epochs)])
-    done = train(rows, split, ground.loss, plan, lambda now: _noted(ground, key, shape, now), ground.diary.recall(key))
+    feed = InMemory(rows, split, batch, wishes.seed)
+    done = train(feed, ground.loss, plan, lambda now: _noted(ground, key, shape, now), ground.diary.recall(key))
     return _Trained(shape, done.best, *_unseen(done, rows, split, ground.loss))
 
 

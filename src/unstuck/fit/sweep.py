@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain, count, islice
 
 import numpy as np
 
 from unstuck.fit.adam import AdamW
-from unstuck.fit.feed import Rows, Split
+from unstuck.fit.feed import InMemory, Rows, Split
 from unstuck.fit.loss import Loss
 from unstuck.fit.network import Dense
 from unstuck.fit.train import Shape, advance, schedule
@@ -17,6 +18,8 @@ RATES = tuple(float(rate) for rate in np.geomspace(3e-4, 0.1, 16))
 STEPS = 120
 BATCH = 64
 """Small batches: a trial is to be short, and the rates that fit barely depend on the batch up to some hundred rows."""
+TRIAL = 1 << 32
+"""Added to the seed: trials see the rows in an order of their own."""
 ENOUGH = 2048
 """Held-out rows that decide."""
 
@@ -51,17 +54,11 @@ def sweep(rows: Rows, split: Split, loss: Loss, shape: Shape, seed: int, rates: 
     net.draw([seed * 1000] * len(rates))
     adam = AdamW(net.flat.shape)
     one, column = Split(split.train[:1], split.held[:1, :ENOUGH]), np.array(rates, np.float32)[:, None]
-    batch = min(BATCH, one.train.shape[1])
-    step = epoch = 0
+    feed = InMemory(rows, one, min(BATCH, one.train.shape[1]), TRIAL + seed)
+    parts = chain.from_iterable(feed.epoch(number) for number in count())
     with np.errstate(over="ignore", invalid="ignore"):  # the largest rates are there to fail
-        while step < STEPS:
-            order = np.random.Generator(np.random.Philox(key=[seed, 1_000_000 + epoch]))
-            for part in one.batches(rows, batch, order):
-                if step == STEPS:
-                    break
-                advance(net, adam, loss, part, column * np.float32(schedule(step / STEPS)))
-                step += 1
-            epoch += 1
-        held = rows.take(one.held)
+        for step, part in enumerate(islice(parts, STEPS)):
+            advance(net, adam, loss, part, column * np.float32(schedule(step / STEPS)))
+        held = feed.held()
         losses = loss.losses(net.forward(held.x), held.y)
     return Trial(shape, rates, losses)

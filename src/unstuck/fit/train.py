@@ -9,15 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from unstuck.fit.adam import AdamW
-from unstuck.fit.feed import Rows, Split
+from unstuck.fit.feed import Feed, Rows
 from unstuck.fit.loss import Loss
 from unstuck.fit.network import Dense
 
 Array = np.ndarray
 WARM = 0.05
 """The share of a training over which the rate rises."""
-SAMPLE = 512
-"""Training rows whose loss is shown beside that of the held-out ones."""
 JUDGED = 4096
 """Rows that are judged in one go: what a larger pass would need in memory buys nothing."""
 
@@ -100,30 +98,23 @@ class Training:
 Watch = Callable[[Training], None]
 
 
-def train(rows: Rows, split: Split, loss: Loss, plan: Plan, watch: Watch, before: dict | None = None) -> Training:
+def train(feed: Feed, loss: Loss, plan: Plan, watch: Watch, before: dict | None = None) -> Training:
     """Train a crew; `before`: the state of an earlier training that this one continues."""
-    now = Training.begin(rows.x.shape[1] - 1, loss, plan)
+    held, own = feed.held(), feed.own()
+    now = Training.begin(held.x.shape[-1] - 1, loss, plan)
     if before is not None:
         now.restore(before)
-    batch = min(plan.batch, split.train.shape[1])
-    steps = (split.train.shape[1] // batch) * plan.epochs
     for number in range(len(now.curve), plan.epochs):
         if number and (now.since > plan.patience).all():
             break
-        feed = split.batches(rows, batch, _drawn(plan.seed, number))
-        rates = _rates(plan.rate, now.adam.steps, steps)
-        for part, rate in zip(feed, rates, strict=False):
+        rates = _rates(plan.rate, now.adam.steps, feed.steps * plan.epochs)
+        for part, rate in zip(feed.epoch(number), rates, strict=False):
             advance(now.net, now.adam, loss, part, rate)
-        held, own = (judge(now.net, rows, index, loss) for index in (split.held, split.train[:, :SAMPLE]))
-        _keep(now, held)
-        now.curve.append(Epoch(number + 1, plan.epochs, float(own.mean()), float(held.mean())))
+        costs = judge(now.net, held, loss)
+        _keep(now, costs)
+        now.curve.append(Epoch(number + 1, plan.epochs, float(judge(now.net, own, loss).mean()), float(costs.mean())))
         watch(now)
     return now
-
-
-def _drawn(seed: int, epoch: int) -> np.random.Generator:
-    # An epoch's order depends on its number alone: a training that was interrupted goes on as it would have.
-    return np.random.Generator(np.random.Philox(key=[seed, epoch + 1]))
 
 
 def _rates(rate: float, done: int, steps: int) -> Iterator[Array]:
@@ -148,13 +139,13 @@ def advance(net: Dense, adam: AdamW, loss: Loss, part: Rows, rate: Array) -> Non
     adam.step(net.flat, net.gradient, rate)
 
 
-def judge(net: Dense, rows: Rows, held: Array, loss: Loss) -> Array:
-    """Mean loss of each lane on its held-out rows (1 or lanes, v): (lanes,)."""
-    total, weight = np.zeros(net.lanes), 0.0
-    for at in range(0, held.shape[1], JUDGED):
-        part = rows.take(held[:, at : at + JUDGED])
+def judge(net: Dense, rows: Rows, loss: Loss) -> Array:
+    """Mean loss of each lane on rows of (1 or lanes, v): (lanes,); infinite where it is no number."""
+    total, weight = np.zeros(net.lanes), np.zeros(net.lanes)
+    for at in range(0, rows.x.shape[1], JUDGED):
+        part = rows.cut(slice(at, at + JUDGED))
         losses = loss.losses(net.forward(part.x), part.y)
-        w = np.ones_like(losses) if part.w is None else np.broadcast_to(part.w, losses.shape)
+        w = np.ones(losses.shape) if part.w is None else np.broadcast_to(part.w, losses.shape)
         total, weight = total + (losses * w).sum(axis=-1), weight + w.sum(axis=-1)
     return np.nan_to_num(total / weight, nan=np.inf)
 
