@@ -412,8 +412,13 @@ class TestPlaces:
         for i in range(3):
             put(tmp_path, f"p{i}.csv", f"a,b\n{i},x\n")
         put(tmp_path, "notes.md", "not data")
+        put(tmp_path, "readme.txt", "not data either")
         for what in (tmp_path, str(tmp_path / "*.csv"), [tmp_path / f"p{i}.csv" for i in range(3)]):
             assert columns(read(what)) == {"a": [0, 1, 2], "b": ["x"] * 3}
+
+    def test_loose_suffixes_where_nothing_else_lies(self, tmp_path: Path) -> None:
+        put(tmp_path, "iris.data", "5.1,3.5,setosa\n4.9,3.0,virginica\n")
+        assert columns(read(tmp_path))["column 3"] == ["setosa", "virginica"]
 
     def test_the_same_columns_are_demanded(self, tmp_path: Path) -> None:
         a, b = put(tmp_path, "a.csv", "x,y\n1,2\n"), put(tmp_path, "b.csv", "x,z\n1,2\n")

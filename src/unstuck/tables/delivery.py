@@ -63,12 +63,12 @@ def _number(raw: pa.Array) -> pa.Array:
     if is_.is_boolean(raw.type):
         raw = raw.cast(pa.uint8())
     number = _cast(raw, pa.float64(), "a number")
-    if not np.isnan(in_memory(number)).any():
+    if not np.isnan(stored(number)).any():
         return number
     return pc.if_else(pc.is_nan(number), pa.scalar(None, pa.float64()), number)
 
 
-def in_memory(numbers: pa.Array) -> np.ndarray:
+def stored(numbers: pa.Array) -> np.ndarray:
     """The numbers as they lie in memory, without a copy; under a null lies anything, so they can only rule out."""
     values = numbers.buffers()[1]
     if values is None or not len(numbers):
@@ -78,7 +78,7 @@ def in_memory(numbers: pa.Array) -> np.ndarray:
 
 def exceeds(numbers: pa.Array, limit: int) -> bool:
     """Whether a number of the array is larger than the limit in size."""
-    lying = in_memory(numbers)
+    lying = stored(numbers)
     if not len(lying) or -limit <= lying.min() <= lying.max() <= limit:
         return False
     ends = pc.min_max(numbers).as_py()

@@ -12,10 +12,12 @@ from typing import NamedTuple
 from unstuck.tables.refusal import TableError, near, refusing, shown
 
 FAMILIES = {
-    "text": (".csv", ".tsv", ".tab", ".txt", ".dat", ".data"),
+    "text": (".csv", ".tsv", ".tab"),
     "Parquet": (".parquet", ".pq"),
     "Arrow": (".arrow", ".feather", ".ipc", ".arrows"),
 }
+LOOSE = (".txt", ".dat", ".data")
+"""Where a folder has nothing else, these are its tables; beside other tables, they are notes about them."""
 COMPRESSED = (".gz", ".bz2", ".zst", ".lz4")
 SPLIT = re.compile(r"(train|test|validation|valid|val|dev|eval)(?=[-_.\d]|$)", re.IGNORECASE)
 CIFAR = {"train": re.compile(r"data_batch_\d+|train"), "test": re.compile(r"test_batch|test")}
@@ -38,7 +40,7 @@ def places(data: object, split: str | None) -> Places:
     paths = [path for place in found for path in place.paths]
     if not paths:
         raise TableError("no data was named")
-    return Places(list(dict.fromkeys(paths)), tuple(note for place in found for note in place.notes))
+    return Places(paths, tuple(note for place in found for note in place.notes))
 
 
 def _place(given: str, split: str | None) -> Places:
@@ -117,7 +119,8 @@ def _cifar(folder: Path, entries: list[Path], split: str | None) -> Places | Non
 
 def _data_files(folder: Path, entries: Iterable[Path]) -> list[Path]:
     """The folder's tables, all in one format."""
-    families = {p: family for p in entries if p.is_file() and (family := _family(p))}
+    files = [p for p in entries if p.is_file()]
+    families = {p: family for p in files if (family := _family(p))} or {p: "text" for p in files if _suffix(p) in LOOSE}
     if len(set(families.values())) > 1:
         kinds = " and ".join(sorted(set(families.values())))
         raise TableError(
@@ -127,9 +130,13 @@ def _data_files(folder: Path, entries: Iterable[Path]) -> list[Path]:
 
 
 def _family(path: Path) -> str | None:
+    return next((family for family, known in FAMILIES.items() if _suffix(path) in known), None)
+
+
+def _suffix(path: Path) -> str:
+    """The suffix in small letters; that of compression is looked through."""
     suffixes = [s.lower() for s in path.suffixes[-2:]]
-    suffix = suffixes[-2] if len(suffixes) == 2 and suffixes[-1] in COMPRESSED else (suffixes or [""])[-1]
-    return next((family for family, known in FAMILIES.items() if suffix in known), None)
+    return suffixes[-2] if len(suffixes) == 2 and suffixes[-1] in COMPRESSED else (suffixes or [""])[-1]
 
 
 def _split_of(path: Path) -> str:
