@@ -30,9 +30,14 @@ class Words:
     @classmethod
     def of(cls, column: Sequence[str | None]) -> Words:
         """Count a column's words; None is a missing one."""
-        found = sorted(Counter(word for word in column if word is not None).items(), key=lambda p: (-p[1], p[0]))
+        return cls.counted(Counter(word for word in column if word is not None), len(column))
+
+    @classmethod
+    def counted(cls, counts: Counter[str], rows: int) -> Words:
+        """From the counts of the words of `rows` rows."""
+        found = sorted(counts.items(), key=lambda p: (-p[1], p[0]))
         kept = [p for p in found[:WORDS] if p[1] >= ONCE]
-        return cls(tuple(w for w, _ in kept), tuple(c for _, c in kept), len(column), len(kept) < len(found))
+        return cls(tuple(w for w, _ in kept), tuple(c for _, c in kept), rows, len(kept) < len(found))
 
     @property
     def width(self) -> int:

@@ -147,7 +147,7 @@ def grow(ground: Ground) -> Grown:
     crews = [_crew(ground, FIRST, 4, None, first)]
     if not _pays(ground, first, crews[0]):
         return _blended(ground, crews, ("a larger network or other views of the columns would not do better",))
-    tried = [_crew(ground, Shape(views, LARGER, "relu"), 4, 40) for views in _views(ground)]
+    tried = [_crew(ground, Shape(views, LARGER, "relu"), 4, 40) for views in views_worth_trying(ground.encoder)]
     best = min(tried, key=lambda crew: ground.cost(crew)).shape.views
     crews += tried
     crews.append(_crew(ground, Shape(best, LARGER, "relu"), 8, 100))
@@ -155,8 +155,9 @@ def grow(ground: Ground) -> Grown:
     return _blended(ground, crews)
 
 
-def _views(ground: Ground) -> list[tuple[str, ...]]:
-    return [PLAIN, RANKED, STEPPED] if len(ground.encoder.numeric.kept) <= NARROW else [PLAIN]
+def views_worth_trying(encoder: Encoder) -> list[tuple[str, ...]]:
+    """The views of the columns among which trials decide."""
+    return [PLAIN, RANKED, STEPPED] if len(encoder.numeric.kept) <= NARROW else [PLAIN]
 
 
 def _pays(ground: Ground, first: Trial, crew: _Trained) -> bool:
@@ -165,7 +166,7 @@ def _pays(ground: Ground, first: Trial, crew: _Trained) -> bool:
     if len(ground.frame) <= SMALL or ground.cost(crew) > LEFT * ground.idle():
         return True
     split, rates = ground.split(4), (first.rate / 2, first.rate)
-    shapes = [Shape(views, LARGER, "relu") for views in _views(ground)]
+    shapes = [Shape(views, LARGER, "relu") for views in views_worth_trying(ground.encoder)]
     trials = [sweep(ground.rows(s.views), split, ground.loss, s, ground.wishes.seed, rates) for s in shapes]
     small = ground.loss.each(*crew.of(split.held[0, : trials[0].losses.shape[1]], ground))
     return any(_clearly_lower(trial.losses[trial.best], small) for trial in trials)

@@ -47,7 +47,11 @@ class Numeric:
     @classmethod
     def of(cls, x: Array, weights: Array | None = None) -> Numeric:
         """Measure x (n, d), float; NaN and infinities are missing; a row of weight w counts as w rows."""
-        found = Moments.of(x, weights)
+        return cls.seen(Moments.of(x, weights), x, weights)
+
+    @classmethod
+    def seen(cls, found: Moments, x: Array, weights: Array | None = None) -> Numeric:
+        """From the moments of all rows and a sample of them, x (n, d), for what only a sort can tell."""
         kept = np.flatnonzero(~found.constant)
         found = found.take(kept)
         if len(kept) > MANY:

@@ -86,7 +86,11 @@ class Numbers:
     @classmethod
     def of(cls, y: Array, weights: Array | None = None) -> Numbers:
         """Measure y (n, k)."""
-        found = Moments.of(y, weights)
+        return cls.seen(Moments.of(y, weights), y, weights)
+
+    @classmethod
+    def seen(cls, found: Moments, y: Array, weights: Array | None = None) -> Numbers:
+        """From the moments of all targets and a sample of them."""
         spread = np.where(found.constant, 1.0, found.spread)
         knots = np.rint((quantiles(y, weights) - found.mean[:, None]) / spread[:, None] / FINE)
         tails = knots + knots[:, ::-1]
