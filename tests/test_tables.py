@@ -3,6 +3,7 @@
 import gzip
 import io
 import math
+import os
 import pickle
 import subprocess
 import sys
@@ -673,3 +674,25 @@ class TestWriting:
         done = subprocess.run([sys.executable, "-c", program, path], capture_output=True, text=True, check=True)
         assert done.stdout == f"{path}: File too large\n"
         assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("t.csv", "old")]
+
+
+DATA = Path(os.environ.get("UNSTUCK_DATA") or "/nonexistent")
+
+
+@pytest.mark.skipif(not (DATA / "rice.csv").exists(), reason="UNSTUCK_DATA names no folder with rice.csv")
+def test_the_rice_table() -> None:
+    table = read(DATA / "rice.csv")
+    assert set(table.columns.values()) == {NUMBER}
+    assert len(table.columns) == 12
+    batches = list(table.select(["Class", "Area"]).batches(5000))
+    assert sum(batch.num_rows for batch in batches) == 18185
+    assert {label for batch in batches for label in batch.column("Class").to_pylist()} == {0, 1}
+
+
+@pytest.mark.skipif(not (DATA / "cifar10").exists(), reason="UNSTUCK_DATA names no folder with cifar10")
+def test_cifar_pictures() -> None:
+    table = read(DATA / "cifar10")
+    assert (table.rows, table.columns["img"]) == (50_000, image(32, 32, 3))
+    first = next(table.batches(256))
+    assert first.num_rows == 256
+    assert 0.3 < first.column("img").flatten().to_numpy().mean() / 255 < 0.6
