@@ -40,7 +40,7 @@ def main() -> None:
         return trained.seconds / trained.lane_steps, 5 * len(STORY)
 
     def grains() -> tuple[float, int]:
-        trained = train_grains(rice, 20, 1, lambda _: None)
+        trained = train_grains(rice, kinds, 20, 1, lambda _: None)
         return trained.seconds / trained.lane_steps, 20 * len(kinds)
 
     _compare("heart-rate", hearts, [lambda v=v: plain_heart(v, options.steps) for v in STORY], options.repeats)

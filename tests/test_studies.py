@@ -160,7 +160,7 @@ def test_rice_lanes_equal_plain_pytorch() -> None:
     """One epoch of one seed, batch by batch, the last short one included: the weights of the plain loop."""
     table = tables.read(SAMPLE)
     short = tables.Rice(table.path, table.names, table.x[:300], table.y[:300], None)
-    trained = grains.train_all(short, 1, 1, lambda _: None)
+    trained = grains.train_all(short, grains.variants(short), 1, 1, lambda _: None)
     draw_ = torch.Generator().manual_seed(0)
     rows = tables.split(300, draw_).train
     rows = rows[torch.randperm(len(rows), generator=draw_)]
@@ -274,7 +274,8 @@ def test_the_terminal_draws_every_figure() -> None:
 
 @pytest.mark.skipif(not FULL.is_file(), reason="needs the full rice table: UNSTUCK_DATA names its folder")
 def test_on_the_full_table_raw_inputs_stand_still() -> None:
-    """The thread's own data: every seed stuck with BCELoss on raw columns, none once they are scaled."""
-    trained = grains.train_all(tables.read(FULL), 2, 1, lambda _: None)
+    """The thread's own table: every seed stuck with BCELoss on raw columns, none once they are scaled."""
+    table = tables.read(FULL)
+    trained = grains.train_all(table, grains.variants(table), 2, 1, lambda _: None)
     assert all(c.stuck for c in trained.courses[grains.Variant("raw", "probabilities")])
     assert all(c.test_right > 0.97 for c in trained.courses[grains.Variant("max-abs", "probabilities")])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import statistics
 
 from unstuck.studies.heart_rate import variants as v
 from unstuck.studies.heart_rate.chart import CENTRES, COLUMNS, RATES, SGD_RATES, SPREADS, WIDTHS, place
 from unstuck.studies.heart_rate.first_answer import judged
 from unstuck.studies.heart_rate.run import Run
-from unstuck.studies.story import Section, Table, each, number, share
+from unstuck.studies.story import Axis, Lines, Section, Series, Table, each, number, share
 
 
 def chart(run: Run) -> Section:
@@ -34,7 +35,7 @@ def chart(run: Run) -> Section:
         "beyond these.",
         text,
         judged(worse and _share(run, z) >= _share(run, raw), worse),
-        figures=run.chart.figures(),
+        figures=(_against_centre(run), *run.chart.figures()),
     )
 
 
@@ -44,6 +45,18 @@ def _sgd(centre: float) -> list[v.Variant]:
 
 def _adam(centre: float) -> list[v.Variant]:
     return [place(centre=centre, rate=r) for r in RATES]
+
+
+def _against_centre(run: Run) -> Lines:
+    """Accuracy against where the data lies: what 1000 epochs bring at three rates."""
+    epoch = min(1000, run.limit)
+    lines = []
+    for rate in (0.001, 0.01, 0.1):
+        courses = [run.chart.trained.courses[place(centre=c, rate=rate)] for c in CENTRES]
+        right = tuple(statistics.fmean(c.accuracy_at(epoch) for c in seeds) for seeds in courses)
+        lines.append(Series(f"rate {rate:g}", CENTRES, right))
+    title = f"Accuracy after {epoch} epochs against the centre of the data (spread 10, Adam)"
+    return Lines(title, Axis("centre"), Axis("right", "%"), tuple(lines))
 
 
 def _columns(run: Run, centre: float) -> str:

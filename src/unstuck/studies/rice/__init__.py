@@ -8,10 +8,12 @@ from unstuck.studies.rice.faults import others
 from unstuck.studies.rice.price import price
 from unstuck.studies.rice.run import MAXABS, RAW, RAW_LOGITS, Run
 from unstuck.studies.rice.table import find, read
-from unstuck.studies.rice.training import EPOCHS, train_all
+from unstuck.studies.rice.training import EPOCHS, stretches, train_all, variants
 from unstuck.studies.story import Progress, Request, Study, number
 
 SEEDS, QUICK_SEEDS, QUICK_EPOCHS = 20, 4, 3
+FEW_SEEDS = 5
+"""For the scales: a curve over nine of them shows its own noise."""
 
 QUESTION = (
     "Somebody trains a network of two linear layers and a sigmoid on a table of rice grains: measured columns, two "
@@ -26,11 +28,14 @@ def tell(request: Request, progress: Progress) -> Study:
     rice = read(find(request.data))
     seeds = request.seeds or (QUICK_SEEDS if request.quick else SEEDS)
     epochs = request.epochs or (QUICK_EPOCHS if request.quick else EPOCHS)
-    trained = train_all(rice, seeds, epochs, lambda share: progress(0.95 * share, f"{seeds} seeds, {epochs} epochs"))
+    every, words = variants(rice), f"{seeds} seeds, {epochs} epochs"
+    trained = train_all(rice, every, seeds, epochs, lambda share: progress(0.8 * share, words))
+    few = min(FEW_SEEDS, seeds)
+    scales = train_all(rice, stretches(), few, epochs, lambda share: progress(0.8 + 0.15 * share, "powers of ten"))
     progress(0.95, "where float32 ends, and the other mistakes")
-    run = Run(rice, trained, seeds, epochs)
+    run = Run(rice, trained, scales, seeds, epochs)
     sections = [stuck.frozen(run), stuck.witness(run), stuck.limits(run), stuck.outside(run)]
-    sections += [cures.on_logits(run), cures.scaling(run)]
+    sections += [cures.on_logits(run), cures.scaling(run), cures.against_scale(run)]
     sections += [cures.with_id(run)] if rice.ids is not None else []
     sections += [others(run)]
     return Study(

@@ -8,8 +8,9 @@ import numpy as np
 
 from unstuck.studies.rice.run import MAXABS, MAXABS_LOGITS, RAW, RAW_LOGITS, ZSCORE, ZSCORE_LOGITS, Run
 from unstuck.studies.rice.stuck import judged
+from unstuck.studies.rice.table import FACTORS, stretched
 from unstuck.studies.rice.training import Variant
-from unstuck.studies.story import Axis, Bars, Lines, Section, Series, Table, number
+from unstuck.studies.story import Axis, Bars, Lines, Section, Series, Table, number, share
 
 SHOWN = 4
 """Seeds that are drawn one by one."""
@@ -98,6 +99,60 @@ def _same(run: Run) -> str:
     pairs = ((MAXABS, MAXABS_LOGITS), (ZSCORE, ZSCORE_LOGITS))
     apart = max(abs(a.test_right - b.test_right) for p in pairs for a, b in zip(*map(run.courses, p), strict=True))
     return f"With scaled columns the two losses differ by {number(100 * apart, 2)} points at most, in any seed."
+
+
+def against_scale(run: Run) -> Section:
+    """Accuracy against the scale of the inputs."""
+    edge = run.edges.one
+    lines, stuck = [], []
+    for loss, name in (("probabilities", "BCELoss"), ("logits", "BCEWithLogitsLoss")):
+        every = [Variant(stretched(f), loss) for f in FACTORS]
+        lines.append(Series(name, FACTORS, tuple(run.accuracy(v).mean for v in every)))
+        stuck.append([statistics.fmean(c.stuck for c in run.courses(v)) for v in every])
+    best, worst = max(lines[0].y), min(lines[0].y)
+    good = [f for f, right in zip(FACTORS, lines[0].y, strict=True) if right > best - 2]
+    text = (
+        "All columns divided by their largest value and multiplied by one factor: with BCELoss the accuracy stays "
+        f"within 2 points of its best, {number(best, 4)} %, for factors from {number(good[0])} to "
+        f"{number(good[-1])}. {_standing(stuck[0])} With the loss on logits {share(max(stuck[1]))} of the seeds stand "
+        f"still at most, and at the largest factor {number(lines[1].y[-1])} % are right.\n\n"
+        "What grows with the factor is where the logits start and how far a step throws them, against a window that "
+        f"ends at {number(edge)}. At the smallest factor {number(lines[0].y[0])} % are right and "
+        f"{share(stuck[0][0])} of the seeds stand still: too small is too slow, which more epochs mend."
+    )
+    rows = tuple(
+        (
+            number(f),
+            run.accuracy(Variant(stretched(f), "probabilities")),
+            share(stuck[0][i]),
+            run.accuracy(Variant(stretched(f), "logits")),
+            share(stuck[1][i]),
+        )
+        for i, f in enumerate(FACTORS)
+    )
+    seeds = len(run.courses(Variant(stretched(1.0), "probabilities")))
+    return Section(
+        "How large is too large",
+        "Implied by the cure: the largest value must be one, and no other scale will do.",
+        text,
+        judged(len(good) == 1, worst > run.larger_class + 5 and len(good) < len(FACTORS)),
+        Table(("factor", "BCELoss: % right", "stuck", "BCEWithLogitsLoss: % right", "stuck"), rows, f"{seeds} seeds"),
+        (
+            Lines(
+                "Test accuracy against the scale of the inputs",
+                Axis("largest input", log=True),
+                Axis("right", "%"),
+                tuple(lines),
+            ),
+        ),
+    )
+
+
+def _standing(stuck: list[float]) -> str:
+    first = next((f for f, part in zip(FACTORS, stuck, strict=True) if part > 0), None)
+    if first is None:
+        return "No seed stands still at any factor."
+    return f"From {number(first)} on seeds stand still, at {number(FACTORS[-1])} {share(stuck[-1])} of them."
 
 
 def with_id(run: Run) -> Section:

@@ -37,12 +37,13 @@ def price(run: Run) -> tuple[str, ...]:
 
 def _lines(run: Run, step: float) -> Iterator[str]:
     train_rows, val, test = sizes(len(run.rice.y))
-    steps, seconds = run.trained.lane_steps, run.trained.seconds
+    parts = (run.trained, run.stretched)
+    steps, seconds = sum(p.lane_steps for p in parts), sum(p.seconds for p in parts)
     yield f"data: {run.rice.path.name}, {len(run.rice.y)} rows, {run.rice.x.shape[1]} columns"
     yield f"{run.seeds} seeds, each with its own split ({train_rows} / {val} / {test}), order and initial weights"
     yield f"{run.epochs} epochs, batches of {BATCH}"
     yield f"torch {torch.__version__}, {torch.get_num_threads()} thread, float32"
-    trainings = sum(map(len, run.trained.courses.values()))
+    trainings = sum(len(courses) for p in parts for courses in p.courses.values())
     yield (
         f"{trainings} trainings, {steps} steps in {number(seconds)} s of processor time side by side; one by one a "
         f"plain PyTorch step takes {number(1e6 * step)} us here, so they would take {number(step * steps)} s: "

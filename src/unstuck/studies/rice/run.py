@@ -8,7 +8,7 @@ from functools import cached_property
 import torch
 
 from unstuck.studies.rice.start import Start, look
-from unstuck.studies.rice.table import FORMS, Rice, split
+from unstuck.studies.rice.table import PLAIN, Rice, split
 from unstuck.studies.rice.training import Course, Trained, Variant
 from unstuck.studies.saturation import Edges, edges
 from unstuck.studies.story import Spread
@@ -27,12 +27,13 @@ class Run:
 
     rice: Rice
     trained: Trained
+    stretched: Trained
     seeds: int
     epochs: int
 
     def courses(self, variant: Variant) -> list[Course]:
         """A variant's courses, one per seed."""
-        return self.trained.courses[variant]
+        return (self.trained if variant in self.trained.courses else self.stretched).courses[variant]
 
     def accuracy(self, variant: Variant) -> Spread:
         """Percent of the test rows right at the end, per seed."""
@@ -56,7 +57,7 @@ class Run:
     @cached_property
     def starts(self) -> dict[str, Start]:
         """What each form of the inputs looks like before training."""
-        return {form: look(self.rice, form, min(STARTS, self.seeds)) for form in FORMS}
+        return {form: look(self.rice, form, min(STARTS, self.seeds)) for form in PLAIN}
 
     @cached_property
     def larger_class(self) -> float:

@@ -102,6 +102,16 @@ FORMS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "z-score": lambda x, seen: (x - seen.mean(0)) / seen.std(0),
 }
 """A form of the inputs x, with statistics over the rows `seen`."""
+FACTORS = tuple(10.0**k for k in range(-3, 6))
+
+
+def stretched(factor: float) -> str:
+    """The form that is max-abs times a factor: what lies within one then lies within the factor."""
+    return f"max-abs x {factor:g}"
+
+
+FORMS |= {stretched(f): (lambda x, seen, f=f: f * x / np.abs(seen).max(0)) for f in FACTORS}
+PLAIN = ("raw", "max-abs", "z-score")
 
 
 def formed(x: np.ndarray, form: str, seen: Tensor | None = None) -> Tensor:

@@ -13,7 +13,7 @@ from torch.nn.functional import binary_cross_entropy, binary_cross_entropy_with_
 
 from unstuck.studies.lanes import Lanes, packed, with_one
 from unstuck.studies.nets import Net, Pace, module
-from unstuck.studies.rice.table import Rice, Split, formed, split
+from unstuck.studies.rice.table import FACTORS, PLAIN, Rice, Split, formed, split, stretched
 
 BATCH, RATE, HIDDEN, EPOCHS = 8, 1e-3, 25, 10
 """As the thread's program has them."""
@@ -81,14 +81,21 @@ class Trained:
 def variants(rice: Rice) -> tuple[Variant, ...]:
     """What is tried: every input with every loss, with and without ReLU and (where there is one) the id."""
     ids = (False, True) if rice.ids is not None else (False,)
-    every = product(("raw", "max-abs", "z-score"), ("probabilities", "logits"), ("none", "relu"), ids)
+    every = product(PLAIN, ("probabilities", "logits"), ("none", "relu"), ids)
     more = (Variant("max-abs", "probabilities", seen="train"), Variant("z-score", "logits", seen="train"))
     return (*(Variant(*one) for one in every), *more)
 
 
-def train_all(rice: Rice, seeds: int, epochs: int, progress: Callable[[float], None]) -> Trained:
-    """Train everything; progress gets the share of it that is done."""
-    began, steps, courses = time.process_time(), 0, {v: [] for v in variants(rice)}
+def stretches() -> tuple[Variant, ...]:
+    """Scaled columns times powers of ten, with both losses: from which scale on does it fail?"""
+    return tuple(Variant(stretched(f), loss) for loss in ("probabilities", "logits") for f in FACTORS)
+
+
+def train_all(
+    rice: Rice, every: Sequence[Variant], seeds: int, epochs: int, progress: Callable[[float], None]
+) -> Trained:
+    """Train these variants with every seed; progress gets the share of it that is done."""
+    began, steps, courses = time.process_time(), 0, {v: [] for v in every}
     stacks = [(kind, chunk) for kind in _kinds(tuple(courses)) for chunk in _chunks(seeds)]
     for at, (kind, chunk) in enumerate(stacks):
         stack = _Stack(rice, kind, chunk)
