@@ -33,6 +33,8 @@ WORTH = 0.1
 """... and from this share of the loss on: what would not be noticed is not worth seconds."""
 LEFT = 0.1
 """Of the loss of the best constant answer, what may be left unexplained before a larger network is tried anyway."""
+WORK = 4e12
+"""Floating-point operations that a training may take where nobody says otherwise: about a minute of one core."""
 SMALL = 5000
 """Up to so many rows everything is tried: it takes a moment."""
 NARROW = 40
@@ -142,7 +144,7 @@ def grow(ground: Ground) -> Grown:
     wishes = ground.wishes
     if wishes.hidden or wishes.activation or wishes.views:
         shape = Shape(wishes.views or PLAIN, wishes.hidden or LARGER, wishes.activation or "relu")
-        return _blended(ground, [_crew(ground, shape, 4, 100)])
+        return _blended(ground, [_crew(ground, shape, *_affordable(ground, shape))])
     first = sweep(ground.rows(PLAIN), ground.split(4), ground.loss, FIRST, wishes.seed)
     crews = [_crew(ground, FIRST, 4, None, first)]
     if not _pays(ground, first, crews[0]):
@@ -153,6 +155,14 @@ def grow(ground: Ground) -> Grown:
     crews.append(_crew(ground, Shape(best, LARGER, "relu"), 8, 100))
     crews.append(_crew(ground, Shape(best, LARGER, "silu"), 8, 100))
     return _blended(ground, crews)
+
+
+def _affordable(ground: Ground, shape: Shape) -> tuple[int, int]:
+    """Lanes and epochs of a crew whose shape was asked for: as many as the work allows."""
+    sizes = (ground.encoder.width(shape.views), *shape.hidden, ground.loss.outputs)
+    work = 6.0 * Dense.count(sizes) * len(ground.frame)  # of one lane in one epoch
+    lanes = int(np.clip(WORK / (20 * work), 1, 8))
+    return lanes, int(np.clip(WORK / (work * lanes), 10, 100))
 
 
 def views_worth_trying(encoder: Encoder) -> list[tuple[str, ...]]:

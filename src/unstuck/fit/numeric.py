@@ -23,6 +23,8 @@ FAR = 2.0**11
 """Standardised values are cut here, so that a float32 holds every point of the grid."""
 MANY = 256
 """Above this many columns they are measured by mean and spread alone: pixels need no quantiles."""
+BLOCK = 1 << 21
+"""Numbers that are encoded at once."""
 FLAT = 1e-6
 """A distance between quartiles below this share of the spread says that half the rows are equal."""
 KNEE = 3.0
@@ -73,11 +75,17 @@ class Numeric:
     def standard(self, x: Array) -> Array:
         """The values on the grid, (n, kept) float64; NaN where missing."""
         with np.errstate(over="ignore", invalid="ignore"):
-            z = (x[:, self.kept].astype(np.float64, copy=False) - self.centre) / self.scale * self.sign
+            own = x if len(self.kept) == x.shape[1] else x[:, self.kept]
+            z = (own.astype(np.float64, copy=False) - self.centre) / self.scale * self.sign
             return snapped(np.where(np.isfinite(z), z, np.nan))
 
     def encode(self, x: Array, views: tuple[str, ...]) -> Array:
-        """What the network sees, (n, width(views)) float32."""
+        """What the network sees, (n, width(views)) float32. In blocks of rows: float64 is for passing through."""
+        size = max(1, BLOCK // max(len(self.kept), 1))
+        parts = [self._block(x[at : at + size], views) for at in range(0, max(len(x), 1), size)]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _block(self, x: Array, views: tuple[str, ...]) -> Array:
         z = self.standard(x)
         holes = np.isnan(z)
         if holes.any():

@@ -16,6 +16,8 @@ from unstuck.fit.train import Shape, advance, schedule
 Array = np.ndarray
 RATES = tuple(float(rate) for rate in np.geomspace(3e-4, 0.1, 16))
 STEPS = 120
+LARGE = 100_000
+"""Parameters from which on half the steps must do."""
 BATCH = 64
 """Small batches: a trial is to be short, and the rates that fit barely depend on the batch up to some hundred rows."""
 TRIAL = 1 << 32
@@ -55,10 +57,11 @@ def sweep(rows: Rows, split: Split, loss: Loss, shape: Shape, seed: int, rates: 
     adam = AdamW(net.flat.shape)
     one, column = Split(split.train[:1], split.held[:1, :ENOUGH]), np.array(rates, np.float32)[:, None]
     feed = InMemory(rows, one, min(BATCH, one.train.shape[1]), TRIAL + seed)
+    steps = STEPS if net.parameters < LARGE else STEPS // 2
     parts = chain.from_iterable(feed.epoch(number) for number in count())
     with np.errstate(over="ignore", invalid="ignore"):  # the largest rates are there to fail
-        for step, part in enumerate(islice(parts, STEPS)):
-            advance(net, adam, loss, part, column * np.float32(schedule(step / STEPS)))
+        for step, part in enumerate(islice(parts, steps)):
+            advance(net, adam, loss, part, column * np.float32(schedule(step / steps)))
         held = feed.held()
         losses = loss.losses(net.forward(held.x), held.y)
     return Trial(shape, rates, losses)
