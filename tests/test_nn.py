@@ -195,6 +195,17 @@ def test_quantiles_are_as_close_as_they_say(n: int, seed: int, gaps: float) -> N
     np.testing.assert_array_equal(back.at(0.1, 0.9), sketch.at(0.1, 0.9))
 
 
+def test_halvings_err_to_both_sides_and_weights_stand_at_the_middle_of_their_ranks() -> None:
+    x = np.random.default_rng(0).random((50_000, 4))
+    sketch = Quantiles(Moments.none(4), size=64)
+    for part in np.array_split(x, 500):
+        sketch = sketch.merge(Quantiles.of(part, 64))
+    off = np.abs(sketch.at(0.25, 0.5, 0.75) - [[0.25], [0.5], [0.75]])
+    assert off.max() < 0.03 < len(sketch.levels) / 64 / 4
+    two = Quantiles(Moments.none(1), (np.empty((0, 1)), np.array([[10.0], [20.0]])))  # each for two rows
+    assert two.at(0.5) == [[15.0]]
+
+
 def test_robust_scale_of_many_rows_ignores_what_lies_far_out() -> None:
     x = draws(60_000, 2)
     x[::100] = 1e12

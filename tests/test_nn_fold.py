@@ -148,7 +148,8 @@ class Net(nn.Module):
 
     def __init__(self, call, scale: nn.Module | None = None) -> None:
         super().__init__()
-        self.scale, self.fc, self.call = scale or Standardize(3).fit(data(9, 3)), nn.Linear(3, 3), call
+        self.scale, self.fc, self.other = scale or Standardize(3).fit(data(9, 3)), nn.Linear(3, 3), nn.Linear(3, 3)
+        self.call = call
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.call(self, x)
@@ -188,6 +189,8 @@ REFUSED = [
     (lambda: Net(lambda n, x: F.linear(n.scale(x), n.fc.weight)), "what follows is linear"),
     (lambda: Net(lambda n, x: n.fc(x)), "not seen to call"),
     (lambda: Net(lambda n, x: n.fc(n.scale(x)) if n.training else n.fc(x)), "not seen to call"),
+    (lambda: Net(lambda n, x: n.fc(input=n.scale(x))), "otherwise than as its input"),
+    (lambda: Net(lambda n, x: (n.fc if n.training else n.other)(n.scale(x))), "differently"),
     (lambda: Net(_depends), "cannot be traced"),
     (_tied, "shared"),
     (_hooked, "hooks"),

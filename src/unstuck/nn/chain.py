@@ -126,7 +126,7 @@ class _Reading:
             (user,) = node.users
             if user.op != "call_module" and not _flattens_call(user):
                 return user, flattened
-            if user.args[0] is not node:
+            if user.args[:1] != (node,):
                 raise FoldError(f"{name}: its output enters {self._said(user)} otherwise than as its input")
             module = self._module(user)
             if user.op == "call_module" and not _passes(module):
