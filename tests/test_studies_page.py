@@ -237,6 +237,13 @@ def ticks(scale: Scale) -> list[str]:
     return [text for _, text in scale.ticks()]
 
 
+def test_the_largest_and_the_smallest_numbers_have_a_place() -> None:
+    for value in (1.7e308, 3.2e307, 5e-324):
+        axis, plain = Axis("v", log=True), Axis("v")
+        inside(render(study("word", Lines("far", plain, plain, (Series("s", (value,), (value,)),)))))
+        inside(render(study("word", Lines("far", axis, axis, (Series("s", (value,), (value,)),)))))
+
+
 def test_ticks_are_round_numbers() -> None:
     assert ticks(Scale.over([0.0, 20_000.0], 0, 100)) == ["0", "5,000", "10,000", "15,000", "20,000"]
     assert ticks(Scale.over([0.02, 0.98], 0, 100).rounded()) == ["0", "0.2", "0.4", "0.6", "0.8", "1"]

@@ -24,7 +24,7 @@ from unstuck.studies.page.scale import Scale
 from unstuck.studies.story import Lines, Series, number
 
 TOP, BOTTOM, HEIGHT = 30.0, 290.0, 336.0
-FEW = 40
+FEW = 16
 """Up to so many points each has a mark that tells its value."""
 NAMED = 6
 """Up to so many curves are named at their ends."""

@@ -42,7 +42,7 @@ class Scale:
         low, high = min(known, default=0.0), max(known, default=1.0)
         if high - low <= 1e-9 * max(abs(low), abs(high), 1e-200):
             # Everything the same: some room on both sides, in proportion.
-            room = 0.5 if log or not low else abs(low) / 10
+            room = 0.5 if log or abs(low) < 1e-200 else abs(low) / 10
             low, high = low - room, high + room
         return cls(low, high, start, end, log, whole)
 
@@ -90,7 +90,8 @@ def label(value: float) -> str:
 def _seen(value: float, log: bool) -> float | None:
     if not math.isfinite(value) or (log and value <= 0):
         return None
-    return math.log10(value) if log else min(max(value, -FARTHEST), FARTHEST)
+    near = min(max(value, 1 / FARTHEST if log else -FARTHEST), FARTHEST)
+    return math.log10(near) if log else near
 
 
 def _decades(low: float, high: float, count: int) -> list[float]:

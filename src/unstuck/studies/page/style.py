@@ -40,6 +40,7 @@ table {{ border-collapse: collapse; font-size: .85rem; line-height: 1.4; font-va
 th, td {{ padding: .25rem .9rem .25rem 0; text-align: left; vertical-align: top; }}
 th, td {{ border-bottom: 1px solid var(--grid); }}
 th {{ color: var(--soft); font-weight: 600; vertical-align: bottom; }}
+td:first-child {{ min-width: 7rem; }}
 td.number {{ white-space: nowrap; }}
 .note, footer, details {{ font-size: .85rem; color: var(--soft); }}
 summary {{ cursor: pointer; }}
