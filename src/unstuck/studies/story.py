@@ -231,6 +231,11 @@ def each(values: Sequence[float]) -> str:
     return " ".join(number(v) for v in values)
 
 
+def judged(holds: bool, partly: bool = False) -> Verdict:
+    """The word for a claim that holds, holds in part, or does not."""
+    return "holds" if holds else "partly" if partly else "does not hold"
+
+
 def share(part: float, whole: float = 1.0, digits: int = 3) -> str:
     """A share in percent: `45 %`."""
     return f"{number(100 * part / whole, digits)} %" if whole else "-"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from unstuck.studies.heart_rate import first_answer, second_answer, wider
+from unstuck.studies.heart_rate import first_answer, foresight, second_answer, wider
 from unstuck.studies.heart_rate import variants as v
 from unstuck.studies.heart_rate.chart import draw_map
 from unstuck.studies.heart_rate.courses import train_all
 from unstuck.studies.heart_rate.eval_mode import evaluate
-from unstuck.studies.heart_rate.first_answer import got
 from unstuck.studies.heart_rate.price import price
 from unstuck.studies.heart_rate.run import Run
+from unstuck.studies.heart_rate.words import got
 from unstuck.studies.lanes import one_thread
 from unstuck.studies.story import Progress, Request, Study, number
 
@@ -27,7 +27,7 @@ def tell(request: Request, progress: Progress) -> Study:
         first_answer.question(run),
         first_answer.standardise(run),
         first_answer.mean_or_spread(run),
-        first_answer.not_foreseen(run),
+        foresight.not_foreseen(run),
         second_answer.travel(run),
         second_answer.decaying(run),
         second_answer.larger(run),

@@ -7,9 +7,9 @@ import math
 import torch
 
 from unstuck.studies.heart_rate import variants as v
-from unstuck.studies.heart_rate.first_answer import EPOCHS, got, judged
 from unstuck.studies.heart_rate.run import Run
-from unstuck.studies.story import Axis, Lines, Section, Series, Table, each, number, share
+from unstuck.studies.heart_rate.words import EPOCHS, got
+from unstuck.studies.story import Axis, Lines, Section, Series, Table, each, judged, number, share
 
 DRAWN = 1.0
 """Weights and biases of a layer with one input are drawn from [-1, 1]."""

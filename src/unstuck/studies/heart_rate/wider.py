@@ -7,9 +7,8 @@ import statistics
 
 from unstuck.studies.heart_rate import variants as v
 from unstuck.studies.heart_rate.chart import CENTRES, COLUMNS, RATES, SGD_RATES, SPREADS, WIDTHS, place
-from unstuck.studies.heart_rate.first_answer import judged
 from unstuck.studies.heart_rate.run import Run
-from unstuck.studies.story import Axis, Lines, Section, Series, Table, each, number, share
+from unstuck.studies.story import Axis, Lines, Section, Series, Table, each, judged, number, share
 
 
 def chart(run: Run) -> Section:

@@ -7,10 +7,9 @@ import statistics
 import numpy as np
 
 from unstuck.studies.rice.run import MAXABS, MAXABS_LOGITS, RAW, RAW_LOGITS, ZSCORE, ZSCORE_LOGITS, Run
-from unstuck.studies.rice.stuck import judged
 from unstuck.studies.rice.table import FACTORS, stretched
 from unstuck.studies.rice.training import Variant
-from unstuck.studies.story import Axis, Bars, Lines, Section, Series, Table, number, share
+from unstuck.studies.story import Axis, Bars, Lines, Section, Series, Table, judged, number, share
 
 SHOWN = 4
 """Seeds that are drawn one by one."""

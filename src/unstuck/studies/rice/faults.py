@@ -11,11 +11,10 @@ from torch import Tensor, nn
 from unstuck.studies.lanes import Lanes, packed, with_one
 from unstuck.studies.nets import Net, Pace, module
 from unstuck.studies.rice.run import MAXABS, RAW, RAW_LOGITS, ZSCORE, ZSCORE_LOGITS, Run
-from unstuck.studies.rice.stuck import judged
 from unstuck.studies.rice.table import formed, sizes
 from unstuck.studies.rice.training import BATCH, HIDDEN, RATE, Variant
 from unstuck.studies.rice.witness import DIVISOR
-from unstuck.studies.story import Section, Table, number, share
+from unstuck.studies.story import Section, Table, judged, number, share
 
 STEPS = 200
 

@@ -11,12 +11,7 @@ from unstuck.studies.rice.table import sizes
 from unstuck.studies.rice.training import RATE, Variant
 from unstuck.studies.rice.witness import DIVISOR, PRINTED, TRAIN_RIGHT, VAL_RIGHT, Testimony, borne_out, hear
 from unstuck.studies.saturation import POINTS, at, inner_slope
-from unstuck.studies.story import Axis, Histogram, Lines, Section, Series, Table, Verdict, number, share
-
-
-def judged(holds: bool, partly: bool = False) -> Verdict:
-    """The word for a claim that holds, holds in part, or does not."""
-    return "holds" if holds else "partly" if partly else "does not hold"
+from unstuck.studies.story import Axis, Histogram, Lines, Section, Series, Table, judged, number, share
 
 
 def frozen(run: Run) -> Section:
