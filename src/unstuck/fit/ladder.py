@@ -53,8 +53,10 @@ class Crew:
 
     def answers(self, x: Array, loss: Loss) -> Array:
         """The mean of the lanes' answers for x (n, inputs + 1), whose last column is 1: (n, outputs)."""
-        net = Dense((x.shape[1] - 1, *self.shape.hidden, loss.outputs), len(self.flat), self.shape.activation)
-        net.flat[:] = self.flat
+        net = Dense(
+            (x.shape[1] - 1, *self.shape.hidden, loss.outputs), len(self.flat), self.shape.activation, np.float64
+        )
+        net.flat[:] = self.flat  # wider than in training: a row's answer is then the same, whichever rows are beside it
         return answers(net, x, loss).mean(axis=0)
 
 
@@ -81,11 +83,11 @@ class Ground:
         """Who trains on what; the same for the same number of lanes."""
         rng = np.random.Generator(np.random.Philox(key=[self.wishes.seed, 0xF01D]))
         n = len(self.frame)
-        if n < FEW:
+        if n < max(FEW, 2 * lanes):
             return Split(np.arange(n)[None], np.arange(n)[None])
-        if n <= FOLDED:
+        if n <= FOLDED and lanes > 1:
             return folds(self.strata, lanes, rng)
-        return holdout(self.strata, max(0.1, FOLDED / n / 4), rng)
+        return holdout(self.strata, max(0.1, min(FOLDED / n, 1) / 4), rng)
 
     def cost(self, crew: _Trained) -> float:
         """Mean loss of a crew's answers to rows that it did not train on."""
@@ -139,9 +141,11 @@ class _Trained:
         return self.answers[np.searchsorted(self.held, rows)], ground.y[rows]
 
 
-def grow(ground: Ground) -> Grown:
-    """Train crews for as long as another one pays."""
+def grow(ground: Ground, before: tuple[Crew, ...] = ()) -> Grown:
+    """Train crews for as long as another one pays; or train the crews of `before` on, and no others."""
     wishes = ground.wishes
+    if before:
+        return _blended(ground, [_crew(ground, crew.shape, len(crew.flat), 40, start=crew.flat) for crew in before])
     if wishes.hidden or wishes.activation or wishes.views:
         shape = Shape(wishes.views or PLAIN, wishes.hidden or LARGER, wishes.activation or "relu")
         return _blended(ground, [_crew(ground, shape, *_affordable(ground, shape))])
@@ -188,19 +192,22 @@ def _clearly_lower(losses: Array, than: Array) -> bool:
     return mean > max(CLEAR * error, WORTH * float(than.mean()))
 
 
-def _crew(ground: Ground, shape: Shape, lanes: int, epochs: int | None, trial: Trial | None = None) -> _Trained:
+def _crew(
+    ground: Ground, shape: Shape, lanes: int, epochs: int | None,
+    trial: Trial | None = None, start: Array | None = None,
+) -> _Trained:  # fmt: skip
     wishes = ground.wishes
-    lanes = min(wishes.lanes or lanes, max(len(ground.frame) // 2, 1))
+    lanes = len(start) if start is not None else min(wishes.lanes or lanes, max(len(ground.frame) // 2, 1))
     rows, split = ground.rows(shape.views), ground.split(lanes)
     if wishes.rate is None and trial is None:
-        trial = sweep(rows, split, ground.loss, shape, wishes.seed)
+        trial = sweep(rows, split, ground.loss, shape, wishes.seed, start=None if start is None else start[0])
     m = split.train.shape[1]
     batch = min(wishes.batch or 2 ** int(math.log2(max(min(m / 16, 256), 16))), m)
     epochs = wishes.epochs or epochs or int(np.clip(400 * batch / m, 4, 60))
     plan = Plan(shape, lanes, batch, epochs, max(epochs // 4, 3), wishes.rate or trial.rate, wishes.decay, wishes.seed)
     key = "-".join([*shape.views, *map(str, shape.hidden), shape.activation, str(lanes), str(epochs)])
     feed = InMemory(rows, split, batch, wishes.seed)
-    done = train(feed, ground.loss, plan, lambda now: _noted(ground, key, shape, now), ground.diary.recall(key))
+    done = train(feed, ground.loss, plan, lambda now: _noted(ground, key, shape, now), ground.diary.recall(key), start)
     return _Trained(shape, done.best, *_unseen(done, rows, split, ground.loss))
 
 

@@ -59,19 +59,31 @@ def learn(
     weights: Array | None = None,
     watch: Watch | None = None,
     diary: Diary | None = None,
+    before: Model | None = None,
 ) -> Model:
     """Fit rows of a frame to targets y, (n,) labels or (n, k) numbers as `task` takes them.
 
     The result depends on the rows, not on their order, nor on the units of any column; a row of weight w counts as w
-    equal rows. The same rows, wishes and machine give the same bits.
+    equal rows. The same rows, wishes and machine give the same bits. `before`: a model whose networks are trained on,
+    behind its encoder, instead of new ones.
     """
+    ground, order = prepared(frame, y, task, wishes, weights, watch, diary, before and before.encoder)
+    grown = grow(ground, before.crews if before else ())
+    unseen = Unseen(order[grown.held], task.decode(grown.answers))
+    return Model(ground.encoder, task, grown.crews, unseen, grown.notes)
+
+
+def prepared(
+    frame: Frame, y: Array, task: Task, wishes: Wishes | None, weights: Array | None,
+    watch: Watch | None = None, diary: Diary | None = None, encoder: Encoder | None = None,
+) -> tuple[Ground, Array]:  # fmt: skip
+    """What networks are trained on, and which row of the frame stands where in it. `encoder`: as measured before."""
     encoded = task.encode(y)
-    encoder = Encoder.of(frame, weights)
+    encoder = encoder or Encoder.of(frame, weights)
     order, joint = canonical(encoder.encode(frame, PLAIN), encoded, weights)
     rows, target = frame.take(order), encoded[order]
     ground = Ground(
         encoder, rows, target, joint, task.strata(target), task.loss,
         wishes or Wishes(), watch or (lambda shape, now: None), diary or Diary(),
     )  # fmt: skip
-    grown = grow(ground)
-    return Model(encoder, task, grown.crews, Unseen(order[grown.held], task.decode(grown.answers)), grown.notes)
+    return ground, order

@@ -28,11 +28,11 @@ class Dense:
     no bias a sum of its own. An input (1, b, d + 1) is shared by the lanes, one of (lanes, b, d + 1) is theirs each.
     """
 
-    def __init__(self, sizes: tuple[int, ...], lanes: int, activation: str = "relu") -> None:
+    def __init__(self, sizes: tuple[int, ...], lanes: int, activation: str = "relu", dtype: type = np.float32) -> None:
         self.sizes, self.lanes = sizes, lanes
         self.act = ACTIVATIONS[activation]
         self.parameters = self.count(sizes)
-        self.flat = np.zeros((lanes, self.parameters), np.float32)
+        self.flat = np.zeros((lanes, self.parameters), dtype)
         self.gradient = np.zeros_like(self.flat)
         self.weights, self._slopes = self._views(self.flat), self._views(self.gradient)
         self._turned = [w[:, :-1].transpose(0, 2, 1) for w in self.weights]
@@ -94,18 +94,18 @@ class Dense:
         if rows not in self._room:
             if len(self._room) > 3:  # training, judging and its rest have a size each
                 self._room.clear()
-            self._room[rows] = _Room(self.sizes, self.lanes, rows)
+            self._room[rows] = _Room(self.sizes, self.lanes, rows, self.flat.dtype)
         return self._room[rows]
 
 
 class _Room:
     """The arrays that a pass over batches of one size needs, kept from step to step; a hidden layer's end in a 1."""
 
-    def __init__(self, sizes: tuple[int, ...], lanes: int, rows: int) -> None:
+    def __init__(self, sizes: tuple[int, ...], lanes: int, rows: int, dtype: np.dtype) -> None:
         wide = [(lanes, rows, h + 1) for h in sizes[1:-1]]
-        self.before, self.kept = ([np.ones(s, np.float32) for s in wide] for _ in range(2))
-        self.inputs = [np.empty(0, np.float32), *(np.ones(s, np.float32) for s in wide)]
+        self.before, self.kept = ([np.ones(s, dtype) for s in wide] for _ in range(2))
+        self.inputs = [np.empty(0, dtype), *(np.ones(s, dtype) for s in wide)]
         self.inner, self.kept_inner = ([a[:, :, :-1] for a in arrays] for arrays in (self.before, self.kept))
         self.after = [a[:, :, :-1] for a in self.inputs[1:]]
-        self.back = [np.empty((lanes, rows, h), np.float32) for h in sizes[1:-1]]
-        self.logits = np.empty((lanes, rows, sizes[-1]), np.float32)
+        self.back = [np.empty((lanes, rows, h), dtype) for h in sizes[1:-1]]
+        self.logits = np.empty((lanes, rows, sizes[-1]), dtype)

@@ -50,10 +50,16 @@ class Trial:
         return self.rates[self.best]
 
 
-def sweep(rows: Rows, split: Split, loss: Loss, shape: Shape, seed: int, rates: tuple[float, ...] = RATES) -> Trial:
-    """Train `rates` lanes from one start for a few annealed steps on the first lane's rows."""
+def sweep(
+    rows: Rows, split: Split, loss: Loss, shape: Shape, seed: int,
+    rates: tuple[float, ...] = RATES, start: Array | None = None,
+) -> Trial:  # fmt: skip
+    """Train `rates` lanes from one start for a few annealed steps on the first lane's rows; `start`: from these
+    weights, (parameters,)."""
     net = Dense((rows.x.shape[1] - 1, *shape.hidden, loss.outputs), len(rates), shape.activation)
     net.draw([seed * 1000] * len(rates))
+    if start is not None:
+        net.flat[:] = start
     adam = AdamW(net.flat.shape)
     one, column = Split(split.train[:1], split.held[:1, :ENOUGH]), np.array(rates, np.float32)[:, None]
     feed = InMemory(rows, one, min(BATCH, one.train.shape[1]), TRIAL + seed)

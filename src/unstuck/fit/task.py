@@ -98,7 +98,7 @@ class Numbers:
         lead = np.take_along_axis(tails, size.argmax(axis=1)[:, None], 1)[:, 0]
         first = np.rint((y[0] - found.mean) / spread / FINE)
         sign = np.where(lead != 0, np.sign(lead), np.where(first != 0, np.sign(first), 1.0))
-        return cls(found.mean, spread, sign)
+        return cls(found.mean, spread, np.where(found.constant, 0.0, sign))  # what never changes is answered exactly
 
     @property
     def loss(self) -> Loss:

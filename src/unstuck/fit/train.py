@@ -67,10 +67,12 @@ class Training:
     curve: list[Epoch]
 
     @classmethod
-    def begin(cls, inputs: int, loss: Loss, plan: Plan) -> Training:
-        """At the first weights."""
+    def begin(cls, inputs: int, loss: Loss, plan: Plan, start: Array | None = None) -> Training:
+        """At the first weights, or at `start`, (lanes, parameters)."""
         net = Dense((inputs, *plan.shape.hidden, loss.outputs), plan.lanes, plan.shape.activation)
         net.draw([plan.seed * 1000 + lane for lane in range(plan.lanes)])
+        if start is not None:
+            net.flat[:] = start
         adam = AdamW(net.flat.shape, net.decayed(plan.decay))
         return cls(net, adam, net.flat.copy(), np.full(plan.lanes, np.inf), np.zeros(plan.lanes, np.int64), [])
 
@@ -98,10 +100,15 @@ class Training:
 Watch = Callable[[Training], None]
 
 
-def train(feed: Feed, loss: Loss, plan: Plan, watch: Watch, before: dict | None = None) -> Training:
-    """Train a crew; `before`: the state of an earlier training that this one continues."""
+def train(
+    feed: Feed, loss: Loss, plan: Plan, watch: Watch, before: dict | None = None, start: Array | None = None
+) -> Training:
+    """Train a crew; `before`: the state of an earlier training that this one continues; `start`: the weights of a
+    finished one, (lanes, parameters), which stay where no epoch betters them."""
     held, own = feed.held(), feed.own()
-    now = Training.begin(held.x.shape[-1] - 1, loss, plan)
+    now = Training.begin(held.x.shape[-1] - 1, loss, plan, start)
+    if start is not None:
+        now.least = judge(now.net, held, loss)
     if before is not None:
         now.restore(before)
     for number in range(len(now.curve), plan.epochs):
@@ -158,6 +165,9 @@ def _keep(now: Training, held: Array) -> None:
 
 
 def answers(net: Dense, x: Array, loss: Loss) -> Array:
-    """Each lane's answers for x (n, d + 1), shared by the lanes: (lanes, n, outputs)."""
-    parts = [loss.answers(net.forward(x[None, at : at + JUDGED])) for at in range(0, len(x), JUDGED)]
-    return np.concatenate(parts, axis=1) if parts else np.zeros((net.lanes, 0, loss.outputs), np.float32)
+    """Each lane's answers for x (n, d + 1), shared by the lanes: (lanes, n, outputs) float32."""
+    out = np.empty((net.lanes, len(x), loss.outputs), np.float32)
+    for at in range(0, len(x), JUDGED):
+        part = x[None, at : at + JUDGED].astype(net.flat.dtype, copy=False)
+        out[:, at : at + JUDGED] = loss.answers(net.forward(part))
+    return out
