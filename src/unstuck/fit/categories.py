@@ -28,9 +28,18 @@ class Words:
     """Whether there were rarer words beside them."""
 
     @classmethod
-    def of(cls, column: Sequence[str | None]) -> Words:
-        """Count a column's words; None is a missing one."""
-        return cls.counted(Counter(word for word in column if word is not None), len(column))
+    def of(cls, column: Sequence[str | None], weights: Array | None = None) -> Words:
+        """Count a column's words; None is a missing one; a row of weight w counts as w rows."""
+        if weights is None:
+            return cls.counted(Counter(word for word in column if word is not None), len(column))
+        there, total = Counter[str](), Counter[str]()
+        for word, weight in zip(column, weights.tolist(), strict=True):
+            if word is not None and weight > 0:
+                there[word] += 1
+                total[word] += weight
+        # Weights below 1 do not make a rarity of what occurs twice.
+        counts = Counter({word: max(round(total[word]), min(there[word], ONCE)) for word in there})
+        return cls.counted(counts, round(float(weights.sum())))
 
     @classmethod
     def counted(cls, counts: Counter[str], rows: int) -> Words:
