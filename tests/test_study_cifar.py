@@ -6,6 +6,8 @@ import io
 import math
 import os
 import pickle
+import subprocess
+import sys
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -282,6 +284,27 @@ def test_the_study_runs_from_a_folder(tmp_path: Path) -> None:
     assert shares == sorted(shares) and shares[-1] == pytest.approx(1.0)
     assert any("to go" in what for _, what in heard[:5])
     assert study.name == "cifar" and "500 training" in study.made[0]
+
+
+def test_the_askers_script_dies_on_bytes(tmp_path: Path) -> None:
+    script = Path(__file__).parents[1] / "examples" / "cifar.py"
+    numbers = np.random.default_rng(0)
+    for split, rows in {"train": 5000, "test": 250}.items():
+        seen = [encoded(p) for p in numbers.integers(0, 256, (50, 32, 32, 3), np.uint8)]
+        blobs = [{"bytes": seen[i % 50], "path": None} for i in range(rows)]
+        pq.write_table(
+            pa.table({"img": blobs, "label": numbers.integers(0, 10, rows)}), tmp_path / f"{split}-0.parquet"
+        )
+    told = subprocess.run(
+        [sys.executable, str(script), str(tmp_path)],
+        env=os.environ | {"EPOCHS": "1", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert 0.0 < float(told.stdout.rsplit(maxsplit=1)[1]) < 0.2
+    lost = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
+    assert lost.returncode == 1 and "usage" in lost.stderr and "Traceback" not in lost.stderr
 
 
 def test_the_first_steps_on_the_pictures_themselves() -> None:

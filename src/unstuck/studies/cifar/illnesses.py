@@ -21,7 +21,7 @@ from unstuck.studies.cifar.variants import (
     C,
     Variant,
 )
-from unstuck.studies.cifar.wording import LOSS, at, by_epoch, listed, over_steps, percent, points
+from unstuck.studies.cifar.wording import LOSS, at, by_epoch, listed, over_steps, percent, points, shown
 from unstuck.studies.story import Axis, Cell, Histogram, Section, Table, number
 
 REPORTED = {BASELINE: 50.0, RATE: 43.0, BOTH: 50.0}
@@ -99,10 +99,15 @@ def _start(sick: Watch, well: Watch) -> str:
         f"Before the first update the loss is {number(sick.losses[0])} ({number(well.losses[0])} as written): a "
         f"softmax of logits {number(C)} times too large is sure of itself, and wrong. The gradient of the first "
         f"layer's weights is {number(sick.gradients[0])} long instead of {number(well.gradients[0])}: {number(ratio)} "
-        f"times, that is 255 (the inputs it is multiplied by) times {number(ratio / C)}. That second factor is not the "
-        f"error of the single picture, p - y, which grows from {number(well.errors[0])} to {number(sick.errors[0])} "
-        f"only; but nearly all pictures now err the same way, and the mean error, in which different ones cancel, "
-        f"grows from {number(well.shared[0])} to {number(sick.shared[0])}."
+        f"times, that is 255 (the inputs it is multiplied by) times {number(ratio / C)}. The error of the single "
+        f"picture, p - y, only goes from {number(well.errors[0])} to {number(sick.errors[0])} in length; but the mean "
+        f"error of the batch, in which different errors cancel, from {number(well.shared[0])} to "
+        f"{number(sick.shared[0])}."
+        + shown(
+            sick.shared[0] / well.shared[0] > 2 * sick.errors[0] / well.errors[0],
+            " Nearly all pictures now err the same way, and their gradients add up.",
+            "",
+        )
     )
 
 
@@ -118,8 +123,10 @@ def _blow(sick: Watch) -> str:
 def _death(e: Evidence) -> str:
     sick, courses = e.watches[SCALED], e.courses[SCALED]
     died = [c.died for c in courses if c.died is not None]
+    first = [c.first_zero for c in courses if c.first_zero is not None]
     told = (
-        f"From step {listed(died)} on (one number per seed) no batch has a logit other than 0: without biases a layer "
+        f"The first batch with only zero logits comes at step {listed(first)} (a number per seed), and from step "
+        f"{listed(died)} on no batch has any other: without biases a layer "
         f"of dead units gives exactly 0, the loss is ln 10 = {math.log(10):.4f}, every gradient is exactly 0, and "
         "nothing can ever change again."
         if died
@@ -189,9 +196,9 @@ def apart(e: Evidence) -> Section:
     )
     return Section(
         "Two illnesses: scale and centre",
-        "The data is not normalised: subtract the mean, divide by the spread.",
+        "Growing gradients and outputs of zero are one illness: the data is not normalised.",
         measurement if explodes and dies else measurement.rpartition("\n\n")[0],
-        "holds" if explodes and dies else "partly",
+        "does not hold" if explodes and dies else "partly",
         Table(
             ("run", "centred", "loss: step 0", "step 1", "step 3", "step 9", "dead at step 9 %", "highest loss"),
             tuple(_quarter(w) for w in watches.values()),
