@@ -119,7 +119,13 @@ class Tape(msgspec.Struct, kw_only=True):
     steps: int = 0
     """Optimizer steps seen, recorded in full or not."""
     losses: tuple[float, ...] = ()
-    """The loss of every backward of the run, recorded in full or not."""
+    """The losses of the run: of every recorded pass, and of the rest as many as there is room for, evenly spread."""
+    late_every: int = 1
+    """Of the rest, one loss in so many."""
+    late: tuple[Pass, ...] = ()
+    """Passes watched here and there once the tape was full; with nothing between them there is no replaying these."""
+    late_at: tuple[int, ...] = ()
+    """How many backwards of the run came before each of them."""
     error: dict[str, Any] | None = None
     """type, message and sites of the exception that ended the script."""
     sources: dict[str, str] = {}
@@ -134,6 +140,10 @@ class Tape(msgspec.Struct, kw_only=True):
     def start(self, name: str) -> Tensor:
         """A parameter before the first step."""
         return self.tensors[f"w:{name}"]
+
+    def place(self, loss: int) -> int:
+        """How many backwards of the run came before the one that left this loss (its number in `losses`)."""
+        return loss + max(0, loss - len(self.passes)) * (self.late_every - 1)
 
     def _plain(self) -> dict[str, Any]:
         # Python's own json keeps NaN and infinity, which a recorded loss may well be.
@@ -189,10 +199,10 @@ def load(folder: Path) -> Tape:
 
 
 def _check(tape: Tape, folder: Path) -> None:
-    missing = {key for p in (*tape.passes, *tape.evaluations) for key in p.outside} - tape.tensors.keys()
-    missing |= {p.output for p in tape.passes if p.output} - tape.tensors.keys()
+    missing = {key for p in (*tape.passes, *tape.late, *tape.evaluations) for key in p.outside} - tape.tensors.keys()
+    missing |= {p.output for p in (*tape.passes, *tape.late) if p.output} - tape.tensors.keys()
     missing |= {f"w:{p.name}" for p in tape.parameters} - tape.tensors.keys()
     if missing:
         raise TapeError(f"{folder}: the tape is cut short: {len(missing)} of its tensors are missing")
-    if any(p.program >= len(tape.programs) for p in (*tape.passes, *tape.evaluations)):
+    if any(p.program >= len(tape.programs) for p in (*tape.passes, *tape.late, *tape.evaluations)):
         raise TapeError(f"{folder}: the tape names a program that it does not hold")

@@ -14,8 +14,6 @@ from unstuck.tape import Optimizer, Parameter, Update
 
 NORMS = 40
 """The whole gradient's norm is taken for the first steps, then for every such one."""
-LATE = 2_000
-"""(step, rates) kept of the part of a run that is not recorded in full."""
 BY_HAND = 8
 """Hand-written updates are compared with the gradient for so many steps."""
 EXACT = 1e-3
@@ -40,7 +38,6 @@ class Manners:
         self._made: list[int] = []
         self._stepped_since = True
         self._zeroed = False
-        self._late: list[list[float]] = []
 
     @property
     def has_optimizer(self) -> bool:
@@ -107,7 +104,7 @@ class Manners:
 
     # -- optimizers --------------------------------------------------------------------------------------------------
 
-    def before_step(self, optimizer: Any, closure: bool, passes: int, light: bool) -> None:
+    def before_step(self, optimizer: Any, closure: bool, passes: int) -> None:
         """An optimizer is about to step: note it, its rates, and its gradient's norm."""
         index = self._of(optimizer)
         rates = tuple(_number(group.get("lr")) for group in optimizer.param_groups)
@@ -116,10 +113,7 @@ class Manners:
             norm = _norm([p.grad for group in optimizer.param_groups for p in group["params"]])
             if self._norm_after_backward and norm and len(self._clips) < NORMS and not self._stepped_since:
                 self._clips.append((self._norm_after_backward, norm))
-        if light:
-            self._late.append([self.steps, *rates])
-        else:
-            self.updates.append(Update(index, passes, rates, norm, closure, self._is_empty(optimizer, norm)))
+        self.updates.append(Update(index, passes, rates, norm, closure, self._is_empty(optimizer, norm)))
         self._stepped_since = True
 
     def _is_empty(self, optimizer: Any, norm: float | None) -> bool:
@@ -129,10 +123,6 @@ class Manners:
         if norm is not None and self._norm_after_backward:
             self._zeroed = norm == 0.0
         return self._zeroed
-
-    def after_step(self, optimizer: Any, names: Names, passes: int) -> None:
-        """It has stepped."""
-        self.steps += 1
 
     def _of(self, optimizer: Any) -> int:
         if optimizer not in self._index:
@@ -166,9 +156,7 @@ class Manners:
 
     def facts(self) -> dict[str, Any]:
         """Smaller observations."""
-        late = self._late[:: max(1, len(self._late) // LATE)]
         return {
-            "late_rates": late,
             "optimizers_made_at": self._made[:200],
             "clips": [list(pair) for pair in self._clips[:NORMS]],
         }

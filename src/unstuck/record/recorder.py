@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 from torch import Tensor
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
@@ -21,6 +22,7 @@ from torch.overrides import _get_current_function_mode  # the only way to ask wh
 from unstuck.launch import Enough
 from unstuck.program import Program
 from unstuck.record.calls import Entry, Log, tensors
+from unstuck.record.light import Light
 from unstuck.record.manners import Manners
 from unstuck.record.names import Names, is_weight
 from unstuck.record.shelf import Shelf
@@ -42,8 +44,6 @@ DETAILED = 6
 """Passes (and evaluations) of one program for which the frames are read; later ones have the same lines."""
 GRADIENTS = 40
 """Gradient norms are taken for the first passes, then for every such one."""
-SAMPLED = 128
-"""Once the tape is full only every such step is watched (its loss, its rates): the rest costs next to nothing."""
 STUBBORN = 3
 """A script that catches our request to stop is asked this often."""
 
@@ -61,6 +61,7 @@ class Recorder:
         self.evaluations: list[Evaluation] = []
         self.losses: list[float] = []
         self.notes: list[str] = []
+        self.light: Light | None = None
         self.began: float | None = None
         self.spent = ""
         self._known: dict[Any, int] = {}
@@ -89,6 +90,8 @@ class Recorder:
         for hook in self._hooks:
             hook.remove()
         self._hooks = []
+        if self.light is not None:
+            self.light.detach()
         self._switch(False)
         self._guarded(self._leftovers)
         self._older, self._last = [], []  # tensors that workers share must not outlive the script's own hold on them
@@ -151,9 +154,10 @@ class Recorder:
 
     def _open(self, loss: Tensor | None) -> dict[str, Any] | None:
         """Before a backward: cut the program, keep the batch, look for gradients left over."""
-        if loss is None or self._spent_recording():
-            self._count(loss)
+        if loss is None:
             return None
+        if self.light is not None or self._spent_recording():
+            return self._open_light(loss)
         self.began = self.began if self.began is not None else time.monotonic()
         entries = needed([*self._older, *self.log.entries], loss)
         inside = {id(e) for e in entries}
@@ -189,6 +193,9 @@ class Recorder:
             self._turn()
             return
         value = float(opened["loss"].detach().float().sum()) if opened["loss"].numel() else math.nan
+        if "light" in opened:
+            self._close_light(opened["light"], value, opened["weights"])
+            return
         self.losses.append(value)
         if opened["outside"] is not None:
             norms = () if error else self._gradients(opened["weights"])
@@ -198,21 +205,54 @@ class Recorder:
             self.manners.after_backward(opened["weights"], len(self.passes))
         self._turn()
 
+    def _close_light(self, one: Pass, value: float, weights: list[Tensor]) -> None:
+        assert self.light is not None
+        norms = tuple(math.nan if t.grad is None else float(t.grad.detach().float().norm()) for t in weights)
+        whole = "" not in one.outside
+        self.light.add(msgspec.structs.replace(one, loss=value, gradient=norms) if whole else None)
+        self._turn()
+
     def _output(self, number: int, entries: list[Entry], outside: tuple[Tensor, ...]) -> str:
         """The key of what the loss was given: so that a run's skill is known even where it cannot be replayed."""
+        made = self._made(number, entries, outside)
+        return "" if made is None else self.shelf.keep(made) or ""
+
+    def _made(self, number: int, entries: list[Entry], outside: tuple[Tensor, ...]) -> Tensor | None:
+        """What the loss was given as the network's output."""
         if number not in self._outputs:
             task = task_of(self.programs[number], outside) if self.programs[number].loss >= 0 else None
             self._outputs[number] = -1 if task is None or task.output is None else task.output
         wanted, count = self._outputs[number], 0
         for entry in entries:
             if count <= wanted < count + len(entry.results):
-                return self.shelf.keep(entry.results[wanted - count]) or ""
+                return entry.results[wanted - count]
             count += len(entry.results)
-        return ""
+        return None
 
-    def _count(self, loss: Tensor | None) -> None:
-        if loss is not None and loss.numel() == 1:
-            self.losses.append(float(loss.detach()))
+    def _open_light(self, loss: Tensor) -> dict[str, Any] | None:
+        """Before a backward of the light mode that is watched: its loss, and its batch where it is wanted."""
+        if self.light is None:
+            self.light = Light()
+            self.light.attach()
+        self.light.watching = True  # also where no optimizer's hooks say when a step is over
+        self.light.note(loss)
+        wanted = self.light.batches.wants() and len(self.programs) < PROGRAMS
+        if not self.manners.has_optimizer:  # then the log is never taken away between steps: it looks elsewhere
+            self.manners.steps += 1
+            self.log.quiet = (self.light.batches.seen + 1) % self.light.batches.every != 0
+        if not wanted:
+            self.light.add(None)
+            return None
+        entries = needed(self.log.entries, loss)
+        number, outside = self._cut(entries, loss)
+        output = self._made(number, entries, outside)
+        keys = self.light.keep((*outside, *([] if output is None else [output])))
+        named = len(outside)
+        return {
+            "loss": loss,
+            "light": Pass(number, keys[:named], 0.0, output="".join(keys[named:])),
+            "weights": self._weights(number),
+        }
 
     def _spent_recording(self) -> bool:
         return self.shelf.full or len(self.passes) >= PASSES or len(self.programs) >= PROGRAMS
@@ -282,9 +322,14 @@ class Recorder:
     def _before_step(self, optimizer: Any, args: Any, kwargs: Any) -> None:
         if threading.get_ident() != self._thread:
             return
+        if self.light is not None:
+            self._guarded(self.light.step, self.manners.steps, optimizer)
+            self.light.watching = False
+            self._switch(False)
+            return
         closure = any(a is not None for a in args[1:]) or kwargs.get("closure") is not None  # args[0] is the optimizer
         self._guarded(self._evaluate_unless, closure)
-        self._guarded(self.manners.before_step, optimizer, closure, len(self.passes), self._spent_recording())
+        self._guarded(self.manners.before_step, optimizer, closure, len(self.passes))
         if not closure:
             self._switch(False)
 
@@ -295,8 +340,10 @@ class Recorder:
     def _after_step(self, optimizer: Any, args: Any, kwargs: Any) -> None:
         if threading.get_ident() != self._thread:
             return
-        self._guarded(self.manners.after_step, optimizer, self.names, len(self.passes))
-        self._switch(not self._spent_recording() or self.manners.steps % SAMPLED == 0)
+        self.manners.steps += 1
+        if self.light is not None:
+            self.light.watching = self.light.batches.wants()
+        self._switch(self.light is None or self.light.watching)
         self.check_budget()
 
     def check_budget(self) -> None:
@@ -317,6 +364,7 @@ class Recorder:
             if f"w:{name}" in self.shelf.tensors:
                 self.shelf.put(f"f:{name}", tensor)
         self.where.theirs(str(self.where.folder / script))
+        light = self.light or Light()
         sources = {rel: text for rel, path in self.where.files().items() if (text := _text(path)) is not None}
         return Tape(
             script=script,
@@ -330,13 +378,16 @@ class Recorder:
             updates=tuple(self.manners.updates),
             evaluations=tuple(self.evaluations),
             steps=self.manners.steps,
-            losses=tuple(self.losses),
+            losses=(*self.losses, *(loss for _, loss in light.losses)),
+            late_every=light.losses.every,
+            late=tuple(p for _, p in light.batches),
+            late_at=tuple(len(self.losses) + place for place, _ in light.batches),
             error=error,
             sources=sources,
             notes=tuple(self.notes),
             seconds=time.monotonic() - self.began if self.began is not None else 0.0,
-            facts=self.manners.facts(),
-            tensors=self.shelf.tensors,
+            facts={**self.manners.facts(), "late_rates": [list(rates) for _, rates in light.rates]},
+            tensors=self.shelf.tensors | light.shelf.tensors,
         )
 
 

@@ -19,8 +19,9 @@ SMALL = 8192
 class Shelf:
     """Copies of tensors by key; the same content, or the same unchanged tensor, gets the same key."""
 
-    def __init__(self, limit: int = LIMIT) -> None:
+    def __init__(self, limit: int = LIMIT, name: str = "t") -> None:
         self.tensors: dict[str, Tensor] = {}
+        self.name, self._stored = name, 0
         self.limit, self.bytes, self.full = limit, 0, False
         self._by_content: dict[tuple[object, ...], str] = {}
         self._by_identity: dict[int, tuple[weakref.ref[Tensor], int, str]] = {}
@@ -48,12 +49,20 @@ class Shelf:
         """Keep a copy under a name of its own (initial weights: always, whatever the bound)."""
         self.tensors[key] = tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
 
+    def only(self, keys: set[str]) -> None:
+        """Let everything else go."""
+        self.tensors = {key: t for key, t in self.tensors.items() if key in keys}
+        self.bytes = sum(t.numel() * t.element_size() for t in self.tensors.values())
+        self.full = False
+        self._by_content = {c: key for c, key in self._by_content.items() if key in keys}
+        self._by_identity = {i: known for i, known in self._by_identity.items() if known[2] in keys}
+
     def _store(self, plain: Tensor, content: tuple[object, ...] | None) -> str | None:
         size = plain.numel() * plain.element_size()
         if self.bytes + size > self.limit:
             self.full = True
             return None
-        key = f"t:{len(self.tensors)}"
+        key, self._stored = f"{self.name}:{self._stored}", self._stored + 1
         self.tensors[key] = plain.clone(memory_format=torch.contiguous_format)
         self.bytes += size
         if content:

@@ -45,7 +45,7 @@ def check(gradients: Gradients, learning: Learning, tape: Tape) -> Iterator[Find
     if broken == 0:  # it did not grow: it came in so
         return
     grown = f"the gradient grows {growth:.3g}-fold"
-    said = f"the loss is no number from step {broken} on" if broken is not None else grown
+    said = grown if broken is None else f"the loss is no number from step {tape.place(broken)} on"
     yield Finding(
         "exploding-gradient",
         f"{said}; its usual norm at the beginning is {gradients.early:.3g}",

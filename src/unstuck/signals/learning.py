@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -12,6 +14,7 @@ from unstuck.signals.task import Task, main_program
 from unstuck.signals.yardstick import Yardstick, yardstick
 from unstuck.tape import Pass, Tape
 
+Thing = TypeVar("Thing")
 STRETCHES = 24
 SCORED, ROWS = 480, 24_000
 """Passes scored at least, and rows: twenty passes and a thousand rows to a stretch."""
@@ -19,7 +22,7 @@ SCORED, ROWS = 480, 24_000
 
 @dataclass(frozen=True)
 class Learning:
-    """Skill over the recorded passes. Batches are scored as they were trained on: before each update."""
+    """Skill over the run. Batches are scored as they were trained on: before each update."""
 
     task: Task
     yardstick: Yardstick
@@ -45,25 +48,42 @@ class Learning:
     def read(cls, tape: Tape) -> Learning:
         main, task = main_program(tape), Task.read(tape)
         yard = yardstick(tape, main, task)
-        passes = [p for p in tape.passes if p.program == main or tape.programs[p.program].loss >= 0]
-        losses = torch.tensor([p.loss for p in passes], dtype=torch.float64)
-        rows = [_rows(tape, p, main, task, yard) for p in _asked(tape, passes, task)]
-        parts = [r for r in rows if r is not None]
-        stretched = _stretched(losses)
-        if not parts:
-            return cls(task, yard, tuple(_fallen(stretched)), tuple(stretched), None, len(passes))
-        scores = [yard.score(chunk.sum(0)) for chunk in _chunks(torch.stack(parts))]
-        skill = tuple(float(yard.skill(s)) for s in scores)
-        last = torch.stack(parts)[int(0.75 * len(parts)) :].sum(0)
-        return cls(task, yard, skill, tuple(stretched), float(yard.score(last)), len(passes))
+        moments = _moments(tape, main)
+        if not moments:
+            return cls(task, yard, (), (), None, 0)
+        losses = [torch.tensor([p.loss for _, p in part], dtype=torch.float64) for part in _stretches(moments)]
+        stretched = tuple(float(part.mean()) for part in losses)
+        rows = [(at, r) for at, p in _asked(tape, moments, task) if (r := _rows(tape, p, main, task, yard)) is not None]
+        if not rows:
+            return cls(task, yard, tuple(_fallen(stretched)), stretched, None, len(moments))
+        sums = [torch.stack([r for _, r in part]).sum(0) for part in _stretches(rows)]
+        skill = tuple(float(yard.skill(yard.score(part))) for part in sums)
+        last = torch.stack([r for at, r in rows if at >= 0.75 * (1 + rows[-1][0])])
+        return cls(task, yard, skill, stretched, float(yard.score(last.sum(0))), len(moments))
 
 
-def _asked(tape: Tape, passes: list[Pass], task: Task) -> list[Pass]:
+def _moments(tape: Tape, main: int) -> list[tuple[int, Pass]]:
+    """The passes, each with its place in the run: those recorded one by one, and those watched here and there."""
+    placed = [*enumerate(tape.passes), *zip(tape.late_at, tape.late, strict=True)]
+    return [(at, p) for at, p in placed if p.program == main or tape.programs[p.program].loss >= 0]
+
+
+def _stretches(moments: Sequence[tuple[int, Thing]]) -> list[list[tuple[int, Thing]]]:
+    """Equal parts of the run; where nothing was watched in one, there are fewer."""
+    parts: dict[int, list[tuple[int, Thing]]] = {}
+    whole, count = moments[-1][0] + 1, min(STRETCHES, len(moments))
+    for at, thing in moments:
+        parts.setdefault(at * count // whole, []).append((at, thing))
+    return list(parts.values())
+
+
+def _asked(tape: Tape, moments: list[tuple[int, Pass]], task: Task) -> list[tuple[int, Pass]]:
     """Every so many passes of a long run: enough to tell how well it does, at a fraction of the work."""
-    if not passes or task.target is None:
-        return passes
-    size = max(1, len(passes[0].outside) > task.target and tape.tensors[passes[0].outside[task.target]].numel())
-    return passes[:: max(1, len(passes) // max(SCORED, ROWS // size))]
+    if tape.late:  # these are few already
+        return moments
+    known = (p.outside[task.target] for _, p in moments if task.target is not None and task.target < len(p.outside))
+    size = next((tape.tensors[key].numel() for key in known), 1)
+    return moments[:: max(1, len(moments) // max(SCORED, ROWS // max(size, 1)))]
 
 
 def _rows(tape: Tape, p: Pass, main: int, task: Task, yard: Yardstick) -> Tensor | None:
@@ -72,15 +92,7 @@ def _rows(tape: Tape, p: Pass, main: int, task: Task, yard: Yardstick) -> Tensor
     return yard.rows(task, tape.tensors[p.output].unsqueeze(0), tape.tensors[p.outside[task.target]])[0]
 
 
-def _chunks(rows: Tensor) -> list[Tensor]:
-    return list(torch.tensor_split(rows, min(STRETCHES, len(rows))))
-
-
-def _stretched(losses: Tensor) -> list[float]:
-    return [float(c.mean()) for c in _chunks(losses)] if len(losses) else []
-
-
-def _fallen(losses: list[float]) -> list[float]:
+def _fallen(losses: Sequence[float]) -> list[float]:
     """Where no task is known: the share of the first stretch's loss that is gone."""
     first = abs(losses[0]) if losses and losses[0] else 1.0
     return [max(-1.0, min(1.0, (losses[0] - x) / first)) if math.isfinite(x) else -1.0 for x in losses]

@@ -14,9 +14,11 @@ FEW = 20
 
 @dataclass(frozen=True)
 class Rates:
-    """The first group's rate at every step of the optimizer that steps most."""
+    """The first group's rate over the run, of the optimizer that steps most."""
 
     values: tuple[float, ...]
+    steps: tuple[int, ...]
+    """The step at which each was in force; far apart where the run is long."""
 
     @property
     def first(self) -> float:
@@ -30,7 +32,7 @@ class Rates:
     def spent(self) -> float:
         """Share of the run after which the rate stays below SPENT of its peak (1 where it never does)."""
         alive = [n for n, rate in enumerate(self.values) if rate > SPENT * self.peak]
-        return (alive[-1] + 1) / len(self.values)
+        return 1.0 if alive[-1] + 1 == len(self.values) else self.steps[alive[-1] + 1] / (self.steps[-1] + 1)
 
     @property
     def moves(self) -> bool:
@@ -44,9 +46,13 @@ class Rates:
             raise NotApplicable(f"fewer than {FEW} steps of one optimizer were recorded")
         number = counts.index(max(counts))
         values = tuple(u.rates[0] for u in tape.updates if u.optimizer == number and u.rates)
+        steps = tuple(range(len(values)))
+        if len(tape.optimizers) == 1:
+            late = [(int(step), rates[0]) for step, *rates in tape.facts.get("late_rates", ()) if rates]
+            values, steps = values + tuple(r for _, r in late), steps + tuple(s for s, _ in late)
         if not values or not all(math.isfinite(v) for v in values) or max(values) <= 0:
             raise NotApplicable("the learning rate is not known")
-        return cls(values)
+        return cls(values, steps)
 
 
 SPENT = 0.02

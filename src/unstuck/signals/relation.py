@@ -11,7 +11,7 @@ from unstuck.diagnosis import NotApplicable
 from unstuck.signals.rows import LOOKUPS, Rows
 from unstuck.tape import Tape
 
-MOST = 1_500
+MOST = 1_000
 """Distinct rows that are looked at."""
 FEWEST = 80
 WIDEST = 4_096

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 import torch
@@ -49,10 +50,11 @@ class Sets:
 
     def shared(self) -> tuple[int, int]:
         """How many rows judged by were trained on too, and how many of them stand among them more than once."""
-        trained = {_key(row) for row in _rich(self.trained)}
-        judged = [_key(row) for row in _rich(self.judged)]
-        both = [key for key in judged if key in trained]
-        return len(both), len(judged) - len(set(judged))
+        trained, judged = set(_keys(self.trained)), _keys(self.judged)
+        times = Counter(judged)
+        suspect = {key: row for key, row in zip(judged, self.judged, strict=True) if key in trained or times[key] > 1}
+        rich = [key for key, row in suspect.items() if _rich(row)]
+        return sum(times[key] for key in rich if key in trained), sum(times[key] - 1 for key in rich)
 
 
 def _input(tape: Tape, outside: tuple[str, ...]) -> tuple[int, Tensor]:
@@ -77,13 +79,10 @@ def _rows(tape: Tape, keys: list[str], first: Tensor) -> Tensor | None:
     return torch.cat(live)[:MOST] if live else None
 
 
-def _rich(rows: Tensor) -> Tensor:
-    flat = rows.reshape(len(rows), -1)
-    broken = (flat != flat.round()).any(1)
-    ordered = flat.sort(1).values
-    different = 1 + (ordered[:, 1:] != ordered[:, :-1]).sum(1)
-    return flat[broken & (different >= RICH)]
+def _rich(row: Tensor) -> bool:
+    """Whether a row holds enough different numbers, not all of them whole, to be told from any other."""
+    return bool((row != row.round()).any()) and len(row.unique()) >= RICH
 
 
-def _key(row: Tensor) -> bytes:
-    return row.contiguous().numpy().tobytes()
+def _keys(rows: Tensor) -> list[bytes]:
+    return [row.tobytes() for row in rows.flatten(1).contiguous().view(torch.uint8).numpy()]
