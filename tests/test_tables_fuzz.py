@@ -81,5 +81,11 @@ def test_one_row_of_another_width_is_always_found(tmp_path: Path) -> None:
             list(read(path).batches())
 
 
+@pytest.mark.parametrize("number", [8401, 13405, 19899])
+def test_what_once_raised_something_else(tmp_path: Path, number: int) -> None:
+    name, content = damaged(number)
+    assert outcome_of(tmp_path, name, content) == "refused"
+
+
 def test_the_same_number_gives_the_same_input() -> None:
     assert [damaged(n) for n in range(50)] == [damaged(n) for n in range(50)]

@@ -42,30 +42,34 @@ class Typed:
 
 def typed(file: str, schema: pa.Schema, rows: int | None, read: Batches) -> Typed:
     """A source with kinds, by its types and, where those do not say enough, by its first rows."""
-    refuse_twice(schema.names, file)
-    if not schema.names:
-        raise TableError("has no columns", file=file)
-    if rows == 0:
-        raise TableError("has columns and no rows", file=file)
+    with refusing(file):
+        refuse_twice(schema.names, file)
+        if not schema.names:
+            raise TableError("has no columns", file=file)
+        if rows == 0:
+            raise TableError("has columns and no rows", file=file)
+        return _looked_at(file, schema, rows, read)
+
+
+def _looked_at(file: str, schema: pa.Schema, rows: int | None, read: Batches) -> Typed:
     kinds = {field.name: stated(field) or of_type(field.type) for field in schema}
     doubtful = [f.name for f in schema if kinds[f.name] == OTHER or (is_.is_integer(f.type) and f.type.bit_width == 64)]
+    head = next(read(doubtful, 256), None) if doubtful else None
     notes: list[str] = []
-    with refusing(file):
-        head = next(read(doubtful, 256), None) if doubtful else None
-    for name in doubtful if head is not None else ():
-        kinds[name] = _by_look(head.column(name), kinds[name], file)  # type: ignore[union-attr]
-        if kinds[name] == TEXT:
-            notes.append(f"column {shown(name)}: whole numbers of so many digits are names: read as text")
+    if head is not None:
+        head.validate(full=True)
+        for name in doubtful:
+            kinds[name] = _by_look(head.column(name), kinds[name])
+            if kinds[name] == TEXT:
+                notes.append(f"column {shown(name)}: whole numbers of so many digits are names: read as text")
     undecided = frozenset(field.name for field in schema if is_.is_null(field.type))
     return Typed(file, kinds, undecided, rows, read, tuple(notes))
 
 
-def _by_look(column: pa.Array, kind: Kind, file: str) -> Kind:
-    with refusing(file):
-        column.validate(full=True)
-        if kind == OTHER:
-            return _picture(column) or OTHER
-        return TEXT if exceeds(column, EXACT) else kind
+def _by_look(column: pa.Array, kind: Kind) -> Kind:
+    if kind == OTHER:
+        return _picture(column) or OTHER
+    return TEXT if exceeds(column, EXACT) else kind
 
 
 def _picture(column: pa.Array) -> Kind | None:
