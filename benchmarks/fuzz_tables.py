@@ -4,7 +4,8 @@
 
 Input number I is always the same: one of the samples below, damaged by a generator seeded with I (one in eight is made
 of random bytes or characters). A child process reads them, so that even the death of a process is seen and counted; it
-may take 4 GiB of memory and 30 seconds of the processor for an input. Exit code 1 where anything but a table or a TableError came out.
+may take 4 GiB of memory and, for an input, 30 seconds of the processor. Exit code 1 where anything but a table or a
+TableError came out.
 """
 
 from __future__ import annotations
