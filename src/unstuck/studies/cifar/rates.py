@@ -14,6 +14,7 @@ from unstuck.studies.cifar.variants import (
     FIRST_RATE,
     FIRST_RATE_UP,
     FIRST_SQUARE,
+    FIRST_WEIGHTS,
     FROZEN,
     INIT_DOWN,
     INIT_UP,
@@ -139,7 +140,7 @@ def _marks(watch: Watch) -> list[int]:
 def first_alone(e: Evidence) -> Section:
     """The first layer's weights / 255, with one rate or two divided."""
     watch, twin, base = e.watches[FIRST_RATE], e.watches[FIRST_RATE_UP], e.watches[BASELINE]
-    worst = max(e.accuracy(v).mean for v in (FIRST, FIRST_RATE, RATE_ONLY))
+    worst = max(e.accuracy(v).mean for v in (FIRST_WEIGHTS, FIRST, FIRST_RATE, RATE_ONLY))
     trouble = worst < e.accuracy(BASELINE).mean - 5
     measurement = (
         f"Dividing the first weights by 255 does repair the forward pass: the first loss is "
@@ -152,7 +153,8 @@ def first_alone(e: Evidence) -> Section:
         f"{', 19' * (len(watch.dead) > 19)}: {percent(at(watch.dead, (0, 1, 3, 19)))}.\n\n"
         f"The control is the network as written, on inputs 0..1, with the first layer's rate times 255: losses "
         f"{listed(twin.losses[:5], 5)}; this run's: {listed(watch.losses[:5], 5)}. It ends at "
-        f"{points(e.accuracy(FIRST_RATE))}{_dying(e, FIRST_RATE)}. With the second rate divided by 255 as well: "
+        f"{points(e.accuracy(FIRST_RATE))}{_dying(e, FIRST_RATE)}. With the rate as written it ends at "
+        f"{points(e.accuracy(FIRST_WEIGHTS))}{_dying(e, FIRST_WEIGHTS)}; with the second rate divided by 255 as well: "
         f"{points(e.accuracy(FIRST))}, {listed(e.dead(FIRST).values)} % of the units dead; with the weights left alone "
         f"and only the first rate divided: {points(e.accuracy(RATE_ONLY))}, with all-zero logits on "
         f"{number(100 * (e.courses[RATE_ONLY][0].final or e.courses[RATE_ONLY][0].last).zero)} % of the pictures."
@@ -167,7 +169,7 @@ def first_alone(e: Evidence) -> Section:
             ("run", "test acc. %", "train loss", "dead %", "gradient of W1, steps 0 to 3"),
             tuple(
                 (v.name, e.accuracy(v), e.loss(v), e.dead(v), listed(e.watches[v].gradients[:4]))
-                for v in (BASELINE, FIRST_RATE, FIRST, RATE_ONLY)
+                for v in (BASELINE, FIRST_WEIGHTS, FIRST_RATE, FIRST, RATE_ONLY)
             ),
         ),
         (over_steps("loss of each batch", LOSS, _losses(e, BASELINE, FIRST_RATE, FIRST_RATE_UP, FIRST)),),

@@ -69,6 +69,7 @@ def scaled(c: float) -> dict[str, Variant]:
         "scaled": (x, _changed(c, init=(0, 0), rate=(0, 0))),
         "rate": (f"{x}, rate / {c:g}", _changed(c, init=(0, 0), rate=(1, 1))),
         "both": (f"{x}, W1 and W2 / {c:g}, rate / {c:g}", _changed(c, init=(1, 1), rate=(1, 1))),
+        "first weights": (f"{x}, W1 / {c:g}", _changed(c, init=(1, 0), rate=(0, 0))),
         "first": (f"{x}, W1 / {c:g}, rate / {c:g}", _changed(c, init=(1, 0), rate=(1, 1))),
         "first rate": (f"{x}, W1 / {c:g}, rate 1 / {c:g}", _changed(c, init=(1, 0), rate=(1, 0))),
         "rate only": (f"{x}, rate 1 / {c:g}", _changed(c, init=(0, 0), rate=(1, 0))),
@@ -86,13 +87,13 @@ NAMING = (
 _TRIED = scaled(C)
 BASELINE = Variant("as written")
 SCALED, RATE, BOTH, FIRST = (_TRIED[k] for k in ("scaled", "rate", "both", "first"))
-FIRST_RATE, RATE_ONLY = _TRIED["first rate"], _TRIED["rate only"]
+FIRST_WEIGHTS, FIRST_RATE, RATE_ONLY = (_TRIED[k] for k in ("first weights", "first rate", "rate only"))
 SQUARE, FIRST_SQUARE, EXACT = (_TRIED[k] for k in ("square", "first square", "exact"))
 STANDARDISED = Variant("standardised", preparation="standardised")
 HE = Variant("standardised, He's weights", preparation="standardised", he=True)
 CENTRED = Variant("mean subtracted only", preparation="centred")
 
-ASKED = (BASELINE, SCALED, RATE, BOTH, FIRST, FIRST_RATE, RATE_ONLY, SQUARE, FIRST_SQUARE)
+ASKED = (BASELINE, SCALED, RATE, BOTH, FIRST_WEIGHTS, FIRST, FIRST_RATE, RATE_ONLY, SQUARE, FIRST_SQUARE)
 """What the asker tried."""
 PREDICTED = (EXACT, STANDARDISED, HE, CENTRED)
 """What the law and the usual advice predict."""
