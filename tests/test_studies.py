@@ -24,7 +24,20 @@ from unstuck.studies.nets import Net, Pace, module, train
 from unstuck.studies.rice import table as tables
 from unstuck.studies.rice import training as grains
 from unstuck.studies.rice import witness
-from unstuck.studies.story import Axis, Bars, Heatmap, Histogram, Lines, Request, Section, Series, Spread, Study, told
+from unstuck.studies.story import (
+    Axis,
+    Bars,
+    Heatmap,
+    Histogram,
+    Lines,
+    Request,
+    Section,
+    Series,
+    Spread,
+    Study,
+    Unavailable,
+    told,
+)
 
 SAMPLE = Path(__file__).parents[1] / "examples/rice.csv"
 FULL = Path(os.environ.get("UNSTUCK_DATA", "/nonexistent")) / "rice.csv"
@@ -235,6 +248,19 @@ def test_without_the_table_it_says_where_to_put_it(
     monkeypatch.delenv("UNSTUCK_DATA", raising=False)
     assert main(["study", "rice"]) == 2
     assert "rice.csv" in capsys.readouterr().err
+
+
+def test_a_folder_without_the_table_is_named(tmp_path: Path) -> None:
+    """The line names the file that is missing, not the folder that is there."""
+    with pytest.raises(Unavailable, match=r"no rice\.csv in"):
+        tables.find(tmp_path)
+
+
+@pytest.mark.parametrize("form", tables.FORMS)
+def test_a_constant_column_stays_finite(form: str) -> None:
+    """Nothing is divided by zero."""
+    x = np.column_stack([np.zeros(5), np.full(5, 3.0), np.arange(5.0)])
+    assert tables.formed(x, form).isfinite().all()
 
 
 @pytest.mark.parametrize("mark", [",", ";", "\t"])

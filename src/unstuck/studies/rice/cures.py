@@ -102,7 +102,6 @@ def _same(run: Run) -> str:
 
 def against_scale(run: Run) -> Section:
     """Accuracy against the scale of the inputs."""
-    edge = run.edges.one
     lines, stuck = [], []
     for loss, name in (("probabilities", "BCELoss"), ("logits", "BCEWithLogitsLoss")):
         every = [Variant(stretched(f), loss) for f in FACTORS]
@@ -113,11 +112,11 @@ def against_scale(run: Run) -> Section:
     text = (
         "All columns divided by their largest value and multiplied by one factor: with BCELoss the accuracy stays "
         f"within 2 points of its best, {number(best, 4)} %, for factors from {number(good[0])} to "
-        f"{number(good[-1])}. {_standing(stuck[0])} With the loss on logits {share(max(stuck[1]))} of the seeds stand "
-        f"still at most, and at the largest factor {number(lines[1].y[-1])} % are right.\n\n"
-        "What grows with the factor is where the logits start and how far a step throws them, against a window that "
-        f"ends at {number(edge)}. At the smallest factor {number(lines[0].y[0])} % are right and "
-        f"{share(stuck[0][0])} of the seeds stand still: too small is too slow, which more epochs mend."
+        f"{number(good[-1])}. {_standing(stuck[0])} With the loss on logits {share(max(stuck[1]))} of the seeds "
+        f"stand still at most, and at the largest factor {number(lines[1].y[-1])} % are right. At the smallest "
+        f"{number(lines[0].y[0])} % are right with BCELoss, and {share(stuck[0][0])} stand still: that is slow, not "
+        "stuck.\n\nWhat grows with the factor is where the logits start and how far a step throws them, against a "
+        f"window that ends at {number(run.edges.one)}. {_alike(run)}"
     )
     rows = tuple(
         (
@@ -145,6 +144,21 @@ def against_scale(run: Run) -> Section:
             ),
         ),
     )
+
+
+def _alike(run: Run) -> str:
+    """Size against unequal sizes: the raw columns beside columns that are all as large as the largest of them."""
+    largest = float(np.abs(run.rice.x).max())
+    factor = min(FACTORS, key=lambda f: abs(np.log(f / largest)))
+    alike, raw = run.accuracy(Variant(stretched(factor), "logits")), run.accuracy(RAW_LOGITS)
+    told = (
+        f"The raw table's largest value is {number(largest)}; columns that are all about as large ({number(factor)}) "
+        f"give {number(alike.mean, 4)} % (sd {number(alike.sd, 2)}) with the loss on logits, the raw ones "
+        f"{number(raw.mean, 4)} % (sd {number(raw.sd, 2)})"
+    )
+    if alike.mean > raw.mean and alike.sd < raw.sd / 2:
+        return f"{told}: what shakes that loss is less their size than that they are of such different sizes."
+    return f"{told}."
 
 
 def _standing(stuck: list[float]) -> str:

@@ -46,7 +46,8 @@ def find(asked: Path | None) -> Path:
         file = place / NAME if place.is_dir() else place
         if file.is_file():
             return file
-    raise Unavailable((f"there is no {asked}" if asked else "the rice table was not found") + f"; {WHERE}")
+    missing = "the rice table was not found" if asked is None else f"there is no {asked}"
+    raise Unavailable(f"there is no {NAME} in {asked}; {WHERE}" if asked and asked.is_dir() else f"{missing}; {WHERE}")
 
 
 def read(path: Path) -> Rice:
@@ -57,7 +58,7 @@ def read(path: Path) -> Rice:
         mark = max(";,\t", key=heading.count)
         table = pyarrow.csv.read_csv(path, parse_options=pyarrow.csv.ParseOptions(delimiter=mark))
         columns = [np.asarray(c.to_numpy(), dtype=np.float64) for c in table.columns]
-    except (pa.ArrowException, OSError, ValueError) as error:
+    except (pa.ArrowException, OSError, ValueError, TypeError) as error:
         raise Unavailable(f"{path} was not read as a table ({str(error).splitlines()[0]}); {WHERE}") from None
     return _checked(path, table.column_names, columns)
 
@@ -96,10 +97,15 @@ def split(rows: int, generator: torch.Generator) -> Split:
     return Split(*torch.randperm(rows, generator=generator).split(sizes(rows)))
 
 
+def _some(scale: np.ndarray) -> np.ndarray:
+    """A column that is everywhere the same (or zero) is left undivided."""
+    return np.where(scale > 0, scale, 1.0)
+
+
 FORMS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "raw": lambda x, seen: x,
-    "max-abs": lambda x, seen: x / np.abs(seen).max(0),
-    "z-score": lambda x, seen: (x - seen.mean(0)) / seen.std(0),
+    "max-abs": lambda x, seen: x / _some(np.abs(seen).max(0)),
+    "z-score": lambda x, seen: (x - seen.mean(0)) / _some(seen.std(0)),
 }
 """A form of the inputs x, with statistics over the rows `seen`."""
 FACTORS = tuple(10.0**k for k in range(-3, 6))
@@ -110,7 +116,7 @@ def stretched(factor: float) -> str:
     return f"max-abs x {factor:g}"
 
 
-FORMS |= {stretched(f): (lambda x, seen, f=f: f * x / np.abs(seen).max(0)) for f in FACTORS}
+FORMS |= {stretched(f): (lambda x, seen, f=f: f * x / _some(np.abs(seen).max(0))) for f in FACTORS}
 PLAIN = ("raw", "max-abs", "z-score")
 
 

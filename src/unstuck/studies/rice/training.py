@@ -59,6 +59,8 @@ class Course:
     ones: float = 0.0
     moved: bool = False
     """Whether a single bit of any weight has changed."""
+    silent: list[bool] = field(default_factory=list)
+    """Whether every single output of the epoch, on training and validation rows, was exactly 0.0."""
     last_label: list[float] = field(default_factory=list)
     """The label of the last training row of each epoch (the only one of the last batch, where one is left over)."""
     weights: Tensor | None = None
@@ -169,6 +171,7 @@ class _Stack:
             course.printed_right.append(float(right[i]) / sum(z.shape[1] for z in logits))
             course.val_loss.append(float(val_losses[i]))
             course.val_right.append(float(val_right[i]))
+            course.silent.append(not any(_written(self.net, z[i]).any() for z in (*logits, val)))
 
     def _predict(self, part: str) -> tuple[Tensor, Tensor]:
         """Logits and labels (lanes, n) of a part of each seed's split."""

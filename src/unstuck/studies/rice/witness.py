@@ -81,15 +81,16 @@ def total(rows: int, ones: int, last: int) -> float:
 
 
 def borne_out(courses: list[Course], labels: list[tuple[int, int, int, int]]) -> tuple[int, int]:
-    """(epochs whose loss is exactly what the derivation says, epochs looked at) over our own all-zero runs.
+    """(epochs whose loss is exactly what the derivation says, epochs in which every output was exactly 0.0).
 
     `labels`: per seed, training rows, ones among them, validation rows, ones among them.
     """
     right = seen = 0
     for course in courses:
         rows, ones, val_rows, val_ones = labels[course.seed]
-        for train, val, last in zip(course.train_loss, course.val_loss, course.last_label, strict=True):
+        epochs = zip(course.train_loss, course.val_loss, course.last_label, course.silent, strict=True)
+        for train, val, last, silent in epochs:
             expected = total(rows, ones, int(last)) + total(val_rows, val_ones, 0)
-            seen += 1
-            right += math.isclose(train + val, expected, rel_tol=1e-6)
+            seen += silent
+            right += silent and math.isclose(train + val, expected, rel_tol=1e-6)
     return right, seen
