@@ -83,7 +83,7 @@ def _summed(names: list[str], scores: list[dict[str, Score]]) -> None:
     ranks = {name: [1 + sum(o.cost < s[name].cost for o in s.values()) for s in scores] for name in names}
     rights = {name: [1 + sum(o.right > s[name].right for o in s.values()) for s in scores] for name in names}
     print(
-        f"\n{'':10} {'mean rank by cost':>18} {'by accuracy or R2':>18} {'seconds, median':>16} {'ours / theirs, median':>22}"
+        f"\n{'':10} {'mean rank by cost':>18} {'by accuracy or R2':>18} {'seconds, median':>16} {'ours / theirs':>22}"
     )
     for name in names:
         seconds = np.array([s[name].seconds for s in scores])

@@ -18,7 +18,7 @@ from unstuck.fit.diary import Diary
 from unstuck.fit.encoder import Encoder
 from unstuck.fit.feed import InMemory, Rows, Split, folds, holdout
 from unstuck.fit.frame import Frame
-from unstuck.fit.loss import Loss
+from unstuck.fit.loss import Loss, Squares
 from unstuck.fit.network import Dense, with_one
 from unstuck.fit.sweep import Trial, sweep
 from unstuck.fit.train import Plan, Shape, Training, answers, train
@@ -39,6 +39,9 @@ SMALL = 5000
 """Up to so many rows everything is tried: it takes a moment."""
 NARROW = 40
 """Up to so many varying columns every view of them is tried."""
+SHARES = np.linspace(0, 1, 11)
+DRAWN = 8.0
+"""Nats that all or nothing costs instead of an even share."""
 FOLDED = 20_000
 """Up to so many rows every lane is judged by rows of its own, so that together they learn from all."""
 
@@ -89,9 +92,13 @@ class Ground:
             return folds(self.strata, lanes, rng)
         return holdout(self.strata, max(0.1, min(FOLDED / n, 1) / 4), rng)
 
+    def targets(self, rows: Array) -> tuple[Array, Array | None]:
+        """What would have been right for some rows, and their weights."""
+        return self.y[rows], None if self.w is None else self.w[rows]
+
     def cost(self, crew: _Trained) -> float:
         """Mean loss of a crew's answers to rows that it did not train on."""
-        return self.loss.cost(crew.answers, self.y[crew.held], None if self.w is None else self.w[crew.held])
+        return self.loss.cost(crew.answers, *self.targets(crew.held))
 
     def idle(self) -> float:
         """Mean loss of the best constant answer."""
@@ -228,22 +235,23 @@ def _unseen(done: Training, rows: Rows, split: Split, loss: Loss) -> tuple[Array
     return held[order], out.reshape(len(held), -1)[order]
 
 
+def _share(ground: Ground, held: Array, mixed: Array, own: Array, even: float) -> float:
+    """What a new crew gets: the share at which the held-out rows cost least, drawn to the even one by a few nats, so
+    that among few rows chance does not decide."""
+    costs = np.array([ground.loss.cost((1 - a) * mixed + a * own, *ground.targets(held)) for a in SHARES])
+    unit = 2 * max(costs.min(), 1e-9) if isinstance(ground.loss, Squares) else 1.0
+    return float(SHARES[np.argmin(len(held) * costs / unit + DRAWN * np.square(SHARES - even))])
+
+
 def _blended(ground: Ground, crews: list[_Trained], notes: tuple[str, ...] = ()) -> Grown:
     """Each crew's share, one after the other: what lowers the loss on rows that the crews did not train on."""
     held = crews[0].held
     for crew in crews[1:]:
         held = np.intersect1d(held, crew.held)
-    y = ground.y[held]
-    w = None if ground.w is None else ground.w[held]
-    mixed, shares = None, []
-    for crew in crews:
-        own = crew.answers[np.searchsorted(crew.held, held)]
-        if mixed is None:
-            mixed, shares = own, [1.0]
-            continue
-        tries = np.linspace(0, 1, 11)
-        costs = [ground.loss.cost((1 - a) * mixed + a * own, y, w) for a in tries]
-        a = float(tries[int(np.argmin(costs))])
+    mixed, shares = crews[0].of(held, ground)[0], [1.0]
+    for number, crew in enumerate(crews[1:], 2):
+        own = crew.of(held, ground)[0]
+        a = _share(ground, held, mixed, own, 1.0 / number)
         mixed, shares = (1 - a) * mixed + a * own, [s * (1 - a) for s in shares] + [a]
     kept = tuple(Crew(c.shape, c.flat, s) for c, s in zip(crews, shares, strict=True) if s > 0)
     return Grown(kept, held, mixed, notes)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from unstuck.fit.belief import AS_THEY_ARE, Belief
 from unstuck.fit.diary import Diary
 from unstuck.fit.encoder import Encoder
 from unstuck.fit.feed import canonical
@@ -37,6 +38,7 @@ class Model:
     encoder: Encoder
     task: Task
     crews: tuple[Crew, ...]
+    belief: Belief = AS_THEY_ARE
     unseen: Unseen | None = None
     notes: tuple[str, ...] = ()
 
@@ -48,7 +50,7 @@ class Model:
             for crew in self.crews:
                 if crew.shape.views == views:
                     mixed += crew.weight * crew.answers(x, loss)
-        return self.task.decode(mixed)
+        return self.task.decode(self.belief.apply(mixed, loss))
 
 
 def learn(
@@ -69,8 +71,9 @@ def learn(
     """
     ground, order = prepared(frame, y, task, wishes, weights, watch, diary, before and before.encoder)
     grown = grow(ground, before.crews if before else ())
-    unseen = Unseen(order[grown.held], task.decode(grown.answers))
-    return Model(ground.encoder, task, grown.crews, unseen, grown.notes)
+    belief = Belief.of(task.loss, grown.answers, *ground.targets(grown.held))
+    unseen = Unseen(order[grown.held], task.decode(belief.apply(grown.answers, task.loss)))
+    return Model(ground.encoder, task, grown.crews, belief, unseen, grown.notes)
 
 
 def prepared(

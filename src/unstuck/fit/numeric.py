@@ -25,7 +25,7 @@ MANY = 256
 """Above this many columns they are measured by mean and spread alone: pixels need no quantiles."""
 BLOCK = 1 << 21
 """Numbers that are encoded at once."""
-FLAT = 1e-6
+FLAT = 1e-9
 """A distance between quartiles below this share of the spread says that half the rows are equal."""
 KNEE = 3.0
 BINS = 8

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from unstuck.fit.belief import Belief
 from unstuck.fit.categories import Words
 from unstuck.fit.encoder import Encoder
 from unstuck.fit.ladder import Crew
@@ -43,6 +44,7 @@ def save(model: Model, path: Path, about: Mapping[str, Any] | None = None) -> No
         "task": target,
         "words": [asdict(words) for words in model.encoder.words],
         "crews": [asdict(crew.shape) | {"weight": crew.weight} for crew in model.crews],
+        "belief": asdict(model.belief),
         "notes": list(model.notes),
         "about": dict(about or {}),
     }
@@ -86,8 +88,11 @@ def _model(head: dict[str, Any], arrays: dict[str, Array]) -> Model:
         for w in head["words"]
     )
     encoder, task = Encoder(numeric, words), _task(head["task"], arrays)
+    if not head["crews"]:
+        raise ValueError("no network")
     crews = tuple(_crew(one, arrays[f"crew.{i}"], encoder, task) for i, one in enumerate(head["crews"]))
-    return Model(encoder, task, crews, None, tuple(map(str, head["notes"])))
+    belief = Belief(float(head["belief"]["heat"]), float(head["belief"]["rows"]))
+    return Model(encoder, task, crews, belief, None, tuple(map(str, head["notes"])))
 
 
 def _crew(head: dict[str, Any], flat: Array, encoder: Encoder, task: Task) -> Crew:

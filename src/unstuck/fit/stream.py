@@ -14,6 +14,7 @@ from functools import cached_property
 
 import numpy as np
 
+from unstuck.fit.belief import Belief
 from unstuck.fit.diary import Diary
 from unstuck.fit.encoder import Encoder
 from unstuck.fit.feed import SAMPLE, Rows, holdout
@@ -151,11 +152,11 @@ def learn_streamed(
     done = train(feed, seen.task.loss, plan, noted, diary.recall("stream"))
     done.net.flat[:] = done.best
     held = feed.held()
-    unseen = seen.task.decode(answers(done.net, held.x[0], seen.task.loss).mean(axis=0))
+    out, loss = answers(done.net, held.x[0], seen.task.loss).mean(axis=0), seen.task.loss
+    belief = Belief.of(loss, out, held.y[0], None if held.w is None else held.w[0])
+    unseen = Unseen(np.zeros(0, np.int64), seen.task.decode(belief.apply(out, loss)))
     note = f"{seen.rows} rows were read in slabs of about {seen.rows // feed.parts}, drawn from all over the data"
-    return Model(
-        seen.encoder, seen.task, (Crew(plan.shape, done.best, 1.0),), Unseen(np.zeros(0, int), unseen), (note,)
-    )
+    return Model(seen.encoder, seen.task, (Crew(plan.shape, done.best, 1.0),), belief, unseen, (note,))
 
 
 def _tried(seen: Survey, wishes: Wishes) -> Trial:
