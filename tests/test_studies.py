@@ -147,6 +147,17 @@ def test_the_heart_rate_study_tells_what_it_measured() -> None:
     _readable(study)
 
 
+def test_the_command_prints_the_study_and_writes_its_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One run, two faces: every claim of the terminal stands on the page, and nothing else is written."""
+    page = tmp_path / "study.html"
+    assert main(["study", "heart-rate", "--seeds", "1", "--epochs", "20", "--html", str(page)]) == 0
+    out, html = capsys.readouterr().out, page.read_text(encoding="utf-8")
+    titles = [line.strip() for line in out.splitlines() if line[:1].isdigit()]
+    assert len(titles) == 12
+    assert all(title.split(". ", 1)[1] in html for title in titles)
+    assert list(tmp_path.iterdir()) == [page]
+
+
 def _readable(study: Study) -> None:
     text = terminal.render(study)
     assert study.title in text

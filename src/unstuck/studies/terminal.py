@@ -35,10 +35,18 @@ COLOURS = {"holds": "green", "partly": "yellow", "does not hold": "red"}
 def render(study: Study, *, width: int = 100, colour: bool = False, ascii: bool = False) -> str:
     """The study as text."""
     parts = [Text(study.title, "bold"), stacked(Text(study.question)), titled("In short", Text(study.answer))]
+    parts.append(titled("What was claimed, and what became of it", _contents(study)))
     parts += [_section(i, s, width) for i, s in enumerate(study.sections, 1)]
     if study.made:
         parts.append(titled("How this was made", *(Text(line) for line in study.made)))
     return printed(parts, width, colour, ascii)
+
+
+def _contents(study: Study) -> RenderableType:
+    rows = table("", "", "")
+    for i, section in enumerate(study.sections, 1):
+        rows.add_row(f"{i}.", Text(section.title), Text(section.verdict, COLOURS[section.verdict]))
+    return rows
 
 
 def _section(place: int, section: Section, width: int) -> RenderableType:
