@@ -7,7 +7,7 @@ import platform
 
 import torch
 
-from unstuck.studies.cifar import advice, illnesses, law, rates, source
+from unstuck.studies.cifar import advice, illnesses, law, rates, source, weights
 from unstuck.studies.cifar.evidence import Evidence, Plan, gather, span
 from unstuck.studies.cifar.variants import BASELINE, BOTH, EXACT, EXPLODING, RATE, SCALED, STANDARDISED
 from unstuck.studies.cifar.wording import points
@@ -44,10 +44,10 @@ def told(e: Evidence, described: tuple[str, ...]) -> Study:
         illnesses.asked(e),
         illnesses.kills(e),
         illnesses.apart(e),
-        rates.rate_alone(e),
-        rates.both_weights(e),
-        rates.first_alone(e),
-        rates.square(e),
+        rates.divided(e),
+        weights.both(e),
+        weights.first(e),
+        rates.squared(e),
         law.law(e),
         law.sweep(e),
         advice.standardised(e),

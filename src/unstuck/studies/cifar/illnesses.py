@@ -21,7 +21,7 @@ from unstuck.studies.cifar.variants import (
     C,
     Variant,
 )
-from unstuck.studies.cifar.wording import LOSS, at, by_epoch, listed, over_steps, percent, points, shown
+from unstuck.studies.cifar.wording import LOSS, at, by_epoch, first_losses, listed, over_steps, percent, points, shown
 from unstuck.studies.story import Axis, Cell, Histogram, Section, Table, number
 
 REPORTED = {BASELINE: 50.0, RATE: 43.0, BOTH: 50.0}
@@ -55,10 +55,10 @@ def asked(e: Evidence) -> Section:
     )
 
 
-COLUMNS = ("run", "test acc. %", "test loss", "train loss", "dead %", "logits' sd", "all-zero from step")
+COLUMNS = ("run", "test %", "test loss", "train loss", "dead %", "logits' sd", "gradient", "all-zero from")
 NOTE = (
     f"{NAMING} Dead: hidden units that fire on none of the training pictures. All-zero: the step from which on every "
-    "logit of every batch is exactly 0; such a run is stopped."
+    "logit of every batch is exactly 0; such a run is stopped. Gradient: of W1, its length at steps 0 to 3."
 )
 
 
@@ -71,6 +71,7 @@ def _row(e: Evidence, variant: Variant) -> tuple[Cell, ...]:
         e.loss(variant),
         e.dead(variant),
         e.spread(variant),
+        listed(e.watches[variant].gradients[:4]),
         ", ".join("-" if d is None else str(d) for d in died) if any(d is not None for d in died) else None,
     )
 
@@ -87,7 +88,7 @@ def kills(e: Evidence) -> Section:
         "holds" if grew > 2 and dead else "partly" if grew > 2 or dead else "does not hold",
         _steps_table(sick),
         (
-            over_steps("loss of each batch", LOSS, {v.name: e.watches[v].losses for v in (BASELINE, SCALED)}),
+            first_losses(e, (BASELINE, SCALED), LOSS),
             _histogram(sick),
         ),
     )
@@ -174,48 +175,57 @@ def _histogram(watch: Watch) -> Histogram:
 
 def apart(e: Evidence) -> Section:
     """Centre and scale, each alone."""
-    cells = (BASELINE, STANDARDISED, SCALED, EXPLODING)
-    watches = {v: e.watches[v] for v in cells}
-    both, scale = watches[SCALED], watches[EXPLODING]
-    highest = max(v for v in scale.losses if math.isfinite(v))
-    explodes = highest > 1e3 * scale.losses[0]
-    dies = both.dead[-1] > 0.9 and max(scale.dead) < 0.5
-    measurement = (
-        "Four runs, one for each combination. Off centre and of the right size (as written): "
-        f"{percent(watches[BASELINE].dead[-1:])} of the units dead after {len(both.losses)} steps, "
-        f"{number(e.dead(BASELINE).mean)} % at the end; it trains. Centred and of the right size (standardised): "
-        f"{percent(watches[STANDARDISED].dead[-1:])}, and {number(e.dead(STANDARDISED).mean)} % at the end.\n\n"
-        f"Off centre and too large (times 255): the loss climbs to {number(max(both.losses))} and "
-        f"{percent(both.dead[-1:])} of the units are dead; its end is ln 10. Centred and too large (standardised, then "
-        f"times 255): never more than {percent([max(scale.dead)])} of the units are dead, and the loss goes "
-        f"{listed(scale.losses[:10])}"
-        f"{', until it is no number' if not all(map(math.isfinite, scale.losses)) else ''}.\n\n"
-        "So the size of the inputs makes the updates overshoot: that is the blow-up. That all of them lie on one side "
-        "of 0 lets an overshooting update silence a unit for every picture at once: those are the zeros. "
-        "Centring cures the zeros and not the blow-up; scaling cures the blow-up and leaves a few dead units."
-    )
+    watches = {v: e.watches[v] for v in (BASELINE, STANDARDISED, SCALED, EXPLODING)}
+    both, scale = e.watches[SCALED], e.watches[EXPLODING]
+    two = _highest(scale) > 1e3 * scale.losses[0] and both.dead[-1] > 0.9 and max(scale.dead) < 0.5
+    dead = {v.name: [100 * d for d in w.dead] for v, w in watches.items()}
     return Section(
         "Two illnesses: scale and centre",
         "Growing gradients and outputs of zero are one illness: the data is not normalised.",
-        measurement if explodes and dies else measurement.rpartition("\n\n")[0],
-        "does not hold" if explodes and dies else "partly",
+        "\n\n".join((_right_size(e), _too_large(both, scale), shown(two, TWO, "Here they do not come apart."))),
+        "does not hold" if two else "partly",
         Table(
             ("run", "centred", "loss: step 0", "step 1", "step 3", "step 9", "dead at step 9 %", "highest loss"),
             tuple(_quarter(w) for w in watches.values()),
             "First seed, before each step.",
         ),
-        (
-            over_steps("loss of each batch", LOSS, {v.name: w.losses for v, w in watches.items()}),
-            over_steps(
-                "dead hidden units", Axis("dead", "%"), {v.name: [100 * d for d in w.dead] for v, w in watches.items()}
-            ),
-        ),
+        (first_losses(e, watches, LOSS), over_steps("dead hidden units", Axis("dead", "%"), dead)),
     )
+
+
+TWO = (
+    "So the size of the inputs makes the updates overshoot: that is the blow-up. That all of them lie on one side of 0 "
+    "lets an overshooting update silence a unit for every picture at once: those are the zeros. Centring cures the "
+    "zeros and not the blow-up; scaling cures the blow-up and leaves a few dead units."
+)
+
+
+def _right_size(e: Evidence) -> str:
+    off, centred = e.watches[BASELINE].dead, e.watches[STANDARDISED].dead
+    return (
+        "Four runs, one for each combination. Off centre and of the right size (as written): "
+        f"{percent(off[-1:])} of the units dead after {len(off)} steps, {number(e.dead(BASELINE).mean)} % at the end; "
+        f"it trains. Centred and of the right size (standardised): {percent(centred[-1:])}, and "
+        f"{number(e.dead(STANDARDISED).mean)} % at the end."
+    )
+
+
+def _too_large(both: Watch, scale: Watch) -> str:
+    end = "." if all(map(math.isfinite, scale.losses)) else ", until it is no number."
+    return (
+        f"Off centre and too large (times 255): the loss climbs to {number(_highest(both))}, and "
+        f"{percent(both.dead[-1:])} of the units are dead; the last loss is {number(both.losses[-1], 5)}. Centred and "
+        f"too large (standardised, then times 255): never more than {percent([max(scale.dead)])} of the units are "
+        f"dead, and the loss goes {listed(scale.losses[:10])}{end}"
+    )
+
+
+def _highest(watch: Watch) -> float:
+    return max(v for v in watch.losses if math.isfinite(v))
 
 
 def _quarter(watch: Watch) -> tuple[Cell, ...]:
     nine = min(9, len(watch.losses) - 1)
     losses = [watch.losses[s] for s in (0, 1, 3, nine)]
     centred = "yes" if watch.variant.preparation == "standardised" else "no"
-    highest = max(v for v in watch.losses if math.isfinite(v))
-    return (watch.variant.name, centred, *losses, 100 * watch.dead[nine], highest)
+    return (watch.variant.name, centred, *losses, 100 * watch.dead[nine], _highest(watch))

@@ -45,6 +45,11 @@ def over_steps(title: str, y: Axis, curves: Mapping[str, Sequence[float]]) -> Li
     )
 
 
+def first_losses(evidence: Evidence, variants: Iterable[Variant], axis: Axis) -> Lines:
+    """Losses of the first batches."""
+    return over_steps("loss of each batch", axis, {v.name: evidence.watches[v].losses for v in variants})
+
+
 def by_epoch(evidence: Evidence, variants: Iterable[Variant], title: str) -> Lines:
     """Test accuracy after each epoch, first seed."""
     series = []
