@@ -17,9 +17,9 @@ from unstuck.tape import Pass
 
 LOSSES = 20_000
 """Losses kept, and rates."""
-BATCHES = 256
+BATCHES = 128
 """Watched steps kept."""
-EVERY = 32
+EVERY = 128
 """One step in so many is watched at first; the distance doubles whenever there are too many."""
 BYTES = 64 * 2**20
 """Of their batches."""

@@ -78,12 +78,14 @@ class Recorder:
     # -- attaching ---------------------------------------------------------------------------------------------------
 
     def attach(self) -> None:
-        """Start to watch the calling thread."""
+        """Start to watch the calling thread, or go on."""
         self._hooks = [
             register_optimizer_step_pre_hook(self._before_step),
             register_optimizer_step_post_hook(self._after_step),
         ]
-        self._switch(True)
+        if self.light is not None:
+            self.light.attach()
+        self._switch(self.light is None)
 
     def detach(self) -> None:
         """Stop watching; the process is as if we had never been there."""
