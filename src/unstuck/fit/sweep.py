@@ -33,11 +33,13 @@ class Trial:
     shape: Shape
     rates: tuple[float, ...]
     losses: Array
+    w: Array | None = None
+    """The rows' weights, (v,); None for all equal."""
 
     @property
     def ends(self) -> Array:
         """Mean loss per rate; infinite where a training blew up."""
-        return np.nan_to_num(self.losses.mean(axis=1), nan=np.inf, posinf=np.inf)
+        return np.nan_to_num(np.average(self.losses, axis=1, weights=self.w), nan=np.inf, posinf=np.inf)
 
     @property
     def best(self) -> int:
@@ -70,4 +72,4 @@ def sweep(
             advance(net, adam, loss, part, column * np.float32(schedule(step / steps)))
         held = feed.held()
         losses = loss.losses(net.forward(held.x), held.y)
-    return Trial(shape, rates, losses)
+    return Trial(shape, rates, losses, None if held.w is None else held.w[0])
