@@ -27,6 +27,10 @@ Array = np.ndarray
 PLAIN, RANKED, STEPPED = ("smooth",), ("smooth", "normal"), ("smooth", "steps")
 FIRST = Shape(PLAIN, (32,), "relu")
 LARGER = (64, 64)
+TRIED = 40
+"""Epochs after which views are compared."""
+LONG = (4, 100)
+"""Lanes and epochs of the crews that follow."""
 CLEAR = 2.0
 """A difference counts from this many of its standard errors on."""
 WORTH = 0.1
@@ -160,11 +164,11 @@ def grow(ground: Ground, before: tuple[Crew, ...] = ()) -> Grown:
     crews = [_crew(ground, FIRST, 4, None, first)]
     if not _pays(ground, first, crews[0]):
         return _blended(ground, crews, ("a larger network or other views of the columns would not do better",))
-    tried = [_crew(ground, Shape(views, LARGER, "relu"), 4, 40) for views in views_worth_trying(ground.encoder)]
+    tried = [_crew(ground, Shape(views, LARGER, "relu"), 4, TRIED) for views in views_worth_trying(ground.encoder)]
     best = min(tried, key=lambda crew: ground.cost(crew)).shape.views
     crews += tried
-    crews.append(_crew(ground, Shape(best, LARGER, "relu"), 8, 100))
-    crews.append(_crew(ground, Shape(best, LARGER, "silu"), 8, 100))
+    crews.append(_crew(ground, Shape(best, LARGER, "relu"), *LONG))
+    crews.append(_crew(ground, Shape(best, LARGER, "silu"), *LONG))
     return _blended(ground, crews)
 
 
