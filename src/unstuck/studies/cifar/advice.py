@@ -32,7 +32,7 @@ def standardised(e: Evidence) -> Section:
         f"{': it fits the training pictures better and knows the others no better' if faster and gained < 1 else ''}."
     )
     return Section(
-        "Standardising, and what such a network can do",
+        "Scale the data rather than the rate",
         "Scale the data rather than the rate; and 50 % is about what such a network can do.",
         measurement,
         "holds" if cured and faster and limit else "partly" if cured or faster or limit else "does not hold",
@@ -60,7 +60,7 @@ def decay(e: Evidence) -> Section:
         f"{'It matters.' if matters else 'It does not matter to the answer.'}"
     )
     return Section(
-        "Weight decay is not to blame",
+        "Weight decay is part of the trouble",
         "Weight decay pulls at the scaled weights too, and may be part of the trouble.",
         measurement,
         "partly" if matters else "does not hold",
@@ -94,7 +94,7 @@ def price(e: Evidence) -> Section:
     pace = e.pace
     ratio = pace.plain / pace.lane
     return Section(
-        "What the study costs",
+        "The study is bound by its matrix products",
         "A study of this network is bound by its matrix products; nothing that is not a product should cost much.",
         f"One step of one network is {number(pace.step)} GFLOP. The bare products of the first layer, forward and "
         f"gradient, run at {number(pace.narrow)} GFLOP/s on one core here, and stacked three networks wide at "

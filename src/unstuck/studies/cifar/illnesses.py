@@ -45,7 +45,7 @@ def asked(e: Evidence) -> Section:
         "name gives) and see the same batches in the same order."
     )
     return Section(
-        "What was reported, and what happens",
+        "What was reported",
         "The network reaches about 50 % in 20 epochs. With the inputs times 255 it does not converge and every output "
         "becomes zero. Rate / 255 gives 43 %; both layers' initial weights / 255 and rate / 255 give 50 % again.",
         measurement,
@@ -82,7 +82,7 @@ def kills(e: Evidence) -> Section:
     grew = max(sick.gradients[:4]) / sick.gradients[0]
     dead = all(c.died is not None for c in courses)
     return Section(
-        "Why inputs times 255 kill the network",
+        "Inputs times 255 kill the network",
         "The gradients grow within a few iterations, and then every output is zero.",
         "\n\n".join((_start(sick, well), _blow(sick), _death(e))),
         "holds" if grew > 2 and dead else "partly" if grew > 2 or dead else "does not hold",
@@ -129,7 +129,7 @@ def _death(e: Evidence) -> str:
         f"The first batch with only zero logits comes at step {listed(first)} (a number per seed), and from step "
         f"{listed(died)} on no batch has any other: without biases a layer "
         f"of dead units gives exactly 0, the loss is ln 10 = {math.log(10):.4f}, every gradient is exactly 0, and "
-        "nothing can ever change again."
+        "nothing is learned again."
         if died
         else "No run had only zero logits for long enough to count as dead."
     )
@@ -180,7 +180,7 @@ def apart(e: Evidence) -> Section:
     two = _highest(scale) > 1e3 * scale.losses[0] and both.dead[-1] > 0.9 and max(scale.dead) < 0.5
     dead = {v.name: [100 * d for d in w.dead] for v, w in watches.items()}
     return Section(
-        "Two illnesses: scale and centre",
+        "Blow-up and zeros are one illness",
         "Growing gradients and outputs of zero are one illness: the data is not normalised.",
         "\n\n".join((_right_size(e), _too_large(both, scale), shown(two, TWO, "Here they do not come apart."))),
         "does not hold" if two else "partly",

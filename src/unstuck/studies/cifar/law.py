@@ -28,13 +28,14 @@ def law(e: Evidence) -> Section:
     measurement = "\n\n".join((DERIVATION, _repair(e, near), _checks(e), _told(e)))
     return Section(
         "The law: c times the inputs is c^2 times the rate",
-        "Dividing the first layer's initial weights by 255 should remove every difference.",
+        "Training on inputs times c is training on the inputs themselves with c times the first weights and c^2 times "
+        "the first rate. So dividing the first weights by 255 does not remove every difference, as the asker expects.",
         measurement,
-        "does not hold" if bits and near else "partly",
+        "holds" if bits and near else "partly" if bits or near else "does not hold",
         Table(
             ("run", "W1 x", "W2 x", "rate 1 x", "rate 2 x", "balanced: W1 x", "W2 x", "rate x"),
             tuple(_amount(v) for v in (*ASKED, EXACT)),
-            "What each run is on inputs 0..1, in multiples of what was written; balanced: with one rate for both layers.",
+            "What each run is on inputs 0..1, in multiples of what was written; balanced: at one rate for both layers.",
         ),
         (_divergence(e),),
     )
@@ -133,7 +134,7 @@ def sweep(e: Evidence) -> Section:
         Series(name, tuple(scales), tuple(values)) for name, values in (("as written", plain), ("repaired", repaired))
     )
     return Section(
-        "Accuracy against the scale of the inputs",
+        "With the recipe that belongs to it any scale trains alike",
         "The scale of the inputs by itself is no illness: with the recipe that belongs to it, any scale trains alike.",
         measurement,
         "holds" if holds else "partly" if narrow < wide else "does not hold",

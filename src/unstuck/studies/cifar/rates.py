@@ -29,7 +29,7 @@ def divided(e: Evidence) -> Section:
     behind = e.accuracy(BASELINE).mean - e.accuracy(RATE).mean
     dead = {v.name: [100 * d for d in e.watches[v].dead] for v in (BASELINE, RATE, BOTH)}
     return Section(
-        "Why rate / 255 is not enough",
+        "Rate / 255 makes up for inputs times 255",
         "The inputs are 255 times larger, so a rate 255 times smaller should do (43 % is reported).",
         "\n\n".join((_large_weights(e, behind), _units(e), _patience(e))),
         "does not hold" if behind > 5 else "partly" if behind > SAME else "holds",
@@ -80,7 +80,7 @@ def squared(e: Evidence) -> Section:
     run, frozen = _side_by_side(e)
     gap = max(abs(a - b) for a, b in zip(run, frozen, strict=True))
     return Section(
-        "Why 255^2 works, for another reason than suspected",
+        "Both layers need rate / 255^2",
         "Rate / 255^2 in both layers works, so it seems that both layers need it, though only the first sees the "
         "larger inputs.",
         "\n\n".join((_random_sums(e), _switched_off(run, frozen, gap), _default_weights(e))),

@@ -32,7 +32,7 @@ def both(e: Evidence) -> Section:
     """Both weights and the rate / 255."""
     restored = abs(e.accuracy(BOTH).mean - e.accuracy(BASELINE).mean) < 2
     return Section(
-        "Why both weights / 255 restore everything, with a rate that should be wrong",
+        "Both weights / 255 and rate / 255 restore everything",
         "Dividing both layers' initial weights by 255, and the rate by 255, restores 50 %.",
         "\n\n".join((_both_end(e, restored), _small_weights(e, restored), _flat(e))),
         "holds" if restored else "does not hold",
@@ -86,7 +86,7 @@ def first(e: Evidence) -> Section:
         (v.name, e.accuracy(v), e.loss(v), e.dead(v), listed(e.watches[v].gradients[:4])) for v in (BASELINE, *SINGLES)
     )
     return Section(
-        "Why the first layer's weights alone are not enough",
+        "The first layer's weights / 255 are enough",
         "Only the first layer sees the inputs, so dividing its initial weights by 255 should do, with one rate or "
         "another divided by 255.",
         "\n\n".join((_backward(e), _control(e), _others(e))),
