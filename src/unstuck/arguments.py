@@ -17,6 +17,8 @@ VERBS = {
     "prove": "examine a tape and prove the repair",
     "fix": "the repair that a tape proves: on stdout, as a file, or in the script itself",
     "explain": "a fault's page, or the list of faults",
+    "fit": "train a network on a table, whatever units its columns come in",
+    "predict": "a fitted model's answers to the rows of a table",
     "study": "re-run one of the founding stories: heart-rate, rice or cifar",
 }
 
@@ -97,6 +99,8 @@ def _add_options(verb: str, add: Callable[..., object]) -> None:
         add("--no-prove", action="store_true", help="stop after the findings")
     if verb == "explain":
         add("fault", nargs="?", metavar="FAULT", help="a fault's name; without one, the list")
+    if verb in ("fit", "predict"):
+        _add_fit_options(verb, add)
     if verb == "study":
         add("study", metavar="NAME", choices=("heart-rate", "rice", "cifar"), help="heart-rate, rice or cifar")
         add("--seeds", type=_positive(int), metavar="N", help="repeat everything with N seeds")
@@ -104,6 +108,55 @@ def _add_options(verb: str, add: Callable[..., object]) -> None:
         add("--data", metavar="PATH", help="where the data lies (rice, cifar)")
         add("--html", metavar="FILE", help="one self-contained page with the figures")
         add("--quick", action="store_true", help="a first look: fewer seeds and epochs")
+
+
+def _add_fit_options(verb: str, add: Callable[..., object]) -> None:
+    if verb == "predict":
+        add("model", metavar="MODEL", help="a file written by fit --model")
+    add("data", metavar="DATA", nargs="+", help="CSV, TSV, Parquet, Arrow, a folder or pattern of them, pictures")
+    if verb == "fit":
+        add("--target", action="append", required=True, metavar="COLUMN", help="what to learn; several: A,B,C")
+        add("--drop", action="append", default=[], metavar="COLUMN", help="leave a column out; several: A,B,C")
+        add("--weight", metavar="COLUMN", help="how much each row counts")
+        add("--task", choices=("binary", "multiclass", "multilabel", "regression"), help="instead of what is found")
+        add("--model", metavar="OUT", help="keep the model in this file")
+        add("--checkpoint", metavar="FOLDER", help="where an interrupted training waits (default: OUT.checkpoint)")
+        add("--resume", action="store_true", help="go on with the training that waits there")
+        apart = {"type": _share, "metavar": "SHARE", "help": "train without this share of the rows, judge by it"}
+        add("--holdout", **apart)
+        add("--test", metavar="FILE", help="judge by these rows too (DATA again: the folder's split called test)")
+        add("--hidden", type=_widths, metavar="N,N", help="hidden layers of this width, as in 300 or 64,64")
+        add("--epochs", type=_positive(int), metavar="N", help="train each network N epochs at most")
+        add("--rate", type=_positive(float), metavar="R", help="the learning rate, instead of the one found")
+        add("--seed", type=int, default=0, metavar="N", help="another start, another order")
+        add("--json", metavar="FILE", help="everything that was measured ('-' for stdout)")
+        add("--plot", metavar="FILE", help="losses, confusion and calibration as .png or .svg")
+        add("--quiet", action="store_true", help="one line alone")
+    else:
+        add("-o", "--out", metavar="FILE", help="a .csv, .tsv, .parquet or .arrow (without it: CSV on stdout)")
+        add("--keep", action="append", default=[], metavar="COLUMN", help="copy a column beside the answers")
+    add("--delimiter", metavar="C", help="between the columns of text ('tab' for a tab), instead of the one found")
+    add("--decimal", metavar="C", help="the decimal mark, . or ,")
+    add("--encoding", metavar="NAME", help="as in utf-8 or cp1252")
+    add("--header", action=argparse.BooleanOptionalAction, help="whether the first row names the columns")
+    add("--split", metavar="NAME", help="of a folder with splits, this one (default: train)")
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return value
+
+
+def _widths(text: str) -> tuple[int, ...]:
+    try:
+        widths = tuple(map(int, text.split(",")))
+    except ValueError:
+        widths = ()
+    if not widths or not all(0 < width <= 1 << 16 for width in widths):
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of widths, as in 300 or 64,64")
+    return widths
 
 
 def _positive(kind: type[int] | type[float]) -> Callable[[str], float]:

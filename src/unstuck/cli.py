@@ -28,6 +28,8 @@ from unstuck.report.sentences import failed
 from unstuck.target import Target, check, syntax_error
 
 WELL, SICK, MISUSED, UNSAID = 0, 1, 2, 3
+INTERRUPTED = 130
+"""As shells say it of Ctrl-C."""
 
 
 class Unsaid(Exception):
@@ -145,6 +147,67 @@ def study(options: argparse.Namespace) -> int:
     return WELL
 
 
+def fit(options: argparse.Namespace) -> int:
+    """Train on a table, judge, report, keep the model."""
+    from unstuck.fit import command, plots
+    from unstuck.fit.progress import Progress
+    from unstuck.fit.store import ModelError
+    from unstuck.tables import TableError
+
+    for path in (options.model, options.json, options.plot):
+        arguments.check_output(path)
+    plots.check(options.plot)
+    live = sys.stderr.isatty() and not options.quiet
+    progress = Progress(sys.stderr, live, shutil.get_terminal_size((100, 24)).columns, options.quiet)
+    try:
+        fitted = command.fit(options, progress)
+    except (TableError, ModelError) as error:
+        raise Refused(str(error)) from None
+    except command.Interrupted as left:
+        return _told(str(left), INTERRUPTED)
+    return _show_fitted(fitted, options)
+
+
+def predict(options: argparse.Namespace) -> int:
+    """A fitted model's answers to the rows of a table."""
+    from unstuck.fit.prediction import predict as answered
+    from unstuck.fit.store import ModelError
+    from unstuck.tables import TableError
+
+    arguments.check_output(options.out)
+    try:
+        rows = answered(options, sys.stdout, lambda line: print(f"unstuck: {line}", file=sys.stderr))
+    except (TableError, ModelError) as error:
+        raise Refused(str(error)) from None
+    except BrokenPipeError:  # whoever read our lines has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return WELL
+    return WELL if options.out is None else _told(f"{rows:,} rows answered in {options.out}", WELL)
+
+
+def _show_fitted(fitted: Any, options: argparse.Namespace) -> int:
+    from unstuck.fit import plots, report
+
+    if options.json == "-":
+        sys.stdout.write(_json(fitted))
+    else:
+        sys.stdout.write(report.verdict(fitted) if options.quiet else report.render(fitted, **_paper(sys.stdout)))
+    done = options.json in (None, "-") or _written(Path(options.json), _json(fitted))
+    if options.plot is not None:
+        try:
+            plots.draw(fitted, Path(options.plot))
+        except OSError as error:
+            done = False
+            _told(f"{options.plot} could not be written: {error.strerror}", MISUSED)
+    return WELL if done else MISUSED
+
+
+def _json(fitted: Any) -> str:
+    import json
+
+    return json.dumps(fitted.plain(), indent=1, ensure_ascii=False) + "\n"
+
+
 def _recorded(target: Target, tape: Path, options: argparse.Namespace) -> int:
     """Record the target; its return code. Raises Unsaid where there is no tape afterwards."""
     if (shown := syntax_error(target)) is not None:
@@ -242,11 +305,13 @@ def _write_patch(report: Report, options: argparse.Namespace, folder: Path) -> N
             _told("changed " + ", ".join(map(str, changed)) + " (the original stays beside it as .orig)", SICK)
 
 
-def _written(path: Path, text: str) -> None:
+def _written(path: Path, text: str) -> bool:
     try:
         path.write_text(text, encoding="utf-8", newline="")
     except OSError as error:
         _told(f"{path} could not be written: {error.strerror}", MISUSED)
+        return False
+    return True
 
 
 def _told(line: str, code: int) -> int:
