@@ -10,7 +10,7 @@ import torch
 from unstuck.studies.cifar import advice, illnesses, law, rates, source, weights
 from unstuck.studies.cifar.evidence import Evidence, Plan, gather, span
 from unstuck.studies.cifar.variants import BASELINE, BOTH, EXACT, EXPLODING, RATE, SCALED, STANDARDISED
-from unstuck.studies.cifar.wording import points
+from unstuck.studies.cifar.wording import points, shown
 from unstuck.studies.story import Progress, Request, Study, number
 
 READING = 0.02
@@ -62,15 +62,22 @@ def _answer(e: Evidence) -> str:
     return (
         "Multiplying the inputs by c multiplies the first layer's initial weights by c and its rate by c^2, exactly. "
         f"So on inputs times 255 the network as written ({points(e.accuracy(BASELINE))}) has a first rate 65025 times "
-        f"too high and first weights 255 times too large, and ends at {points(e.accuracy(SCALED))}. Two things go "
-        "wrong, not one: the scale makes it explode, and inputs that all lie on one side of 0 turn the explosion into "
-        f"dead units and zeros (centred first, at most {number(100 * max(e.watches[EXPLODING].dead))} % of the units "
-        f"are dead in the first steps, while the loss goes from {_climb(e)}). Rate / 255 amounts to the rate as "
-        f"written with both initial weights 16 times too large ({points(e.accuracy(RATE))}); with both weights / 255 "
-        "as well, to weights 16 times too small "
-        f"({points(e.accuracy(BOTH))}). The exact repair is the first weights / 255 and the first rate / "
-        f"255^2 ({points(e.accuracy(EXACT))}); the simplest is to standardise the pictures "
+        f"too high and first weights 255 times too large, and ends at {points(e.accuracy(SCALED))}. "
+        + shown(illnesses.come_apart(e), _illnesses(e), "")
+        + "Rate / 255 amounts to the rate as written with both initial weights 16 times too large "
+        f"({points(e.accuracy(RATE))}); with both weights / 255 as well, to weights 16 times too small "
+        f"({points(e.accuracy(BOTH))}). The exact repair is the first weights / 255 and the first rate / 255^2 "
+        f"({points(e.accuracy(EXACT))}); the simplest is to standardise the pictures "
         f"({points(e.accuracy(STANDARDISED))})."
+    )
+
+
+def _illnesses(e: Evidence) -> str:
+    return (
+        "Two things go wrong, not one: the scale makes it explode, and inputs that all lie on one side of 0 turn the "
+        "explosion into dead units and zeros (centred first, at most "
+        f"{number(100 * max(e.watches[EXPLODING].dead))} % of the units are dead in the first steps, while the loss "
+        f"goes from {_climb(e)}). "
     )
 
 

@@ -176,8 +176,7 @@ def _histogram(watch: Watch) -> Histogram:
 def apart(e: Evidence) -> Section:
     """Centre and scale, each alone."""
     watches = {v: e.watches[v] for v in (BASELINE, STANDARDISED, SCALED, EXPLODING)}
-    both, scale = e.watches[SCALED], e.watches[EXPLODING]
-    two = _highest(scale) > 1e3 * scale.losses[0] and both.dead[-1] > 0.9 and max(scale.dead) < 0.5
+    both, scale, two = e.watches[SCALED], e.watches[EXPLODING], come_apart(e)
     dead = {v.name: [100 * d for d in w.dead] for v, w in watches.items()}
     return Section(
         "Blow-up and zeros are one illness",
@@ -191,6 +190,12 @@ def apart(e: Evidence) -> Section:
         ),
         (first_losses(e, watches, LOSS), over_steps("dead hidden units", Axis("dead", "%"), dead)),
     )
+
+
+def come_apart(e: Evidence) -> bool:
+    """Whether large inputs explode without dying once they are centred, and die where they are not."""
+    both, scale = e.watches[SCALED], e.watches[EXPLODING]
+    return _highest(scale) > 1e3 * scale.losses[0] and both.dead[-1] > 0.9 and max(scale.dead) < 0.5
 
 
 TWO = (
