@@ -33,8 +33,8 @@ LONG = (4, 100)
 """Lanes and epochs of the crews that follow."""
 CLEAR = 2.0
 """A difference counts from this many of its standard errors on."""
-WORTH = 0.1
-"""... and from this share of the loss on: what would not be noticed is not worth seconds."""
+WORTH = 0.01
+"""... and from this share of the loss of the best constant answer on: less would not be noticed."""
 LEFT = 0.1
 """Of the loss of the best constant answer, what may be left unexplained before a larger network is tried anyway."""
 WORK = 4e12
@@ -194,13 +194,13 @@ def _pays(ground: Ground, first: Trial, crew: _Trained) -> bool:
     shapes = [Shape(views, LARGER, "relu") for views in views_worth_trying(ground.encoder)]
     trials = [sweep(ground.rows(s.views), split, ground.loss, s, ground.wishes.seed, rates) for s in shapes]
     small = ground.loss.each(*crew.of(split.held[0, : trials[0].losses.shape[1]], ground))
-    return any(_clearly_lower(trial.losses[trial.best], small) for trial in trials)
+    return any(_clearly_lower(trial.losses[trial.best], small, ground.idle()) for trial in trials)
 
 
-def _clearly_lower(losses: Array, than: Array) -> bool:
+def _clearly_lower(losses: Array, than: Array, idle: float) -> bool:
     gain = than - losses
     mean, error = float(gain.mean()), float(gain.std() / math.sqrt(len(gain)))
-    return mean > max(CLEAR * error, WORTH * float(than.mean()))
+    return mean > max(CLEAR * error, WORTH * idle)
 
 
 def _crew(
