@@ -36,6 +36,7 @@ from unstuck.studies.story import (
     Spread,
     Study,
     Unavailable,
+    number,
     told,
 )
 
@@ -283,6 +284,14 @@ def test_every_layout_reads_alike(tmp_path: Path, mark: str) -> None:
     read, plain = tables.read(tmp_path / "rice.csv"), tables.read(SAMPLE)
     assert read.ids is not None and plain.ids is None
     assert np.array_equal(read.x, plain.x) and np.array_equal(read.y, plain.y)
+
+
+@given(st.floats(-1e5, 1e5), st.integers(1, 4))
+def test_numbers_below_a_million_are_written_out(value: float, digits: int) -> None:
+    """No power of ten where a number of digits does, and what is written is the value, rounded."""
+    words = number(value, digits)
+    assert "e+" not in words
+    assert float(words) == pytest.approx(value, rel=0.5 * 10 ** (1 - digits), abs=1e-300)
 
 
 @given(st.lists(st.one_of(st.floats(-1e6, 1e6), st.just(math.inf)), min_size=1, max_size=30))

@@ -221,9 +221,8 @@ def number(value: float, digits: int = 3) -> str:
         return "never" if value > 0 else "-inf"
     if float(value).is_integer() and abs(value) < 1e6:
         return str(int(value))
-    if 10**digits <= abs(value) < 1e6:
-        return str(round(value))
-    return f"{value:.{digits}g}"
+    words = f"{value:.{digits}g}"
+    return str(round(value)) if "e+" in words and abs(value) < 1e6 else words
 
 
 def each(values: Sequence[float]) -> str:

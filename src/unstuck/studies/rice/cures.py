@@ -156,9 +156,9 @@ def _alike(run: Run) -> str:
         f"give {number(alike.mean, 4)} % (sd {number(alike.sd, 2)}) with the loss on logits, the raw ones "
         f"{number(raw.mean, 4)} % (sd {number(raw.sd, 2)})"
     )
-    if alike.mean > raw.mean and alike.sd < raw.sd / 2:
+    if alike.mean - raw.mean > 2 * (alike.sd**2 / len(alike.values) + raw.sd**2 / len(raw.values)) ** 0.5:
         return f"{told}: what shakes that loss is less their size than that they are of such different sizes."
-    return f"{told}."
+    return f"{told}: the two are not certainly apart."
 
 
 def _standing(stuck: list[float]) -> str:
