@@ -21,9 +21,11 @@ class Encoder:
     words: tuple[Words, ...]
 
     @classmethod
-    def of(cls, frame: Frame, weights: Array | None = None) -> Encoder:
-        """Measure the columns of a frame."""
-        return cls(Numeric.of(frame.numbers, weights), tuple(Words.of(column, weights) for column in frame.words))
+    def of(cls, frame: Frame, weights: Array | None = None, beside: Array | None = None) -> Encoder:
+        """Measure the columns of a frame. `beside`: targets without their signs, (n, k), as `Numeric.of` takes them."""
+        return cls(
+            Numeric.of(frame.numbers, weights, beside), tuple(Words.of(column, weights) for column in frame.words)
+        )
 
     def encode(self, frame: Frame, views: tuple[str, ...]) -> Array:
         """(n, inputs) float32; at least one input, so that a table without any sign of life still has a network."""

@@ -8,8 +8,9 @@ from typing import Protocol
 
 import numpy as np
 
+from unstuck.fit.grid import MIX, marks
+
 Array = np.ndarray
-MIX = np.uint64(0x9E3779B97F4A7C15)
 SAMPLE = 512
 """Training rows whose loss is shown beside that of the held-out ones."""
 
@@ -42,7 +43,7 @@ def canonical(x: Array, y: Array, w: Array | None) -> tuple[Array, Array | None]
     Equal rows become one, of their joint weight: a table in which a row stands three times trains to the same bits as
     one in which it has the weight 3, a sorted table as a shuffled one, and no row is held out whose twin is trained on.
     """
-    mark = _hash(np.ascontiguousarray(x)) ^ (_hash(np.ascontiguousarray(y.reshape(len(y), -1))) * MIX)
+    mark = marks(x) ^ (marks(y.reshape(len(y), -1)) * MIX)
     if w is not None:
         there = np.flatnonzero(w > 0)
         mark, w = mark[there], w[there]
@@ -53,18 +54,6 @@ def canonical(x: Array, y: Array, w: Array | None) -> tuple[Array, Array | None]
     rows = first if w is None else there[first]
     equal = bool((joint == joint[0]).all())
     return rows, None if equal else (joint / joint.mean()).astype(np.float32)
-
-
-def _hash(table: Array) -> Array:
-    """64 bits of each row of a contiguous table (n, d)."""
-    words = table.view(np.uint32).reshape(len(table), -1)
-    out = np.zeros(len(table), np.uint64)
-    keys = np.random.Generator(np.random.Philox(key=[0xA, 0xB])).integers(1, 2**63, words.shape[1], dtype=np.uint64)
-    for j, key in enumerate(keys * np.uint64(2) + np.uint64(1)):
-        out += (words[:, j] + np.uint64(1)) * key
-        out ^= out >> np.uint64(29)
-        out *= MIX
-    return out
 
 
 class Feed(Protocol):

@@ -82,7 +82,7 @@ def prepared(
 ) -> tuple[Ground, Array]:  # fmt: skip
     """What networks are trained on, and which row of the frame stands where in it. `encoder`: as measured before."""
     encoded = task.encode(y)
-    encoder = encoder or Encoder.of(frame, weights)
+    encoder = encoder or Encoder.of(frame, weights, np.abs(encoded.reshape(len(y), -1)))
     order, joint = canonical(encoder.encode(frame, PLAIN), encoded, weights)
     rows, target = frame.take(order), encoded[order]
     ground = Ground(

@@ -13,7 +13,8 @@ from statistics import NormalDist
 
 import numpy as np
 
-from unstuck.fit.quantiles import PARTS, quantiles
+from unstuck.fit.grid import directions, evenly, leading, snapped
+from unstuck.fit.quantiles import ENOUGH, PARTS, quantiles
 from unstuck.moments import Moments
 
 Array = np.ndarray
@@ -47,12 +48,13 @@ class Numeric:
     """Quantiles of the standardised values."""
 
     @classmethod
-    def of(cls, x: Array, weights: Array | None = None) -> Numeric:
-        """Measure x (n, d), float; NaN and infinities are missing; a row of weight w counts as w rows."""
-        return cls.seen(Moments.of(x, weights), x, weights)
+    def of(cls, x: Array, weights: Array | None = None, beside: Array | None = None) -> Numeric:
+        """Measure x (n, d), float; NaN and infinities are missing; a row of weight w counts as w rows. `beside`, (n, k)
+        without signs, helps to tell rows apart."""
+        return cls.seen(Moments.of(x, weights), x, weights, beside)
 
     @classmethod
-    def seen(cls, found: Moments, x: Array, weights: Array | None = None) -> Numeric:
+    def seen(cls, found: Moments, x: Array, weights: Array | None = None, beside: Array | None = None) -> Numeric:
         """From the moments of all rows and a sample of them, x (n, d), for what only a sort can tell."""
         kept = np.flatnonzero(~found.constant)
         found = found.take(kept)
@@ -61,23 +63,31 @@ class Numeric:
         else:
             middle = measured(x[:, kept], weights, found)
         first = cls(kept, middle.centre, middle.scale, np.ones(len(kept)), found.missing > 0, middle.knots)
-        return first._signed(x)
+        middle = (found.mean - (found.min / 2 + found.max / 2)) / first.scale
+        return first._signed(x, weights, beside, middle)
 
-    def _signed(self, x: Array) -> Numeric:
-        """The sign that makes the longer tail point upward; where both are alike, the first row decides."""
-        knots = snapped((self.knots - self.centre[:, None]) / self.scale[:, None])
-        tails = knots + knots[:, ::-1]
-        rows = self.standard(x[:64])
-        sign = np.array([_leading(tails[j]) or _leading(rows[:, j]) or 1.0 for j in range(len(self.kept))])
-        turned = np.where(sign[:, None] < 0, -knots[:, ::-1], knots)
+    def _signed(self, x: Array, weights: Array | None, beside: Array | None, middle: Array) -> Numeric:
+        """The sign that makes the longer tail point upward, by the quantiles, or, where there are none, by where the
+        middle of the range lies; where both tails are alike, some row decides."""
+        knots = (self.knots - self.centre[:, None]) / self.scale[:, None]
+        tails = evenly(knots + knots[:, ::-1] if knots.size else middle[:, None], GRID)
+        sign = np.array([leading(tail) for tail in tails])
+        if len(even := np.flatnonzero(sign == 0)):
+            some = slice(None, None, max(1, len(x) // ENOUGH, x.size // BLOCK))
+            rows = evenly(self._moved(x[some]), GRID)
+            sign[even] = directions(rows, *(None if a is None else a[some] for a in (weights, beside)))[even]
+        turned = snapped(np.where(sign[:, None] < 0, -knots[:, ::-1], knots), GRID, FAR)
         return Numeric(self.kept, self.centre, self.scale, sign, self.gaps, turned)
 
     def standard(self, x: Array) -> Array:
         """The values on the grid, (n, kept) float64; NaN where missing."""
+        return snapped(self._moved(x), GRID, FAR)
+
+    def _moved(self, x: Array) -> Array:
         with np.errstate(over="ignore", invalid="ignore"):
             own = x if len(self.kept) == x.shape[1] else x[:, self.kept]
             z = (own.astype(np.float64, copy=False) - self.centre) / self.scale * self.sign
-            return snapped(np.where(np.isfinite(z), z, np.nan))
+        return np.where(np.isfinite(z), z, np.nan)
 
     def encode(self, x: Array, views: tuple[str, ...]) -> Array:
         """What the network sees, (n, width(views)) float32. In blocks of rows: float64 is for passing through."""
@@ -119,17 +129,6 @@ def measured(x: Array, weights: Array | None, found: Moments) -> Measured:
     centre, between = knots[:, PARTS // 2], knots[:, 3 * PARTS // 4] - knots[:, PARTS // 4]
     flat = ~(between > FLAT * found.spread)
     return Measured(np.where(flat, found.mean, centre), np.where(flat, found.spread, between), knots)
-
-
-def snapped(z: Array) -> Array:
-    """On the grid, within +-FAR; a zero has no sign, for rows are told apart by their bits."""
-    return np.clip(np.rint(z / GRID) * GRID, -FAR, FAR) + 0.0
-
-
-def _leading(values: Array) -> float:
-    """The sign of the largest of some values on the grid, the first of equals; 0.0 where all are 0 or missing."""
-    size = np.abs(np.nan_to_num(values))
-    return float(np.sign(values[size.argmax()])) if size.size and size.max() > 0 else 0.0
 
 
 def _smooth(z: Array, knots: Array) -> Array:

@@ -30,7 +30,7 @@ RATE = 3e-3
 
 def begin(frame: Frame, y: Array, task: Task, wishes: Wishes, weights: Array | None = None) -> Model:
     """A model at its first weights, its columns measured on these rows."""
-    encoder = Encoder.of(frame, weights)
+    encoder = Encoder.of(frame, weights, np.abs(task.encode(y).reshape(len(y), -1)))
     shape = Shape(wishes.views or PLAIN, wishes.hidden or HIDDEN, wishes.activation or "relu")
     net = Dense((encoder.width(shape.views), *shape.hidden, task.loss.outputs), wishes.lanes or LANES, shape.activation)
     net.draw([wishes.seed * 1000 + lane for lane in range(net.lanes)])

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from unstuck.fit.grid import directions, evenly, leading, snapped
 from unstuck.fit.loss import Loss, Sigmoid, Softmax, Squares
 from unstuck.fit.quantiles import quantiles
 from unstuck.moments import Moments
@@ -92,12 +93,10 @@ class Numbers:
     def seen(cls, found: Moments, y: Array, weights: Array | None = None) -> Numbers:
         """From the moments of all targets and a sample of them."""
         spread = np.where(found.constant, 1.0, found.spread)
-        knots = np.rint((quantiles(y, weights) - found.mean[:, None]) / spread[:, None] / FINE)
-        tails = knots + knots[:, ::-1]
-        size = np.abs(tails)
-        lead = np.take_along_axis(tails, size.argmax(axis=1)[:, None], 1)[:, 0]
-        first = np.rint((y[0] - found.mean) / spread / FINE)
-        sign = np.where(lead != 0, np.sign(lead), np.where(first != 0, np.sign(first), 1.0))
+        knots = (quantiles(y, weights) - found.mean[:, None]) / spread[:, None]
+        sign = np.array([leading(tail) for tail in evenly(knots + knots[:, ::-1], FINE)])
+        if not sign.all():
+            sign = np.where(sign == 0, directions(evenly((y - found.mean) / spread, FINE), weights), sign)
         return cls(found.mean, spread, np.where(found.constant, 0.0, sign))  # what never changes is answered exactly
 
     @property
@@ -108,7 +107,7 @@ class Numbers:
     def encode(self, y: Array) -> Array:
         """(n, k) float32 on a grid."""
         z = (np.asarray(y, np.float64) - self.mean) / self.spread * self.sign
-        return (np.clip(np.rint(z / FINE) * FINE, -EDGE, EDGE) + 0.0).astype(np.float32)
+        return snapped(z, FINE, EDGE).astype(np.float32)
 
     def strata(self, y: Array) -> Array:
         """By the rank of the first number, in sixteen steps."""
