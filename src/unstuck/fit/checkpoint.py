@@ -12,6 +12,7 @@ import numpy as np
 
 from unstuck import __version__
 from unstuck.arguments import Refused
+from unstuck.fit import diary
 from unstuck.fit.diary import Checkpoint, Diary
 from unstuck.fit.intake import Intake
 from unstuck.fit.train import Epoch, Training
@@ -64,7 +65,7 @@ def opened(folder: Path, mark: str, resume: bool) -> Checkpoint:
         folder.mkdir(exist_ok=True)
     except OSError as error:
         raise Refused(f"{folder} cannot be made: {error.strerror}") from None
-    return Checkpoint(folder, mark)
+    return Checkpoint(folder, mark, diary.PAUSE)
 
 
 def _notes(folder: Path) -> list[Path]:

@@ -7,6 +7,8 @@ import time
 from argparse import Namespace
 from pathlib import Path
 
+import numpy as np
+
 from unstuck import __version__
 from unstuck.arguments import Refused
 from unstuck.fit.checkpoint import Curves, mark_of, opened, removed
@@ -19,6 +21,7 @@ from unstuck.fit.progress import Progress
 from unstuck.fit.remarks import remarks
 from unstuck.fit.store import ModelError, save
 from unstuck.fit.target import Target
+from unstuck.tables import TableError
 
 
 class Interrupted(Exception):
@@ -46,8 +49,8 @@ def fit(options: Namespace, progress: Progress) -> Fitted:
     except KeyboardInterrupt:
         progress.done()
         raise Interrupted(_left(folder)) from None
-    except (MemoryError, ModelError) as error:
-        why = str(error) if isinstance(error, ModelError) else "there is not enough memory"
+    except (MemoryError, ModelError, TableError) as error:
+        why = str(error) if not isinstance(error, MemoryError) else "there is not enough memory"
         kept = f"; {folder} holds the training: --resume goes on with it" if _noted(folder) else ""
         raise Refused(why + kept) from None
     finally:
@@ -65,10 +68,7 @@ def _idle(aim: Target) -> float:
 
 def _trained(job: Job, wishes: Wishes, progress: Progress, diary: Curves) -> Model:
     if job.intake is not None:
-        aim = job.aim
-        whole = len(aim.rows) == len(job.intake)
-        frame = job.intake.frame if whole else job.intake.frame.take(aim.rows)
-        return learn(frame, aim.y, aim.task, wishes, aim.weights, progress.epoch, diary)
+        return learn(job.frame(), job.aim.y, job.aim.task, wishes, job.aim.weights, progress.epoch, diary)
     if job.aim.sort == "multilabel":
         raise Refused("the table does not fit in memory, and several labels at once are learned in memory alone")
     from unstuck.fit.stream import learn_streamed

@@ -103,7 +103,14 @@ def _classes(task: Classes, p: Array, y: Array, w: Array) -> Figures:
     if len(table):
         np.add.at(table, (true, taken), w)
     said, came = (p[:, 1], true == 1) if k == 2 else (p.max(axis=1), right)
-    return Figures(len(y), tuple(scores), tuple(map(str, task.labels)), _rows(table), tuple(_bins(said, came, w)))
+    return Figures(
+        len(y), tuple(scores), tuple(map(written, task.labels.tolist())), _rows(table), tuple(_bins(said, came, w))
+    )
+
+
+def written(label: object) -> str:
+    """A label as tables have it."""
+    return str(label).lower() if isinstance(label, bool) else str(label)
 
 
 def _labels(aim: Target, p: Array, y: Array, w: Array) -> Figures:

@@ -5,16 +5,18 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
 from unstuck.arguments import Refused
+from unstuck.fit.frame import Frame
 from unstuck.fit.intake import Intake, frame_of, gather
 from unstuck.fit.roles import Roles, roles
 from unstuck.fit.size import fits
 from unstuck.fit.survey import Chunk
 from unstuck.fit.target import Target, target
-from unstuck.tables import NUMBER, Table, read
+from unstuck.tables import NUMBER, Table, TableError, read
 
 Array = np.ndarray
 
@@ -31,6 +33,14 @@ class Job:
     """Of those that are held out for the end."""
     intake: Intake | None
     """None where the rows do not fit in memory."""
+    test: Table | None = None
+    """Rows from elsewhere to judge by: the inputs and the targets, read as in `table`."""
+
+    def frame(self) -> Frame:
+        """The inputs of the rows that are trained on, where they are in memory."""
+        assert self.intake is not None
+        whole = len(self.aim.rows) == len(self.intake)
+        return self.intake.frame if whole else self.intake.frame.take(self.aim.rows)
 
 
 def opened_table(data: list[str], options: Namespace, split: str | None = None) -> Table:
@@ -52,13 +62,27 @@ def prepared(options: Namespace, told: Callable[[int], None]) -> Job:
     if options.task == "regression":
         table = table.read_as({name: NUMBER for name in targets if table.columns.get(name, NUMBER).name == "text"})
     who = roles(table, targets, names_in(options.drop, table), options.weight)
+    test = None if options.test is None else _test(options, table, who)
     whole = fits(table, who)
     intake = gather(table, who if whole else replace(who, inputs={}), told)
     kinds = [table.columns[name] for name in targets]
     aim = target(targets, kinds, intake.targets, intake.weights, options.task)
     train, held = _parted(aim, options.holdout, options.seed)
     apart = aim.take(held) if len(held) else None
-    return Job(table, who, aim.take(train) if len(held) else aim, apart, intake if whole else None)
+    return Job(table, who, aim.take(train) if len(held) else aim, apart, intake if whole else None, test)
+
+
+def _test(options: Namespace, table: Table, who: Roles) -> Table:
+    """The rows of another file; of the folder that is trained on, its split called test."""
+    same = options.test in options.data
+    if same and not Path(options.test).is_dir():
+        raise Refused(f"--test {options.test}: that is what is trained on; --holdout keeps a share of it apart")
+    found = opened_table([options.test], options, "test" if same else None)
+    wanted = dict.fromkeys((*who.inputs, *who.targets))
+    for name, kind in who.inputs.items():
+        if kind.shape and found.columns.get(name, kind) != kind:
+            raise TableError(f"is {found.columns[name]}, and {kind} is trained on", file=options.test, column=name)
+    return found.select(wanted).read_as({name: table.columns[name] for name in wanted})
 
 
 def names_in(words: list[str], table: Table) -> tuple[str, ...]:

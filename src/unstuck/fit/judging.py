@@ -6,36 +6,73 @@ from argparse import Namespace
 
 import numpy as np
 
+from unstuck.fit.feed import canonical
 from unstuck.fit.figures import judge
 from unstuck.fit.fitted import Judged
 from unstuck.fit.intake import frame_of, gather
-from unstuck.fit.job import Job, names_in, opened_table
-from unstuck.fit.ladder import FEW
+from unstuck.fit.job import Job
+from unstuck.fit.ladder import FEW, FOLDED, PLAIN
 from unstuck.fit.model import Model
 from unstuck.fit.roles import Roles
 from unstuck.tables import Table, TableError
 
 Array = np.ndarray
+LANES = 8
+"""Fewer rows than there are networks side by side may be left over when they are dealt out."""
+WIDE = 1000
+"""Rows of so many numbers are pictures, and hardly two are the same."""
 
 
 def judged(options: Namespace, job: Job, model: Model) -> tuple[list[Judged], list[str]]:
     """Figures of rows that were not trained on, and what is to be said about them."""
     out, notes, unseen = [], [], model.unseen
-    if unseen is not None and len(unseen.rows):
-        w = None if job.aim.weights is None else job.aim.weights[unseen.rows]
+    if unseen is not None and len(unseen.answers):
+        rows, w = _counted(job, model)
         of = "rows of the data, each answered by networks that were not trained on it"
-        if len(unseen.rows) < FEW:
+        if len(rows) < FEW:
             of = "rows it was trained on: too few to hold any out, so this says nothing about others"
-        out.append(Judged(of, judge(job.aim, unseen.answers, job.aim.y[unseen.rows], w)))
+        out.append(Judged(of, judge(job.aim, unseen.answers, job.aim.y[rows], w)))
     if job.apart is not None:
         answers = _answers(model, job, job.apart.rows)
         of = f"rows that were held out to the end ({options.holdout:.0%})"
         out.append(Judged(of, judge(job.aim, answers, job.apart.y, job.apart.weights)))
-    if options.test is not None:
-        figures, more = _tested(options, job, model)
+    if job.test is not None:
+        figures, more = _tested(options, job, model, job.test)
         out.append(figures)
         notes += more
     return out, notes
+
+
+def _counted(job: Job, model: Model) -> tuple[Array, Array | None]:
+    """The rows that the model judged itself by, and how much each counts: equal rows were made one, and are as many
+    here as they are in the data."""
+    unseen, weights = model.unseen, job.aim.weights
+    assert unseen is not None
+    if job.intake is None:
+        rows = _never_drawn(len(job.aim.rows))
+        if len(rows) != len(unseen.answers):
+            raise AssertionError("the rows that were held out are not those that the answers are for")
+        return rows, None if weights is None else weights[rows]
+    n, given = len(job.aim.rows), None if weights is None else weights[unseen.rows]
+    all_differ = n - len(unseen.rows) < LANES if n <= FOLDED else model.encoder.width(PLAIN) > WIDE
+    if all_differ:
+        return unseen.rows, given
+    x = model.encoder.encode(job.frame(), PLAIN)
+    order, joint = canonical(x, job.aim.task.encode(job.aim.y), weights)
+    if joint is None:
+        return unseen.rows, given
+    total = n if weights is None else weights.sum()
+    count = np.zeros(n)
+    count[order] = joint * (total / joint.sum(dtype=np.float64))
+    return unseen.rows, np.rint(count[unseen.rows]) if weights is None else count[unseen.rows]
+
+
+def _never_drawn(n: int) -> Array:
+    """The rows that a training on slabs holds out, of n that are trained on."""
+    from unstuck.fit.stream import HELD
+    from unstuck.fit.survey import mixed
+
+    return np.flatnonzero(mixed(np.arange(n), 2) < np.uint64(min(0.1, HELD / n) * (2**64 - 2**12)))
 
 
 def _answers(model: Model, job: Job, rows: Array) -> Array:
@@ -55,18 +92,11 @@ def streamed(model: Model, table: Table, who: Roles, rows: Array) -> Array:
     return np.concatenate(out) if out else np.zeros((0, model.task.loss.outputs))
 
 
-def _tested(options: Namespace, job: Job, model: Model) -> tuple[Judged, list[str]]:
-    """Figures of the rows of another file; of the same folder, its split called test."""
-    same = options.test in options.data
-    table = opened_table([options.test], options, "test" if same else None)
-    targets = names_in(options.target, job.table)
-    wanted = dict.fromkeys((*job.roles.inputs, *targets))
-    kinds = {name: job.table.columns[name] for name in wanted}
-    table = table.select(wanted).read_as(kinds)
-    who = Roles({}, targets)
-    rows, y, strange = job.aim.read(gather(table, who).targets)
+def _tested(options: Namespace, job: Job, model: Model, table: Table) -> tuple[Judged, list[str]]:
+    rows, y, strange = job.aim.read(gather(table, Roles({}, job.roles.targets)).targets)
     if not len(rows):
         raise TableError("has no row whose target is known", file=options.test)
     notes = [f"{options.test}: {strange:,} rows of classes that training never saw are not judged"] if strange else []
     figures = judge(job.aim, streamed(model, table, job.roles, rows), y)
-    return Judged(f"rows of {options.test}{' (its test split)' if same else ''}", figures), notes
+    split = " (its test split)" if options.test in options.data else ""
+    return Judged(f"rows of {options.test}{split}", figures), notes

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from unstuck.fit import sink
+from unstuck.fit.figures import written
 from unstuck.fit.intake import frame_of
 from unstuck.fit.job import names_in, opened_table
 from unstuck.fit.model import Model
@@ -56,6 +57,8 @@ def _misfits(table: Table, who: Roles, keep: tuple[str, ...]) -> Iterator[str]:
     missing = [name for name in who.inputs if name not in table.columns]
     if len(missing) > 1:
         raise TableError(f"columns that the model learned from are missing: {listed(missing)}", file=table.name)
+    if missing:
+        table.select(missing)  # says which it might be
     extra = [name for name in table.columns if name not in {*who.inputs, *who.targets, *keep}]
     if extra:
         yield f"not used, for the model did not learn from them: {listed(extra)}"
@@ -69,7 +72,7 @@ def _schema(table: Table, keep: tuple[str, ...], model: Model, names: tuple[str,
     fields = [table.schema.field(name) for name in keep]
     if isinstance(model.task, Classes):
         fields.append(pa.field("prediction", pa.array(model.task.labels[:1]).type))
-        fields += [pa.field(f"p({_label(label)})", pa.float64()) for label in model.task.labels.tolist()]
+        fields += [pa.field(f"p({written(label)})", pa.float64()) for label in model.task.labels.tolist()]
     elif model.task.loss.outputs and hasattr(model.task, "names"):
         fields.append(pa.field("prediction", pa.string()))
         fields += [pa.field(f"p({name})", pa.float64()) for name in names]
@@ -80,10 +83,6 @@ def _schema(table: Table, keep: tuple[str, ...], model: Model, names: tuple[str,
     if twice is not None:
         raise TableError(f"two columns would be called {shown(twice)}: keep it under another name", column=twice)
     return pa.schema(fields)
-
-
-def _label(label: object) -> str:
-    return str(label).lower() if isinstance(label, bool) else str(label)
 
 
 def _arrays(batch: Any, keep: tuple[str, ...], model: Model, who: Roles, schema: pa.Schema) -> Iterator[Any]:

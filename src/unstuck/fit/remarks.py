@@ -39,7 +39,7 @@ def _counting(frame: Frame, names: tuple[str, ...]) -> Iterator[str]:
     d, n = frame.numbers.shape[1], len(frame)
     if n < ROWS:
         return
-    for j in range(d if d <= PIXELS else 0):
+    for j in range(d if d <= PIXELS and frame.numbers.dtype != np.uint8 else 0):
         column = frame.numbers[:, j]
         if column[1] - column[0] == 1 and (np.diff(column) == 1).all():
             yield _number_of(names[j], "counts the rows")

@@ -92,11 +92,9 @@ def target(
     columns = [column[rows] for column in columns]
     weights = None if weights is None else weights[rows]
     left = len(there) - len(rows)
-    notes = (
-        (f"{left:,} of {len(there):,} rows left out: the target has no value there (or their weight is 0)",)
-        if left
-        else ()
-    )
+    or_weight = "" if weights is None else ", or their weight is 0"
+    why = f"{left:,} of {len(there):,} rows left out: the target has no value there{or_weight}"
+    notes = (why,) if left else ()
     sort, why = (sort, "") if sort else _sort(names, kinds, columns)
     notes += (why,) if why else ()
     if sort == "regression":
