@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -41,6 +41,10 @@ WORK = 4e12
 """Floating-point operations that a training may take where nobody says otherwise: about a minute of one core."""
 SMALL = 5000
 """Up to so many rows everything is tried: it takes a moment."""
+BROAD = 100_000
+"""From so many rows on a part of them tells which views are worth having, and one crew follows."""
+VISITS = 8_000_000
+"""Rows that a lane is trained on, at most."""
 NARROW = 40
 """Up to so many varying columns every view of them is tried."""
 SHARES = np.linspace(0, 1, 11)
@@ -81,6 +85,11 @@ class Ground:
     wishes: Wishes
     watch: Callable[[Shape, Training], None]
     diary: Diary
+
+    def some(self, rows: int) -> Ground:
+        """The first rows alone: their canonical order is none that the data knows."""
+        index, w = np.arange(min(rows, len(self.frame))), None if self.w is None else self.w[:rows]
+        return replace(self, frame=self.frame.take(index), y=self.y[:rows], w=w, strata=self.strata[:rows])
 
     def rows(self, views: tuple[str, ...]) -> Rows:
         """The rows as networks with these views see them."""
@@ -164,12 +173,22 @@ def grow(ground: Ground, before: tuple[Crew, ...] = ()) -> Grown:
     crews = [_crew(ground, FIRST, 4, None, first)]
     if not _pays(ground, first, crews[0]):
         return _blended(ground, crews, ("a larger network or other views of the columns would not do better",))
+    if len(ground.frame) > BROAD:
+        return _blended(ground, [*crews, _crew(ground, _tried(ground), *LONG)])
     tried = [_crew(ground, Shape(views, LARGER, "relu"), 4, TRIED) for views in views_worth_trying(ground.encoder)]
     best = min(tried, key=lambda crew: ground.cost(crew)).shape.views
     crews += tried
     crews.append(_crew(ground, Shape(best, LARGER, "relu"), *LONG))
     crews.append(_crew(ground, Shape(best, LARGER, "silu"), *LONG))
     return _blended(ground, crews)
+
+
+def _tried(ground: Ground) -> Shape:
+    """Of many rows, a part tells which views are worth having."""
+    part = ground.some(BROAD // 4)
+    shapes = [Shape(views, LARGER, "relu") for views in views_worth_trying(ground.encoder)]
+    trials = [sweep(part.rows(s.views), part.split(4), part.loss, s, part.wishes.seed) for s in shapes]
+    return min(trials, key=lambda trial: trial.ends.min()).shape
 
 
 def _affordable(ground: Ground, shape: Shape) -> tuple[int, int]:
@@ -213,13 +232,18 @@ def _crew(
     if wishes.rate is None and trial is None:
         trial = sweep(rows, split, ground.loss, shape, wishes.seed, start=None if start is None else start[0])
     m = split.train.shape[1]
-    batch = min(wishes.batch or 2 ** int(math.log2(max(min(m / 16, 256), 16))), m)
-    epochs = wishes.epochs or epochs or int(np.clip(400 * batch / m, 4, 60))
+    batch = batch_of(wishes, m)
+    epochs = wishes.epochs or min(epochs or int(np.clip(400 * batch / m, 4, 60)), max(VISITS // m, 1))
     plan = Plan(shape, lanes, batch, epochs, max(epochs // 4, 3), wishes.rate or trial.rate, wishes.decay, wishes.seed)
     key = "-".join([*shape.views, *map(str, shape.hidden), shape.activation, str(lanes), str(epochs)])
     feed = InMemory(rows, split, batch, wishes.seed)
     done = train(feed, ground.loss, plan, lambda now: _noted(ground, key, shape, now), ground.diary.recall(key), start)
     return _Trained(shape, done.best, *_unseen(done, rows, split, ground.loss))
+
+
+def batch_of(wishes: Wishes, rows: int) -> int:
+    """Rows per step, of so many to train on."""
+    return min(wishes.batch or 2 ** int(math.log2(max(min(rows / 16, 256), 16))), rows)
 
 
 def _noted(ground: Ground, key: str, shape: Shape, now: Training) -> None:
