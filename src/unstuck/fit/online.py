@@ -8,6 +8,7 @@ how many more will come. Nothing is held out; a call's loss is that of its rows 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -42,7 +43,7 @@ class Pace:
     """Where a model that learns from row to row stands: its calls so far, and an optimizer per crew."""
 
     calls: int = 0
-    adams: tuple[AdamW, ...] = ()
+    adams: tuple[Any, ...] = ()
 
 
 def follow(

@@ -25,6 +25,8 @@ def trainer(estimator: Any) -> Any:
         if estimator.device not in (None, "cpu"):
             raise ValueError(f"device={estimator.device!r} is for a module: without one, numpy trains on the CPU")
         return ByNumpy()
+    if estimator.hidden is not None or estimator.activation is not None:
+        raise ValueError("hidden and activation describe a network of unstuck's own: leave them out beside a module")
     from unstuck.fit.module import ByTorch  # where torch is needed, and nowhere else
 
     return ByTorch(estimator.module, estimator.device or "cpu")
