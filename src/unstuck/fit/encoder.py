@@ -34,6 +34,22 @@ class Encoder:
         out = np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
         return out if out.shape[1] else np.zeros((len(frame), 1), np.float32)
 
+    def brief(self, frame: Frame) -> Array:
+        """What `encode` is made of, for any views: (n, kept columns and words) float32, a fraction of its width."""
+        words = [one.encode(column) for one, column in zip(self.words, frame.words, strict=True)]
+        return np.concatenate([self.numeric.standard(frame.numbers), *words], axis=1, dtype=np.float32)
+
+    def unfold(self, brief: Array, views: tuple[str, ...]) -> Array:
+        """What `encode` gives, from `brief`."""
+        kept = len(self.numeric.kept)
+        out = np.concatenate([self.numeric.seen_as(brief[:, :kept], views), brief[:, kept:]], axis=1)
+        return out if out.shape[1] else np.zeros((len(brief), 1), np.float32)
+
+    @property
+    def kept(self) -> int:
+        """Width of `brief`."""
+        return len(self.numeric.kept) + sum(one.width for one in self.words)
+
     def width(self, views: tuple[str, ...]) -> int:
         """How many inputs `encode` gives."""
         return max(self.numeric.width(views) + sum(one.width for one in self.words), 1)

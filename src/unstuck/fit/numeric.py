@@ -92,14 +92,13 @@ class Numeric:
     def encode(self, x: Array, views: tuple[str, ...]) -> Array:
         """What the network sees, (n, width(views)) float32. In blocks of rows: float64 is for passing through."""
         size = max(1, BLOCK // max(len(self.kept), 1))
-        parts = [self._block(x[at : at + size], views) for at in range(0, max(len(x), 1), size)]
+        parts = [self.seen_as(self.standard(x[at : at + size]), views) for at in range(0, max(len(x), 1), size)]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
-    def _block(self, x: Array, views: tuple[str, ...]) -> Array:
-        z = self.standard(x)
+    def seen_as(self, z: Array, views: tuple[str, ...]) -> Array:
+        """The same, of standardised values (n, kept); a float32 holds them whole."""
         holes = np.isnan(z)
-        if holes.any():
-            z[holes] = 0.0
+        z = np.where(holes, 0.0, z) if holes.any() else z.astype(np.float64, copy=False)
         parts = [_VIEWS[view](z, self.knots) for view in views]
         if self.gaps.any():
             parts.append(holes[:, self.gaps] * 1.0)

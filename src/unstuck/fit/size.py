@@ -13,13 +13,14 @@ UNKNOWN = 2
 """Bytes of numbers for a byte of a text file whose rows nobody has counted."""
 PACKED = 5
 """... and how much longer a compressed one is when it is unpacked."""
-SHARE = 0.5
-"""Of the memory that is free, what the table may take: as much again is needed to train."""
+SHARE, MOST = 0.5, 1e9
+"""Of the memory that is free, what the table may take, and the bytes that it may take at most: to train, as much again
+and more is needed, and what is larger is read in slabs for nearly the same answers."""
 
 
 def fits(table: Table, roles: Roles) -> bool:
     """Whether the inputs may be held in memory as a whole."""
-    return needed(table, roles) <= SHARE * free()
+    return needed(table, roles) <= min(SHARE * free(), MOST)
 
 
 def needed(table: Table, roles: Roles) -> float:

@@ -28,7 +28,7 @@ from unstuck.fit.train import Plan, Shape, Training, answers, train
 
 Array = np.ndarray
 SLAB = 1 << 28
-"""Bytes of encoded rows that are held at once."""
+"""Bytes of rows that are held at once."""
 HELD = 20_000
 """Rows that are held out, at most a tenth of all."""
 VISITS = 10_000_000
@@ -50,14 +50,9 @@ class Slabs:
     seed: int
 
     @property
-    def width(self) -> int:
-        """Bytes of an encoded row."""
-        return 4 * (self.encoder.width(self.views) + 2)
-
-    @property
     def parts(self) -> int:
         """Slabs that make up the data."""
-        return max(1, math.ceil(self.rows * self.width / self.room))
+        return max(1, math.ceil(4 * self.rows * (self.encoder.kept + 2) / self.room))
 
     @property
     def steps(self) -> int:
@@ -65,13 +60,13 @@ class Slabs:
         return max(1, self.rows // self.parts // self.size)
 
     def epoch(self, number: int) -> Iterator[Rows]:
-        """The batches of a slab."""
+        """The batches of a slab. Its rows are kept short; what the network sees of them is worked out per batch."""
         turn, part = divmod(number, self.parts)
         slab = self._drawn(lambda rows: (mixed(rows, 3 + turn) % self.parts == part) & ~self._out(rows))
         rng = np.random.Generator(np.random.Philox(key=[self.seed, number + 1]))
         order, size = rng.permutation(len(slab)), min(self.size, len(slab))
         for at in range(0, len(order) - size + 1, max(size, 1)):
-            yield slab.take(order[None, at : at + size])
+            yield self._seen(slab.take(order[at : at + size]))
 
     def held(self) -> Rows:
         """The rows that are never trained on."""
@@ -79,26 +74,33 @@ class Slabs:
 
     @cached_property
     def _held(self) -> Rows:
-        rows = self._drawn(self._out)
-        return rows.take(np.arange(len(rows))[None])
+        return self._seen(self._drawn(self._out))
 
     def own(self) -> Rows:
         """A few that are."""
         share = min(1.0, 4 * SAMPLE / max(self.rows, 1))
-        rows = self._drawn(lambda rows: _below(rows, 5, share) & ~self._out(rows))
-        return rows.take(np.arange(len(rows))[None])
+        return self._seen(self._drawn(lambda rows: _below(rows, 5, share) & ~self._out(rows)))
+
+    def _seen(self, brief: Rows) -> Rows:
+        x = with_one(self.encoder.unfold(brief.x, self.views))
+        return Rows(x[None], brief.y[None], None if brief.w is None else brief.w[None])
 
     def _out(self, rows: Array) -> Array:
         return _below(rows, 2, min(0.1, HELD / max(self.rows, 1)))
 
     def _drawn(self, which: Callable[[Array], Array]) -> Rows:
-        start, parts = 0, []
+        """Some of all rows, in brief. They are written into one array as they come: two would be too many."""
+        most = int(1.1 * self.rows / self.parts) + 4096
+        x, y, w, start, end = np.empty((most, self.encoder.kept), np.float32), [], [], 0, 0
         for chunk in self.chunks():
-            index = np.flatnonzero(which(np.arange(start, start + len(chunk.frame))))
-            start += len(chunk.frame)
-            if len(index):
-                parts.append(encoded(chunk.take(index), self.encoder, self.task, self.views))
-        return _stacked(parts, self.encoder.width(self.views))
+            index = np.flatnonzero(which(np.arange(start, start + len(chunk.frame))))[: most - end]
+            start, own = start + len(chunk.frame), chunk.take(index)
+            x[end : end + len(index)] = self.encoder.brief(own.frame)
+            end += len(index)
+            y.append(self.task.encode(own.y))
+            w.append(own.w)
+        weights = None if not w or w[0] is None else np.concatenate(w).astype(np.float32)
+        return Rows(x[:end], np.concatenate(y), weights)
 
 
 def _below(rows: Array, key: int, share: float) -> Array:
@@ -111,13 +113,6 @@ def encoded(chunk: Chunk, encoder: Encoder, task: Task, views: tuple[str, ...]) 
     return Rows(with_one(encoder.encode(chunk.frame, views)), task.encode(chunk.y), w)
 
 
-def _stacked(parts: list[Rows], width: int) -> Rows:
-    if not parts:
-        return Rows(np.zeros((0, width + 1), np.float32), np.zeros(0, np.int64))
-    w = None if parts[0].w is None else np.concatenate([p.w for p in parts])
-    return Rows(np.concatenate([p.x for p in parts]), np.concatenate([p.y for p in parts]), w)
-
-
 def learn_streamed(
     chunks: Chunks,
     classes: bool,
@@ -128,8 +123,8 @@ def learn_streamed(
 ) -> Model:
     """Fit rows that are read again and again: `chunks()` gives them from the first to the last, with their targets.
 
-    `classes`: whether the target names classes (else numbers, (n, k)). `room`: bytes of encoded rows held at once; the
-    whole takes about three times as many. The result depends on the rows and their order, not on the chunks.
+    `classes`: whether the target names classes (else numbers, (n, k)). `room`: bytes of rows held at once. The
+    result depends on the rows and their order, not on the chunks.
     """
     wishes, diary = wishes or Wishes(), diary or Diary()
     seen = survey(chunks, classes)
