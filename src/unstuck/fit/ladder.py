@@ -68,7 +68,7 @@ class Crew:
             (x.shape[1] - 1, *self.shape.hidden, loss.outputs), len(self.flat), self.shape.activation, np.float64
         )
         net.flat[:] = self.flat  # wider than in training: a row's answer is then the same, whichever rows are beside it
-        return answers(net, x, loss).mean(axis=0)
+        return answers(net, x, loss).mean(axis=0, dtype=np.float64).astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)
