@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
+import torch
 
 from unstuck import __version__
 from unstuck.convict import ENOUGH, SETTLED, Comparison, Conviction, convict, convicts, proof, rank
@@ -42,7 +43,7 @@ class Options:
     rehearsals: int = 4
     """Patched scripts run per round at most."""
     seconds: float = 60.0
-    """After this much time no further experiment is begun."""
+    """After this much time, the script's own included, no further experiment is begun."""
 
 
 @dataclass(frozen=True)
@@ -78,11 +79,13 @@ class Case:
     @property
     def late(self) -> bool:
         """No time is left for another experiment."""
-        return self.began.spent() > self.options.seconds
+        return self.tape.seconds + self.began.spent() > self.options.seconds
 
 
 def diagnose(folder: Path, options: Options, say: Say = lambda _: None) -> Report:
     """The report on a tape folder. Raises TapeError where there is no whole tape."""
+    # One core is left to the patched script: threads that wait for each other there would stand in its way.
+    torch.set_num_threads(max(1, min(torch.get_num_threads(), (os.cpu_count() or 1) - 1)))
     tape = load(folder)
     main = tape.script if tape.script in tape.sources else next(iter(tape.sources), tape.script)
     with closing(Rehearsals()) as rehearsals:
