@@ -40,6 +40,7 @@ def fit(options: Namespace, progress: Progress) -> Fitted:
         diary.kept = opened(folder, _mark(options, job, wishes), options.resume)
     progress.idle = _idle(job.aim)
     progress.measure = "R2" if job.aim.sort == "regression" else "explained"
+    progress.trying()
     try:
         model = _trained(job, wishes, progress, diary)
         progress.done()

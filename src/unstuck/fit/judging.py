@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from unstuck.fit.fitted import Judged
 from unstuck.fit.intake import frame_of, gather
 from unstuck.fit.job import Job
 from unstuck.fit.ladder import FEW, FOLDED, PLAIN
-from unstuck.fit.model import Model
+from unstuck.fit.model import Model, Unseen
 from unstuck.fit.roles import Roles
 from unstuck.tables import Table, TableError
 
@@ -25,13 +26,7 @@ WIDE = 1000
 
 def judged(options: Namespace, job: Job, model: Model) -> tuple[list[Judged], list[str]]:
     """Figures of rows that were not trained on, and what is to be said about them."""
-    out, notes, unseen = [], [], model.unseen
-    if unseen is not None and len(unseen.answers):
-        rows, w = _counted(job, model)
-        of = "rows of the data, each answered by networks that were not trained on it"
-        if len(rows) < FEW:
-            of = "rows it was trained on: too few to hold any out, so this says nothing about others"
-        out.append(Judged(of, judge(job.aim, unseen.answers, job.aim.y[rows], w)))
+    out, notes = list(_by_itself(job, model)), []
     if job.apart is not None:
         answers = _answers(model, job, job.apart.rows)
         of = f"rows that were held out to the end ({options.holdout:.0%})"
@@ -43,16 +38,33 @@ def judged(options: Namespace, job: Job, model: Model) -> tuple[list[Judged], li
     return out, notes
 
 
-def _counted(job: Job, model: Model) -> tuple[Array, Array | None]:
-    """The rows that the model judged itself by, and how much each counts: equal rows were made one, and are as many
-    here as they are in the data."""
-    unseen, weights = model.unseen, job.aim.weights
-    assert unseen is not None
-    if job.intake is None:
-        rows = _never_drawn(len(job.aim.rows))
-        if len(rows) != len(unseen.answers):
-            raise AssertionError("the rows that were held out are not those that the answers are for")
-        return rows, None if weights is None else weights[rows]
+def _by_itself(job: Job, model: Model) -> Iterator[Judged]:
+    """By the rows that every network did without in training."""
+    unseen = model.unseen
+    if unseen is None or not len(unseen.answers):
+        return
+    rows, w = _slabs(job) if job.intake is None else _counted(job, model, unseen)
+    if len(rows) != len(unseen.answers):
+        return
+    of = "rows of the data, each answered by networks that were not trained on it"
+    if len(rows) < FEW:
+        of = "rows it was trained on: too few to hold any out, so this says nothing about others"
+    yield Judged(of, judge(job.aim, unseen.answers, job.aim.y[rows], w))
+
+
+def _slabs(job: Job) -> tuple[Array, Array | None]:
+    """The rows that a training on slabs never draws, in their order."""
+    from unstuck.fit.stream import HELD
+    from unstuck.fit.survey import mixed
+
+    n, weights = len(job.aim.rows), job.aim.weights
+    rows = np.flatnonzero(mixed(np.arange(n), 2) < np.uint64(min(0.1, HELD / n) * (2**64 - 2**12)))
+    return rows, None if weights is None else weights[rows]
+
+
+def _counted(job: Job, model: Model, unseen: Unseen) -> tuple[Array, Array | None]:
+    """How much each row counts: equal ones were made one, and are as many here as they are in the data."""
+    weights = job.aim.weights
     n, given = len(job.aim.rows), None if weights is None else weights[unseen.rows]
     all_differ = n - len(unseen.rows) < LANES if n <= FOLDED else model.encoder.width(PLAIN) > WIDE
     if all_differ:
@@ -65,14 +77,6 @@ def _counted(job: Job, model: Model) -> tuple[Array, Array | None]:
     count = np.zeros(n)
     count[order] = joint * (total / joint.sum(dtype=np.float64))
     return unseen.rows, np.rint(count[unseen.rows]) if weights is None else count[unseen.rows]
-
-
-def _never_drawn(n: int) -> Array:
-    """The rows that a training on slabs holds out, of n that are trained on."""
-    from unstuck.fit.stream import HELD
-    from unstuck.fit.survey import mixed
-
-    return np.flatnonzero(mixed(np.arange(n), 2) < np.uint64(min(0.1, HELD / n) * (2**64 - 2**12)))
 
 
 def _answers(model: Model, job: Job, rows: Array) -> Array:

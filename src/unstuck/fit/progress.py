@@ -10,8 +10,10 @@ from unstuck.fit.train import Shape, Training
 
 OFTEN = 0.1
 """Seconds between two writings of the line."""
-ROWS = 100_000
-"""Tables of fewer rows are read before anybody could wonder."""
+PATIENT = 30.0
+"""... and between two lines of the same crew where there is no terminal."""
+SOON = 1.0
+"""Seconds of reading before anybody could wonder."""
 
 
 @dataclass
@@ -30,11 +32,18 @@ class Progress:
     _begun: float = 0.0
     _first: int = 0
     _written: float = field(default=-1.0)
+    _since: float = 0.0
 
     def reading(self, rows: int) -> None:
         """So many rows have been read."""
-        if self.live and rows >= ROWS and self._due():
+        self._since = self._since or time.monotonic()
+        if self.live and time.monotonic() - self._since > SOON and self._due():
             self._over(f"reading: {rows:,} rows")
+
+    def trying(self) -> None:
+        """What comes before the first epoch."""
+        if self.live:
+            self._over("measuring the columns, trying learning rates")
 
     def epoch(self, shape: Shape, now: Training) -> None:
         """A crew has been through an epoch."""
@@ -42,8 +51,9 @@ class Progress:
             self._closed()
             self._now, self._shape, self.crews = now, shape, self.crews + 1
             self._begun, self._first = time.monotonic(), len(now.curve)
-        if self.live and self._due():
-            self._over(self._line())
+            self._written = self._written if self.live else self._begun
+        if self._due():
+            self._over(self._line() + ("" if self.live else "\n"))
 
     def done(self) -> None:
         """The last crew has come to its end, or the training to one."""
@@ -59,7 +69,7 @@ class Progress:
         self.stream.flush()
 
     def _due(self) -> bool:
-        due = not self.quiet and time.monotonic() - self._written >= OFTEN
+        due = not self.quiet and time.monotonic() - self._written >= (OFTEN if self.live else PATIENT)
         self._written = time.monotonic() if due else self._written
         return due
 
