@@ -45,7 +45,7 @@ def render(study: Study, *, width: int = 100, colour: bool = False, ascii: bool 
 def _contents(study: Study) -> RenderableType:
     rows = table("", "", "")
     for i, section in enumerate(study.sections, 1):
-        rows.add_row(f"{i}.", Text(section.title), Text(section.verdict, COLOURS[section.verdict]))
+        rows.add_row(f"{i}.", Text(section.claim), Text(section.verdict, COLOURS[section.verdict]))
     return rows
 
 

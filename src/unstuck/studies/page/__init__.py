@@ -48,7 +48,8 @@ def _story(study: Study) -> Iterator[Child]:
 
 
 def _entry(place: int, section: Section) -> Element:
-    return tag("li", tag("a", section.title, href=f"#claim-{place}"), " ", _badge(section.verdict, section.verdict))
+    claim = tag("a", section.claim.partition("\n\n")[0], href=f"#claim-{place}")
+    return tag("li", claim, " ", _badge(section.verdict, section.verdict))
 
 
 def _section(place: int, section: Section) -> Element:
