@@ -46,11 +46,6 @@ def is_table(x: Any) -> bool:
     return hasattr(x, "columns") and (hasattr(x, "iloc") or hasattr(x, "get_columns") or hasattr(x, "column_names"))
 
 
-def named(x: Any) -> Any:
-    """A table whose columns carry the names by which scikit-learn knows them: an Arrow table as a polars-like one."""
-    return _Arrow(x) if hasattr(x, "column_names") else x
-
-
 def frame_of(x: Any, schema: Schema | None = None) -> tuple[Frame, Schema]:
     """X as a frame; `schema` as it was in training, None in training.
 
@@ -101,8 +96,9 @@ def _columns(x: Any) -> Iterator[Column]:
         for j, name in enumerate(x.columns):
             yield _pandas(str(name), x.iloc[:, j])
     else:
-        for name, column in zip(x.columns, x.get_columns(), strict=True):
-            yield Column(str(name), column.to_numpy(), declared=True)
+        names, columns = (x.column_names, x.columns) if hasattr(x, "column_names") else (x.columns, x.get_columns())
+        for name, column in zip(names, columns, strict=True):
+            yield Column(str(name), _cells(column), declared=True)
 
 
 def _pandas(name: str, series: Any) -> Column:
@@ -114,33 +110,11 @@ def _pandas(name: str, series: Any) -> Column:
     return Column(name, series.to_numpy(), declared=not isinstance(series.dtype, np.dtype))
 
 
-class _Arrow:
-    """An Arrow table with the face of a polars frame, as far as it is needed here."""
-
-    def __init__(self, table: Any) -> None:
-        self.columns, self.shape = list(table.column_names), (table.num_rows, table.num_columns)
-        self._table = table
-
-    def get_columns(self) -> list[Any]:
-        return [_ArrowColumn(self._table.column(j)) for j in range(self.shape[1])]
-
-    def __dataframe__(self) -> Any:
-        return self._table.__dataframe__()
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-
-@dataclass(frozen=True)
-class _ArrowColumn:
-    column: Any
-
-    def to_numpy(self) -> Array:
-        """Words of a dictionary column as text, everything else as Arrow writes it."""
-        found = self.column
-        if str(found.type).startswith("dictionary"):
-            found = found.cast(found.type.value_type)
-        return found.to_numpy(zero_copy_only=False) if hasattr(found, "type") else np.asarray(found)
+def _cells(column: Any) -> Array:
+    """Words of an Arrow dictionary as text, everything else as its container writes it."""
+    if str(getattr(column, "type", "")).startswith("dictionary"):
+        return np.array([*column.to_pylist(), None], object)[:-1]
+    return column.to_numpy()
 
 
 def _dense(x: Any) -> Array:

@@ -12,7 +12,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d, validate_data
 
-from unstuck.fit.arrays import Schema, blocks, frame_of, is_table, named, plain
+from unstuck.fit.arrays import Schema, blocks, frame_of, is_table, plain
 from unstuck.fit.course import Course, noted
 from unstuck.fit.frame import Frame
 from unstuck.fit.ladder import Wishes
@@ -48,8 +48,8 @@ class _Network(BaseEstimator):
         self.loss_curve_, self.validation_curve_ = course.train, course.held
         return self._told()
 
-    def _partial_fit(self, X: Any, y: Any, sample_weight: ArrayLike | None, first: bool) -> Self:
-        frame, y, weights = self._taken(X, y, sample_weight, first)
+    def _partial_fit(self, X: Any, y: Any, sample_weight: ArrayLike | None, first: bool, classes: Any = None) -> Self:
+        frame, y, weights = self._taken(X, y, sample_weight, first, classes)
         wishes = self._wishes(first)
         if first:
             self.model_ = trainer(self).begin(frame, y, self._task(y, weights, True), wishes, weights)
@@ -64,12 +64,14 @@ class _Network(BaseEstimator):
         self.notes_ = noted(self.model_, self.n_features_in_)
         return self
 
-    def _taken(self, X: Any, y: Any, sample_weight: Any, reset: bool) -> tuple[Frame, Array, Array | None]:
+    def _taken(
+        self, X: Any, y: Any, sample_weight: Any, reset: bool, classes: Any = None
+    ) -> tuple[Frame, Array, Array | None]:
         """Rows that count, their targets and weights."""
         if y is None:
             raise ValueError(f"This {type(self).__name__} estimator requires y to be passed, but the target y is None.")
         X = self._checked(X, reset)
-        y = self._target(y, reset)
+        y = self._target(y, reset, classes)
         check_consistent_length(X, y)
         frame, schema = frame_of(X, None if reset else self._schema)
         weights = self._weights(X, y, plain(sample_weight))
@@ -82,7 +84,6 @@ class _Network(BaseEstimator):
     def _checked(self, X: Any, reset: bool) -> Any:
         X = plain(X)
         if is_table(X):
-            X = named(X)
             if not all(X.shape):
                 raise ValueError(f"X has {X.shape[0]} rows and {X.shape[1]} columns: at least one of each is required.")
             return validate_data(self, X, reset=reset, skip_check_array=True)
@@ -106,7 +107,7 @@ class _Network(BaseEstimator):
         X = self._checked(X, reset=False)
         return np.concatenate([self.model_.answers(frame) for frame in blocks(X, self._schema)])
 
-    def _target(self, y: Any, reset: bool) -> Array:
+    def _target(self, y: Any, reset: bool, classes: Any = None) -> Array:
         """(n,) labels, or (n, k) labels or numbers."""
         raise NotImplementedError
 
@@ -195,8 +196,7 @@ class Classifier(ClassifierMixin, _Network):
             classes = np.unique(plain(classes))
             if not first and not np.array_equal(classes, self.classes_):
                 raise ValueError(f"classes are {classes}, and were {self.classes_} on the first call to partial_fit.")
-            self.classes_ = classes
-        return self._partial_fit(X, y, sample_weight, first)
+        return self._partial_fit(X, y, sample_weight, first, classes)
 
     def predict_proba(self, X: Any) -> Array:
         """Probabilities (n, classes), in the order of `classes_`; of several labels: of each being there, (n, k)."""
@@ -214,7 +214,7 @@ class Classifier(ClassifierMixin, _Network):
             return (found > 0.5).astype(np.int64)
         return self.classes_[found.argmax(axis=1)]
 
-    def _target(self, y: Any, reset: bool) -> Array:
+    def _target(self, y: Any, reset: bool, classes: Any = None) -> Array:
         y = plain(y)
         y = y.toarray() if hasattr(y, "toarray") else y
         check_classification_targets(y)
@@ -224,8 +224,8 @@ class Classifier(ClassifierMixin, _Network):
         y = np.asarray(y) if kind == "multilabel-indicator" else column_or_1d(y, warn=True)
         found = np.arange(y.shape[1]) if y.ndim == 2 else np.unique(y)
         if reset:
-            self.classes_ = found
-        elif len(new := np.setdiff1d(found, self.classes_)):
+            self.classes_ = found if classes is None or y.ndim == 2 else classes
+        if len(new := np.setdiff1d(found, self.classes_)):
             raise ValueError(f"y holds the classes {new}, and was fitted to {self.classes_}")
         return y
 
@@ -298,7 +298,7 @@ class Regressor(RegressorMixin, MultiOutputMixin, _Network):
         found = self._answers(X)
         return found[:, 0] if self._flat else found
 
-    def _target(self, y: Any, reset: bool) -> Array:
+    def _target(self, y: Any, reset: bool, classes: Any = None) -> Array:
         y = check_array(plain(y), ensure_2d=False, dtype="numeric", input_name="y")
         if y.ndim > 2:
             raise ValueError(f"y has {y.ndim} dimensions: it is to have the shape (n,) or (n, k)")

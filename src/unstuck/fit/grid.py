@@ -14,6 +14,8 @@ SHIFT = 0.5**0.5 - 0.5
 """Of the cells, in steps. The points stay, 0 among them."""
 NOTHING = 1e-6
 """Sums of values on a grid that are meant to cancel out come to less than this."""
+TURNS = 512
+"""A row is stirred at most about twice as often, however many columns it has."""
 MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -27,14 +29,17 @@ def evenly(z: Array, step: float) -> Array:
     return np.sign(z) * np.rint(np.abs(z) / step + SHIFT) * step + 0.0
 
 
-def leading(values: Array) -> float:
-    """The sign of the largest of some values on a grid, the first of equals; 0.0 where all are 0 or missing."""
-    size = np.abs(np.nan_to_num(values))
-    return float(np.sign(values[size.argmax()])) if size.size and size.max() > 0 else 0.0
+def leading(values: Array) -> Array:
+    """(d,): the sign of the largest of each row of values (d, q) on a grid, the first of equals; 0.0 where all are 0 or
+    missing, or there is none."""
+    if not values.size:
+        return np.zeros(len(values))
+    there = np.where(np.isnan(values), 0.0, values)
+    return np.sign(np.take_along_axis(there, np.abs(there).argmax(axis=1)[:, None], axis=1)[:, 0])
 
 
-def directions(z: Array, weights: Array | None = None, beside: Array | None = None) -> Array:
-    """(d,): a sign for each column of z (n, d), values on a grid that turn round with their column.
+def directions(z: Array, columns: Array, weights: Array | None = None, beside: Array | None = None) -> Array:
+    """A sign for each of some `columns` of z (n, d), values on a grid that turn round with their column.
 
     It is that of the rows which come first when rows are put in an order that knows of no signs; so it turns with its
     column, and does not ask in which order the rows came. `beside` (n, k) takes part in that order. Columns in which
@@ -43,14 +48,17 @@ def directions(z: Array, weights: Array | None = None, beside: Array | None = No
     w = np.ones(len(z)) if weights is None else weights
     sizes = np.where(np.isfinite(z), np.abs(z), -1.0)
     sizes = sizes if beside is None else np.concatenate([sizes, np.abs(beside)], axis=1)
-    group = np.unique(marks(sizes.astype(np.float32))[w > 0], return_inverse=True)[1]
-    return np.array([_direction(z[w > 0, j], w[w > 0], group) for j in range(z.shape[1])])
+    mark = marks(sizes.astype(np.float32))[w > 0]
+    group = np.unique(mark, return_inverse=True)[1]
+    told = np.where(np.isfinite(z[:, columns]), z[:, columns], 0.0)[w > 0]
+    return np.array([_direction(one, w[w > 0], group) for one in told.T])
 
 
 def _direction(z: Array, w: Array, group: Array) -> float:
-    sums = np.bincount(group, np.nan_to_num(z) * w)
-    some = np.flatnonzero(np.abs(sums) > NOTHING)
-    return float(np.sign(sums[some[0]])) if len(some) else leading(z[:64]) or 1.0
+    sums = np.bincount(group, z * w)
+    some = sums[np.abs(sums) > NOTHING]
+    some = some if len(some) else z[z != 0]
+    return float(np.sign(some[0])) if len(some) else 1.0
 
 
 def marks(table: Array) -> Array:
@@ -59,8 +67,9 @@ def marks(table: Array) -> Array:
     words = table.view(np.uint32).reshape(len(table), -1)
     out = np.zeros(len(table), np.uint64)
     keys = np.random.Generator(np.random.Philox(key=[0xA, 0xB])).integers(1, 2**63, words.shape[1], dtype=np.uint64)
-    for j, key in enumerate(keys * np.uint64(2) + np.uint64(1)):
-        out += (words[:, j] + np.uint64(1)) * key
+    keys, width = keys * np.uint64(2) + np.uint64(1), max(1, words.shape[1] // TURNS)
+    for at in range(0, words.shape[1], width):
+        out += ((words[:, at : at + width] + np.uint64(1)) * keys[at : at + width]).sum(axis=1)
         out ^= out >> np.uint64(29)
         out *= MIX
     return out

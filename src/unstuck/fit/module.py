@@ -49,7 +49,8 @@ class ModuleModel:
     def answers(self, frame: Frame) -> Array:
         """For every row, (n, k) float64: probabilities of classes or labels, or numbers in the target's units."""
         x = self.encoder.encode(frame, PLAIN)
-        return self.task.decode(np.mean([answers(net, x, self.task.loss) for net in self.nets], axis=0))
+        every = np.stack([answers(net, x, self.task.loss) for net in self.nets])
+        return self.task.decode(every.mean(axis=0, dtype=np.float64).astype(np.float32))
 
 
 def answers(net: nn.Module, x: Array, loss: Loss) -> Array:

@@ -71,11 +71,11 @@ class Numeric:
         middle of the range lies; where both tails are alike, some row decides."""
         knots = (self.knots - self.centre[:, None]) / self.scale[:, None]
         tails = evenly(knots + knots[:, ::-1] if knots.size else middle[:, None], GRID)
-        sign = np.array([leading(tail) for tail in tails])
+        sign = leading(tails)
         if len(even := np.flatnonzero(sign == 0)):
             some = slice(None, None, max(1, len(x) // ENOUGH, x.size // BLOCK))
             rows = evenly(self._moved(x[some]), GRID)
-            sign[even] = directions(rows, *(None if a is None else a[some] for a in (weights, beside)))[even]
+            sign[even] = directions(rows, even, *(None if a is None else a[some] for a in (weights, beside)))
         turned = snapped(np.where(sign[:, None] < 0, -knots[:, ::-1], knots), GRID, FAR)
         return Numeric(self.kept, self.centre, self.scale, sign, self.gaps, turned)
 

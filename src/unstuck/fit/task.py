@@ -94,9 +94,9 @@ class Numbers:
         """From the moments of all targets and a sample of them."""
         spread = np.where(found.constant, 1.0, found.spread)
         knots = (quantiles(y, weights) - found.mean[:, None]) / spread[:, None]
-        sign = np.array([leading(tail) for tail in evenly(knots + knots[:, ::-1], FINE)])
-        if not sign.all():
-            sign = np.where(sign == 0, directions(evenly((y - found.mean) / spread, FINE), weights), sign)
+        sign = leading(evenly(knots + knots[:, ::-1], FINE))
+        if len(even := np.flatnonzero(sign == 0)):
+            sign[even] = directions(evenly((y - found.mean) / spread, FINE), even, weights)
         return cls(found.mean, spread, np.where(found.constant, 0.0, sign))  # what never changes is answered exactly
 
     @property
