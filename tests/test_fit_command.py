@@ -6,6 +6,7 @@ import csv
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -669,6 +670,14 @@ class TestIntake:
         column = pa.array(values, pa.float64()).slice(start)
         expected = [np.nan if value is None else value for value in values[start:]]
         assert np.array_equal(reals(column), expected, equal_nan=True)
+
+
+@pytest.mark.parametrize("verb", ["fit", "predict"])
+def test_the_page_names_every_option(unstuck, verb: str) -> None:
+    page = (Path(__file__).resolve().parents[1] / "docs" / "fit.md").read_text(encoding="utf-8")
+    options = set(re.findall(r"(?<![\w-])(--?[a-z][a-z-]*)", unstuck(verb, "--help").out)) - {"-h", "--help"}
+    assert len(options) > 6
+    assert {option for option in options if f"{option} " not in page and f"{option}`" not in page} <= {"--out"}
 
 
 def test_a_checkpoint_is_named_by_the_data_and_the_wishes() -> None:

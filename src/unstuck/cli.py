@@ -165,6 +165,8 @@ def fit(options: argparse.Namespace) -> int:
         raise Refused(str(error)) from None
     except command.Interrupted as left:
         return _told(str(left), INTERRUPTED)
+    except KeyboardInterrupt:
+        return _told("interrupted before there was anything to keep", INTERRUPTED)
     return _show_fitted(fitted, options)
 
 
@@ -182,6 +184,8 @@ def predict(options: argparse.Namespace) -> int:
     except BrokenPipeError:  # whoever read our lines has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return WELL
+    except OSError as error:
+        raise Refused(f"the answers could not be written: {error.strerror}") from None
     return WELL if options.out is None else _told(f"{rows:,} rows answered in {options.out}", WELL)
 
 

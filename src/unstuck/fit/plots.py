@@ -74,6 +74,7 @@ def _losses(axis: Any, courses: tuple[Course, ...]) -> None:
     losses = [loss for course in courses for e in course.epochs for loss in (e.held, e.train)]
     if losses and min(losses) > 0 and max(losses) / min(losses) > 8:
         axis.set_yscale("log")
+    axis.xaxis.get_major_locator().set_params(integer=True)
     axis.set_xlabel("epoch")
     axis.set_ylabel("loss")
     axis.legend(frameon=False)
@@ -103,6 +104,7 @@ def _truth(axis: Any, figures: Figures) -> None:
     ends = [min(*true, *given), max(*true, *given)]
     axis.plot(ends, ends, color=TRAIN, lw=1)
     axis.scatter(true, given, s=9, color=HELD, alpha=0.5, zorder=3, linewidths=0)
+    axis.xaxis.get_major_locator().set_params(nbins=4)
     axis.set(xlabel="was", ylabel="answered")
     axis.set_title(f"R2 {figures.scores[0].model:.4g}", fontsize=10)
     axis.spines[["top", "right"]].set_visible(False)
