@@ -66,7 +66,7 @@ class Light:
     def __init__(self) -> None:
         self.shelf = Shelf(BYTES, "l")
         self.losses: Thinned[float] = Thinned(LOSSES)
-        self.rates: Thinned[tuple[int, ...]] = Thinned(LOSSES)
+        self.rates: Thinned[tuple[float, ...]] = Thinned(LOSSES)
         self.batches: Thinned[Pass] = Thinned(BATCHES, EVERY)
         self.watching = False
         self._original: Callable[..., Any] | None = None
@@ -97,12 +97,12 @@ class Light:
             self.losses.skip()
 
     def step(self, step: int, optimizer: Any) -> None:
-        """An optimizer is about to step: its rates, if this one is kept."""
-        if self.rates.wants():
-            rates = (group.get("lr") for group in optimizer.param_groups)
-            self.rates.add((step, *(float(r) if isinstance(r, int | float | Tensor) else float("nan") for r in rates)))
-        else:
+        """An optimizer has stepped: its rates, if this one is kept."""
+        if not self.rates.wants():
             self.rates.skip()
+            return
+        rates = (group.get("lr") for group in optimizer.param_groups)
+        self.rates.add((step, *(float(r) if isinstance(r, int | float | Tensor) else float("nan") for r in rates)))
 
     def keep(self, tensors: tuple[Tensor, ...]) -> tuple[str, ...]:
         """The keys of tensors of a watched step; where there is no room, half of what was kept goes first."""

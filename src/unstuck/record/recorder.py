@@ -85,7 +85,8 @@ class Recorder:
         ]
         if self.light is not None:
             self.light.attach()
-        self._switch(self.light is None)
+        else:
+            self._switch(True)
 
     def detach(self) -> None:
         """Stop watching; the process is as if we had never been there."""
@@ -325,7 +326,6 @@ class Recorder:
         if threading.get_ident() != self._thread:
             return
         if self.light is not None:
-            self._guarded(self.light.step, self.manners.steps, optimizer)
             self.light.watching = False
             self._switch(False)
             return
@@ -344,9 +344,22 @@ class Recorder:
             return
         self.manners.steps += 1
         if self.light is not None:
-            self.light.watching = self.light.batches.wants()
-        self._switch(self.light is None or self.light.watching)
+            self._guarded(self.light.step, self.manners.steps - 1, optimizer)
+            if self.light.batches.wants():
+                self._watch()
+            elif len(self._hooks) > 1:  # the next steps need no hook before them
+                self._hooks.pop(0).remove()
+        else:
+            self._switch(True)
         self.check_budget()
+
+    def _watch(self) -> None:
+        """Watch the next step of the light mode as those before it were."""
+        assert self.light is not None
+        self.light.watching = True
+        if len(self._hooks) < 2:
+            self._hooks.insert(0, register_optimizer_step_pre_hook(self._before_step))
+        self._switch(True)
 
     def check_budget(self) -> None:
         """Ask the script to stop (by raising Enough in its loop) once the budget is spent."""
