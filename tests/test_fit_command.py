@@ -276,6 +276,11 @@ class TestTheTask:
             ({"y": ["1"] * 30 + ["b"] * 30}, ("--task", "regression"), "row 32, column 'y': 'b' is not a number"),
             ({"y": ["a", "b"] * 30}, ("--weight", "w"), "there is no column 'w'"),
             ({"y": ["a", "b"] * 30, "w": [1] * 59 + [-1]}, ("--weight", "w"), "row 61, column 'w': -1 is no weight"),
+            (
+                {"y": ["a", "b"] * 30, "w": ["much"] * 60},
+                ("--weight", "w"),
+                "row 2, column 'w': 'much' is not a number",
+            ),
             ({"y": ["a", "b"] * 30}, ("--drop", "x"), "no column is left to learn from"),
             ({"y": ["a", "b"] * 30}, ("--drop", "y"), "is to be left out and to be used"),
             ({"y": ["a", "b"] * 30}, ("--holdout", "0.001"), "leaves none on one side"),
@@ -426,6 +431,20 @@ cli.main(sys.argv[3:])
 """
 
 
+def stopping_at(number: int):
+    """A Ctrl-C after so many epochs."""
+    seen: list[object] = []
+
+    def stopping(self, shape, now) -> None:
+        epoch(self, shape, now)
+        seen.append(now)
+        if len(seen) == number:
+            raise KeyboardInterrupt
+
+    epoch = Progress.epoch
+    return stopping
+
+
 class TestResume:
     WORDS = ("fit", "rice.csv", "--target", "sort", "--drop", "id", "--epochs", "2", "--model")
 
@@ -440,20 +459,23 @@ class TestResume:
         assert Path("broken").read_bytes() == Path("whole").read_bytes()
         assert not Path("broken.checkpoint").exists()
 
+    def test_a_streamed_training_goes_on_too(self, unstuck, monkeypatch: pytest.MonkeyPatch) -> None:
+        put("rice.csv", grains(300))
+        monkeypatch.setattr(diary, "PAUSE", 0.0)
+        monkeypatch.setattr(size, "free", lambda: 0.0)
+        assert unstuck(*self.WORDS, "whole").code == 0
+        with monkeypatch.context() as patched:
+            patched.setattr(Progress, "epoch", stopping_at(1))
+            assert unstuck(*self.WORDS, "broken").code == 130
+        assert unstuck(*self.WORDS, "broken", "--resume").code == 0
+        assert Path("broken").read_bytes() == Path("whole").read_bytes()
+
     @pytest.fixture
     def interrupted(self, unstuck, monkeypatch: pytest.MonkeyPatch) -> Said:
         put("rice.csv", grains(120))
         monkeypatch.setattr(diary, "PAUSE", 0.0)
-        epoch, seen = Progress.epoch, []
-
-        def third(self, shape, now) -> None:
-            epoch(self, shape, now)
-            seen.append(now)
-            if len(seen) == 3:
-                raise KeyboardInterrupt
-
         with monkeypatch.context() as patched:
-            patched.setattr(Progress, "epoch", third)
+            patched.setattr(Progress, "epoch", stopping_at(3))
             return unstuck("fit", "rice.csv", "--target", "sort", "--hidden", "8", "--epochs", "9", "--model", "m")
 
     def test_ctrl_c_says_where_the_checkpoint_is(self, unstuck, interrupted: Said) -> None:
@@ -654,6 +676,11 @@ class TestFigures:
         assert scores["root mean squared error"].model == pytest.approx(metrics.root_mean_squared_error(y, given_))
         assert scores["mean absolute error"].model == pytest.approx(metrics.mean_absolute_error(y, given_))
         assert scores["root mean squared error"].constant == pytest.approx(y.std())
+
+    def test_huge_numbers_overflow_nowhere(self) -> None:
+        y = np.array([1e300, -1e300, 1e300, 0.0])
+        found = judge(target(["y"], [NUMBER], [y], sort="regression"), y[:, None] * 0.9, y[:, None])
+        assert [score.model for score in found.scores] == pytest.approx([0.988, 8.66e298, 7.5e298], rel=0.01)
 
     def test_the_constant_answer_scores_what_it_says(self) -> None:
         words = np.array(["a"] * 30 + ["b"] * 10, object)

@@ -151,8 +151,6 @@ def fit(options: argparse.Namespace) -> int:
     """Train on a table, judge, report, keep the model."""
     from unstuck.fit import command, plots
     from unstuck.fit.progress import Progress
-    from unstuck.fit.store import ModelError
-    from unstuck.tables import TableError
 
     for path in (options.model, options.json, options.plot):
         arguments.check_output(path)
@@ -160,9 +158,8 @@ def fit(options: argparse.Namespace) -> int:
     live = sys.stderr.isatty() and not options.quiet
     progress = Progress(sys.stderr, live, shutil.get_terminal_size((100, 24)).columns, options.quiet)
     try:
-        fitted = command.fit(options, progress)
-    except (TableError, ModelError) as error:
-        raise Refused(str(error)) from None
+        with _in_one_line("the training"):
+            fitted = command.fit(options, progress)
     except command.Interrupted as left:
         return _told(str(left), INTERRUPTED)
     except KeyboardInterrupt:
@@ -173,20 +170,35 @@ def fit(options: argparse.Namespace) -> int:
 def predict(options: argparse.Namespace) -> int:
     """A fitted model's answers to the rows of a table."""
     from unstuck.fit.prediction import predict as answered
-    from unstuck.fit.store import ModelError
-    from unstuck.tables import TableError
 
     arguments.check_output(options.out)
     try:
-        rows = answered(options, sys.stdout, lambda line: print(f"unstuck: {line}", file=sys.stderr))
-    except (TableError, ModelError) as error:
-        raise Refused(str(error)) from None
+        with _in_one_line("the prediction"):
+            rows = answered(options, sys.stdout, lambda line: print(f"unstuck: {line}", file=sys.stderr))
     except BrokenPipeError:  # whoever read our lines has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return WELL
-    except OSError as error:
-        raise Refused(f"the answers could not be written: {error.strerror}") from None
     return WELL if options.out is None else _told(f"{rows:,} rows answered in {options.out}", WELL)
+
+
+@contextmanager
+def _in_one_line(what: str) -> Iterator[None]:
+    """Whatever goes wrong inside is one line; UNSTUCK_DEBUG=1 shows all of what nobody foresaw."""
+    from unstuck.fit.command import Interrupted
+    from unstuck.fit.store import ModelError
+    from unstuck.tables import TableError
+
+    try:
+        yield
+    except (Refused, Interrupted, BrokenPipeError):
+        raise
+    except (TableError, ModelError) as error:
+        raise Refused(str(error)) from None
+    except Exception as error:
+        if os.environ.get("UNSTUCK_DEBUG"):
+            traceback.print_exc()
+        why = error.strerror if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+        raise Refused(f"{what} failed: {(str(why).splitlines() or [''])[0]}") from None
 
 
 def _show_fitted(fitted: Any, options: argparse.Namespace) -> int:

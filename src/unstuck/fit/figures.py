@@ -134,14 +134,16 @@ def _labels(aim: Target, p: Array, y: Array, w: Array) -> Figures:
 
 
 def _numbers(given: Array, y: Array, w: Array, of: str) -> list[Score]:
+    unit = float(max(np.abs(y).max(), np.abs(given).max())) or 1.0  # squares of large numbers would leave float64
+    y, given = y / unit, given / unit
     middle = np.average(y, weights=w)
     left, spread = np.average((y - given) ** 2, weights=w), np.average((y - middle) ** 2, weights=w)
     off, usual = np.average(np.abs(y - given), weights=w), np.average(np.abs(y - np.median(y)), weights=w)
     r2 = 1 - left / spread if spread > 0 else float("nan")
     return [
         Score("R2", float(r2), 0.0, of),
-        Score("root mean squared error", float(left**0.5), float(spread**0.5), of),
-        Score("mean absolute error", float(off), float(usual), of),
+        Score("root mean squared error", unit * float(left**0.5), unit * float(spread**0.5), of),
+        Score("mean absolute error", unit * float(off), unit * float(usual), of),
     ]
 
 

@@ -59,8 +59,9 @@ def prepared(options: Namespace, told: Callable[[int], None]) -> Job:
     """The job behind a command line; `told` hears how many rows have been read. Raises TableError and Refused."""
     table = opened_table(options.data, options, options.split)
     targets = names_in(options.target, table)
-    if options.task == "regression":
-        table = table.read_as({name: NUMBER for name in targets if table.columns.get(name, NUMBER).name == "text"})
+    as_numbers = [*(targets if options.task == "regression" else ()), *([options.weight] if options.weight else [])]
+    texts = {name for name in as_numbers if name in table.columns and table.columns[name].name == "text"}
+    table = table.read_as(dict.fromkeys(texts, NUMBER))  # whose reading names the row that is none
     who = roles(table, targets, names_in(options.drop, table), options.weight)
     test = None if options.test is None else _test(options, table, who)
     whole = fits(table, who)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -39,10 +40,12 @@ def draw(fitted: Fitted, path: Path) -> None:
         panel(axis, figures)  # type: ignore[arg-type]
     # Names are the person's own: a dollar sign in one is no formula.
     figure.suptitle(f"{fitted.data}: {', '.join(fitted.targets[:3])}", parse_math=False)
-    figure.tight_layout()
+    with warnings.catch_warnings(action="ignore"):  # of a script that the font does not have
+        figure.tight_layout()
     beside = path.with_name(path.name + ".new")
     try:
-        figure.savefig(beside, format=path.suffix[1:].lower(), dpi=150, metadata=_dateless(path))
+        with warnings.catch_warnings(action="ignore"):  # of a script that the font does not have
+            figure.savefig(beside, format=path.suffix[1:].lower(), dpi=150, metadata=_dateless(path))
         beside.replace(path)
     finally:
         pyplot.close(figure)

@@ -41,7 +41,7 @@ def _counting(frame: Frame, names: tuple[str, ...]) -> Iterator[str]:
         return
     for j in range(d if d <= PIXELS and frame.numbers.dtype != np.uint8 else 0):
         column = frame.numbers[:, j]
-        if column[1] - column[0] == 1 and (np.diff(column) == 1).all():
+        if column[1] == column[0] + 1 and np.isfinite(column).all() and (np.diff(column) == 1).all():
             yield _number_of(names[j], "counts the rows")
     for j, words in enumerate(frame.words):
         if len(set(words)) == n and None not in words:

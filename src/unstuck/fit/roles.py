@@ -56,6 +56,8 @@ def roles(table: Table, targets: Sequence[str], drop: Iterable[str] = (), weight
             raise TableError(f"there is no column {shown(name)}{near(name, table.columns)}", file=table.name)
     if clash := unwanted & set(used):
         raise TableError(f"column {shown(clash.pop())} is to be left out and to be used", file=table.name)
+    if weight is not None and table.columns[weight].name not in ("number", "boolean"):
+        raise TableError(f"column {shown(weight)} is {table.columns[weight]}: a weight is a number", file=table.name)
     if weight in targets:
         raise TableError(f"column {shown(weight)} cannot be both the target and the weight", file=table.name)
     left = {name: kind for name, kind in table.columns.items() if name not in unwanted and name not in used}
