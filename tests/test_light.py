@@ -158,3 +158,9 @@ def test_what_a_shelf_lets_go_can_be_kept_again() -> None:
     again = shelf.keep(one)
     assert again not in (first, second)
     assert shelf.tensors[str(again)].equal(one)
+
+
+def test_a_run_of_one_scored_pass_has_a_last_quarter(tmp_path: Path) -> None:
+    learning = Learning.read(tape_of(script(1), tmp_path))
+    assert learning.passes == len(learning.skill) == 1
+    assert learning.score is not None

@@ -58,7 +58,7 @@ class Learning:
             return cls(task, yard, tuple(_fallen(stretched)), stretched, None, len(moments))
         sums = [torch.stack([r for _, r in part]).sum(0) for part in _stretches(rows)]
         skill = tuple(float(yard.skill(yard.score(part))) for part in sums)
-        last = torch.stack([r for at, r in rows if at >= 0.75 * (1 + rows[-1][0])])
+        last = torch.stack([r for at, r in rows if at >= int(0.75 * (1 + rows[-1][0]))])
         return cls(task, yard, skill, stretched, float(yard.score(last.sum(0))), len(moments))
 
 
