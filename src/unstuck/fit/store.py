@@ -33,25 +33,33 @@ def save(model: Model, path: Path, about: Mapping[str, Any] | None = None) -> No
 
     Raises ModelError where it cannot be written; what stood there before stays.
     """
-    from safetensors.numpy import save_file
-
-    arrays = {f"numeric.{k}": v for k, v in model.encoder.numeric.state().items()}
+    head, arrays = packed(model.encoder, model.task)
     arrays |= {f"crew.{i}": crew.flat for i, crew in enumerate(model.crews)}
-    target, more = _packed_task(model.task)
-    arrays |= more
-    head = {
-        "format": FORMAT,
-        "task": target,
-        "words": [asdict(words) for words in model.encoder.words],
+    head |= {
         "crews": [asdict(crew.shape) | {"weight": crew.weight} for crew in model.crews],
         "belief": asdict(model.belief),
         "notes": list(model.notes),
         "about": dict(about or {}),
     }
+    write(path, head, arrays)
+
+
+def packed(encoder: Encoder, task: Task) -> tuple[dict[str, Any], dict[str, Array]]:
+    """What a file says about columns and target, whatever stands between them: JSON and arrays."""
+    arrays = {f"numeric.{k}": v for k, v in encoder.numeric.state().items()}
+    target, more = _packed_task(task)
+    return {"task": target, "words": [asdict(words) for words in encoder.words]}, arrays | more
+
+
+def write(path: Path, head: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
+    """Write a file, whole or not at all. Raises ModelError where that cannot be done."""
+    from safetensors.numpy import save as packed
+
     beside = path.with_name(path.name + ".new")
     try:
         whole = {k: np.ascontiguousarray(v) for k, v in arrays.items()}
-        save_file(whole, beside, {"unstuck": json.dumps(head)})
+        # As bytes, so that the file gets the rights that the person's files get.
+        beside.write_bytes(packed(whole, {"unstuck": json.dumps({"format": FORMAT, **head})}))
         beside.replace(path)
     except Exception as error:
         beside.unlink(missing_ok=True)
@@ -61,6 +69,15 @@ def save(model: Model, path: Path, about: Mapping[str, Any] | None = None) -> No
 
 def load(path: Path) -> tuple[Model, dict[str, Any]]:
     """A model and what was said about it. Raises ModelError for whatever is not one."""
+    head, arrays = read(path)
+    try:
+        return _model(head, arrays), dict(head["about"])
+    except Exception:
+        raise ModelError(f"{path} is damaged: its parts do not fit together") from None
+
+
+def read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
+    """What `write` wrote. Raises ModelError for whatever it did not."""
     from safetensors import safe_open
 
     if not path.is_file():
@@ -75,19 +92,21 @@ def load(path: Path) -> tuple[Model, dict[str, Any]]:
         raise ModelError(f"{path} is not a model that unstuck saved, or it is damaged") from None
     if not isinstance(head, dict) or head.get("format") != FORMAT:
         raise ModelError(f"{path} is of another version of unstuck")
-    try:
-        return _model(head, arrays), dict(head["about"])
-    except Exception:
-        raise ModelError(f"{path} is damaged: its parts do not fit together") from None
+    return head, arrays
 
 
-def _model(head: dict[str, Any], arrays: dict[str, Array]) -> Model:
+def unpacked(head: dict[str, Any], arrays: dict[str, Array]) -> tuple[Encoder, Task]:
+    """What `packed` packed."""
     numeric = Numeric(**{k.removeprefix("numeric."): v for k, v in arrays.items() if k.startswith("numeric.")})
     words = tuple(
         Words(tuple(map(str, w["words"])), tuple(map(int, w["counts"])), int(w["rows"]), bool(w["cut"]))
         for w in head["words"]
     )
-    encoder, task = Encoder(numeric, words), _task(head["task"], arrays)
+    return Encoder(numeric, words), _task(head["task"], arrays)
+
+
+def _model(head: dict[str, Any], arrays: dict[str, Array]) -> Model:
+    encoder, task = unpacked(head, arrays)
     if not head["crews"]:
         raise ValueError("no network")
     crews = tuple(_crew(one, arrays[f"crew.{i}"], encoder, task) for i, one in enumerate(head["crews"]))
