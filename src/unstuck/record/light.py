@@ -19,7 +19,7 @@ LOSSES = 20_000
 """Losses kept, and rates."""
 BATCHES = 128
 """Watched steps kept."""
-EVERY = 128
+EVERY = 512
 """One step in so many is watched at first; the distance doubles whenever there are too many."""
 BYTES = 64 * 2**20
 """Of their batches."""
