@@ -27,6 +27,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from torch import nn
 
 from unstuck.fit.estimators import Classifier, Regressor
+from unstuck.fit.keeping import load, save
+from unstuck.fit.store import ModelError
 
 SMALL: dict[str, Any] = {"hidden": 16, "epochs": 30, "lanes": 2, "random_state": 0}
 QUICK = SMALL | {"epochs": 3}
@@ -250,6 +252,28 @@ def test_it_travels(how: dict[str, Any]) -> None:
         np.testing.assert_array_equal(other.predict_proba(X), model.predict_proba(X))
 
 
+@pytest.mark.parametrize("how", [{"hidden": (8, 4), "lanes": 2}, {"module": Noisy, "lanes": 2}], ids=["own", "module"])
+def test_it_is_kept_in_a_file(tmp_path: Path, how: dict[str, Any]) -> None:
+    frame, module = pd.DataFrame(X, columns=["a", "b", "c"]).assign(word=np.where(Y, "x", "y")), how.get("module")
+    for kind, y in (
+        (Classifier, np.where(Y, "yes", "no")),
+        (Classifier, np.eye(2, dtype=int)[Y]),
+        (Regressor, X[:, 1]),
+    ):
+        model = kind(epochs=2, random_state=0, **how).fit(frame, y)
+        save(model, tmp_path / "model")
+        again = load(tmp_path / "model", module)
+        np.testing.assert_array_equal(again.predict(frame), model.predict(frame))
+        assert again.get_params() == model.get_params() | {"random_state": None}
+        assert again.loss_curve_ == model.loss_curve_ and list(again.feature_names_in_) == list(frame.columns)
+        assert again.score(frame, y) == model.score(frame, y)
+    with pytest.raises(ModelError, match="module"):
+        load(tmp_path / "model", None if module else network)
+    if module:
+        with pytest.raises(ModelError, match="another module"):
+            load(tmp_path / "model", network)
+
+
 @pytest.mark.parametrize("how", [{"hidden": 16}, {"module": network}], ids=["own", "module"])
 def test_a_rows_answer_is_its_own(how: dict[str, Any]) -> None:
     model = Regressor(epochs=3, random_state=0, **how).fit(X, X[:, 1])
@@ -354,7 +378,7 @@ class TestModules:
                 self.one, self.two = nn.Linear(inputs, outputs), nn.Linear(inputs, outputs)
 
             def forward(self, x: torch.Tensor) -> torch.Tensor:
-                return self.one(x) if float(self.one(x).sum()) > 0 else self.two(x)
+                return self.one(x) if self.one(x).sum().item() > 0 else self.two(x)
 
         assert Classifier(module=Moody, epochs=5, random_state=0).fit(X, Y).score(X, Y) > 0.8
 

@@ -126,6 +126,15 @@ class ByTorch:
         nets = tuple(net.cpu() for net in nets)
         return replace(model, nets=nets, unseen=None), Pace(pace.calls + 1, states), float(np.mean(costs))
 
+    def restored(self, encoder: Encoder, task: Task, states: list[dict[str, Array]]) -> ModuleModel:
+        """A model of nets built anew and given their weights. Raises RuntimeError where these belong to others."""
+        x = torch.zeros(4, encoder.width(PLAIN))
+        with _dice(0, "cpu"):
+            nets = made(self.module, x, task.loss, len(states))
+        for net, state in zip(nets, states, strict=True):
+            net.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in state.items()})
+        return ModuleModel(encoder, task, tuple(nets))
+
     def _made(self, rows: Rows, task: Task, lanes: int) -> list[nn.Module]:
         return [net.to(self.device) for net in made(self.module, torch.from_numpy(rows.x[:4, :-1]), task.loss, lanes)]
 
