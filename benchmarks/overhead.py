@@ -4,8 +4,8 @@
     python -m benchmarks.overhead --light [--pairs N]
 
 The first prints the ratio of the medians and an A-against-A control, beside which it must be read. The second trains
-networks in one process until the tape is full and then takes blocks of steps with the recorder and without, in turn:
-the median of the ratios of neighbouring blocks, in the thread's own time, and the same between blocks without it.
+networks in one process until the tape is full, and then in short blocks with the recorder and without, in turn: the
+ratio of the median steps, the steps that are watched (one in so many) apart, and the same between blocks without it.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parents[1]
 SCRIPTS = (HERE / "examples/rice.py", HERE / "examples/heart_rate.py")
-BLOCK = 512
-"""Steps in a block: a whole number of rounds of the sampling, so that every block has its share of watched steps."""
+BLOCK = 64
+"""Steps in a block of the light mode: the machine changes its pace over longer times."""
+ROUNDS = 20
+"""Rounds of blocks to a pair."""
 NETS = {"10-64-1, batch 32": (10, 64, 1, 32), "64-256-10, batch 128": (64, 256, 10, 128)}
 
 
@@ -68,10 +70,10 @@ def _seconds(words: list[str], folder: Path) -> float:
 
 
 def _light(pairs: int) -> None:
-    print(f"{'network, Adam':28} {'step us':>9} {'light':>9} {'control':>9}   (medians of {pairs} pairs of blocks)")
+    print(f"{'network, Adam':28} {'step us':>9} {'light':>9} {'watched':>9} {'control':>9}")
     for name, sizes in NETS.items():
-        step, light, control = _blocks(_trained(*sizes), pairs)
-        print(f"{name:28} {1e6 * step:9.0f} {light - 1:+9.2%} {control - 1:+9.2%}", flush=True)
+        step, light, watched, control = _blocks(_trained(*sizes), pairs * ROUNDS)
+        print(f"{name:28} {step / 1e3:9.0f} {light - 1:+9.2%} {watched:+9.2%} {control - 1:+9.2%}", flush=True)
 
 
 def _trained(inputs: int, hidden: int, outputs: int, batch: int) -> Callable[[], None]:
@@ -96,32 +98,34 @@ def _trained(inputs: int, hidden: int, outputs: int, batch: int) -> Callable[[],
     return step
 
 
-def _blocks(step: Callable[[], None], pairs: int) -> tuple[float, float, float]:
-    """Seconds per step without the recorder; its light mode over that; and the control."""
+def _blocks(step: Callable[[], None], rounds: int) -> tuple[float, float, float, float]:
+    """Nanoseconds per step without the recorder; the light mode over that; its watched steps' share; the control."""
+    from unstuck.record.light import EVERY
     from unstuck.record.recorder import PASSES, Recorder
 
     recorder = Recorder(HERE, steps=10**12, seconds=1e12)
     recorder.attach()
-    for _ in range(PASSES + 20 * BLOCK):  # until the tape is full, and the sampling has found its pace
+    for _ in range(PASSES + BLOCK):
         step()
-    ratios, controls, plain = [], [], []
-    for _ in range(pairs):
-        with_it = _timed(step)
+    times: dict[str, list[int]] = {"with": [], "watched": [], "without": [], "again": []}
+    for _ in range(rounds):
+        for _ in range(BLOCK):
+            watched, taken = recorder.light is not None and recorder.light.watching, _timed(step)
+            times["watched" if watched else "with"].append(taken)
         recorder.detach()
-        without, again = _timed(step), _timed(step)
+        times["without"] += [_timed(step) for _ in range(BLOCK)]
+        times["again"] += [_timed(step) for _ in range(BLOCK)]
         recorder.attach()
-        plain.append(without)
-        ratios.append(with_it / without)
-        controls.append(again / without)
     recorder.detach()
-    return statistics.median(plain) / BLOCK, statistics.median(ratios), statistics.median(controls)
+    light, plain, again = (statistics.median(times[k]) for k in ("with", "without", "again"))
+    more = statistics.median(times["watched"] or [plain]) - plain
+    return plain, light / plain, more / plain / EVERY, again / plain
 
 
-def _timed(step: Callable[[], None]) -> float:
-    began = time.thread_time()
-    for _ in range(BLOCK):
-        step()
-    return time.thread_time() - began
+def _timed(step: Callable[[], None]) -> int:
+    began = time.perf_counter_ns()
+    step()
+    return time.perf_counter_ns() - began
 
 
 if __name__ == "__main__":
