@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
+from torch import Tensor
 
 from unstuck.diagnosis import Remedy
 from unstuck.remedies.batchnorm_inputs import BatchnormInputs
@@ -42,6 +43,8 @@ def homogeneous(entry: Input) -> bool:
     if len(entry.mean) == 1:
         return True
     std, mean = entry.std[entry.live], entry.mean[entry.live]
+    if bool(stray(entry).any()):
+        return False
     if len(std) < 2:
         return True
     low, high = torch.quantile(std, torch.tensor([0.25, 0.75], dtype=std.dtype)).tolist()
@@ -51,11 +54,25 @@ def homogeneous(entry: Input) -> bool:
     return high <= ALIKE * low and shift <= 10 * float(entry.rows.std(correction=0))
 
 
+def stray(entry: Input) -> Tensor:
+    """(features,) Which constant features lie far outside of what the others hold: a bias the size of another unit."""
+    if not bool(entry.live.any()):
+        return torch.zeros_like(entry.live)
+    low, high = entry.rows[:, entry.live].aminmax()
+    return ~entry.live & ((entry.mean < low - (high - low)) | (entry.mean > high + (high - low)))
+
+
+def offsets(entry: Input) -> Tensor:
+    """(features,) |mean| / spread where the mean is large itself, else 0; stray constants have the others' spread."""
+    away = stray(entry)
+    usual = entry.std[entry.live].median() if bool(away.any()) else entry.std.new_ones(())
+    ratio = entry.mean.abs() / torch.where(away, usual, entry.std).clamp(min=1e-300)
+    return torch.where((entry.live | away) & (entry.mean.abs() > 1.0), ratio, torch.zeros_like(ratio))
+
+
 def offset(entry: Input) -> float:
-    """The largest |mean| / spread over the features that vary and whose mean is large in itself."""
-    ratio = entry.mean.abs() / entry.std.clamp(min=1e-300)
-    far = entry.live & (entry.mean.abs() > 1.0)
-    return float(ratio[far].max()) if bool(far.any()) else 0.0
+    """The largest of the offsets."""
+    return float(offsets(entry).max())
 
 
 def spread(entry: Input) -> float:

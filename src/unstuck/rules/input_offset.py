@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from unstuck.diagnosis import Evidence, Finding
-from unstuck.rules._inputs import offset, remedies
+from unstuck.rules._inputs import offset, offsets, remedies
 from unstuck.signals.entrance import Entrance
 
 FAR = 3.0
@@ -33,11 +33,7 @@ def check(entrance: Entrance) -> Iterator[Finding]:
         far = offset(entry)
         if entry.normalised or far <= FAR:
             continue
-        feature = int(
-            (entry.mean.abs() / entry.std.clamp(min=1e-300))
-            .where(entry.live & (entry.mean.abs() > 1), 0 * entry.mean)
-            .argmax()
-        )
+        feature = int(offsets(entry).argmax())
         mean, std = float(entry.mean[feature]), float(entry.std[feature])
         yield Finding(
             "input-offset",

@@ -61,8 +61,7 @@ def _of_loss(endings: Endings, ending: Ending, upward: bool) -> Finding | None:
 
 def _of_likelihood(endings: Endings, hand: Likelihood, upward: bool) -> Finding | None:
     found = way(endings.program, Value(hand.call.outs[0]))
-    half = hand.like == "binary_cross_entropy"  # the other half is added on the way
-    if found is None or (found.mixed and not half) or (found.sign < 0) != upward:
+    if found is None or (found.sign < 0) != upward:  # what is added on the way does not turn it
         return None
     if found.turns or upward:
         return _finding("the log-likelihood is minimised", hand.call.site, found, upward)

@@ -12,6 +12,8 @@ from unstuck.signals.sign import way
 
 LOGARITHMS = {"log_softmax", "log", "logsigmoid", "log2", "log10"}
 THROUGH = {"add", "clamp", "clip", "squeeze", "view", "reshape", "flatten", "unsqueeze"}
+SHAPING = {"squeeze", "unsqueeze", "view", "reshape", "flatten", "long", "to", "getitem", "expand", "contiguous"}
+"""Calls that leave every number as it is; `torch.distributions` passes all it is given through some of them."""
 
 
 @dataclass(frozen=True)
@@ -41,16 +43,35 @@ def likelihood(program: Program, outside: tuple[Tensor, ...]) -> Likelihood | No
 
 
 def _picked(program: Program, call: Call, outside: tuple[Tensor, ...]) -> Likelihood | None:
-    """`log_p[torch.arange(n), y]` and `log_p.gather(1, y)`."""
-    refs = call.refs()
-    logarithm = program.maker(refs[0]) if refs else None
-    slots = [r.slot for r in refs[1:] if isinstance(r, Outside)]
-    if logarithm is None or logarithm.name not in LOGARITHMS or not slots or len(logarithm.shape) != 2:
+    """`log_p[torch.arange(n), y]` and `log_p.gather(1, y)`, also as `Categorical(logits=...).log_prob(y)` does it."""
+    first, *others = [_origin(program, r) for r in call.refs()] or [None]
+    logarithm = program.maker(first) if isinstance(first, Value) else None
+    slots = [r.slot for r in others if isinstance(r, Outside)]
+    if logarithm is None or not _logarithmic(program, logarithm) or not slots or len(logarithm.shape) != 2:
         return None
     target = outside[slots[-1]]
     if target.is_floating_point() or target.numel() != logarithm.shape[0]:
         return None
     return Likelihood(call, Value(logarithm.outs[0]), slots[-1], "log-probability", "nll_loss")
+
+
+def _origin(program: Program, ref: object) -> object:
+    """The value or outside tensor that a reference is another shape of."""
+    call = program.maker(ref) if isinstance(ref, Value) else None
+    while call is not None and (call.name in SHAPING or call.name == "broadcast_tensors"):
+        assert isinstance(ref, Value)
+        ref = call.refs()[call.outs.index(ref.id) if call.name == "broadcast_tensors" else 0]
+        call = program.maker(ref) if isinstance(ref, Value) else None
+    return ref
+
+
+def _logarithmic(program: Program, call: Call) -> bool:
+    """A logarithm, or a log-softmax written out: `x - x.logsumexp(...)`."""
+    if call.name != "sub":
+        return call.name in LOGARITHMS
+    refs = call.refs()
+    norm = program.maker(refs[1]) if len(refs) == 2 and isinstance(refs[1], Value) else None
+    return norm is not None and norm.name == "logsumexp" and norm.refs()[:1] == refs[:1]
 
 
 def _weighed(program: Program, call: Call, outside: tuple[Tensor, ...]) -> Likelihood | None:
