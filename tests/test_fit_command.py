@@ -400,13 +400,17 @@ def full_when(monkeypatch: pytest.MonkeyPatch, full) -> None:
     from safetensors import numpy
 
     def save_file(tensors, path, metadata=None):
-        if full(Path(path)):
-            Path(path).write_bytes(b"half")
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return whole(tensors, path, metadata)
+        written(Path(path), numpy.save(tensors, metadata))
 
-    whole = numpy.save_file
+    def written(path: Path, content: bytes) -> int:
+        if full(path):
+            whole(path, b"half")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return whole(path, content)
+
+    whole = Path.write_bytes
     monkeypatch.setattr(numpy, "save_file", save_file)
+    monkeypatch.setattr(Path, "write_bytes", written)
 
 
 KILLED = """
