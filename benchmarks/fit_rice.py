@@ -2,7 +2,7 @@
 
     python -m benchmarks.fit_rice --data rice.csv [--peers PYTHON] [--seeds 5]
 
-rice.csv is the whole table, `;` between the columns (id, ten measurements, Class). PYTHON is an interpreter that has
+rice.csv is the whole table, `;` between the columns (id, ten measurements, Class). The ratios are ours over theirs. PYTHON is an interpreter that has
 skorch and lightning beside torch; without it only scikit-learn is compared. `unstuck fit` is the command as a person
 calls it, from start to finish; every process gets one thread.
 """
@@ -42,10 +42,11 @@ def main() -> None:
     for name, own in runs.items():
         fit, whole = _median(own, "fit"), _median(own, "whole")
         accuracy = statistics.fmean(run.accuracy for run in own)
-        print(
+        shown = (
             f"{name:14} {fit:7.2f}s {_median(ours, 'fit') / fit:7.3f} {whole:7.2f}s "
             f"{_median(ours, 'whole') / whole:7.3f} {100 * accuracy:26.2f} %"
         )
+        print(shown.replace("nan", "  -"))
 
 
 def _commands(options: argparse.Namespace) -> dict[str, list[str]]:
