@@ -2,9 +2,9 @@
 
     python -m benchmarks.fit_rice --data rice.csv [--peers PYTHON] [--seeds 5]
 
-rice.csv is the whole table, `;` between the columns (id, ten measurements, Class). The ratios are ours over theirs. PYTHON is an interpreter that has
-skorch and lightning beside torch; without it only scikit-learn is compared. `unstuck fit` is the command as a person
-calls it, from start to finish; every process gets one thread.
+rice.csv is the whole table, `;` between the columns (id, ten measurements, Class). The ratios are ours over theirs.
+PYTHON is an interpreter that has skorch and lightning beside torch; without it only scikit-learn is compared.
+`unstuck fit` is the command as a person calls it, from start to finish; every process gets one thread.
 """
 
 from __future__ import annotations
