@@ -1,6 +1,7 @@
 """How good the fits are, beside other networks for tables, with their defaults.
 
     python -m benchmarks.fit_quality [--peers PYTHON] [--rice rice.csv] [--only a,b] [--seeds 1] [--without tabm]
+                                    [--untouched]
 
 PYTHON is an interpreter with pytabkit[models] and skorch beside torch; without it scikit-learn's network is the only
 peer. Every fit gets a process and a thread of its own; imports do not count. Classes are judged by log loss (accuracy
@@ -19,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.tables import Table, tables
+from benchmarks.tables import Table, tables, untouched
 
 PROGRAM = str(Path(__file__).parent / "contestants" / "tabular.py")
 LIMIT = 1800
@@ -40,7 +41,7 @@ def main() -> None:
     names = [name for name in names if name not in options.without.split(",")]
     wanted = [w for w in options.only.split(",") if w]
     scores: list[dict[str, Score]] = []
-    for table in tables(options.rice):
+    for table in untouched() if options.untouched else tables(options.rice):
         for seed in range(options.seeds if not wanted or table.name in wanted else 0):
             own = {name: fitted(name, table, seed, options.peers) for name in names}
             scores.append(own)
@@ -101,6 +102,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", default="")
     parser.add_argument("--without", default="")
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--untouched", action="store_true", help="the tables that no default was chosen on")
     return parser.parse_args()
 
 

@@ -8,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from sklearn import datasets
 
+from benchmarks.formulas import formulas
+
 
 class Table(NamedTuple):
     """x (n, d) float64, y (n,): class numbers, or numbers where `classes` is false."""
@@ -23,8 +25,13 @@ class Table(NamedTuple):
         return order[: len(order) * 4 // 5], order[len(order) * 4 // 5 :]
 
 
+def untouched() -> list[Table]:
+    """Tables that no default was chosen on."""
+    return [Table(*made) for made in formulas()]
+
+
 def tables(rice: str | None = None) -> list[Table]:
-    """All of them; with the path of the rice table, that one too."""
+    """Those that the defaults were looked at on; with the path of the rice table, that one too."""
     out = [_bundled(name) for name in ("iris", "wine", "breast_cancer", "digits")]
     raw = datasets.load_diabetes(scaled=False)
     out += [Table("diabetes", raw.data, raw.target, False), *_friedman(), *_made()]

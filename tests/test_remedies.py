@@ -150,6 +150,29 @@ def test_a_new_rate_stands_where_the_old_one_did(text, expected):
     assert sum(a != b for a, b in zip(text.splitlines(), new.splitlines(), strict=True)) == 1
 
 
+TABLE = CLASSES.replace(
+    "torch.optim.Adam(net.parameters(), lr=LR)", 'getattr(torch.optim, "Adam")(net.parameters(), LR)'
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        TABLE,
+        CLASSES.replace("LR = 0.05", "options = dict(lr=0.05)").replace("lr=LR)", "**options)"),
+        CLASSES.replace(
+            "optimizer = torch.optim.Adam(",
+            "def build(params, lr):\n    return getattr(torch.optim, 'Adam')(params, lr)\noptimizer = build(",
+        ),
+    ],
+)
+def test_options_of_an_optimizer_whose_construction_the_text_does_not_show(text):
+    new = edited(SetRate(0.4, 0.02), text)
+    assert 'for group in optimizer.param_groups:\n    group["lr"] = 0.02\n' in new
+    assert run(new)[0]["optimizer"].param_groups[0]["lr"] == 0.02
+    assert '    group["weight_decay"] = 0.001\n' in edited(SetWeightDecay(1e-3), text)
+
+
 def test_redrawn_weights():
     new = edited(RedrawWeights(("net.fc1.weight", "net.fc1.bias")), CLASSES)
     assert "nn.init.xavier_uniform_(net.fc1.weight)\nnn.init.zeros_(net.fc1.bias)\noptimizer =" in new

@@ -14,6 +14,7 @@ import shutil
 import sys
 import tempfile
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -363,11 +364,29 @@ def _progress() -> Iterator[Callable[[str], None]]:
         yield status.update
 
 
+class _Lines:
+    """Progress for a file or a pipe: a line every so often, with the share done and the time left."""
+
+    EVERY = 20.0
+    """Seconds."""
+
+    def __init__(self) -> None:
+        self.began = self.last = time.monotonic()
+
+    def __call__(self, share: float, what: str) -> None:
+        now = time.monotonic()
+        if now - self.last < self.EVERY or not 0 < share < 1:
+            return
+        self.last = now
+        left = (now - self.began) * (1 - share) / share
+        print(f"unstuck: {100 * share:.0f} % done, about {left:.0f} s left: {what}", file=sys.stderr, flush=True)
+
+
 @contextmanager
 def _bar() -> Iterator[Callable[[float, str], None]]:
-    """A bar on stderr with the time left; nothing where stderr is not a terminal."""
+    """A bar on stderr with the time left; a line now and then where stderr is not a terminal."""
     if not sys.stderr.isatty():
-        yield lambda _share, _what: None
+        yield _Lines()
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn

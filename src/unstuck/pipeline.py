@@ -317,7 +317,7 @@ def _home(finding: Finding, texts: dict[str, tuple[str, str]]) -> Finding:
 def reported(case: Case, repair: Repair) -> Report:
     """Everything found out, with each finding in its role."""
     sure = {f.fault for f in case.findings if f.demonstrated}
-    causes = sure | (set(repair.faults) if convicting(case, repair) else set())
+    causes = sure | unwritten(case, repair) | (set(repair.faults) if convicting(case, repair) else set())
     return Report(
         script=case.tape.script,
         torch=case.tape.torch,
@@ -334,6 +334,12 @@ def reported(case: Case, repair: Repair) -> Report:
         verified=story(case.learning, repair),
         seconds={"script": case.tape.seconds, "diagnosis": time.monotonic() - case.began.clock},
     )
+
+
+def unwritten(case: Case, repair: Repair) -> set[str]:
+    """What replay convicted though no remedy could be written into the text: a cause without a patch is one still."""
+    chosen = case.conviction.chosen
+    return set(chosen.faults) if chosen is not None and not repair.remedies else set()
 
 
 def convicting(case: Case, repair: Repair) -> bool:

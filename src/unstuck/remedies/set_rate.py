@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from unstuck.diagnosis import Site, Trust
+from unstuck.remedies._groups import set_in_groups
 from unstuck.remedies._loop import optimizer_at, optimizers
 from unstuck.remedies._meaning import meant
 from unstuck.remedies._moves import argument, gathered, is_literal, literal, set_argument, short
@@ -37,8 +38,16 @@ class SetRate(Treatment, frozen=True):
         return noted(trial.with_(rate=trial.rate * self.factor), self.name)
 
     def edit(self, sources: Sources) -> Sources:
-        splices = self._constructed(sources) if optimizers(sources) else self._by_hand(sources)
-        return gathered(sources, splices, "no learning rate was found in the text")
+        return gathered(sources, self._splices(sources), "no learning rate was found in the text")
+
+    def _splices(self, sources: Sources) -> list[Splice]:
+        try:
+            found = list(self._constructed(sources) if optimizers(sources) else self._by_hand(sources))
+        except CannotEdit:
+            if len(optimizers(sources)) > 1:
+                raise
+            found = []  # the rate comes from a table, or is no plain number
+        return found or [set_in_groups(sources, lr=short(self.rate))]
 
     def _constructed(self, sources: Sources) -> Iterator[Splice]:
         call = optimizer_at(sources, self.site)

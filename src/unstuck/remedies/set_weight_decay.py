@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import ClassVar
 
 from unstuck.diagnosis import Site, Trust
-from unstuck.remedies._loop import optimizer_at
+from unstuck.remedies._groups import set_in_groups
+from unstuck.remedies._loop import optimizer_at, optimizers
 from unstuck.remedies._moves import gathered, set_argument, short
 from unstuck.remedies._program import noted
-from unstuck.remedy import CannotApply, Treatment, Trial
-from unstuck.source import Sources
+from unstuck.remedy import CannotApply, CannotEdit, Treatment, Trial
+from unstuck.source import Sources, Splice
 
 
 class SetWeightDecay(Treatment, frozen=True):
@@ -33,6 +34,14 @@ class SetWeightDecay(Treatment, frozen=True):
         return noted(trial.with_(options=options), self.name)
 
     def edit(self, sources: Sources) -> Sources:
+        return gathered(sources, [self._splice(sources)], "no optimizer was found")
+
+    def _splice(self, sources: Sources) -> Splice:
+        value = short(self.value)
+        if not optimizers(sources):
+            return set_in_groups(sources, weight_decay=value)
         call = optimizer_at(sources, self.site)
-        splice = set_argument(sources, call, -1, "weight_decay", short(self.value))
-        return gathered(sources, [splice], "no optimizer was found")
+        try:
+            return set_argument(sources, call, -1, "weight_decay", value)
+        except CannotEdit:  # the arguments come from a table
+            return set_in_groups(sources, weight_decay=value)
