@@ -14,6 +14,7 @@ from unstuck.remedies.clean_inputs import CleanInputs
 from unstuck.remedies.clear_gradients import ClearGradients
 from unstuck.remedies.clip_gradients import ClipGradients
 from unstuck.remedies.drop_activation import DropActivation
+from unstuck.remedies.drop_last import DropLast
 from unstuck.remedies.drop_output_activation import DropOutputActivation
 from unstuck.remedies.fit_loss import FitLoss
 from unstuck.remedies.fix_softmax_dim import FixSoftmaxDim
@@ -26,6 +27,7 @@ from unstuck.remedies.redraw_weights import RedrawWeights
 from unstuck.remedies.register_modules import RegisterModules
 from unstuck.remedies.relabel import Relabel
 from unstuck.remedies.replace_activation import ReplaceActivation
+from unstuck.remedies.set_batch import SetBatch
 from unstuck.remedies.set_dropout import SetDropout
 from unstuck.remedies.set_momentum import SetMomentum
 from unstuck.remedies.set_rate import SetRate
@@ -262,6 +264,10 @@ def test_layers_of_a_list_are_registered():
 def test_frozen_weights_learn_again():
     text = CLASSES.replace("for epoch in", "for p in net.fc1.parameters():\n    p.requires_grad = False\nfor epoch in")
     assert edited(Unfreeze(("net.fc1.weight",)), text) == CLASSES
+    text = CLASSES.replace(
+        "for epoch in", "for p in net.parameters():\n    p.requires_grad = p.dim() == 1\nfor epoch in"
+    )
+    assert "    p.requires_grad = True\n" in edited(Unfreeze(("net.fc1.weight",)), text)
     assert "freeze=False)" in edited(Unfreeze(("e",)), "from torch import nn\ne = nn.Embedding.from_pretrained(v)\n")
 
 
@@ -274,6 +280,20 @@ def test_a_graph_that_was_cut():
     new = edited(KeepGraph(site(text, "net(x)")), text)
     assert "\n    out = net(x)\n" in new
     run(new)
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [
+        "torch.tensor(loss.item(), requires_grad=True)",
+        "torch.tensor(float(loss), requires_grad=True)",
+        "torch.autograd.Variable(loss.data, requires_grad=True)",
+        "loss.detach().requires_grad_()",
+    ],
+)
+def test_a_loss_that_is_cut_after_it_was_computed(cut):
+    text = CLASSES.replace("    loss.backward", f"    loss = {cut}\n    loss.backward")
+    assert edited(KeepGraph(site(text, "criterion(out, y)")), text) == CLASSES
 
 
 def test_shapes_that_would_broadcast():
@@ -591,3 +611,48 @@ def test_a_function_that_only_training_goes_through():
     new = edited(StandardiseInputs(0, (1.0,), (2.0,), sites=(site(text, "model(xb)"),)), text)
     assert "    Standardise(INPUT_MEAN, INPUT_STD),\n    nn.Linear(2, 16)" in new
     run(new)
+
+
+NORMED = """
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+torch.manual_seed(0)
+x, y = torch.randn(33, 2), torch.randint(0, 2, (33,))
+net = nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 2))
+optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+ROWS = 1
+sizes = []
+{head}
+        sizes.append(len(xb))
+        loss = nn.functional.cross_entropy(net(xb), yb)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+"""
+LOADED = NORMED.format(
+    head="loader = DataLoader(TensorDataset(x, y), ROWS, shuffle=True)\nfor _ in range(2):\n    for xb, yb in loader:"
+)
+SPLIT = NORMED.format(
+    head="for _ in range(2):\n    for k, idx in enumerate(torch.randperm(33).split(ROWS)):\n"
+    "        xb, yb = x[idx], y[idx]"
+)
+SLICED = NORMED.format(
+    head="for _ in range(2):\n    for i in range(0, 33, ROWS):\n        xb, yb = x[i : i + ROWS], y[i : i + ROWS]"
+)
+
+
+@pytest.mark.parametrize("text", [LOADED, SPLIT, SLICED])
+def test_batches_of_one_row(text):
+    new = edited(SetBatch(11), text)
+    assert "ROWS = 11\n" in new
+    assert run(new)[0]["sizes"] == [11, 11, 11] * 2
+
+
+@pytest.mark.parametrize("text", [LOADED, SPLIT, SLICED])
+def test_a_last_batch_of_one_row(text):
+    text = text.replace("ROWS = 1", "ROWS = 16")
+    with pytest.raises(ValueError, match="more than 1 value"):
+        run(text)
+    assert run(edited(DropLast(), text))[0]["sizes"] == [16, 16] * 2

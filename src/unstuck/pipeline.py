@@ -17,7 +17,7 @@ import msgspec
 import torch
 
 from unstuck import __version__
-from unstuck.convict import ENOUGH, SETTLED, Comparison, Conviction, convict, convicts, proof, rank
+from unstuck.convict import ENOUGH, SETTLED, UPSTREAM, Comparison, Conviction, convict, convicts, proof, rank
 from unstuck.diagnosis import Finding, Metric, NotApplicable, Outcome, Proof, Report
 from unstuck.examine import Readings, examine
 from unstuck.rehearse import Rehearsals
@@ -31,6 +31,8 @@ from unstuck.tape import Tape, load
 from unstuck.verdict import LEARNS, LEAST, ROOM
 
 Say = Callable[[str], None]
+HOPELESS = {"label-misaligned", "input-degenerate"}
+"""Faults that leave nothing to learn but the single rows."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,8 @@ def opened(case: Case) -> Case:
         case.learning = readings.of(Learning)
     except NotApplicable as reason:
         case.notes.append(str(reason))
-    case.findings, case.outcomes = examine(readings)
+    found, case.outcomes = examine(readings)
+    case.findings = worthwhile(found)
     if case.options.prove and any(f.remedies for f in case.findings):
         case.rehearsals.prepare()
     if case.options.prove and case.learning is not None and worth_a_bench(case):
@@ -131,11 +134,28 @@ def worth_a_bench(case: Case) -> bool:
     return case.learning.final < SETTLED or any(f.remedies and not f.demonstrated for f in case.findings)
 
 
+def hopeless(findings: Sequence[Finding]) -> list[int]:
+    """The ranks of faults that are shown, and that leave nothing to learn."""
+    return [rank(f.fault) for f in findings if f.demonstrated and f.fault in HOPELESS]
+
+
+def worthwhile(findings: Sequence[Finding]) -> list[Finding]:
+    """The findings, without remedies that a hopeless fault upstream makes pointless.
+
+    Where the targets are shown to have nothing to do with the inputs, what stands downstream of that could only make
+    the network learn them by heart sooner.
+    """
+    last = min(hopeless(findings), default=len(UPSTREAM))
+    return [f if rank(f.fault) <= last else msgspec.structs.replace(f, remedies=()) for f in findings]
+
+
 def _swept(case: Case, readings: Readings) -> None:
     """Where nothing has mended the run, all rates are swept in one replay, and the rules that read it are asked."""
     assert case.bench is not None and case.learning is not None
     chosen = case.conviction.chosen
     if case.late or case.learning.final >= SETTLED or (chosen is not None and chosen.skill >= SETTLED):
+        return
+    if hopeless(case.findings):
         return
     case.say("sweeping learning rates")
     try:
@@ -143,7 +163,8 @@ def _swept(case: Case, readings: Readings) -> None:
     except Exception as error:  # a sweep that cannot be made costs two rules, not the report
         case.notes.append(f"no sweep of rates: {type(error).__name__}")
         return
-    case.findings, case.outcomes = examine(readings)
+    found, case.outcomes = examine(readings)
+    case.findings = worthwhile(found)
     case.conviction = convict(case.bench, case.findings, case.say, case.conviction, Ahead(case))
 
 
@@ -365,6 +386,8 @@ def _with_role(finding: Finding, causes: set[str]) -> Finding:
 def _learns(case: Case) -> bool | None:
     if case.learning is None or case.learning.task.kind == "unknown":
         return None if case.learning is None else not case.learning.broke
+    if hopeless(case.findings):  # what it knows of the rows it was shown is no knowledge of others
+        return False
     return case.learning.final >= LEARNS
 
 

@@ -104,4 +104,7 @@ def _spaces() -> Iterator[dict[str, object]]:
 
 def is_weight(tensor: Tensor) -> bool:
     """A tensor that training may change: a Parameter, or a leaf that asks for gradients."""
-    return isinstance(tensor, nn.Parameter) or (tensor.requires_grad and tensor.is_leaf)
+    try:
+        return isinstance(tensor, nn.Parameter) or (tensor.requires_grad and tensor.is_leaf)
+    except RuntimeError:  # a view of a weight that was made without gradients and written to: torch refuses to say
+        return False

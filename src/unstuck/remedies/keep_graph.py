@@ -18,7 +18,7 @@ from unstuck.source import Place, Sources, Splice
 
 CUTS = {"detach", "data"}
 COPIES = {"torch.tensor", "torch.as_tensor", "torch.autograd.Variable", "torch.from_numpy"}
-HANDED_OUT = {"numpy", "cpu"}
+HANDED_OUT = {"numpy", "cpu", "item"}
 """Ways out of the graph that are a fault only inside one that leads back in."""
 SILENT = {"torch.no_grad", "torch.inference_mode", "torch.set_grad_enabled"}
 
@@ -47,7 +47,7 @@ class KeepGraph(Treatment, frozen=True):
         places = sources.calls(self.site)
         if not places:
             raise CannotEdit(f"{self.site.file}, line {self.site.line}: the call was not found in the text")
-        cuts = list(_cuts(places[0]))
+        cuts = list(_cuts(places[0])) or [s for place in _later(places[0]) for s in _cuts(place)]
         return gathered(
             sources, cuts or _silence(places[0]), f"line {self.site.line}: what cuts the graph was not found"
         )
@@ -61,7 +61,25 @@ def _cuts(place: Place) -> Iterator[Splice]:
         bare = _bare(place, node)
         if bare is not node and _is_cut(place, node) and not any(a <= start and end <= b for a, b in taken):
             taken.append((start, end))
-            yield place.of(node).instead(place.of(bare).code)
+            idle = _itself(place, node, bare)
+            yield idle.removed() if idle is not None else place.of(node).instead(place.of(bare).code)
+
+
+def _itself(place: Place, node: ast.expr, bare: ast.expr) -> Place | None:
+    """The statement, where nothing would be left of it but `loss = loss`."""
+    parent = place.page.parents.get(node)
+    same = isinstance(parent, ast.Assign) and [place.of(t).code for t in parent.targets] == [place.of(bare).code]
+    return place.of(parent) if same and parent is not None else None
+
+
+def _later(place: Place) -> Iterator[Place]:
+    """The statements behind it in its block, to the one that goes backward: a finished loss may be cut, too."""
+    statement = place.page.statement(place.node)
+    row = place.page.siblings(statement)
+    for later in row[row.index(statement) + 1 :]:
+        yield place.of(later)
+        if any(isinstance(n, ast.Attribute) and n.attr == "backward" for n in ast.walk(later)):
+            return
 
 
 def _widest_first(place: Place) -> list[ast.expr]:
@@ -76,8 +94,10 @@ def _is_cut(place: Place, node: ast.expr) -> bool:
 def _bare(place: Place, node: ast.expr) -> ast.expr:
     """What is left of an expression without the cuts around it."""
     match node:
-        case ast.Call(func=ast.Attribute(value=owner, attr="detach" | "numpy" | "cpu"), args=[]):
+        case ast.Call(func=ast.Attribute(value=owner, attr="detach" | "numpy" | "cpu" | "item"), args=[]):
             return _bare(place, owner)
+        case ast.Call(func=ast.Name(id="float"), args=[inner]) if isinstance(place.page.parents.get(node), ast.Call):
+            return _bare(place, inner)
         case ast.Call(func=ast.Attribute(value=owner, attr="requires_grad_"), args=[]):
             return inner if (inner := _bare(place, owner)) is not owner else node
         case ast.Attribute(value=owner, attr="data") if not full_name(place.page, node):

@@ -29,8 +29,29 @@ class Unfreeze(Treatment, frozen=True):
         return noted(held_by(trial, self.names, self.optimizer), self.name)
 
     def edit(self, sources: Sources) -> Sources:
-        splices = (s for whole in sources.pages() for s in _thawed(whole))
+        plain = [s for whole in sources.pages() for s in _thawed(whole)]
+        splices = plain or [s for whole in sources.pages() for s in _decided(whole)]
         return gathered(sources, splices, "no place that freezes weights was found")
+
+
+def _decided(whole: Place) -> Iterator[Splice]:
+    """Where something that the script works out decides which weights learn, all of them do."""
+    for statement in whole.page.all(ast.Assign):
+        target = statement.targets[0]
+        if isinstance(target, ast.Attribute) and target.attr == "requires_grad" and not _is_true(statement.value):
+            yield whole.of(statement.value).instead("True")
+    for call in whole.page.all(ast.Call):
+        given = argument(whole.of(call), 0, "requires_grad") if _asks(call) else None
+        if given is not None and not _is_true(given.node):
+            yield given.instead("True")
+
+
+def _asks(call: ast.Call) -> bool:
+    return isinstance(call.func, ast.Attribute) and call.func.attr == "requires_grad_"
+
+
+def _is_true(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and node.value is True
 
 
 def _thawed(whole: Place) -> Iterator[Splice]:

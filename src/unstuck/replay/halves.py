@@ -62,11 +62,14 @@ class _Split:
         pairs = [p for p in tape.passes if p.program == main]
         self.example = pairs[0]
         self.size = len(tape.tensors[pairs[0].outside[rows.slot]])
-        keys = dict.fromkeys((p.outside[rows.slot], p.outside[rows.task.target or 0]) for p in pairs)
-        x = torch.cat([tape.tensors[a] for a, _ in keys if len(tape.tensors[a])])
-        y = torch.cat([tape.tensors[b] for _, b in keys])
-        _, group = torch.unique(x.flatten(1), dim=0, return_inverse=True)
-        self.x, self.y, self.group = x, y, group
+        self.slots = (rows.slot, *rows.beside, *([] if rows.task.target is None else [rows.task.target]))
+        keys = dict.fromkeys(tuple(p.outside[s] for s in self.slots) for p in pairs)
+        shape = [tape.tensors[key].shape[1:] for key in next(iter(keys))]
+        alike = [k for k in keys if [tape.tensors[key].shape[1:] for key in k] == shape]
+        self.columns = [torch.cat([tape.tensors[key] for key in column]) for column in zip(*alike, strict=True)]
+        entered = torch.cat([c.flatten(1).double() for c in self.columns[: 1 + len(rows.beside)]], 1)
+        _, group = torch.unique(entered, dim=0, return_inverse=True)
+        self.group = group
         generator = torch.Generator().manual_seed(0)
         order = torch.randperm(int(group.max()) + 1, generator=generator)
         self.first = torch.zeros(len(order), dtype=torch.bool)
@@ -89,10 +92,8 @@ class _Split:
             return p
         chosen = pool[torch.randint(len(pool), (size,), generator=self.generator)]
         name = f"half:{len(self.tensors)}"
-        self.tensors |= {f"{name}x": self.x[chosen], f"{name}y": self.y[chosen]}
-        target = self.rows.task.target
         outside = list(p.outside)
-        outside[self.rows.slot] = f"{name}x"
-        if target is not None:
-            outside[target] = f"{name}y"
+        for place, (slot, column) in enumerate(zip(self.slots, self.columns, strict=True)):
+            self.tensors[f"{name}:{place}"] = column[chosen]
+            outside[slot] = f"{name}:{place}"
         return msgspec.structs.replace(p, outside=tuple(outside), loss=0.0)

@@ -11,8 +11,8 @@ The momentum of the recorded calls, and the running statistics that evaluations 
 normalised by them; or the error itself.
 
 ## What to do
-Leave the momentum at 0.1. `DataLoader(..., drop_last=True)` where the last batch may be a single row; `LayerNorm` or
-`GroupNorm` where batches are tiny.
+Leave the momentum at 0.1. `DataLoader(..., drop_last=True)` where the last batch may be a single row; more rows to a
+batch, or `LayerNorm`, where batches are tiny.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from collections.abc import Iterator
 
 from unstuck.diagnosis import Evidence, Finding, Site
 from unstuck.remedies.drop_last import DropLast
+from unstuck.remedies.set_batch import SetBatch
 from unstuck.remedies.set_momentum import SetMomentum
 from unstuck.signals.running import SHIFTED, STRETCHED, Norm, Running
 from unstuck.tape import Tape
@@ -44,7 +45,8 @@ def _alone(tape: Tape) -> Finding:
     site = next((Site(s["file"], s["line"]) for s in tape.error.get("sites", ())), None)
     said = "a batch of one row reaches batch normalisation in training: it has no spread"
     told = f"the script stops with: {tape.error['message'][:100]}"
-    return Finding("batchnorm-misuse", said, site, (), (DropLast(),), "error", demonstrated=told)
+    remedy = DropLast() if tape.passes else SetBatch()  # the very first batch: they all have one row
+    return Finding("batchnorm-misuse", said, site, (), (remedy,), "error", demonstrated=told)
 
 
 def _off(running: Running, tape: Tape) -> Iterator[Finding]:

@@ -36,6 +36,8 @@ APART = 4.0
 """So many training spreads between the means are no accident either."""
 MANY = 0.25
 """So many of the features must differ: a single one may have a rare value."""
+PLAIN, NEARLY_ALL, FEWEST = 8.0, 0.9, 4
+"""Nearly all of several features (or whole pictures) so far apart: no text is needed."""
 
 
 def check(training: Training, tape: Tape) -> Iterator[Finding]:
@@ -47,9 +49,8 @@ def check(training: Training, tape: Tape) -> Iterator[Finding]:
     for b, twin in found[:1]:
         yield _said(training.source, b, twin, measured)
     if not found and measured:
-        evidence = measured[1:]
         said = "the evaluation's inputs are on another scale than those of the training"
-        yield Finding(FAULT, said, None, evidence, (), "error")
+        yield Finding(FAULT, said, None, measured[1:], (), "error", demonstrated=said if _plain(tape) else "")
 
 
 def _measured(tape: Tape) -> tuple | None:
@@ -66,6 +67,15 @@ def _measured(tape: Tape) -> tuple | None:
     spread = Evidence("spread of the evaluation's inputs over the training's (median)", round(factor, 4), "near 1")
     means = Evidence("distance of the means in training spreads (median)", round(apart, 3), f"below {APART:g}")
     return share >= MANY, features, spread, means
+
+
+def _plain(tape: Tape) -> bool:
+    """Whether no shift of the data explains it: nearly all features are far apart, all in the same direction."""
+    sets = Sets.read(tape)
+    shift, ratio = sets.spread()
+    smaller, larger = ratio < 1 / PLAIN, ratio > PLAIN
+    share = max(float(way.double().mean()) for way in (smaller, larger, shift > PLAIN))
+    return (sets.trained.dim() > 2 or len(ratio) >= FEWEST) and share >= NEARLY_ALL
 
 
 def _unprepared(training: Training) -> Iterator[tuple[Binding, str]]:

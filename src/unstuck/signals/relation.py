@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from unstuck.diagnosis import NotApplicable
-from unstuck.signals.rows import LOOKUPS, Rows
+from unstuck.signals.rows import Rows
 from unstuck.tape import Tape
 
 MOST = 1_000
@@ -56,16 +56,20 @@ def _firsts(group: Tensor) -> Tensor:
 
 
 def _features(rows: Rows, first: Tensor) -> Tensor:
-    x = rows.rows[first].double()
-    if rows.call.name in LOOKUPS:
-        kinds = int(x.max()) + 1
-        if kinds > WIDEST or float(x.min()) < 0:
-            raise NotApplicable("the inputs are numbers of more things than can be counted here")
-        x = torch.zeros(len(x), kinds, dtype=torch.float64).scatter_add_(1, x.long(), torch.ones_like(x))
+    parts = (part[first].double() for part in rows.parts)
+    x = torch.cat([_counted(x) if looked else x for x, looked in zip(parts, rows.looked_up, strict=True)], 1)
     if x.shape[1] > WIDEST:
         x = x @ torch.randn(x.shape[1], 512, dtype=x.dtype, generator=torch.Generator().manual_seed(0))
     std = x.std(0)
     return (x - x.mean(0)) / torch.where(std > 1e-9, std, torch.ones_like(std))
+
+
+def _counted(x: Tensor) -> Tensor:
+    """How often each thing occurs in a row of their numbers."""
+    kinds = int(x.max()) + 1
+    if kinds > WIDEST or float(x.min()) < 0:
+        raise NotApplicable("the inputs are numbers of more things than can be counted here")
+    return torch.zeros(len(x), kinds, dtype=torch.float64).scatter_add_(1, x.long(), torch.ones_like(x))
 
 
 def _wanted(targets: Tensor, classified: bool) -> Tensor:

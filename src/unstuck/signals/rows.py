@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -22,18 +23,32 @@ LOOKUPS = {"embedding", "embedding_bag"}
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of the main program's one input."""
+    """The rows of the main program's inputs."""
 
     program: Program
     task: Task
     slot: int
     call: Call
-    rows: Tensor
-    """(rows, numbers), as recorded."""
+    """The first that reads the slot."""
+    beside: tuple[int, ...]
+    """Slots that hold more of every row: a mask, a second input."""
+    parts: tuple[Tensor, ...]
+    """(rows, numbers) of the slot, and of those beside it, as recorded."""
     targets: Tensor
     """(rows,): class numbers, or values (the first of several)."""
     group: Tensor
     """(rows,): the number of each row's content, the same for equal rows."""
+
+    @property
+    def rows(self) -> Tensor:
+        """(rows, numbers): what the first slot held."""
+        return self.parts[0]
+
+    @property
+    def looked_up(self) -> tuple[bool, ...]:
+        """Whether each part holds numbers of things, for an embedding."""
+        users = ({c.name for c in self.program.users(Outside(s))} for s in (self.slot, *self.beside))
+        return tuple(bool(names & LOOKUPS) for names in users)
 
     @property
     def distinct(self) -> int:
@@ -61,17 +76,19 @@ class Rows:
         program = tape.programs[number]
         if task.target is None or task.kind in ("unknown", "multilabel"):
             raise NotApplicable("what belongs to each row is not known")
-        slot, call = _input(program)
-        if _moving(tape, number, {slot, task.target}):
-            raise NotApplicable("more than one thing enters with every row")
-        keys = dict.fromkeys((p.outside[slot], p.outside[task.target]) for p in tape.passes if p.program == number)
-        rows, targets = _gathered(tape, list(keys), task)
-        _, group = torch.unique(rows, dim=0, return_inverse=True)
-        return cls(program, task, slot, call, rows, targets, group)
+        inputs = _inputs(program)
+        slot, call = next(iter(inputs.items()))
+        beside = tuple(sorted({*inputs, *_moving(tape, number, task.target)} - {slot, task.target}))
+        slots = (slot, *beside, task.target)
+        _belonging(tape, number, slots)
+        keys = dict.fromkeys(tuple(p.outside[s] for s in slots) for p in tape.passes if p.program == number)
+        parts, targets = _gathered(tape, list(keys), task)
+        _, group = torch.unique(torch.cat(parts, 1), dim=0, return_inverse=True)
+        return cls(program, task, slot, call, beside, parts, targets, group)
 
 
-def _input(program: Program) -> tuple[int, Call]:
-    """The one slot by which inputs enter, and the call that reads it."""
+def _inputs(program: Program) -> dict[int, Call]:
+    """The slots by which inputs enter, each with the call that reads it."""
     found = {}
     for slot in range(program.slots):
         for call in program.users(Outside(slot)):
@@ -82,34 +99,46 @@ def _input(program: Program) -> tuple[int, Call]:
                 break
     recurrent = {s: c for s, c in found.items() if c.refs()[0] == Outside(s) or c.name in LOOKUPS | {"matmul", "mm"}}
     found = recurrent or found
-    if len(found) != 1:
-        raise NotApplicable("there is not one input whose rows could be compared")
-    return next(iter(found.items()))
+    if not found:
+        raise NotApplicable("there is no input whose rows could be compared")
+    return found
 
 
-def _moving(tape: Tape, number: int, known: set[int]) -> bool:
-    """Whether other slots hold something else from pass to pass: parts of a row that its first part does not show."""
+def _moving(tape: Tape, number: int, target: int) -> Iterator[int]:
+    """Slots that hold something else from pass to pass: parts of a row that its first part does not show."""
     passes = [p for p in tape.passes if p.program == number][:50]
-    others = set(range(tape.programs[number].slots)) - known
-    return any(len({p.outside[slot] for p in passes}) > 1 for slot in others)
+    for slot in range(tape.programs[number].slots):
+        if slot != target and len({p.outside[slot] for p in passes}) > 1:
+            yield slot
 
 
-def _gathered(tape: Tape, keys: list[tuple[str, str]], task: Task) -> tuple[Tensor, Tensor]:
-    rows: list[Tensor] = []
+def _belonging(tape: Tape, number: int, slots: tuple[int, ...]) -> None:
+    """Raises NotApplicable where something enters with a batch that has not one part for each of its rows."""
+    first = next(p for p in tape.passes if p.program == number)
+    if len({tape.tensors[first.outside[s]].shape[:1] for s in slots}) > 1:
+        raise NotApplicable("something enters with every batch that does not belong to its rows")
+
+
+def _gathered(tape: Tape, keys: list[tuple[str, ...]], task: Task) -> tuple[tuple[Tensor, ...], Tensor]:
+    kept: list[list[Tensor]] = []
     targets: list[Tensor] = []
     count = 0
-    for one, other in keys:
-        x, y = tape.tensors[one], _labels(tape.tensors[other], task)
-        if x.dim() < 2 or len(x) != len(y) or (rows and x[0].numel() != rows[0].shape[1]):
+    for names in keys:
+        parts, y = [tape.tensors[name] for name in names[:-1]], _labels(tape.tensors[names[-1]], task)
+        if parts[0].dim() < 2 or any(len(x) != len(y) for x in parts):
             continue
-        rows.append(x.flatten(1))
+        parts = [x.flatten(1) for x in parts]
+        if kept and any(x.shape[1] != first.shape[1] for x, first in zip(parts, kept[0], strict=True)):
+            continue
+        kept.append(parts)
         targets.append(y)
-        count += len(x)
-        if count >= MOST_ROWS or count * rows[0].shape[1] >= MOST_NUMBERS:
+        count += len(y)
+        if count >= MOST_ROWS or count * sum(x.shape[1] for x in parts) >= MOST_NUMBERS:
             break
     if count < FEWEST:
         raise NotApplicable("too few rows with one target each were recorded")
-    return torch.nan_to_num(torch.cat(rows).float()), torch.cat(targets)
+    whole = (torch.nan_to_num(torch.cat(part).float()) for part in zip(*kept, strict=True))
+    return tuple(whole), torch.cat(targets)
 
 
 def _labels(target: Tensor, task: Task) -> Tensor:

@@ -29,6 +29,8 @@ HEIGHT, COLUMNS = 10, 60
 MARKS = "*o+x#%@&"
 SHADES = " .:-=+*#%@"
 BAR = "="
+WORD = 14
+"""No word of a table that is no longer is broken."""
 COLOURS = {"holds": "green", "partly": "yellow", "does not hold": "red"}
 
 
@@ -67,6 +69,9 @@ def _table(data: Data) -> RenderableType:
     rows = table(*data.columns)
     for row in data.rows:
         rows.add_row(*(Text(told(cell)) for cell in row))
+    for column in rows.columns:
+        words = (word for cell in column.cells for word in str(cell).split())
+        column.min_width = min(WORD, max(map(len, words), default=1))
     return titled(data.note, rows) if data.note else rows
 
 
