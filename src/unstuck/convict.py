@@ -29,6 +29,12 @@ UPSTREAM = (
     "under-capacity",
 )  # fmt: skip
 """Causes before consequences: what stands earlier explains what stands later, not the other way round."""
+MECHANICAL = {
+    "no-step", "graph-detached", "frozen-params", "optimizer-params", "unregistered-params", "optimizer-reset",
+    "no-zero-grad", "loss-sign",
+}  # fmt: skip
+"""Faults by which the program does not do what its text says: one that heals the run is a cause of it, even where
+something else (a larger rate, another activation) makes up for it and more."""
 SETTLED = 0.6
 """A run that reaches this skill learns; what a remedy adds to it is worth knowing, and no fault."""
 WORTH = 0.15
@@ -217,11 +223,18 @@ def convicts(comparison: Comparison) -> bool:
 
 
 def _best(working: list[Comparison]) -> Comparison | None:
+    working = [c for c in working if _mechanical(c)] or working
     if not working:
         return None
     top = max(c.skill for c in working)
     close = [c for c in working if c.skill >= top - CLOSE * max(1.0, top)]
     return min(close, key=lambda c: (min(rank(f) for f in c.faults), -c.skill))
+
+
+def _mechanical(comparison: Comparison) -> bool:
+    """It mends what the program does not do, and that heals the run."""
+    verdict = comparison.judgement
+    return verdict is not None and verdict.word == "heals" and bool(MECHANICAL & set(comparison.faults))
 
 
 def _widened(bench: Bench, best: Comparison | None, done: Conviction, say: Say) -> Comparison | None:
@@ -261,10 +274,10 @@ def _tried(bench: Bench, remedies: tuple[Remedy, ...], done: Conviction, say: Sa
 
 def _pruned(bench: Bench, whole: Comparison, best: Comparison | None, done: Conviction, say: Say) -> Comparison:
     """The smallest subset that does as well: each remedy is left out in turn, the most downstream first."""
-    kept = whole
+    kept, needed = whole, {c.remedies[0] for c in done.tried if len(c.remedies) == 1 and _mechanical(c)}
     for remedy in sorted(whole.remedies, key=lambda r: -_rank_of(done, r)):
         fewer = tuple(r for r in kept.remedies if r != remedy)
-        if (best is not None and fewer == best.remedies) or not fewer:
+        if (best is not None and fewer == best.remedies) or not fewer or remedy in needed:
             continue
         without = _tried(bench, fewer, done, say) if len(fewer) > 1 else _alone(bench, fewer[0], done, say)
         if without.skill >= kept.skill - LEAST_LOSS:

@@ -122,6 +122,8 @@ def opened(case: Case) -> Case:
         if case.bench.why:
             case.notes.append(f"no replay: {case.bench.why}")
         else:
+            if case.bench.every > 1:
+                case.notes.append(f"replayed with one row in {case.bench.every} of each batch: all take too long")
             case.conviction = convict(case.bench, case.findings, case.say, ahead=Ahead(case))
             _swept(case, readings)
             case.proofs += _proofs(case)
@@ -352,7 +354,7 @@ def reported(case: Case, repair: Repair) -> Report:
         patch=repair.patch(proven=_proven(case, repair)) if causes else None,
         outcomes=tuple(case.outcomes),
         notes=(*case.tape.notes, *case.notes, *repair.notes),
-        verified=story(case.learning, repair),
+        verified=_verified(case, story(case.learning, repair)),
         seconds={"script": case.tape.seconds, "diagnosis": time.monotonic() - case.began.clock},
     )
 
@@ -361,6 +363,12 @@ def unwritten(case: Case, repair: Repair) -> set[str]:
     """What replay convicted though no remedy could be written into the text: a cause without a patch is one still."""
     chosen = case.conviction.chosen
     return set(chosen.faults) if chosen is not None and not repair.remedies else set()
+
+
+def _verified(case: Case, told: str) -> str:
+    """The patched script's story, with its evaluations where those decided."""
+    ran = (p.why for p in case.proofs if p.means == "patched script" and told)
+    return next((why for why in ran if why.startswith(told)), told)
 
 
 def convicting(case: Case, repair: Repair) -> bool:

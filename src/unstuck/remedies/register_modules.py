@@ -11,7 +11,7 @@ from unstuck.remedies._meaning import assigned, method
 from unstuck.remedies._moves import gathered
 from unstuck.remedies._names import full_name, needed, spelled
 from unstuck.remedies._program import held_by, noted
-from unstuck.remedy import CannotEdit, Treatment, Trial
+from unstuck.remedy import Treatment, Trial
 from unstuck.source import Place, Sources, Splice
 
 Holder = ast.List | ast.ListComp | ast.Dict | ast.DictComp
@@ -48,14 +48,33 @@ def _of_class(sources: Sources, owner: Place) -> Iterator[Splice]:
             and (held := _holder(init, value))
             and _holds_layers(sources, init, target, held)
         ):
-            kind = "torch.nn.ModuleDict" if isinstance(held.node, ast.Dict | ast.DictComp) else "torch.nn.ModuleList"
-            yield from (*needed(value, kind), *_wrapped(value, spelled(value.page, kind)))
+            if _keys_are_words(held.node):
+                kind = (
+                    "torch.nn.ModuleDict" if isinstance(held.node, ast.Dict | ast.DictComp) else "torch.nn.ModuleList"
+                )
+                yield from (*needed(value, kind), *_wrapped(value, spelled(value.page, kind)))
+            else:
+                kind = "torch.nn.ModuleList"
+                yield from (*needed(value, kind), _beside(owner, target, spelled(value.page, kind)))
+
+
+def _beside(owner: Place, target: ast.Attribute, kind: str) -> Splice:
+    """A ModuleDict takes only words as keys: the dict stays, and its layers are registered in a list beside it."""
+    name = ast.unparse(target)
+    return owner.of(target).followed(f"{name}_registered = {kind}({name}.values())")
+
+
+def _keys_are_words(node: ast.AST) -> bool:
+    match node:
+        case ast.Dict(keys=keys):
+            return all(_is_word(k) for k in keys)
+        case ast.DictComp(key=key):
+            return _is_word(key) or isinstance(key, ast.JoinedStr) or ast.unparse(key).startswith("str(")
+    return True
 
 
 def _wrapped(value: Place, kind: str) -> Iterator[Splice]:
     empty = isinstance(value.node, ast.List | ast.Dict) and not ast.unparse(value.node)[1:-1]
-    if isinstance(value.node, ast.Dict) and not all(_is_word(k) for k in value.node.keys):
-        raise CannotEdit(f"{value.file}: a ModuleDict needs words as keys")
     yield from [value.instead(f"{kind}()")] if empty else value.wrapped(f"{kind}(", ")")
 
 

@@ -58,3 +58,22 @@ class PermuteRows(Treatment, frozen=True):
         order = f"order = {spelled(loop.page, 'torch.randperm')}(len({self.arrays[0]}))"
         permuted = f"{', '.join(self.arrays)} = {', '.join(f'{a}[order]' for a in self.arrays)}"
         return sources.spliced(loop.preceded(order, permuted), *needed(loop, "torch.randperm"))
+
+
+class DrawOrder(Treatment, frozen=True):
+    """The count at `site`, `torch.arange(n)`, becomes a permutation of the same numbers."""
+
+    name: ClassVar[str] = "draw-order"
+    trust: ClassVar[Trust] = "safe"
+    site: Site
+
+    def summary(self) -> str:
+        return f"take the rows in random order (line {self.site.line})"
+
+    def apply(self, trial: Trial) -> Trial:
+        return not_by_replay(trial, WHY)
+
+    def edit(self, sources: Sources) -> Sources:
+        func = arguments_of(call := node_at(sources, self.site, ast.Call)).func
+        drawn = {"torch": "randperm"}.get(ast.unparse(func).partition(".")[0], "random.permutation")
+        return sources.spliced(call.of(func).instead(f"{ast.unparse(func).partition('.')[0]}.{drawn}"))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +17,7 @@ from unstuck.replay.cost import estimate
 from unstuck.replay.lanes import LANES, starts
 from unstuck.replay.play import Play, Played, course_of, play
 from unstuck.replay.stacked import Traces, stackable
+from unstuck.replay.thinned import factor, thinned
 from unstuck.signals.task import Task, main_program
 from unstuck.signals.yardstick import yardstick
 from unstuck.tape import Pass, Tape
@@ -30,8 +33,12 @@ LONGEST = 1_600
 """Passes replayed at most: what shows at all shows by then."""
 SHORTEST = 40
 """Passes below which nothing can be said."""
-FACTORS = tuple(10 ** (e / 2) for e in range(-6, 8))
-"""The rates of a sweep, as factors of the recorded one: three decades down to three and a half up."""
+SPARING = 2.0
+"""Where the shortest course costs more than this many times the seconds, fewer rows of each batch are replayed."""
+DOWN, UP = -6, 7
+"""A sweep goes over half-decades around the recorded rate: three decades down to three and a half up."""
+HIGH, MOST_RATES = 0.03, 18
+"""Where that ends below this rate, it goes on up to it, and begins later: a rate may be far too low."""
 FAITHFUL = 1e-3
 """A replayed loss may differ from the recorded one by this share; more, and the replay is not of this program."""
 KEPT = 48 * 2**20
@@ -67,18 +74,26 @@ class Bench:
     """Plays trials of one tape. `why` says why it cannot ("" where it can)."""
 
     def __init__(self, tape: Tape, seconds: float = SECONDS) -> None:
-        self.tape, self.seconds = tape, seconds
+        self.tape, self.seconds, self.every = tape, seconds, 1
+        if tape.passes and (every := factor(tape, SHORTEST, LANES, SPARING * seconds)) > 1:
+            self._thin(every)
         passes = self._passes()
-        self.main = main_program(tape, passes)
-        self.task = Task.read(tape, self.main)
-        self.yardstick = yardstick(tape, self.main, self.task)
-        self.course = course_of(tape, passes, self.main, self.yardstick, self.task)
-        self.trial = as_written(tape)
+        self.main = main_program(self.tape, passes)
+        self.task = Task.read(self.tape, self.main)
+        self.yardstick = yardstick(self.tape, self.main, self.task)
+        self.course = course_of(self.tape, passes, self.main, self.yardstick, self.task)
+        self.trial = as_written(self.tape)
         self.traces = Traces()
         self._waiting: dict[tuple[Remedy, ...], Play] = {}
         self.why = stackable(self.trial)
         if not self.why:
             self._prepare()
+
+    def _thin(self, every: int) -> None:
+        """Replay every so many-th row of each batch: whole batches would take too long."""
+        with suppress(*UNPLAYABLE):
+            few = thinned(self.tape, every)
+            self.tape, self.every = few, every if few is not self.tape else 1
 
     def _prepare(self) -> None:
         try:
@@ -113,6 +128,8 @@ class Bench:
 
     def _check(self) -> None:
         """The first recorded loss must come out again, from the recorded weights (dropout aside)."""
+        if self.every > 1:
+            return  # the loss of other rows is another
         if any(c.name.endswith("dropout") or "dropout" in c.name for c in self.tape.programs[self.main].calls):
             return
         first = self.tape.passes[0]
@@ -170,13 +187,22 @@ class Bench:
     def sweep(self, remedies: Sequence[Remedy] = ()) -> Sweep:
         """All rates at once, each lane one rate, from the recorded start."""
         trial = self._treated(remedies)
-        start = starts(trial.start, set(), len(FACTORS))
-        played = play(trial, self.course, start, torch.tensor(FACTORS), PATIENCE * self.seconds)
-        return Sweep(FACTORS, tuple(played.skill().tolist()), self.rate())
+        factors = rates_around(self.rate())
+        start = starts(trial.start, set(), len(factors))
+        played = play(trial, self.course, start, torch.tensor(factors), PATIENCE * self.seconds)
+        return Sweep(factors, tuple(played.skill().tolist()), self.rate())
 
     def rate(self) -> float:
         """The first recorded learning rate."""
         return next((u.rates[0] for u in self.tape.updates if u.rates), 0.0)
+
+
+def rates_around(rate: float) -> tuple[float, ...]:
+    """The factors of a sweep around a rate; 1 is among them."""
+    up = max(UP, math.ceil(2 * math.log10(HIGH / rate))) if rate > 0 else UP
+    up = min(up, MOST_RATES - 2)
+    down = min(-1, max(DOWN, up - MOST_RATES + 1))
+    return tuple(10 ** (e / 2) for e in range(down, up + 1))
 
 
 def as_written(tape: Tape) -> Trial:

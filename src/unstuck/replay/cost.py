@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import torch
+
 from unstuck.program import Call, Program, Weight
 from unstuck.tape import Tape
 
@@ -16,12 +18,15 @@ IN_TIME = {"lstm": 6, "gru": 6, "rnn_tanh": 3, "rnn_relu": 3}
 PER_PRODUCT, PER_TAP, PER_NUMBER = 8e-11, 4e-10, 1.2e-9
 """Seconds per lane: a multiplication in a matrix product, one in a convolution (grouped over lanes), a number made.
 Forward and backward together, one core."""
+DOUBLE = {"conv": 6}
+"""How many times as much a call costs in float64, by the beginning of its name; others twice."""
 
 
 def estimate(tape: Tape, program: Program) -> tuple[float, float]:
     """(seconds per lane, seconds shared by all lanes) of one pass of a program."""
     shapes = {w.name: w.shape for w in tape.parameters}
-    lane = sum(_of_call(call, shapes) for call in program.calls)
+    long = any(tape.start(name).dtype == torch.float64 for name in program.weights()[:1])
+    lane = sum(_of_call(call, shapes) * (DOUBLE.get(call.name[:4], 2) if long else 1) for call in program.calls)
     return lane, PER_STEP + PER_CALL * sum(map(_calls, program.calls))
 
 

@@ -60,6 +60,10 @@ def verdict(report: Report) -> tuple[str, ...]:
     return (f"{_state(report)} Nothing that was looked for explains it.",)
 
 
+SAME = 0.01
+"""Metrics that differ by less than this share are the same: two runs of one script differ by as much."""
+
+
 def next_steps(report: Report, target: str = "") -> tuple[str, ...]:
     """What the person can do now: commands and what they are for. `target` is the script as they gave it."""
     steps = [f"unstuck explain {fault}" for fault in (*at_heart(report), *(f.fault for f in loud(report)))][:3]
@@ -108,7 +112,17 @@ def _treated(report: Report) -> str:
     how = "learns" if proof.verdict == "heals" else "learns better"
     # The metric is the patched script's where that was run: then all that stands in the patch has its share in it.
     whole = report.patch.remedies if report.patch is not None and report.patch.proven else ()
-    return f"With {listed(whole or proof.remedies)}, and nothing else changed, it {how}: {_gain(report, proof)}"
+    changed = f"With {listed(whole or proof.remedies)}, and nothing else changed,"
+    if proof.means == "patched script" and _learnt_before(report):
+        return f"{changed} its evaluation comes out right; what it learns was right before."
+    return f"{changed} it {how}: {_gain(report, proof)}"
+
+
+def _learnt_before(report: Report) -> bool:
+    """Whether the metric on the training batches was as good without the patch."""
+    metric = report.metric
+    known = metric is not None and metric.treated is not None and metric.as_written is not None
+    return known and abs(metric.treated - metric.as_written) < SAME * abs(metric.treated)  # type: ignore[union-attr,operator]
 
 
 def _gain(report: Report, proof: Proof) -> str:

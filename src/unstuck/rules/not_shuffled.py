@@ -9,9 +9,10 @@ network answers with the last class it saw, whatever it is shown.
 ## How it is seen
 
 The labels on the tape are compared with a random order: two labels of one batch agree far more often than two labels of
-the whole run. The text says why: the training loader is built without `shuffle=True` and without a sampler, or the loop
-cuts slices in order from rows that were never permuted. Both are needed for a finding; and an order within one batch
-that holds everything does not matter.
+the whole run, and so do those of several batches in a row. Then the network as written is trained twice by replay, on
+the batches as they came and on the same rows in random order, and asked about rows from everywhere: that settles it.
+Where it cannot be replayed the text must say why: a training loader without `shuffle=True` and without a sampler, or a
+loop that goes over the rows in order.
 
 ## What to do
 
@@ -23,36 +24,54 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from unstuck.diagnosis import Evidence, Finding
-from unstuck.remedies.shuffle_batches import PermuteRows, ShuffleBatches
+from unstuck.diagnosis import Evidence, Finding, NotApplicable
+from unstuck.remedies.shuffle_batches import DrawOrder, PermuteRows, ShuffleBatches
+from unstuck.remedy import Treatment
+from unstuck.replay.mixed import Mixed
 from unstuck.signals.order import Order
 from unstuck.signals.source import Loop
 from unstuck.signals.totals import Totals, iterated
+from unstuck.tape import Tape
 
 FAULT = "not-shuffled"
 SORTED = 0.5
 """From this share of the way between a random draw and pure batches on, the order is not chance."""
-ORDERED = {"shuffle", "sampler", "batch_sampler"}
+GAIN = 0.15
+"""Skill on rows from everywhere that a random order must add."""
+COUNTS = {"torch.arange", "np.arange", "numpy.arange"}
+PIECES = {"split", "chunk"}
 
 
-def check(order: Order, totals: Totals) -> Iterator[Finding]:
-    """A sorted order on the tape, and the place in the text that leaves it so."""
+def check(order: Order, tape: Tape, totals: Totals | None) -> Iterator[Finding]:
+    """A sorted order on the tape, an experiment, and the place in the text that leaves it so."""
     one = order.classes == 1 and order.expected > 1
     if order.sorted < SORTED and not one:
         return
-    for node, remedy in (*_loaders(totals), *_slices(totals)):
-        site = totals.source.site(node)
-        if one:
-            said = (
-                f"all {order.labels} labels seen so far are of one class: the rows come in order, and are not shuffled"
-            )
-        else:
-            said = "the training rows come sorted by class and are not shuffled"
-        evidence = Evidence(
-            "how sorted the batches are (0 mixed, 1 pure)", round(1.0 if one else order.sorted, 3), "near 0"
-        )
-        yield Finding(FAULT, said, site, (evidence,), (remedy,), "error")
+    places = [] if totals is None else [*_loaders(totals), *_slices(totals), *_walks(totals)]
+    mixed = None if one or order.blocks < SORTED else _mixed(tape)
+    shown = mixed is not None and mixed.in_random_order - mixed.as_written >= GAIN
+    if not places and not shown:
         return
+    said = "the training rows come sorted by class and are not shuffled"
+    if one:
+        said = f"all {order.labels} labels seen so far are of one class: the rows come in order, and are not shuffled"
+    measure = Evidence("how sorted the batches are (0 mixed, 1 pure)", round(1.0 if one else order.sorted, 3), "near 0")
+    evidence, sure = [measure], ""
+    if mixed is not None:
+        came, drawn = mixed.as_written, mixed.in_random_order
+        evidence.append(Evidence("skill on all rows, trained on them as they came", came, "as below"))
+        evidence.append(Evidence("skill on all rows, trained on them in random order", drawn, "as above"))
+        sure = f"in random order the same rows bring it to a skill of {drawn:.2f} instead of {came:.2f}"
+    site = totals.source.site(places[0][0]) if totals is not None and places else None
+    remedies = tuple(remedy for _, remedy in places[:1])
+    yield Finding(FAULT, said, site, tuple(evidence), remedies, "error", demonstrated=sure if shown else "")
+
+
+def _mixed(tape: Tape) -> Mixed | None:
+    try:
+        return Mixed.read(tape)
+    except NotApplicable:
+        return None
 
 
 def _loaders(totals: Totals) -> Iterator[tuple[ast.Call, ShuffleBatches]]:
@@ -73,6 +92,21 @@ def _slices(totals: Totals) -> Iterator[tuple[ast.AST, PermuteRows]]:
         names = _cut(totals, loop)
         if names and not any(_permuted(totals, loop, name) for name in names):
             yield loop, PermuteRows(totals.source.site(loop), tuple(names))
+
+
+def _walks(totals: Totals) -> Iterator[tuple[ast.AST, Treatment]]:
+    """Training loops over row numbers in order, or over pieces of the rows themselves: `torch.arange(n).split(8)`."""
+    for loop in totals.training.batch_loops:
+        over = iterated(loop)
+        calls = [over, *totals.training.origins(over)] if over is not None else []
+        parts = [n for c in calls for n in ast.walk(c) if isinstance(n, ast.Call)]
+        counts = [c for c in parts if ast.unparse(c.func) in COUNTS and len(c.args) == 1]
+        pieces = [c.func.value for c in parts if isinstance(c.func, ast.Attribute) and c.func.attr in PIECES]
+        names = tuple(dict.fromkeys(p.id for p in pieces if isinstance(p, ast.Name)))
+        if counts:
+            yield loop, DrawOrder(totals.source.site(counts[0]))
+        elif names and not any(_permuted(totals, loop, name) for name in names):
+            yield loop, PermuteRows(totals.source.site(loop), names)
 
 
 def _cut(totals: Totals, loop: Loop) -> list[str]:

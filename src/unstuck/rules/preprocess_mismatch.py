@@ -21,7 +21,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from unstuck.diagnosis import Evidence, Finding, NotApplicable
+from unstuck.diagnosis import Evidence, Finding, NotApplicable, Site
+from unstuck.remedies.bare_input import BareInput, first_of
 from unstuck.remedies.prepare_alike import PrepareAlike
 from unstuck.signals.sets import Sets
 from unstuck.signals.source import Binding, Source
@@ -50,7 +51,18 @@ def check(training: Training, tape: Tape) -> Iterator[Finding]:
         yield _said(training.source, b, twin, measured)
     if not found and measured:
         said = "the evaluation's inputs are on another scale than those of the training"
-        yield Finding(FAULT, said, None, measured[1:], (), "error", demonstrated=said if _plain(tape) else "")
+        sure, sites = said if _plain(tape) else "", list(_altered(training))
+        remedies = tuple(BareInput(site) for site in sites[:1])
+        yield Finding(FAULT, said, sites[0] if sites else None, measured[1:], remedies, "error", demonstrated=sure)
+
+
+def _altered(training: Training) -> Iterator[Site]:
+    """Arithmetic in the argument of a forward outside training: `model(x_test * std + mean)`."""
+    for call in training.source.all(ast.Call):
+        if call.args and training.is_trained(call.func) and not training.in_training(call):
+            given = call.args[0]
+            if isinstance(given, ast.BinOp) and isinstance(first_of(given), ast.Name | ast.Attribute | ast.Subscript):
+                yield training.source.site(given)
 
 
 def _measured(tape: Tape) -> tuple | None:

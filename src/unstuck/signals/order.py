@@ -15,6 +15,8 @@ WINDOW = 16
 """Batches are taken together until they hold so many labels: a batch of one is always pure."""
 FEWEST = 4
 """So many windows at least are needed to speak of an order."""
+TURNS = 4
+"""So many batches in a row of one class are an order, and no turns that classes take."""
 MOST = 2000
 """So many windows are looked at."""
 
@@ -30,6 +32,8 @@ class Order:
     """How many classes were seen."""
     expected: int
     """How many classes the network tells apart (0 where unknown)."""
+    blocks: float = 0.0
+    """The same of several batches together: near 0 where batches of one class take turns."""
 
     @classmethod
     def read(cls, tape: Tape) -> Order:
@@ -42,7 +46,8 @@ class Order:
         windows = _windows(batches)[:MOST]
         if len(windows) < FEWEST:
             raise NotApplicable("too few batches to speak of their order")
-        return _order(windows, task.classes)
+        together = [torch.cat(windows[i : i + TURNS]) for i in range(0, len(windows) - TURNS + 1, TURNS)]
+        return _order(windows, task.classes, _sorted(together) if len(together) > 1 else 0.0)
 
 
 def _classes(target: Tensor) -> Tensor:
@@ -61,13 +66,17 @@ def _windows(batches: list[Tensor]) -> list[Tensor]:
     return found
 
 
-def _order(windows: list[Tensor], expected: int) -> Order:
+def _order(windows: list[Tensor], expected: int, blocks: float) -> Order:
     everything = torch.cat(windows)
-    classes, numbers = everything.unique(return_inverse=True)
+    return Order(_sorted(windows), len(everything), len(everything.unique()), expected, blocks)
+
+
+def _sorted(windows: list[Tensor]) -> float:
+    """How far the windows' purity lies from that of random draws, as a share of the way to pure ones."""
+    classes, numbers = torch.cat(windows).unique(return_inverse=True)
     chance = _purity(numbers, len(classes))
-    parts = numbers.split([len(w) for w in windows])
-    excess = [_excess(part, len(classes), chance) for part in parts]
-    return Order(sum(excess) / len(excess), len(everything), len(classes), expected)
+    excess = [_excess(part, len(classes), chance) for part in numbers.split([len(w) for w in windows])]
+    return sum(excess) / len(excess)
 
 
 def _purity(numbers: Tensor, classes: int) -> float:

@@ -1,0 +1,71 @@
+"""A tape with only every k-th row of each batch, for steps that are too heavy to be replayed whole."""
+
+from __future__ import annotations
+
+import msgspec
+import torch
+
+from unstuck.lower import run
+from unstuck.replay.cost import estimate
+from unstuck.signals.task import Task, main_program
+from unstuck.tape import Pass, Tape
+
+LEAST_ROWS = 24
+"""Fewer rows than these make another run of it, whatever the rate."""
+SAME_SIZE = 0.7
+"""The loss of a thinned batch must be of about the size of the whole one's: a sum over rows would become smaller."""
+
+
+def factor(tape: Tape, passes: int, lanes: int, seconds: float) -> int:
+    """Every how-many-th row makes so many passes cost so little by estimate; 1 where all rows do."""
+    number = main_program(tape)
+    lane, shared = estimate(tape, tape.programs[number])
+    spare = seconds / max(passes, 1) - shared
+    wanted = lanes * lane / spare if spare > 0 else float("inf")
+    rows = _rows(tape, number)
+    return max(1, min(int(-(-wanted // 1)) if wanted < rows else rows, rows // LEAST_ROWS))
+
+
+def thinned(tape: Tape, every: int) -> Tape:
+    """The same passes with every so many-th row of what enters by rows; the tape itself where that cannot be told."""
+    number = main_program(tape)
+    rows, tensors = _rows(tape, number), dict(tape.tensors)
+    if rows < 2:
+        return tape
+
+    def few(p: Pass) -> Pass:
+        target = Task.read(tape, number).target
+        if p.program != number or target is None:
+            return p
+        size = len(tape.tensors[p.outside[target]])
+        return msgspec.structs.replace(p, outside=tuple(_cut(key, size) for key in p.outside))
+
+    def _cut(key: str, size: int) -> str:
+        whole = tape.tensors[key]
+        if not whole.dim() or len(whole) != size or size < 2:
+            return key
+        tensors.setdefault(f"{key}/{every}", whole[::every])
+        return f"{key}/{every}"
+
+    new = msgspec.structs.replace(tape, passes=tuple(map(few, tape.passes)), tensors=tensors)
+    return new if _is_a_mean(tape, new, number) else tape
+
+
+def _rows(tape: Tape, number: int) -> int:
+    target = Task.read(tape, number).target
+    first = next((p for p in tape.passes if p.program == number), None)
+    if target is None or first is None:
+        return 0
+    held = tape.tensors[first.outside[target]]
+    return len(held) if held.dim() else 0
+
+
+def _is_a_mean(tape: Tape, new: Tape, number: int) -> bool:
+    """Whether a batch's loss keeps its size: else a rate would mean something else."""
+    start = {p.name: tape.start(p.name) for p in tape.parameters}
+    one = next(p for p in new.passes if p.program == number)
+    program = tape.programs[number]
+    with torch.no_grad():
+        values = run(program, start, tuple(new.tensors[k] for k in one.outside), {})
+    few, whole = abs(float(values[program.loss].float().sum())), abs(one.loss)
+    return few >= SAME_SIZE * whole or whole == 0
