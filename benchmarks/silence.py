@@ -1,9 +1,10 @@
 """Run the tool over the healthy gallery and tell where it was not silent.
 
-    python -m benchmarks.silence [--seeds 0,1,2] [--jobs 2] [--only WORD,...] [--json FILE] [FOLDER]
+    python -m benchmarks.silence [--seeds 0,1,2] [--jobs 2] [--only WORD,...] [--json FILE] [--under-only] [FOLDER]
 
 FOLDER holds scripts, or cases as folders with a `train.py` (those whose truth.json names no fault). The table: seconds
-of the script alone, seconds under the tool, how far it learned, the causes and the findings above a hint. The exit
+of the script alone (0 with --under-only), seconds under the tool, whether it learns, the causes, the findings above a
+hint. The exit
 code is 1 if anything was said that should not have been, or if a script behaved otherwise under the tool.
 """
 
@@ -70,16 +71,16 @@ def timed(command: list[str], script: Path, seed: int) -> tuple[subprocess.Compl
     return done, time.perf_counter() - start
 
 
-def examined(script: Path, seed: int) -> Row:
-    """The script alone, then under the tool."""
-    alone, plain = timed([sys.executable, script.name], script, seed)
+def examined(script: Path, seed: int, compared: bool = True) -> Row:
+    """The script alone (unless not compared), then under the tool."""
+    alone, plain = timed([sys.executable, script.name], script, seed) if compared else (None, 0.0)
     with tempfile.TemporaryDirectory() as scratch:
         said = Path(scratch) / "diagnosis.json"
         command = [sys.executable, "-m", "unstuck", "run", "--json", str(said), script.name]
         under, seconds = timed(command, script, seed)
         diagnosis = json.loads(said.read_text()) if said.exists() else None
     name = script.parent.name if script.name == "train.py" else script.stem
-    trouble = troubled(alone, under, diagnosis)
+    trouble = troubled(alone, under, diagnosis) if compared else wrong(under, diagnosis)
     if diagnosis is None:
         return Row(name, seed, plain, seconds, None, (), (), trouble)
     causes = tuple(c["fault"] for c in diagnosis["causes"])
@@ -94,17 +95,22 @@ def troubled(
     """What else is wrong with a run under the tool."""
     if alone is None or alone.returncode:
         return "the script itself fails"
+    if (trouble := wrong(under, said)) or under is None or said is None:
+        return trouble
+    if said["stopped"] == "script ended" and result(under.stdout) != result(alone.stdout):
+        return f"another result: {result(under.stdout)} against {result(alone.stdout)}"
+    return ""
+
+
+def wrong(under: subprocess.CompletedProcess | None, said: dict | None) -> str:
+    """What is wrong with the run under the tool, by itself."""
     if under is None:
         return f"hung for {LIMIT} s"
     if said is None:
         return f"no diagnosis, exit {under.returncode}: {(under.stderr.strip().splitlines() or [''])[-1][:90]}"
     if "Traceback (most recent call last)" in under.stderr:
         return "a traceback was shown"
-    if under.returncode != 0:
-        return f"exit {under.returncode}"
-    if said["stopped"] == "script ended" and result(under.stdout) != result(alone.stdout):
-        return f"another result: {result(under.stdout)} against {result(alone.stdout)}"
-    return ""
+    return f"exit {under.returncode}" if under.returncode else ""
 
 
 def line(row: Row) -> str:
@@ -117,11 +123,11 @@ def line(row: Row) -> str:
     )
 
 
-def rows(folder: Path, only: str, seeds: list[int], jobs: int) -> Iterator[Row]:
+def rows(folder: Path, only: str, seeds: list[int], jobs: int, compared: bool) -> Iterator[Row]:
     """Every script with every seed, in order."""
     work = [(script, seed) for script in scripts(folder, only) for seed in seeds]
     with ThreadPoolExecutor(jobs) as pool:
-        yield from pool.map(lambda pair: examined(*pair), work)
+        yield from pool.map(lambda pair: examined(*pair, compared), work)
 
 
 def main() -> int:
@@ -132,13 +138,15 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--only", default="")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--under-only", action="store_true", help="do not run the scripts alone as well")
     options = parser.parse_args()
     seen = []
-    for row in rows(options.folder.resolve(), options.only, [int(s) for s in options.seeds.split(",")], options.jobs):
+    seeds, compared = [int(s) for s in options.seeds.split(",")], not options.under_only
+    for row in rows(options.folder.resolve(), options.only, seeds, options.jobs, compared):
         seen.append(row)
         print(line(row), flush=True)
     broken = [r for r in seen if not r.silent]
-    ratio = sorted(r.seconds / r.plain for r in seen)[len(seen) // 2] if seen else float("nan")
+    ratio = sorted(r.seconds / r.plain if r.plain else 0 for r in seen)[len(seen) // 2] if seen else float("nan")
     print(f"\n{len(seen) - len(broken)} of {len(seen)} silent, median cost x{ratio:.2f}")
     if options.json:
         options.json.write_text(json.dumps([asdict(r) for r in seen], indent=1))

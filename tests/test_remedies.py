@@ -182,6 +182,9 @@ def test_redrawn_weights():
     new = edited(RedrawWeights(("model.0.weight",)), LAYERS)
     assert "nn.init.xavier_uniform_(model[0].weight)\nopt =" in new
     run(edited(RedrawWeights(("W1", "b1")), BY_HAND))
+    new = edited(RedrawWeights(("net.fc1.weight", "net.fc1.bias"), relu=True), CLASSES)
+    assert "nn.init.xavier_uniform_(net.fc1.weight, gain=2**0.5)\nnn.init.zeros_(net.fc1.bias)\n" in new
+    assert run(new)[0]["score"] > 0.9
 
 
 def test_gradients_are_cleared_in_each_style():

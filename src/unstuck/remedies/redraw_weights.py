@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
 import torch
@@ -20,16 +20,19 @@ from unstuck.source import Page, Place, Sources, Splice
 
 SEED = 20
 """Of the generator that draws for the proof; the patch draws from the script's own."""
+RECTIFIERS = {"relu", "leaky_relu", "prelu", "elu", "gelu", "silu", "mish", "softplus", "clamp_min"}
 PATH = re.compile(r"[A-Za-z_]\w*(\.\w+)*")
 
 
 class RedrawWeights(Treatment, frozen=True):
-    """`names`: the weights (and biases) on the tape that are drawn anew, such as `model.fc1.weight`."""
+    """`names`: the weights (and biases) on the tape that are drawn anew, such as `model.fc1.weight`; `relu`: what
+    follows them lets half of its input through, so that they are drawn larger by the root of 2 (He et al. 2015)."""
 
     name: ClassVar[str] = "redraw-weights"
     trust: ClassVar[Trust] = "likely"
 
     names: tuple[str, ...]
+    relu: bool = False
 
     def summary(self) -> str:
         return "start from freshly drawn weights"
@@ -39,7 +42,7 @@ class RedrawWeights(Treatment, frozen=True):
         if not known:
             raise CannotApply("none of the weights is on the tape")
         generator = torch.Generator().manual_seed(SEED)
-        fresh = {n: drawn(trial.start[n], generator) for n in known}
+        fresh = {n: drawn(trial.start[n], generator, self.relu) for n in known}
         return noted(trial.with_(start=trial.start | fresh), self.name)
 
     def edit(self, sources: Sources) -> Sources:
@@ -50,7 +53,7 @@ class RedrawWeights(Treatment, frozen=True):
         if bad:
             raise CannotEdit(f"the weight {bad[0]} has no name of its own in the text")
         place, root = _behind_start(sources, root_of(self.names[0]))
-        lines = [_line(place.page, _expression(n, root)) for n in self.names]
+        lines = [_line(place.page, _expression(n, root), ", gain=2**0.5" if self.relu else "") for n in self.names]
         yield from needed(place, "torch.nn.init.zeros_")
         yield place.preceded(*lines)
 
@@ -77,11 +80,17 @@ def _behind_definition(sources: Sources, root: str) -> tuple[Place, str]:
     raise CannotEdit(f"no place was found behind the first weights of {root}")
 
 
-def drawn(old: Tensor, generator: torch.Generator) -> Tensor:
+def drawn(old: Tensor, generator: torch.Generator, relu: bool = False) -> Tensor:
     """A weight of the same shape and kind, drawn anew; vectors are biases and become zero."""
     if old.dim() < 2:
         return torch.zeros_like(old)
-    return nn.init.xavier_uniform_(torch.empty_like(old), generator=generator)
+    return nn.init.xavier_uniform_(torch.empty_like(old), gain=2**0.5 if relu else 1.0, generator=generator)
+
+
+def rectified(names: Iterable[str]) -> bool:
+    """Whether a program of calls of these names has rectifiers in it, and nothing that saturates."""
+    called = {name.rstrip("_") for name in names}
+    return bool(called & RECTIFIERS) and not called & {"tanh", "sigmoid", "hardtanh"}
 
 
 def _expression(name: str, root: str) -> str:
@@ -90,10 +99,13 @@ def _expression(name: str, root: str) -> str:
     return root + re.sub(r"\.(\d+)(?=\.|$)", r"[\1]", path)
 
 
-def _line(page: Page, expression: str) -> str:
+def _line(page: Page, expression: str, gain: str = "") -> str:
     """The text does not tell a shape: what is a bias stands in its name; where it does not, the script shall look."""
     last = expression.rpartition(".")[2]
-    zeros, uniform = (f"{spelled(page, f'torch.nn.init.{f}')}({expression})" for f in ("zeros_", "xavier_uniform_"))
+    zeros, uniform = (
+        f"{spelled(page, f'torch.nn.init.{f}')}({expression}{more})"
+        for f, more in (("zeros_", ""), ("xavier_uniform_", gain))
+    )
     if "bias" in last or re.fullmatch(r"b\d*", last):
         return zeros
     return uniform if "weight" in last or last[0] in "wW" else f"{uniform} if {expression}.dim() > 1 else {zeros}"

@@ -22,7 +22,7 @@ from collections.abc import Iterator
 
 from unstuck.diagnosis import Evidence, Finding
 from unstuck.program import Weight
-from unstuck.remedies.redraw_weights import RedrawWeights
+from unstuck.remedies.redraw_weights import RedrawWeights, rectified
 from unstuck.signals.learning import Learning
 from unstuck.signals.weights import Matrix, Weights
 from unstuck.tape import Tape
@@ -48,7 +48,12 @@ def check(weights: Weights, learning: Learning | None, tape: Tape) -> Iterator[F
         f"{worst.name} starts {_wrong(worst)}" + (f" (and {len(bad) - 1} other layers badly too)" if bad[1:] else ""),
         worst.call.site,
         tuple(Evidence(f"{m.name}: size times square root of connections", m.gain, "0.5 to 1.5") for m in bad[:4]),
-        (RedrawWeights(tuple(n for m in bad for n in (m.name, *_biases(tape, m)))),),
+        (
+            RedrawWeights(
+                tuple(n for m in bad for n in (m.name, *_biases(tape, m))),
+                rectified(c.name for c in weights.program.calls),
+            ),
+        ),
     )
 
 

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 
 from unstuck.diagnosis import Evidence, Finding, Remedy
 from unstuck.program import Weight
-from unstuck.remedies.redraw_weights import RedrawWeights
+from unstuck.remedies.redraw_weights import RedrawWeights, rectified
 from unstuck.remedies.replace_activation import ReplaceActivation
 from unstuck.rules._steep import before
 from unstuck.signals.activations import Activations, Layer
@@ -68,7 +68,7 @@ def _remedies(activations: Activations, layers: list[Layer], tape: Tape) -> tupl
     born = [before(activations.program, x.call)[1] for x in layers if x.silent("start") >= MOST]
     read = [r.name for c in born if c for r in c.refs() if isinstance(r, Weight)]
     names = tuple(dict.fromkeys(n for n in read if n in trained))
-    found: list[Remedy] = [RedrawWeights(names)] if names else []
+    found: list[Remedy] = [RedrawWeights(names, rectified(c.name for c in activations.program.calls))] if names else []
     other = ReplaceActivation.of(activations.program, "relu", "tanh")
     return (*found, other) if other.sites else tuple(found)
 

@@ -20,7 +20,7 @@ import math
 from collections.abc import Iterator
 
 from unstuck.diagnosis import Evidence, Finding, Remedy
-from unstuck.remedies.redraw_weights import RedrawWeights
+from unstuck.remedies.redraw_weights import RedrawWeights, rectified
 from unstuck.remedies.replace_activation import ReplaceActivation
 from unstuck.signals.gradients import Gradients
 from unstuck.signals.learning import Learning
@@ -62,7 +62,7 @@ def _pace(gradients: Gradients, matrix: Matrix) -> float:
 def _remedies(weights: Weights, layers: list[Matrix]) -> tuple[Remedy, ...]:
     bends = [ReplaceActivation.of(weights.program, old) for old in BENDS]
     found: list[Remedy] = [b for b in bends if b.sites]
-    return (*found, RedrawWeights(tuple(m.name for m in layers)))
+    return (*found, RedrawWeights(tuple(m.name for m in layers), rectified(c.name for c in weights.program.calls)))
 
 
 FIRES = """
