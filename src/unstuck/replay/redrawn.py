@@ -48,7 +48,7 @@ class Redrawn:
         shape = [tape.tensors[key].shape[1:] for key in next(iter(keys))]
         alike = [k for k in keys if [tape.tensors[key].shape[1:] for key in k] == shape]
         columns = [torch.cat([tape.tensors[key] for key in column]) for column in zip(*alike, strict=True)]
-        entered = torch.cat([c.flatten(1).double() for c in columns[: 1 + len(rows.beside)]], 1)
+        entered = torch.cat([c.reshape(len(c), -1).double() for c in columns[: 1 + len(rows.beside)]], 1)
         _, group = torch.unique(entered, dim=0, return_inverse=True)
         return cls(tape, rows, bench, slots, columns, group)
 

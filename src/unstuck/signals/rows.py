@@ -125,9 +125,9 @@ def _gathered(tape: Tape, keys: list[tuple[str, ...]], task: Task) -> tuple[tupl
     count = 0
     for names in keys:
         parts, y = [tape.tensors[name] for name in names[:-1]], _labels(tape.tensors[names[-1]], task)
-        if parts[0].dim() < 2 or any(len(x) != len(y) for x in parts):
+        if not all(x.dim() and len(x) == len(y) for x in parts):
             continue
-        parts = [x.flatten(1) for x in parts]
+        parts = [x.reshape(len(x), -1) for x in parts]
         if kept and any(x.shape[1] != first.shape[1] for x, first in zip(parts, kept[0], strict=True)):
             continue
         kept.append(parts)
