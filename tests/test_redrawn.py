@@ -15,6 +15,7 @@ from unstuck.replay.mixed import Mixed
 from unstuck.replay.thinned import thinned
 from unstuck.rule import catalogue
 from unstuck.signals.relation import Relation
+from unstuck.signals.rows import Rows
 
 RULES = catalogue()
 ORDERED = """
@@ -153,8 +154,6 @@ for epoch in range(20):
 
 
 def test_rows_of_two_numbers(tmp_path: Path) -> None:
-    from unstuck.signals.rows import Rows
-
     rows = Rows.read(tape_of(TOWERS.format(labels=""), tmp_path))
     assert rows.looked_up == (True, True)
     assert rows.distinct > 300

@@ -648,8 +648,10 @@ SLICED = NORMED.format(
 
 @pytest.mark.parametrize("text", [LOADED, SPLIT, SLICED])
 def test_batches_of_one_row(text):
+    text += "\nfor other in range(0, 3, 1):\n    sizes += []\n"
     new = edited(SetBatch(11), text)
     assert "ROWS = 11\n" in new
+    assert "range(0, 3, 1)" in new
     assert run(new)[0]["sizes"] == [11, 11, 11] * 2
 
 

@@ -6,7 +6,6 @@ What grows too long is thinned to every second of its items, so that what is kep
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
@@ -45,11 +44,10 @@ class Thinned(Generic[Item]):
 
     def add(self, item: Item) -> None:
         """The next item of the series."""
-        kept = self._kept
-        if self.seen % self.every == 0:
-            kept.append((self.seen, item))
+        if self.wants():
+            self._kept.append((self.seen, item))
         self.seen += 1
-        if len(kept) > self.limit:
+        if len(self._kept) > self.limit:
             self.thin()
 
     def skip(self) -> None:
@@ -77,12 +75,11 @@ class Light:
     def attach(self) -> None:
         """Look at every loss on its way into the engine: all ways to it lead through this one function of torch."""
         original = self._original = torch.autograd.backward
-        note, batches = self.note, self.batches
 
         def backward(tensors: Any, *args: Any, **kwargs: Any) -> Any:
             if not self.watching:  # a watched step's loss is noted where it is watched
-                note(tensors)
-                batches.seen += 1
+                self.note(tensors)
+                self.batches.skip()
             return original(tensors, *args, **kwargs)
 
         self._ours = torch.autograd.backward = _like(backward, original)
@@ -94,23 +91,18 @@ class Light:
 
     def note(self, loss: Any) -> None:
         """A backward: its loss, if this one is kept."""
-        losses = self.losses
-        if losses.seen % losses.every == 0 and isinstance(loss, Tensor) and loss.numel() == 1:
-            losses.add(loss.item())
+        if self.losses.wants() and isinstance(loss, Tensor) and loss.numel() == 1:
+            self.losses.add(float(loss.detach()))
         else:
-            losses.seen += 1
+            self.losses.skip()
 
     def step(self, step: int, optimizer: Any) -> None:
         """An optimizer has stepped: its rates, if this one is kept."""
-        rates = self.rates
-        if rates.seen % rates.every:
-            rates.seen += 1
+        if not self.rates.wants():
+            self.rates.skip()
             return
-        groups = optimizer.param_groups
-        read = (groups[0].get("lr"),) if len(groups) == 1 else tuple(group.get("lr") for group in groups)
-        if type(read[0]) is not float or len(read) > 1:
-            read = tuple(float(r) if isinstance(r, int | float | Tensor) else math.nan for r in read)
-        rates.add((step, *read))
+        rates = (group.get("lr") for group in optimizer.param_groups)
+        self.rates.add((step, *(float(r) if isinstance(r, int | float | Tensor) else float("nan") for r in rates)))
 
     def keep(self, tensors: tuple[Tensor, ...]) -> tuple[str, ...]:
         """The keys of tensors of a watched step; where there is no room, half of what was kept goes first."""

@@ -44,8 +44,6 @@ DETAILED = 6
 """Passes (and evaluations) of one program for which the frames are read; later ones have the same lines."""
 GRADIENTS = 40
 """Gradient norms are taken for the first passes, then for every such one."""
-CLOCK = 16
-"""In the light mode the clock is looked at every so many steps."""
 STUBBORN = 3
 """A script that catches our request to stop is asked this often."""
 
@@ -345,21 +343,15 @@ class Recorder:
         if threading.get_ident() != self._thread:
             return
         self.manners.steps += 1
-        light = self.light
-        if light is None:
+        if self.light is not None:
+            self._guarded(self.light.step, self.manners.steps - 1, optimizer)
+            if self.light.batches.wants():
+                self._watch()
+            elif len(self._hooks) > 1:  # the next steps need no hook before them
+                self._hooks.pop(0).remove()
+        else:
             self._switch(True)
-            self.check_budget()
-            return
-        try:
-            light.step(self.manners.steps - 1, optimizer)
-        except Exception as error:
-            self.trouble(error)
-        if light.batches.wants():
-            self._watch()
-        elif len(self._hooks) > 1:  # the next steps need no hook before them
-            self._hooks.pop(0).remove()
-        if self.manners.steps % CLOCK == 0 or self.manners.steps >= self.steps_wanted:
-            self.check_budget()
+        self.check_budget()
 
     def _watch(self) -> None:
         """Watch the next step of the light mode as those before it were."""

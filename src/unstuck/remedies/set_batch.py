@@ -53,9 +53,16 @@ def _size(call: Place) -> tuple[Place | None, str]:
         return argument(call, 1, "batch_size"), "batch_size"
     if isinstance(node.func, ast.Attribute) and node.func.attr == "split":
         return argument(call, 1 if name == "torch.split" else 0, "split_size"), "split_size"
-    if isinstance(node.func, ast.Name) and node.func.id == "range" and len(node.args) == 3:
+    if isinstance(node.func, ast.Name) and node.func.id == "range" and len(node.args) == 3 and _trains(call):
         return call.of(node.args[2]), "step"
     return None, ""
+
+
+def _trains(call: Place) -> bool:
+    """Whether a count is that of a loop whose own body goes backward: other loops count other things."""
+    loop = call.page.parents.get(call.node)
+    goes = (n for n in ast.walk(loop) if isinstance(n, ast.Attribute) and n.attr == "backward") if loop else ()
+    return isinstance(loop, ast.For) and any(call.page.around(n, ast.For) is loop for n in goes)
 
 
 def _one(sources: Sources, size: Place) -> Place | None:

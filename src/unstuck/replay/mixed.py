@@ -19,7 +19,7 @@ class Mixed:
 
     @classmethod
     def read(cls, tape: Tape) -> Mixed:
-        """Every row is trained on about as often as it was."""
+        """The rows in random order are drawn with replacement: each about as often as it came."""
         all_rows = Redrawn.read(tape)
         everything = torch.arange(len(all_rows.group))
         asked = all_rows.asked(everything)

@@ -30,7 +30,7 @@ class Redrawn:
     bench: Bench
     slots: tuple[int, ...]
     columns: list[Tensor]
-    """What enters by each of the slots, all rows on top of each other; equal rows once for every time they came."""
+    """What enters by each of the slots, all rows on top of each other; a batch that came again counts once."""
     group: Tensor
     """(rows,): the number of each row's content."""
     generator: torch.Generator = field(default_factory=lambda: torch.Generator().manual_seed(0))

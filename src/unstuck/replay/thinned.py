@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 import torch
 
@@ -21,21 +23,20 @@ def factor(tape: Tape, passes: int, lanes: int, seconds: float) -> int:
     number = main_program(tape)
     lane, shared = estimate(tape, tape.programs[number])
     spare = seconds / max(passes, 1) - shared
-    wanted = lanes * lane / spare if spare > 0 else float("inf")
+    wanted = lanes * lane / spare if spare > 0 else math.inf
     rows = _rows(tape, number)
-    return max(1, min(int(-(-wanted // 1)) if wanted < rows else rows, rows // LEAST_ROWS))
+    return max(1, min(math.ceil(min(wanted, rows)), rows // LEAST_ROWS))
 
 
 def thinned(tape: Tape, every: int) -> Tape:
     """The same passes with every so many-th row of what enters by rows; the tape itself where that cannot be told."""
     number = main_program(tape)
-    rows, tensors = _rows(tape, number), dict(tape.tensors)
-    if rows < 2:
+    target, tensors = Task.read(tape, number).target, dict(tape.tensors)
+    if target is None:
         return tape
 
     def few(p: Pass) -> Pass:
-        target = Task.read(tape, number).target
-        if p.program != number or target is None:
+        if p.program != number or not tape.tensors[p.outside[target]].dim():
             return p
         size = len(tape.tensors[p.outside[target]])
         return msgspec.structs.replace(p, outside=tuple(_cut(key, size) for key in p.outside))
