@@ -41,9 +41,9 @@ def _run(script: Path, recorder: Recorder) -> BaseException | None:
     sys.modules["__main__"], sys.argv = main, [str(script)]
     os.chdir(script.parent)
     torch.manual_seed(0)
-    recorder.attach()
     try:
-        with contextlib.redirect_stdout(io.StringIO()):
+        with contextlib.redirect_stdout(io.TextIOWrapper(io.BytesIO(), encoding="utf-8")):
+            recorder.attach()
             exec(compile(script.read_text(), str(script), "exec"), main.__dict__)
     except Enough:
         return None

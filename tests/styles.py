@@ -230,6 +230,21 @@ def main():
 if __name__ == "__main__":
     main()
 """,
+    "warned": HEAD
+    + """
+net = nn.Linear(6, 1)
+optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+loss_fn = nn.MSELoss()
+total = 0
+for step in range(5):
+    loss = loss_fn(net(x[:9]), y[:9])
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    total += loss
+    print("mean", f"{total / (step + 1):.6f}", float(total))
+    print("of all", nn.functional.mse_loss(net(x), y).item())
+""",
     "fails": HEAD
     + """
 net = nn.Linear(6, 3)

@@ -76,6 +76,41 @@ def test_hand_written_descent_is_recognised(tmp_path: Path) -> None:
     assert [p.name for p in tape.parameters] == ["W1", "b1", "W2"]
 
 
+def test_what_is_printed_stands_beside_the_forwards_it_follows(tmp_path: Path) -> None:
+    text = (
+        STYLES["module"]
+        + """
+for part in (slice(0, 30), slice(30, 64)):
+    with torch.no_grad():
+        right = ((net(x[part]) > 0) == (y[part] > 0)).float().mean().item()
+    print("no number here")
+    print(f"accuracy {right:.4f}")
+"""
+    )
+    tape = tape_of(text, tmp_path)
+    first, second = tape.said[-2:]
+    assert (second.evaluations - first.evaluations, second.seen - first.seen) == (1, 1)
+    assert first.site is not None
+    assert "print" in text.splitlines()[first.site.line - 1]
+    assert first.line.startswith("accuracy 0.")
+    assert not [s for s in tape.said if "no number" in s.line]
+    assert tape.tensors[tape.evaluations[-1].output].shape == (34,)
+
+
+def test_graphs_that_are_kept_are_counted(tmp_path: Path) -> None:
+    text = STYLES["module"].replace("for ", "kept = []\nfor ", 1)
+    freed = tape_of(text, tmp_path).facts["graphs"]
+    assert freed[0] <= 2
+    loop = """
+for step in range(40):
+    loss = (net(x) - y).square().mean()
+    loss.backward()
+    kept.append(loss)
+"""
+    held = tape_of(text + loop, tmp_path).facts["graphs"]
+    assert held[0] >= 20
+
+
 def test_clipping_and_accumulation_are_seen(tmp_path: Path) -> None:
     clipped = tape_of(STYLES["float64"], tmp_path)
     assert clipped.optimizers[0].clip == pytest.approx(0.05, rel=1e-3)

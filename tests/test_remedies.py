@@ -23,6 +23,7 @@ from unstuck.remedies.hold_parameters import HoldParameters
 from unstuck.remedies.insert_nonlinearity import InsertNonlinearity
 from unstuck.remedies.keep_graph import KeepGraph
 from unstuck.remedies.loss_on_logits import LossOnLogits
+from unstuck.remedies.mask_padding import MaskPadding
 from unstuck.remedies.redraw_weights import RedrawWeights
 from unstuck.remedies.register_modules import RegisterModules
 from unstuck.remedies.relabel import Relabel
@@ -299,6 +300,15 @@ def test_a_loss_that_is_cut_after_it_was_computed(cut):
     assert edited(KeepGraph(site(text, "criterion(out, y)")), text) == CLASSES
 
 
+def test_a_graph_that_is_cut_outside_of_the_forward():
+    text = CLASSES.replace("    out = net(x)\n", "    with torch.no_grad():\n        out = net(x)\n")
+    text = text.replace("criterion(out, y)", "criterion(out.data, y)")
+    text = text.replace(
+        "    loss.backward", "    loss = torch.tensor(loss.item(), requires_grad=True)\n    loss.backward"
+    )
+    assert edited(KeepGraph(site(text, "self.fc2(x)")), text) == CLASSES
+
+
 def test_shapes_that_would_broadcast():
     text = TRAINER.replace("keepdim=True", "keepdim=False").replace("self.model(x), y)", "self.model(x)[:, 0], y)")
     new = edited(SqueezePrediction(site(text, "self.loss_fn(pred, y)")), text)
@@ -367,6 +377,27 @@ def test_an_output_that_cannot_reach_the_targets():
     )
     new = edited(DropOutputActivation(site(text, "F.relu(block(x))"), "relu"), text)
     assert "x = block(x) if block is self.blocks[-1] else F.relu(block(x))" in new
+    far = "import torch.nn as nn\n\ndef mlp(last):\n    return nn.Sequential(*[nn.Linear(3, 1), *last])\n\n"
+    far += "net = mlp([{}])\ny = net(x)\n"
+    remedy = DropOutputActivation(site(far.format("nn.Sigmoid()"), "net(x)"), "sigmoid")
+    assert edited(remedy, far.format("nn.Sigmoid()")) == far.format("nn.Identity()")
+    with pytest.raises(CannotEdit):
+        edited(remedy, far.format("nn.Sigmoid(), nn.Sigmoid()"))
+
+
+@pytest.mark.parametrize(
+    ("code", "form", "masked"),
+    [
+        ("torch.softmax(a, dim=1)", "column", "torch.softmax(a.masked_fill(~real.unsqueeze(-1), -1e9), dim=1)"),
+        ("softmax(a + 1, 1)", "weights", "softmax((a + 1).masked_fill(~real, -1e9), 1)"),
+        ("a.softmax(1)", "weights", "a.masked_fill(~real, -1e9).softmax(1)"),
+    ],
+)
+def test_a_softmax_leaves_padding_out(code, form, masked):
+    text = "import torch\nfrom torch.nn.functional import softmax\n"
+    text += f"def f(emb, w, a):\n    e = emb(w)\n    return {code} @ e\n"
+    new = edited(MaskPadding(site(text, "emb(w)"), site(text, code), form, 0), text)
+    assert new == text.replace("    e =", "    real = w != 0\n    e =").replace(code, masked)
 
 
 def test_a_schedule_goes():

@@ -16,6 +16,7 @@ from unstuck.rules._rates import better, rounded
 from unstuck.rules._steep import before, steep
 from unstuck.signals.activations import Activations
 from unstuck.signals.gradients import Gradients
+from unstuck.signals.learning import Learning
 from unstuck.signals.reach import Reach, cuts_of
 from unstuck.signals.running import Running
 from unstuck.signals.weights import Weights
@@ -330,6 +331,52 @@ def test_widths(tmp_path: Path) -> None:
     narrow = script(LOSS, STEP, model=MODEL.replace("8", "2"))
     assert [f.fault for f in found(tmp_path, narrow, "under-capacity")] == ["under-capacity"]
     assert found(tmp_path, script(LOSS, STEP, model=MODEL.replace("8", "32")), "under-capacity") == []
+
+
+def test_a_gate_is_no_bottleneck(tmp_path: Path) -> None:
+    model = """
+wide, gate, out = nn.Linear(4, 32), nn.Linear(32, 1), nn.Linear(32, 1)
+optimizer = torch.optim.SGD([*wide.parameters(), *gate.parameters(), *out.parameters()], lr=0.01)
+"""
+    loss = "h = torch.relu(wide(x[rows]))\nloss = ((out({}) - y[rows]) ** 2).mean()"
+    gated = loss.format("torch.sigmoid(gate(h)) * h")
+    assert found(tmp_path, script(gated, STEP, model=model), "under-capacity") == []
+    squeezed = loss.format("torch.sigmoid(gate(h)).expand(-1, 32)")
+    (finding,) = found(tmp_path, script(squeezed, STEP, model=model), "under-capacity")
+    assert "1 units" in finding.message
+
+
+def test_a_loss_of_both_signs_is_no_measure(tmp_path: Path) -> None:
+    players = "loss = model(x[rows]).mean() - model(2 * x[rows]).mean()"
+    learning = Readings(tape_of(script(players, STEP), tmp_path)).of(Learning)
+    assert learning.adrift
+    assert not Readings(tape_of(script(LOSS, STEP), tmp_path)).of(Learning).adrift
+
+
+def test_a_schedule_that_is_over_before_the_first_epoch_is(tmp_path: Path) -> None:
+    text = """
+import torch
+from torch import nn
+
+torch.manual_seed(0)
+x = torch.randn(400, 4)
+y = x[:, :1] * x[:, 1:2]
+model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
+optimizer = torch.optim.SGD(model.parameters(), lr=0.02)
+options = {"gamma": float("0.8")}
+decay = torch.optim.lr_scheduler.ExponentialLR(optimizer, **options)
+for epoch in range(20):
+    for rows in torch.randperm(400).split(20):
+        optimizer.zero_grad()
+        ((model(x[rows]) - y[rows]) ** 2).mean().backward()
+        optimizer.step()
+        decay.step()
+"""
+    (finding,) = found(tmp_path, text, "scheduler-misuse")
+    assert finding.demonstrated
+    assert [r.name for r in finding.remedies] == ["step-per-epoch"]
+    (slower,) = found(tmp_path, text.replace("0.8", "0.98"), "scheduler-misuse")
+    assert not slower.demonstrated
 
 
 def test_frozen_weights(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from unstuck.convict import ENOUGH, SETTLED, Comparison, convicts, rank
 from unstuck.diagnosis import Proof
 from unstuck.repair import CLEARLY, Answer, Repair, edited, rehearsed, skill, story, word
 from unstuck.repair import reported as reported_by
+from unstuck.retold import Retold, retold
 from unstuck.verdict import LEAST, ROOM
 
 
@@ -107,7 +108,14 @@ def of_patched(case: Case, repair: Repair) -> Proof:
     if said == "no-difference" and exams is not None and exams[1].skill - exams[0].skill >= LEAST:
         said = "heals" if exams[1].skill - exams[0].skill >= ROOM * (1 - exams[0].skill) else "helps"
         why += f"; on its last evaluation: {exams[0].name} {exams[0].score:.3f} before, {exams[1].score:.3f} after"
+    if said == "no-difference" and (told := _retold(case, repair)) is not None:
+        said, why = told.word, f"{why}; {told.why}"
     return Proof(tuple(r.name for r in repair.remedies), repair.faults, said, why, means="patched script")
+
+
+def _retold(case: Case, repair: Repair) -> Retold | None:
+    after = repair.rehearsal.tape if repair.rehearsal is not None else None
+    return retold(case.tape, after, repair.faults) if after is not None else None
 
 
 def _undecided(case: Case, best: Repair) -> bool:

@@ -73,6 +73,11 @@ def opened(case: Case) -> Case:
 def worth_a_bench(case: Case) -> bool:
     """A run that learns well and of which nothing is suspected needs no experiment."""
     assert case.learning is not None
+    if case.learning.adrift and not case.learning.broke:
+        case.notes.append(
+            "no replay: the task is not known and the loss takes both signs, so that its size says nothing"
+        )
+        return False
     return case.learning.final < SETTLED or any(f.remedies and not f.demonstrated for f in case.findings)
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from unstuck.diagnosis import Site
 from unstuck.program import Program, restored, stored
 
 if TYPE_CHECKING:
@@ -99,6 +100,21 @@ class Evaluation(msgspec.Struct, frozen=True):
     program: int
     outside: tuple[str, ...]
     grad: bool
+    output: str = ""
+    """What the network gave: the value that the training hands to its loss ("" where that is not known)."""
+
+
+class Said(msgspec.Struct, frozen=True):
+    """One line with a number in it that the script printed."""
+
+    after: int
+    """How many recorded passes came before it."""
+    evaluations: int
+    """How many evaluations on the tape came before it."""
+    seen: int
+    """How many forwards without a backward came before it, on the tape or not (-1: nobody counted any more)."""
+    line: str
+    site: Site | None = None
 
 
 class Tape(msgspec.Struct, kw_only=True):
@@ -116,6 +132,8 @@ class Tape(msgspec.Struct, kw_only=True):
     passes: tuple[Pass, ...] = ()
     updates: tuple[Update, ...] = ()
     evaluations: tuple[Evaluation, ...] = ()
+    said: tuple[Said, ...] = ()
+    """The last lines with numbers that it printed, in order."""
     steps: int = 0
     """Optimizer steps seen, recorded in full or not."""
     losses: tuple[float, ...] = ()
@@ -200,7 +218,7 @@ def load(folder: Path) -> Tape:
 
 def _check(tape: Tape, folder: Path) -> None:
     missing = {key for p in (*tape.passes, *tape.late, *tape.evaluations) for key in p.outside} - tape.tensors.keys()
-    missing |= {p.output for p in (*tape.passes, *tape.late) if p.output} - tape.tensors.keys()
+    missing |= {p.output for p in (*tape.passes, *tape.late, *tape.evaluations) if p.output} - tape.tensors.keys()
     missing |= {f"w:{p.name}" for p in tape.parameters} - tape.tensors.keys()
     if missing:
         raise TapeError(f"{folder}: the tape is cut short: {len(missing)} of its tensors are missing")

@@ -22,14 +22,18 @@ from torch.overrides import _get_current_function_mode  # the only way to ask wh
 from unstuck.launch import Enough
 from unstuck.program import Program
 from unstuck.record.calls import Entry, Log, tensors
+from unstuck.record.forwards import Forwards, value
+from unstuck.record.hold import Hold
 from unstuck.record.light import Light
 from unstuck.record.manners import Manners
 from unstuck.record.names import Names, is_weight
 from unstuck.record.shelf import Shelf
 from unstuck.record.slice import needed, outline, program
+from unstuck.record.speech import Speech
+from unstuck.record.warned import Warned
 from unstuck.record.where import Whereabouts
 from unstuck.signals.task import task_of
-from unstuck.tape import Evaluation, Pass, Tape
+from unstuck.tape import Pass, Tape
 
 STEPS, SECONDS = 20_000, 25.0
 """Default budget: optimizer steps, and seconds of the script's own time from its first backward on."""
@@ -39,7 +43,6 @@ PASSES = 6_000
 """Passes recorded in full; later ones leave their loss only."""
 PROGRAMS = 300
 """Distinct programs on a tape at most: a script that builds its layers anew in every step makes one per step."""
-EVALUATIONS = 400
 DETAILED = 6
 """Passes (and evaluations) of one program for which the frames are read; later ones have the same lines."""
 GRADIENTS = 40
@@ -58,7 +61,9 @@ class Recorder:
         self.log = Log(self._marks(), self._sites, self.trouble)
         self.programs: list[Program] = []
         self.passes: list[Pass] = []
-        self.evaluations: list[Evaluation] = []
+        self.forwards = Forwards(self.shelf, self.programs, self._cut, self.trouble)
+        self.speech = Speech(self._said, self.trouble)
+        self.warned, self.hold = Warned(), Hold()
         self.losses: list[float] = []
         self.notes: list[str] = []
         self.light: Light | None = None
@@ -71,6 +76,7 @@ class Recorder:
         self._last: list[Entry] = []
         self._reaches_back = False
         self._asked = 0
+        self._trained: tuple[int, int] | None = None
         self._hooks: list[Any] = []
         self._thread = threading.get_ident()
         self._on = False
@@ -83,6 +89,8 @@ class Recorder:
             register_optimizer_step_pre_hook(self._before_step),
             register_optimizer_step_post_hook(self._after_step),
         ]
+        self.speech.attach()
+        self.warned.attach()
         if self.light is not None:
             self.light.attach()
         else:
@@ -93,6 +101,8 @@ class Recorder:
         for hook in self._hooks:
             hook.remove()
         self._hooks = []
+        self.speech.detach()
+        self.warned.detach()
         if self.light is not None:
             self.light.detach()
         self._switch(False)
@@ -165,7 +175,7 @@ class Recorder:
         entries = needed([*self._older, *self.log.entries], loss)
         inside = {id(e) for e in entries}
         self._reaches_back = self._reaches_back or any(id(e) in inside for e in self._older)
-        self._evaluate([e for e in self.log.entries if id(e) not in inside])
+        self._evaluate(inside)
         self.manners.between(self.log.written, self.names, len(self.passes))
         number, outside = self._cut(entries, loss)
         keys = [self.shelf.keep(t) for t in outside]
@@ -195,24 +205,27 @@ class Recorder:
         if opened is None:
             self._turn()
             return
-        value = float(opened["loss"].detach().float().sum()) if opened["loss"].numel() else math.nan
+        amount = float(opened["loss"].detach().float().sum()) if opened["loss"].numel() else math.nan
         if "light" in opened:
-            self._close_light(opened["light"], value, opened["weights"])
+            self._close_light(opened["light"], amount, opened["weights"])
             return
-        self.losses.append(value)
+        self.losses.append(amount)
+        self.hold.mark(opened["loss"])
         if opened["outside"] is not None:
             norms = () if error else self._gradients(opened["weights"])
             self.passes.append(
-                Pass(opened["program"], opened["outside"], value, opened["stale"], opened["output"], norms, error[:400])
+                Pass(
+                    opened["program"], opened["outside"], amount, opened["stale"], opened["output"], norms, error[:400]
+                )
             )
             self.manners.after_backward(opened["weights"], len(self.passes))
         self._turn()
 
-    def _close_light(self, one: Pass, value: float, weights: list[Tensor]) -> None:
+    def _close_light(self, one: Pass, amount: float, weights: list[Tensor]) -> None:
         assert self.light is not None
         norms = tuple(math.nan if t.grad is None else float(t.grad.detach().float().norm()) for t in weights)
         whole = "" not in one.outside
-        self.light.add(msgspec.structs.replace(one, loss=value, gradient=norms) if whole else None)
+        self.light.add(msgspec.structs.replace(one, loss=amount, gradient=norms) if whole else None)
         self._turn()
 
     def _output(self, number: int, entries: list[Entry], outside: tuple[Tensor, ...]) -> str:
@@ -225,18 +238,15 @@ class Recorder:
         if number not in self._outputs:
             task = task_of(self.programs[number], outside) if self.programs[number].loss >= 0 else None
             self._outputs[number] = -1 if task is None or task.output is None else task.output
-        wanted, count = self._outputs[number], 0
-        for entry in entries:
-            if count <= wanted < count + len(entry.results):
-                return entry.results[wanted - count]
-            count += len(entry.results)
-        return None
+        self._trained = (number, self._outputs[number]) if self._outputs[number] >= 0 else self._trained
+        return value(entries, self._outputs[number])
 
     def _open_light(self, loss: Tensor) -> dict[str, Any] | None:
         """Before a backward of the light mode that is watched: its loss, and its batch where it is wanted."""
         if self.light is None:
             self.light = Light()
             self.light.attach()
+            self.forwards.blind = True
         self.light.watching = True  # also where no optimizer's hooks say when a step is over
         self.light.note(loss)
         wanted = self.light.batches.wants() and len(self.programs) < PROGRAMS
@@ -299,26 +309,18 @@ class Recorder:
 
     # -- evaluations: forwards that no backward followed -------------------------------------------------------------
 
-    def _evaluate(self, entries: list[Entry]) -> None:
-        for forward in _forwards(entries):
-            if len(self.evaluations) >= EVALUATIONS or self.shelf.full:
-                return
-            self._guarded(self._keep_evaluation, forward)
-
-    def _keep_evaluation(self, forward: list[Entry]) -> None:
-        target = next(tensors(forward[-1].out))
-        entries = needed(forward, target)
-        number, outside = self._cut(entries, target)
-        keys = [self.shelf.keep(t, fresh=True) for t in outside]
-        if None not in keys and not self.programs[number].missing:
-            self._first_sight(self._weights(number))
-            self.evaluations.append(Evaluation(len(self.passes), number, tuple(filter(None, keys)), forward[0].grad))
+    def _evaluate(self, inside: set[int]) -> None:
+        for number in self.forwards.look(self.log.entries, inside, len(self.passes), self._trained):
+            self._guarded(self._first_sight, self._weights(number))
 
     def _leftovers(self) -> None:
+        self._evaluate(set())
         if self.log.entries:
-            self._evaluate(self.log.entries)
             self.manners.between(self.log.written, self.names, len(self.passes))
         self.log.clear()
+
+    def _said(self, line: str) -> None:
+        self.forwards.sayings.add(len(self.log.entries), line, self._sites())
 
     # -- optimizer steps ---------------------------------------------------------------------------------------------
 
@@ -366,7 +368,7 @@ class Recorder:
         if self.began is None or self._asked >= STUBBORN:
             return
         seconds = (time.monotonic() - self.began) / self.seconds_wanted
-        if self.manners.steps >= self.steps_wanted or seconds >= (1.0 if self.evaluations else PATIENCE):
+        if self.manners.steps >= self.steps_wanted or seconds >= (1.0 if self.forwards.kept else PATIENCE):
             self.spent = "budget"
             self._asked += 1
             raise Enough
@@ -391,7 +393,8 @@ class Recorder:
             optimizers=self.manners.optimizers(),
             passes=tuple(self.passes),
             updates=tuple(self.manners.updates),
-            evaluations=tuple(self.evaluations),
+            evaluations=tuple(self.forwards.kept),
+            said=self.forwards.said(),
             steps=self.manners.steps,
             losses=(*self.losses, *(loss for _, loss in light.losses)),
             late_every=light.losses.every,
@@ -401,7 +404,11 @@ class Recorder:
             sources=sources,
             notes=tuple(self.notes),
             seconds=time.monotonic() - self.began if self.began is not None else 0.0,
-            facts={**self.manners.facts(), "late_rates": [list(rates) for _, rates in light.rates]},
+            facts={
+                **self.manners.facts(),
+                "late_rates": [list(rates) for _, rates in light.rates],
+                "graphs": [self.hold.most, self.hold.steps],
+            },
             tensors=self.shelf.tensors | light.shelf.tensors,
         )
 
@@ -411,23 +418,3 @@ def _text(path: str) -> str | None:
         return Path(path).read_bytes().decode("utf-8")
     except (OSError, UnicodeDecodeError):
         return None
-
-
-def _forwards(entries: list[Entry]) -> list[list[Entry]]:
-    """Calls in groups: a new forward begins where the first weights meet fresh data again."""
-    groups: list[list[Entry]] = []
-    first: tuple[Any, ...] | None = None
-    made: set[int] = set()
-    for entry in entries:
-        read = list(tensors((entry.args, entry.kwargs)))
-        weights = tuple(id(t) for t in read if is_weight(t))
-        known = any(id(t) in made for t in read)
-        fresh = bool(weights) and len(read) > len(weights) and not known
-        if fresh and (first is None or (entry.func, weights) == first):
-            first = (entry.func, weights)
-            groups.append([])
-            made = set()
-        if groups and (fresh or known or weights):
-            groups[-1].append(entry)
-            made.update(id(t) for t in tensors(entry.out))
-    return groups

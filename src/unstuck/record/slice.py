@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -14,6 +15,8 @@ from unstuck.program import Call, Named, Outside, Program, Ref, Value, Weight, m
 from unstuck.record.calls import Entry, tensors
 from unstuck.record.names import is_weight
 
+name_of = inspect.unwrap(resolve_name)
+"""As torch has it wrapped, every call makes all modules forget what they have warned of; the first one still does."""
 NAMED = (torch.dtype, torch.device, torch.layout, torch.memory_format)
 BATCH_NORM = "torch.nn.functional.batch_norm"
 
@@ -201,4 +204,4 @@ def function(func: Any) -> str:
 
 @functools.cache
 def _function(func: Any) -> str:
-    return "torch.autograd.grad" if func is torch.autograd.grad else resolve_name(func) or ""
+    return "torch.autograd.grad" if func is torch.autograd.grad else name_of(func) or ""

@@ -12,7 +12,7 @@ from unstuck.remedies._entrance import last_turn, over_layers
 from unstuck.remedies._layers import items
 from unstuck.remedies._meaning import constructed
 from unstuck.remedies._moves import call_to, dropped, folded, gathered, subject, unwrapped
-from unstuck.remedies._names import full_name
+from unstuck.remedies._names import full_name, spelled
 from unstuck.remedies._program import activation_at, everywhere, noted
 from unstuck.remedy import CannotEdit, Treatment, Trial
 from unstuck.source import Place, Sources, Splice
@@ -52,6 +52,10 @@ class DropOutputActivation(Treatment, frozen=True):
             if last is not None and folded(_name(last)) == folded(self.function):
                 yield dropped(last)
                 return
+        made = [p for w in sources.pages() for c in w.page.all(ast.Call) if _makes(p := w.of(c), self.function)]
+        if len(made) == 1:  # built far from here, but there is no other
+            yield made[0].instead(f"{spelled(made[0].page, 'torch.nn.Identity')}()")
+            return
         raise CannotEdit(
             f"{self.activation.file}, line {self.activation.line}: the {self.function} was not found in the text"
         )
@@ -68,6 +72,12 @@ def _last_layer(sources: Sources, place: Place) -> Place | None:
     models = [m for m, name in constructed(sources, place.of(place.node.func)) if name == "torch.nn.Sequential"]
     layers = items(sources, models[0]) if models else []
     return layers[-1] if layers else None
+
+
+def _makes(place: Place, function: str) -> bool:
+    """Whether a call constructs the layer of an activation."""
+    name = _name(place)
+    return name.startswith("torch.nn.") and ".functional." not in name and folded(name) == folded(function)
 
 
 def _name(layer: Place) -> str:

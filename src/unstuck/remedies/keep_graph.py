@@ -48,9 +48,8 @@ class KeepGraph(Treatment, frozen=True):
         if not places:
             raise CannotEdit(f"{self.site.file}, line {self.site.line}: the call was not found in the text")
         cuts = list(_cuts(places[0])) or [s for place in _later(places[0]) for s in _cuts(place)]
-        return gathered(
-            sources, cuts or _silence(places[0]), f"line {self.site.line}: what cuts the graph was not found"
-        )
+        found = cuts or list(_silence(places[0])) or list(_on_the_way(sources))
+        return gathered(sources, found, f"line {self.site.line}: what cuts the graph was not found")
 
 
 def _cuts(place: Place) -> Iterator[Splice]:
@@ -80,6 +79,17 @@ def _later(place: Place) -> Iterator[Place]:
         yield place.of(later)
         if any(isinstance(n, ast.Attribute) and n.attr == "backward" for n in ast.walk(later)):
             return
+
+
+def _on_the_way(sources: Sources) -> Iterator[Splice]:
+    """Where the forward itself is whole: every cut between the loop's head and its backward."""
+    for whole in sources.pages():
+        for name in whole.page.all(ast.Attribute):
+            loop = whole.page.around(name, ast.For) if name.attr == "backward" else None
+            if loop is not None and (last := whole.page.statement(name)) in loop.body:
+                for statement in loop.body[: loop.body.index(last)]:
+                    silent = isinstance(statement, ast.With) and _is_silent(whole, statement.items[0].context_expr)
+                    yield from _silence(whole.of(statement.body[0])) if silent else _cuts(whole.of(statement))
 
 
 def _widest_first(place: Place) -> list[ast.expr]:

@@ -1,4 +1,4 @@
-"""Leave padding out of a mean, or take the last position that is none."""
+"""Leave padding out of a mean or a softmax, or take the last position that is none."""
 
 from __future__ import annotations
 
@@ -12,9 +12,15 @@ from unstuck.remedies._names import full_name, spelled
 from unstuck.remedy import CannotEdit, Treatment, Trial
 from unstuck.source import Place, Sources
 
+LOW = "-1e9"
+"""Before a softmax: nothing, and no NaN in a row of padding alone."""
+
 
 class MaskPadding(Treatment, frozen=True):
-    """The real positions are noted in front of the embedding at `embedding` and used at `site` (`mean` or `last`)."""
+    """The real positions are noted in front of the embedding at `embedding` and used at `site`.
+
+    `form`: `mean`, `last`, or of a softmax `weights` (rows, positions) or `column` (rows, positions, 1).
+    """
 
     name: ClassVar[str] = "mask-padding"
     trust: ClassVar[Trust] = "likely"
@@ -24,7 +30,9 @@ class MaskPadding(Treatment, frozen=True):
     pad: int = 0
 
     def summary(self) -> str:
-        return "average over the real positions only" if self.form == "mean" else "take the last real position"
+        if self.form == "last":
+            return "take the last real position"
+        return "average over the real positions only" if self.form == "mean" else "weigh the real positions only"
 
     def apply(self, trial: Trial) -> Trial:
         return not_by_replay(trial, "the mask is made of tokens, which a replay hands to the embedding alone")
@@ -33,11 +41,16 @@ class MaskPadding(Treatment, frozen=True):
         embedding, place = node_at(sources, self.embedding, ast.Call), expression_at(sources, self.site)
         tokens, mask = embedding.of(arguments_of(embedding).args[0]).code, _free(embedding, "real")
         noted = embedding.preceded(f"{mask} = {tokens} != {self.pad}")
+        if self.form in ("weights", "column"):
+            weighed = _subject(place)
+            told = f"~{mask}.unsqueeze(-1)" if self.form == "column" else f"~{mask}"
+            masked = weighed.instead(f"{weighed.operand}.masked_fill({told}, {LOW})")
+            return sources.spliced(noted, masked)
         return sources.spliced(noted, place.instead(self._used(place, mask)))
 
     def _used(self, place: Place, mask: str) -> str:
         if self.form == "mean":
-            kept = f"({_averaged(place).operand} * {mask}.unsqueeze(-1)).sum(1)"
+            kept = f"({_subject(place).operand} * {mask}.unsqueeze(-1)).sum(1)"
             mean = f"{kept} / {mask}.sum(1, keepdim=True).clamp(min=1)"
             around = place.page.parents.get(place.node)
             return f"({mean})" if isinstance(around, ast.BinOp | ast.UnaryOp | ast.Attribute | ast.Subscript) else mean
@@ -48,12 +61,16 @@ class MaskPadding(Treatment, frozen=True):
         return f"{states}[{rows}, {mask}.sum(1).clamp(min=1) - 1]"
 
 
-def _averaged(place: Place) -> Place:
-    """What `e.mean(1)` or `torch.mean(e, 1)` averages."""
+def _subject(place: Place) -> Place:
+    """What `e.mean(1)` or `torch.mean(e, 1)` is taken of."""
     call = place.node
-    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute):
-        raise CannotEdit(f"{place.file}: {place.code} is not a mean in plain form")
-    return place.of(call.args[0] if full_name(place.page, call.func) and call.args else call.func.value)
+    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute | ast.Name):
+        raise CannotEdit(f"{place.file}: {place.code} is not a call in plain form")
+    if isinstance(call.func, ast.Name) and not (full_name(place.page, call.func) and call.args):
+        raise CannotEdit(f"{place.file}: {place.code} does not say what it is of")
+    if isinstance(call.func, ast.Name) or (full_name(place.page, call.func) and call.args):
+        return place.of(call.args[0])
+    return place.of(call.func.value)
 
 
 def _free(place: Place, name: str) -> str:

@@ -9,7 +9,8 @@ The training itself is not changed.
 ## How it is seen
 
 The text is read: the name that `backward()` is called on is added to a total, or appended to a list, in the same loop,
-without `.item()`, `.detach()` or `float()`; and nothing calls `backward()` on that total.
+without `.item()`, `.detach()` or `float()`; and nothing calls `backward()` on that total. The run is asked too: a mark
+on each loss's node tells how many graphs of past steps are alive at once.
 
 ## What to do
 
@@ -25,19 +26,39 @@ from unstuck.diagnosis import Evidence, Finding
 from unstuck.remedies.detach_total import DetachTotal
 from unstuck.signals.source import Binding, Source
 from unstuck.signals.training import Training
+from unstuck.tape import Tape
 
 FAULT = "loss-keeps-graph"
+SEEN, FREED = 16, 2
+"""From so many steps on the graphs alive at once are known, and so many are a healthy loop's."""
+LONG, NEARLY = 64, 0.9
+"""Over so many steps, with this share of the graphs alive, nothing but the end of the script lets go of them."""
 KEEPERS = {"append", "extend", "appendleft", "add"}
 """Methods that put what they are given into a container."""
 
 
-def check(training: Training) -> Iterator[Finding]:
-    """Each loss that was stepped back through, and every total of its loop that holds it."""
-    for backward in training.backwards:
-        loss = backward.func.value if isinstance(backward.func, ast.Attribute) else None
-        if isinstance(loss, ast.Name) and training.chains(backward) != [()]:
-            for kept in _kept(training, loss):
-                yield _finding(training.source, loss.id, kept)
+def check(training: Training, tape: Tape) -> Iterator[Finding]:
+    """Each loss that was stepped back through, and every total of its loop that holds it; the run may deny it."""
+    most, steps = tape.facts.get("graphs", (0, 0))
+    if steps >= SEEN and most <= FREED:
+        return
+    found = [finding for backward in training.backwards for finding in _of(training, backward, most, steps)]
+    yield from found
+    if not found and steps >= LONG and most >= NEARLY * steps:
+        said = f"the graphs of {most} of the {steps} steps looked at are alive at once: something keeps every loss"
+        told = f"{most} of {steps} graphs were never let go of"
+        yield Finding(FAULT, said, None, (_alive(most, steps),), (), "error", demonstrated=told)
+
+
+def _of(training: Training, backward: ast.Call, most: int, steps: int) -> Iterator[Finding]:
+    loss = backward.func.value if isinstance(backward.func, ast.Attribute) else None
+    if isinstance(loss, ast.Name) and training.chains(backward) != [()]:
+        for kept in _kept(training, loss):
+            yield _finding(training.source, loss.id, kept, (_alive(most, steps),) if most > FREED else ())
+
+
+def _alive(most: int, steps: int) -> Evidence:
+    return Evidence("graphs of past steps alive at once", f"{most} of {steps}", "1 or 2")
 
 
 def _kept(training: Training, loss: ast.Name) -> Iterator[ast.Name]:
@@ -121,13 +142,13 @@ def _flows_back(training: Training, scope: ast.AST) -> bool:
     return any("stack" in ast.unparse(v) or "sum" in ast.unparse(v) or "cat" in ast.unparse(v) for v in values)
 
 
-def _finding(source: Source, loss: str, kept: ast.Name) -> Finding:
+def _finding(source: Source, loss: str, kept: ast.Name, more: tuple[Evidence, ...]) -> Finding:
     site = source.site(kept)
     statement = source.code(source.statement(kept)).splitlines()[0]
     said = f"`{statement}` keeps {loss} with its graph: memory grows with every batch"
     evidence = Evidence("what is kept per step", f"{loss} and its graph", f"a number, {loss}.item()")
     told = f"line {site.line} keeps the tensor that backward() was called on; nothing lets go of it"
-    return Finding(FAULT, said, site, (evidence,), (DetachTotal(site),), "error", demonstrated=told)
+    return Finding(FAULT, said, site, (evidence, *more), (DetachTotal(site),), "error", demonstrated=told)
 
 
 _SCRIPT = """

@@ -14,6 +14,9 @@ all samples. A count is divided by the number of batches, or the mean of each ba
 divided per epoch but never starts again. Logits are rounded or compared with one half; probabilities are compared with
 zero; the largest output is sought along the batch. Only forms that are wrong for certain are reported.
 
+And the run is listened to: where an accuracy is printed and the outputs and targets since the last such line are on
+the tape, they are counted. It is wrong where no stretch of those batches, nor of the training's, comes near to it.
+
 ## What to do
 
 Add to the total that is reported, start it at zero where its divisor starts, divide a sum by the number of things that
@@ -25,16 +28,41 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from unstuck.diagnosis import Finding
+import msgspec
+
+from unstuck.diagnosis import Evidence, Finding
 from unstuck.rules._decisions import wrong_decisions
 from unstuck.rules._totals import wrong_totals
 from unstuck.signals.predictions import Predictions
+from unstuck.signals.recount import WRONG, Recount, Recounted
 
 
-def check(predictions: Predictions) -> Iterator[Finding]:
-    """Totals first, then the decisions that are made on outputs."""
-    yield from wrong_totals(predictions.totals)
-    yield from wrong_decisions(predictions)
+def check(predictions: Predictions, recount: Recount | None) -> Iterator[Finding]:
+    """Totals first, then the decisions that are made on outputs; beside them, or by itself, what was counted."""
+    read = [*wrong_totals(predictions.totals), *wrong_decisions(predictions)]
+    wrong = _miscounted(recount) if recount is not None else None
+    if wrong is None:
+        yield from read
+    elif any(f.severity == "error" for f in read):
+        yield from (msgspec.structs.replace(f, evidence=(*f.evidence, _counted(wrong))) for f in read)
+    else:
+        yield from (_misprinted(wrong), *read)
+
+
+def _miscounted(recount: Recount) -> Recounted | None:
+    """The last accuracy printed, where it and most of those before it are none of the rows they are printed after."""
+    off = [r.off > WRONG for r in recount.all]
+    return recount.all[-1] if off[-1] and sum(off) > len(off) / 2 else None
+
+
+def _counted(wrong: Recounted) -> Evidence:
+    return Evidence("accuracy as printed", f"{wrong.number.value:g}", f"{wrong.counted:.3f}, counted on the same rows")
+
+
+def _misprinted(wrong: Recounted) -> Finding:
+    said = f"accuracy {wrong.number.value:g} is printed, and {wrong.counted:.3f} of those {wrong.rows} rows are right"
+    told = f"the outputs and targets on the tape, counted: {wrong.counted:.3f}; printed: {wrong.number.value:g}"
+    return Finding("metric-error", said, wrong.line.said.site, (_counted(wrong),), (), "error", demonstrated=told)
 
 
 _SCRIPT = """

@@ -1,20 +1,21 @@
-"""Padding takes part in a mean over the positions, or is the last thing a recurrent layer reads.
+"""Padding takes part in a mean or a softmax over the positions, or is the last thing a recurrent layer reads.
 
 ## Why it hurts
 
 Short sequences are filled up with a token that means nothing. A plain mean over the positions mixes its vector into
-every answer, the more the shorter the sequence; a recurrent layer whose last position is taken has read padding for
-most of the way and has forgotten what came before.
+every answer, the more the shorter the sequence; a softmax that weighs the positions gives it most of the weight; a
+recurrent layer whose last position is taken has read padding for most of the way and has forgotten what came before.
 
 ## How it is seen
 
-On the tape: a good part of the tokens that enter an embedding is one unbroken run of the same token at the ends of the
-rows; what the embedding gives is averaged over all positions, or its last position is taken behind a recurrent layer,
-and no call masks, packs or selects anything in between.
+On the tape: a good part of the tokens that enter an embedding is one unbroken run of the same token at the ends of
+the rows; what the embedding gives is averaged over all positions or weighed by a softmax along them, or its last
+position is taken behind a recurrent layer, and no call masks, packs or selects anything in between.
 
 ## What to do
 
-Average over the real positions only, take the state at the last real position (or pack the sequences).
+Average over the real positions only, give a softmax minus infinity for the others, take the state at the last real
+position (or pack the sequences).
 """
 
 from __future__ import annotations
@@ -31,12 +32,14 @@ FAULT = "padding-unmasked"
 MUCH = 0.2
 """From this share of padding on, what it does can be felt."""
 
+TAKEN = {"mean": "the mean over the positions", "last": "the last position"}
+
 
 def check(sequences: Sequences, source: Source) -> Iterator[Finding]:
     """Each mean and each last position that padding reaches."""
     for embedding, pad, share in sequences.padded():
         for call, form in sequences.unmasked(embedding) if share >= MUCH else ():
-            what = "the mean over the positions" if form == "mean" else "the last position"
+            what = TAKEN.get(form, "the softmax over the positions")
             said = f"{share:.0%} of the tokens are padding ({pad}), and {what} takes it for real"
             evidence = Evidence("share of padding among the tokens", round(share, 3), f"below {MUCH:g}, or masked")
             remedies = tuple(_remedy(source, embedding.site, call.site, form, pad))

@@ -42,6 +42,9 @@ PLATEAU = 10
 """The patience of ReduceLROnPlateau where none is given."""
 EARLY = 0.5
 """A schedule that is meant leaves its last steps small, not its second half."""
+IDLE, FROZEN = 0.1, 1e-6
+"""A schedule stepped per batch that is spent within this share of the run, and ends at this share of its peak: no more
+than the first tenth of the batches was trained on."""
 RISEN = 30.0
 """Times the first rate. Warm-ups rise as far, to a rate that serves: a replay at the first rate then does no better."""
 LEARNT = 0.9
@@ -72,7 +75,16 @@ def _gone(steps: Steps, rates: Rates) -> Iterator[Finding]:
         ),
         Evidence("highest rate / first rate", rates.peak / max(rates.first, 1e-30), f"below {RISEN:g}"),
     )
-    yield Finding(FAULT, said, steps.source.site(call) if call else None, evidence, (SteadyRate(),))
+    site = steps.source.site(call) if call else None
+    loop = _batch_loop(steps, call) if call is not None else None
+    if call is None or site is None or loop is None or rates.spent > IDLE or rates.values[-1] > FROZEN * rates.peak:
+        yield Finding(FAULT, said, site, evidence, (SteadyRate(),))
+        return
+    told = (
+        f"{1 - rates.spent:.0%} of the steps have less than a fiftieth of the peak rate, at last {rates.values[-1]:.1g}"
+    )
+    remedies = (StepPerEpoch(site, steps.source.site(loop)),)
+    yield Finding(FAULT, said, site, evidence, remedies, "error", demonstrated=told)
 
 
 def _misplaced(steps: Steps, tape: Tape) -> Iterator[Finding]:

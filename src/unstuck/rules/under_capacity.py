@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from unstuck.diagnosis import Evidence, Finding
 from unstuck.remedies.widen import Widen
 from unstuck.signals.learning import Learning
-from unstuck.signals.weights import RECURRENT, Matrix, Weights
+from unstuck.signals.weights import RECURRENT, Matrix, Weights, bypassed
 
 TINY = 8
 """Units of the widest hidden layer, up to which the whole network counts as tiny."""
@@ -37,7 +37,8 @@ def check(weights: Weights, learning: Learning) -> Iterator[Finding]:
     hidden = [m for m in weights.matrices if m.hidden and m.call.name not in RECURRENT]
     if learning.final >= LEARNT or not hidden:
         return
-    neck = next((m for m in hidden if m.units <= NECK < _most(hidden)), None)
+    necks = (m for m in hidden if m.units <= NECK < _most(hidden))
+    neck = next((m for m in necks if not bypassed(weights.program, m.call, learning.task.output)), None)
     widest = max(hidden, key=lambda m: m.units)
     if neck is None and widest.units > TINY:
         return

@@ -13,7 +13,7 @@ from torch import Tensor
 from unstuck.diagnosis import NotApplicable
 from unstuck.lower import CannotReplay, run
 from unstuck.program import Outside, Program, Value, Weight
-from unstuck.signals.task import Task, main_program
+from unstuck.signals.task import Task, handed_on, main_program
 from unstuck.signals.yardstick import Yardstick, yardstick
 from unstuck.tape import Evaluation, Tape
 
@@ -44,8 +44,9 @@ class Exam:
 def _rows(tape: Tape, training: Program, task: Task, yard: Yardstick, evaluation: Evaluation) -> Tensor | None:
     program = tape.programs[evaluation.program]
     outside = tuple(tape.tensors[k] for k in evaluation.outside)
-    output = _output(training, task, program)
-    target = _target(program, output, outside) if output is not None else None
+    assert task.output is not None
+    output = handed_on(training, task.output, program)
+    target = target_of(program, output, outside) if output is not None else None
     if output is None or target is None:
         return None
     try:
@@ -61,19 +62,7 @@ def _final(tape: Tape, program: Program) -> dict[str, Tensor]:
     return {name: tape.tensors[f"f:{name}"] for name in program.weights()}
 
 
-def _output(training: Program, task: Task, program: Program) -> Value | None:
-    """The last value that a line of the training step makes here too: what both hand on as the network's output."""
-    assert task.output is not None
-    made = []
-    for call in training.calls:
-        made.append((call.function, call.site))
-        if task.output in call.outs:
-            break
-    alike = [c for c in program.calls if (c.function, c.site) in made]
-    return Value(alike[-1].outs[0]) if alike else None
-
-
-def _target(program: Program, output: Value, outside: tuple[Tensor, ...]) -> int | None:
+def target_of(program: Program, output: Value, outside: tuple[Tensor, ...]) -> int | None:
     """The slot that meets the output, or what is made of it, and no weight."""
     inputs = {r for c in program.calls if any(isinstance(w, Weight) for w in c.refs()) for r in c.refs()}
     maker = program.maker(output)

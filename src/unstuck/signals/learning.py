@@ -44,6 +44,11 @@ class Learning:
         """The loss became NaN or infinite."""
         return any(not math.isfinite(x) for x in self.loss)
 
+    @property
+    def adrift(self) -> bool:
+        """No task is known and the loss takes both signs (a policy's, one of two players'): its size says nothing."""
+        return self.task.kind == "unknown" and min(self.loss, default=0.0) < 0 < max(self.loss, default=0.0)
+
     @classmethod
     def read(cls, tape: Tape) -> Learning:
         main, task = main_program(tape), Task.read(tape)

@@ -74,12 +74,20 @@ class Sequences:
                     yield call, *_padding(tokens)
 
     def unmasked(self, embedding: Call) -> Iterator[tuple[Call, str]]:
-        """Means over the positions of padded rows, and looks at the last position, where nothing masks anything."""
+        """What takes padding for real where nothing masks anything: a `mean` over the positions, the `last` of them.
+
+        `weights` and `column`: a softmax that weighs the positions, of (rows, positions) or (rows, positions, 1).
+        """
         if any(c.name in MASKING or _masks(self, c, embedding.shape[:2]) for c in self.program.calls):
             return
         reached = self._reached(embedding)
         for call in reached:
             subject = self.shape(call.refs()[0]) if call.refs() else ()
+            if call.name == "softmax" and subject in (embedding.shape[:2], (*embedding.shape[:2], 1)):
+                along = call.argument(1, "dim")
+                yield from (
+                    [(call, "column" if len(subject) == 3 else "weights")] if along in (1, 1 - len(subject)) else ()
+                )
             if subject[:2] != embedding.shape[:2] or len(subject) != 3:
                 continue
             if call.name == "mean" and call.argument(1, "dim") in (1, (1,), [1]):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from unstuck.diagnosis import NotApplicable
-from unstuck.program import Call, Outside, Program, Ref, Value
+from unstuck.program import Call, Outside, Program, Ref, Value, Weight
 from unstuck.signals.likelihood import likelihood
 from unstuck.tape import Pass, Tape
 
@@ -75,6 +75,39 @@ def main_program(tape: Tape, passes: tuple[Pass, ...] | None = None) -> int:
     if not counts:
         raise NotApplicable("no training step was recorded")
     return max(counts, key=lambda n: counts[n])
+
+
+def handed_on(training: Program, output: int, program: Program) -> Value | None:
+    """The output of the training step in another program: what the same line makes there, or the same calls."""
+    made = []
+    for call in training.calls:
+        made.append(call)
+        if output in call.outs:
+            break
+    lines = {(c.function, c.site) for c in made}
+    alike = [c for c in program.calls if (c.function, c.site) in lines]
+    found = alike[-1] if alike else _same_calls(made, program)
+    return Value(found.outs[0]) if found else None
+
+
+def _same_calls(made: list[Call], program: Program) -> Call | None:
+    """The call that comes last of a chain, where the chain's functions read the same weights elsewhere."""
+    there, found = list(program.calls), None
+    for call in made:
+        place = next((n for n, c in enumerate(there) if _kin(c, call)), None)
+        if place is not None:
+            found, there = there[place], there[place + 1 :]
+        elif call.name not in ("dropout", "alpha_dropout", "feature_dropout"):
+            return None
+    return found if found is not None and _kin(found, made[-1]) else None
+
+
+def _kin(one: Call, other: Call) -> bool:
+    return one.function == other.function and _read(one) == _read(other)
+
+
+def _read(call: Call) -> list[str]:
+    return [r.name for r in call.refs() if isinstance(r, Weight)]
 
 
 def _values(tape: Tape, number: int, slot: int) -> Tensor | None:
@@ -150,8 +183,6 @@ def _difference(program: Program) -> tuple[Call | None, Value | None, int | None
 
 def _meets_weights(program: Program, call: Call) -> bool:
     """Whether what a call makes goes through further weights before it reaches the loss."""
-    from unstuck.program import Weight
-
     reach: set[Ref] = {Value(out) for out in call.outs}
     for later in program.calls:
         refs = later.refs()

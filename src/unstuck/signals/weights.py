@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from unstuck.diagnosis import NotApplicable
-from unstuck.program import Call, Program, Value, Weight
+from unstuck.program import Call, Outside, Program, Value, Weight
 from unstuck.signals.task import main_program
 from unstuck.tape import Tape
 
@@ -98,3 +98,14 @@ def _hidden(program: Program, call: Call) -> bool:
                 return True
             alive |= {Value(out) for out in later.outs}
     return False
+
+
+def bypassed(program: Program, layer: Call, output: int | None) -> bool:
+    """Whether what comes in reaches the output (None: the loss) by a way around a layer: a gate is no bottleneck."""
+    end = program.loss if output is None else output
+    last = next((n for n, c in enumerate(program.calls) if end in c.outs), len(program.calls) - 1)
+    alive: set[object] = set()
+    for call in program.calls[: last + 1]:
+        if call is not layer and any(isinstance(r, Outside) or r in alive for r in call.refs()):
+            alive |= {Value(out) for out in call.outs}
+    return Value(end) in alive

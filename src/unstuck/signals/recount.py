@@ -1,0 +1,145 @@
+"""The accuracy that the script prints beside our own count, on the same outputs and targets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from unstuck.diagnosis import NotApplicable
+from unstuck.program import Value
+from unstuck.signals.announced import Announced, Line, Number
+from unstuck.signals.exam import target_of
+from unstuck.signals.task import Task, handed_on, main_program
+from unstuck.signals.yardstick import Yardstick, yardstick
+from unstuck.tape import Tape
+
+ACCURACY = {"acc", "accuracy"}
+OTHERWISE = {
+    *("best", "max", "min", "mean", "avg", "average", "ema", "balanced", "macro", "micro", "class", "per", "std", "f1"),
+    *("top", "top1", "top3", "top5", "baseline", "chance", "constant", "majority", "loss", "epoch", "word", "token"),
+}
+"""With one of these words beside it the number may be meant in another way than rows that are right, of all rows."""
+WRONG = 0.1
+"""A printed accuracy this far from every count is not an accuracy of those rows."""
+FEWEST = 16
+"""Rows that a count is made of, at least."""
+
+
+@dataclass(frozen=True)
+class Recounted:
+    """A printed accuracy, and the nearest of what may have been counted."""
+
+    line: Line
+    number: Number
+    counted: float
+    """As a share of the rows."""
+    rows: int
+
+    @property
+    def off(self) -> float:
+        """How far the printed share is from the count (0: the same but for rounding)."""
+        step = self.number.step / (100 if self.number.value > 1 else 1)
+        return max(0.0, abs(self.number.share - self.counted) - step - 1e-6)
+
+
+@dataclass(frozen=True)
+class Recount:
+    """Every printed accuracy of which all rows are on the tape, in order."""
+
+    all: tuple[Recounted, ...]
+
+    @classmethod
+    def read(cls, tape: Tape) -> Recount:
+        """NotApplicable where nothing of the kind was printed, or nothing can be counted."""
+        announced = Announced.read(tape)
+        number, task = main_program(tape), Task.read(tape)
+        if task.kind not in ("binary", "classes") or task.output is None:
+            raise NotApplicable("the task has no classes that could be counted")
+        counter = _Counter(tape, number, task, yardstick(tape, number, task))
+        found = tuple(_recounted(announced, counter))
+        if not found:
+            raise NotApplicable("no accuracy was printed of which all rows are on the tape")
+        return cls(found)
+
+
+def _recounted(announced: Announced, counter: _Counter) -> Iterator[Recounted]:
+    before: dict[str, Line] = {}
+    for line in announced.lines:
+        for number in line.numbers:
+            if ACCURACY & set(number.words) and not OTHERWISE & set(number.words) and 0 <= number.value <= 100:
+                counts = counter.between(before.get(line.form), line)
+                if len(counts):
+                    near = counts[(counts[:, 0] - number.share).abs().argmin()].tolist()
+                    yield Recounted(line, number, near[0], int(near[1]))
+        before[line.form] = line
+
+
+@dataclass(frozen=True)
+class _Counter:
+    tape: Tape
+    number: int
+    task: Task
+    yard: Yardstick
+
+    def between(self, start: Line | None, end: Line) -> Tensor:
+        """(counts, 2): shares of right rows and numbers of rows, over all stretches of forwards between two lines."""
+        low, seen, after = (start.said.evaluations, start.said.seen, start.said.after) if start else (0, 0, 0)
+        forwards = end.said.evaluations - low
+        if not forwards or min(seen, end.said.seen) < 0 or end.said.seen - seen != forwards:
+            return torch.zeros(0, 2)
+        judged = [self.judged(n) for n in range(low, end.said.evaluations)]
+        if any(j is None for j in judged):
+            return torch.zeros(0, 2)
+        trained = [c for p in range(after, end.said.after) if (c := self.trained(p)) is not None][::-1]
+        stretches = [_stretches(torch.stack([j for j in judged if j is not None]))]
+        stretches += [torch.stack(trained).cumsum(0)] if trained else []
+        sums = torch.cat(stretches)
+        return torch.cat([self._shares(sums, balanced) for balanced in (False, True)])
+
+    def _shares(self, sums: Tensor, balanced: bool) -> Tensor:
+        hits, rows = sums[:, : self.yard.classes], sums[:, self.yard.classes :]
+        enough = rows.sum(1) >= FEWEST
+        hits, rows = hits[enough], rows[enough]
+        if balanced:
+            share = (hits / rows.clamp(min=1)).sum(1) / (rows > 0).sum(1).clamp(min=1)
+        else:
+            share = hits.sum(1) / rows.sum(1)
+        return torch.stack([share, rows.sum(1)], 1)
+
+    def judged(self, number: int) -> Tensor | None:
+        """Hits and rows per class of an evaluation."""
+        evaluation = self.tape.evaluations[number]
+        program = self.tape.programs[evaluation.program]
+        assert self.task.output is not None
+        output = handed_on(self.tape.programs[self.number], self.task.output, program)
+        outside = tuple(self.tape.tensors[k] for k in evaluation.outside)
+        slot = target_of(program, Value(output.id), outside) if output is not None else None
+        if slot is None or not evaluation.output:
+            return None
+        return self._rows(self.tape.tensors[evaluation.output], outside[slot])
+
+    def trained(self, number: int) -> Tensor | None:
+        """Hits and rows per class of a training batch, as its forward found them."""
+        one = self.tape.passes[number]
+        if one.program != self.number or not one.output or self.task.target is None:
+            return None
+        return self._rows(self.tape.tensors[one.output], self.tape.tensors[one.outside[self.task.target]])
+
+    def _rows(self, output: Tensor, target: Tensor) -> Tensor | None:
+        classes = self.yard.classes if self.task.kind == "classes" else 1
+        whole = not target.is_floating_point() or bool((target == target.round()).all())
+        one_hot = self.task.kind == "classes" and target.is_floating_point()
+        fits = output.numel() == target.numel() * (1 if one_hot else classes)
+        if not fits or not whole or not target.numel() or float(target.min()) < 0 or not torch.isfinite(output).all():
+            return None
+        return self.yard.rows(self.task, output.unsqueeze(0), target)[0]
+
+
+def _stretches(rows: Tensor) -> Tensor:
+    """The sums over all stretches of rows that follow each other, (n, K) -> (n (n + 1) / 2, K)."""
+    sums = torch.cat([rows.new_zeros(1, rows.shape[1]), rows.cumsum(0)])
+    low, high = torch.triu_indices(len(sums), len(sums), 1)
+    return sums[high] - sums[low]
