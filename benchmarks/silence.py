@@ -4,7 +4,7 @@
 
 FOLDER holds scripts, or cases as folders with a `train.py` (those whose truth.json names no fault). The table: seconds
 of the script alone (0 with --under-only), seconds under the tool, whether it learns, the causes, the findings above a
-hint. The exit code is 1 if anything was said that should not have been, or if a script behaved otherwise under the tool.
+hint. The exit code is 1 if anything was said that should not have been, or if a script behaved otherwise under it.
 """
 
 from __future__ import annotations

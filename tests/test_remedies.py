@@ -62,6 +62,15 @@ def test_standardised_inputs_reach_training_and_evaluation(text, call, values):
     assert len(set(text.splitlines()) - set(new.splitlines())) <= 1
 
 
+@pytest.mark.parametrize(("text", "call"), ENTRANCES)
+@pytest.mark.parametrize("values", [((0.5,), (2.0,)), ((0.5, -0.5), (2.0, 3.0))])
+def test_what_was_not_measured_becomes_the_mean(text, call, values):
+    new = edited(StandardiseInputs(0, *values, sites=(site(text, call),), missing=-999.0), text)
+    assert new.count("torch.where(x == -999.0") == 1
+    scope, _ = run(new)
+    assert torch.isfinite(torch.tensor(scope["score"]))
+
+
 @pytest.mark.parametrize(("text", "call"), [ENTRANCES[0], ENTRANCES[1], ENTRANCES[3]])
 def test_a_batch_norm_in_front(text, call):
     new = edited(BatchnormInputs(0, 2, sites=(site(text, call),)), text)

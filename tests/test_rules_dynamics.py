@@ -12,9 +12,11 @@ from unstuck.diagnosis import Finding
 from unstuck.examine import Readings, examine
 from unstuck.replay.bench import Bench, Sweep
 from unstuck.rule import catalogue
+from unstuck.rules._inputs import measured, sentinel
 from unstuck.rules._rates import better, rounded
 from unstuck.rules._steep import before, steep
 from unstuck.signals.activations import Activations
+from unstuck.signals.entrance import Entrance
 from unstuck.signals.gradients import Gradients
 from unstuck.signals.learning import Learning
 from unstuck.signals.reach import Reach, cuts_of
@@ -325,6 +327,26 @@ optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
     assert [f.fault for f in found(tmp_path, last.replace("lr=0.01", "lr=1e-4"), "excess-dropout")] == [
         "excess-dropout"
     ]
+
+
+@pytest.mark.parametrize(("line", "gap"), [("x[::9, 1] = -999", -999.0), ("x[:, 2] += 90; x[::9, 2] = 0", 0.0)])
+def test_a_number_for_what_was_not_measured(line: str, gap: float, tmp_path: Path) -> None:
+    body = ("y = x[:, :1] * x[:, 1:2]", f"y = x[:, :1] * x[:, 1:2]\n{line}")
+    tape = tape_of(script(LOSS, STEP, steps=60).replace(*body), tmp_path)
+    (entry,) = Readings(tape).of(Entrance).inputs
+    assert sentinel(entry) == gap
+    assert max(measured(entry, gap)[1]) < 1.5
+    found, _ = examine(Readings(tape), {f: RULES[f] for f in ("feature-scale-mix", "input-offset")})
+    assert {f.remedies[0].missing for f in found} == {gap}
+
+
+@pytest.mark.parametrize(
+    "line", ["x[:, 1] = (x[:, 1] > 1).float() * 50", "x[3, 1] = 400.5", "x[:, 1] = x[:, 1].exp() * 100"]
+)
+def test_no_other_column_has_gaps(line: str, tmp_path: Path) -> None:
+    body = ("y = x[:, :1] * x[:, 1:2]", f"y = x[:, :1] * x[:, 1:2]\n{line}")
+    (entry,) = Readings(tape_of(script(LOSS, STEP, steps=60).replace(*body), tmp_path)).of(Entrance).inputs
+    assert sentinel(entry) is None
 
 
 def test_widths(tmp_path: Path) -> None:

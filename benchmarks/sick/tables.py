@@ -120,6 +120,13 @@ def gaps(t: Table, rng: np.random.Generator) -> Table:
     return t
 
 
+def unmeasured(t: Table, rng: np.random.Generator) -> Table:
+    """One row in twelve holds -999 where nothing was measured."""
+    t = t.copy()
+    t[rng.random(len(t)) < 0.08, 3] = -999
+    return t
+
+
 def rare(t: Table, rng: np.random.Generator) -> Table:
     """The classes other than 0 turn up twice in a hundred rows, and the readings are noisier."""
     t = np.concatenate([t, *(sorts(rng) for _ in range(7))])
@@ -148,6 +155,7 @@ BOTH = {
         {"scale": SCALE},
     ),
     "gaps": (gaps, ("input-nonfinite",), {"mend": "table = table[~np.isnan(table).any(axis=1)]"}),
+    "unmeasured": (unmeasured, ("feature-scale-mix",), {"mend": "table[table == -999] = 0.0"}),
     "constant": (columns(flat), ("input-degenerate",), None),
     "strangers": (target(lambda y, rng: rng.permutation(y)), ("label-misaligned",), None),
 }

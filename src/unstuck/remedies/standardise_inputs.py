@@ -27,14 +27,21 @@ class {name}({module}):
         self.register_buffer("std", {tensor}(std){shape})
 
     def forward(self, x):
-        return (x - self.mean) / self.std
+        {fill}return (x - self.mean) / self.std
+'''
+FILLED = "x = {where}(x == {missing}, self.mean, x)  # {value} means: not measured\n        "
+FUNCTION = '''
+def {name}(x):
+    """Brings the inputs to mean 0 and standard deviation 1; {value} means: not measured."""
+    return ({where}(x == {missing}, {mean}, x) - {mean}) / {std}
 '''
 
 
 class StandardiseInputs(Treatment, frozen=True):
     """`slot` of the first program holds the inputs; `mean` and `std` have one number for all, or one per feature along
     `axis` (negative). `sites`: the innermost sites of the calls that read the slot; `position`: where among their
-    arguments. `StandardiseInputs.of(program, slot, mean, std)` fills in the last two."""
+    arguments. `StandardiseInputs.of(program, slot, mean, std)` fills in the last two. `missing`: a number that stands
+    for what was not measured; it becomes the mean."""
 
     name: ClassVar[str] = "standardise-inputs"
     trust: ClassVar[Trust] = "likely"
@@ -45,25 +52,38 @@ class StandardiseInputs(Treatment, frozen=True):
     axis: int = -1
     sites: tuple[Site, ...] = ()
     position: int = 0
+    missing: float | None = None
 
     @classmethod
     def of(
-        cls, program: Program, slot: int, mean: tuple[float, ...], std: tuple[float, ...], axis: int = -1
+        cls,
+        program: Program,
+        slot: int,
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
+        axis: int = -1,
+        missing: float | None = None,
     ) -> StandardiseInputs:
         """The remedy for a slot of a program, with the sites where it enters."""
         sites, position = entering(program, slot)
-        return cls(slot, mean, std, axis, sites, position)
+        return cls(slot, mean, std, axis, sites, position, missing)
 
     def summary(self) -> str:
-        return "standardise the inputs"
+        gaps = "" if self.missing is None else f", and put the mean in the place of {number(self.missing)}"
+        return "standardise the inputs" + gaps
 
     def apply(self, trial: Trial) -> Trial:
         mean, std = f"input-mean-{self.slot}", f"input-std-{self.slot}"
         constants = {mean: self._tensor(self.mean), std: self._tensor(self.std)}
 
         def calls(ref: Ref, out: int, reader: Call) -> list[Call]:
+            filled: list[Call] = []
+            if self.missing is not None:
+                gap = made("torch.eq", out, ref, self.missing, like=reader)
+                filled = [gap, made("torch.where", out + 1, Value(out), Constant(mean), ref, like=reader)]
+                ref, out = Value(out + 1), out + 2
             centred = made("torch.sub", out, ref, Constant(mean), like=reader)
-            return [centred, made("torch.div", out + 1, Value(out), Constant(std), like=reader)]
+            return [*filled, centred, made("torch.div", out + 1, Value(out), Constant(std), like=reader)]
 
         turned = everywhere(trial, lambda p: fronted(p, self.slot, self.sites, calls), "no call reads these inputs")
         return noted(turned.with_(constants=trial.constants | constants), self.name)
@@ -82,6 +102,8 @@ class StandardiseInputs(Treatment, frozen=True):
         mean, std = top_names(place, "INPUT_MEAN", "INPUT_STD")
         tensor = spelled(place.page, "torch.tensor")
         shape = _shape(self.axis)
+        if self.missing is not None:
+            return self._by_function(place, mean, std)
         if len(self.mean) == 1:
             lines = [f"{mean} = {number(self.mean[0])}", f"{std} = {number(self.std[0])}"]
             return (*at_top(place, "", *lines), *around(place, f" - {mean}", f" / {std}"))
@@ -93,6 +115,20 @@ class StandardiseInputs(Treatment, frozen=True):
         wrap = around(place, f" - {mean}{moved}", f" / {std}{moved}")
         return (*needed(place, "torch.tensor"), *at_top(place, "", *lines), *wrap)
 
+    def _by_function(self, place: Place, mean: str, std: str) -> tuple[Splice, ...]:
+        """The operand stands twice in what fills the gaps: a function's argument does not."""
+        (name,) = top_names(place, "standardised")
+        shape, tensor = _shape(self.axis), spelled(place.page, "torch.tensor")
+        moved = ".to(x.device)" if device_of(place) else ""
+        names = {"name": name, "mean": mean + moved, "std": std + moved, "where": spelled(place.page, "torch.where")}
+        function = FUNCTION.format(**names, missing=number(self.missing or 0.0), value=number(self.missing or 0.0))
+        lines = [
+            *_written(f"{mean} = {tensor}(", self._nested(self.mean), f"){shape if len(self.mean) > 1 else ''}"),
+            *_written(f"{std} = {tensor}(", self._nested(self.std), f"){shape if len(self.std) > 1 else ''}"),
+        ]
+        above = at_top(place, "", *lines, "", *function.splitlines())
+        return (*needed(place, "torch.tensor"), *above, *place.wrapped(f"{name}(", ")"))
+
     def _layer(self, place: Place) -> tuple[str, tuple[Splice, ...]]:
         name, mean, std = top_names(place, "Standardise", "INPUT_MEAN", "INPUT_STD")
         shape = _shape(self.axis) if len(self.mean) > 1 else ""
@@ -100,6 +136,7 @@ class StandardiseInputs(Treatment, frozen=True):
             "shape": shape,
             "module": spelled(place.page, "torch.nn.Module"),
             "tensor": spelled(place.page, "torch.tensor"),
+            "fill": self._fill(place),
         }
         lines = [
             *_written(f"{mean} = ", self._nested(self.mean), ""),
@@ -110,6 +147,12 @@ class StandardiseInputs(Treatment, frozen=True):
             *at_top(place, "", *lines, "", *LAYER.format(name=name, **names).splitlines()),
         )
         return f"{name}({mean}, {std})", above
+
+    def _fill(self, place: Place) -> str:
+        if self.missing is None:
+            return ""
+        value = number(self.missing)
+        return FILLED.format(where=spelled(place.page, "torch.where"), missing=value, value=value)
 
     def _nested(self, values: tuple[float, ...]) -> tuple[float, ...] | float:
         return values[0] if len(values) == 1 else values

@@ -7,23 +7,27 @@ import math
 import torch
 from torch import Tensor
 
-from unstuck.diagnosis import Remedy
+from unstuck.diagnosis import Evidence, Remedy
 from unstuck.remedies.batchnorm_inputs import BatchnormInputs
 from unstuck.remedies.standardise_inputs import StandardiseInputs
 from unstuck.signals.entrance import Entrance, Input
 
 ALIKE = 10.0
 """Features whose spreads stay within this factor share one unit, as pixels do: one mean and one spread serve."""
+OFTEN, APART, FEW = 0.003, 8.0, 8
+"""A number for what was not measured stands in more of the rows than this, lies so many spreads of the others from the
+nearest of them, and these are so many different ones at least."""
 LISTED = 64
 """Statistics of more features than this are not written out in a patch."""
 
 
 def remedies(entrance: Entrance, entry: Input) -> tuple[Remedy, ...]:
     """Standardise with the recorded statistics; for wide tables of mixed units, by an affine-free batch norm."""
-    mean, std = statistics(entry)
     found: list[Remedy] = []
+    gap = sentinel(entry)
+    mean, std = statistics(entry) if gap is None else measured(entry, gap)
     if len(mean) <= LISTED:
-        found.append(StandardiseInputs.of(entrance.program, entry.slot, mean, std, entry.axis))
+        found.append(StandardiseInputs.of(entrance.program, entry.slot, mean, std, entry.axis, gap))
     dimensions = {(-1, 2): 1, (-2, 3): 1, (-3, 4): 2}.get((entry.axis, len(entry.shape)))
     if dimensions:
         found.append(BatchnormInputs.of(entrance.program, entry.slot, len(entry.mean), dimensions))
@@ -36,6 +40,45 @@ def statistics(entry: Input) -> tuple[tuple[float, ...], tuple[float, ...]]:
         return (float(entry.rows.mean()),), (float(entry.rows.std(correction=0)) or 1.0,)
     std = torch.where(entry.live, entry.std, torch.ones_like(entry.std))
     return tuple(entry.mean.tolist()), tuple(std.tolist())
+
+
+def measured(entry: Input, gap: float) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """One mean and spread per feature of what is not the gap's number (0 and 1 where that is nothing)."""
+    known = entry.rows != gap
+    count = known.sum(0).clamp(min=1)
+    mean = torch.where(known, entry.rows, 0.0).sum(0) / count
+    std = (torch.where(known, entry.rows - mean, 0.0).square().sum(0) / count).sqrt()
+    return tuple(mean.tolist()), tuple(torch.where(std > 0, std, torch.ones_like(std)).tolist())
+
+
+def sentinel(entry: Input) -> float | None:
+    """A number that stands for what was not measured: -999, 9999, or 0 where nothing is near 0.
+
+    It is whole, the least or the greatest of a feature, stands there often, and lies far from all others.
+    """
+    if len(entry.mean) > LISTED:
+        return None
+    ends = [(column, end) for column in entry.rows.T for end in column.aminmax()]
+    found = [value for column, end in ends if (value := _gap(column, end)) is not None]
+    return max(sorted(set(found)), key=found.count, default=None)
+
+
+def gaps(entry: Input) -> tuple[Evidence, ...]:
+    """What is seen of a number that stands for what was not measured."""
+    value = sentinel(entry)
+    if value is None:
+        return ()
+    share = float((entry.rows == value).double().mean(0).max())
+    return (Evidence(f"rows in which a feature is {value:g}, far from all others", f"{share:.1%}", "0: not a size"),)
+
+
+def _gap(column: Tensor, value: Tensor) -> float | None:
+    there = column == value
+    rest = column[~there]
+    if int(there.sum()) < OFTEN * len(column) or len(rest) < len(there) / 2 or float(value) != round(float(value)):
+        return None
+    apart = float((rest - value).abs().min())
+    return float(value) if len(rest.unique()) > FEW and apart > APART * float(rest.std()) else None
 
 
 def homogeneous(entry: Input) -> bool:

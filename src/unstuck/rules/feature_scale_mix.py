@@ -12,7 +12,7 @@ itself, at the call where they first meet weights; inputs of a normalisation lay
 
 ## What to do
 Standardise every column by its own mean and standard deviation from the training rows, in training and in evaluation
-alike.
+alike. A number that means "not measured" (-999, 9999) is no size: leave it out of the statistics, put the mean there.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from unstuck.diagnosis import Evidence, Finding
-from unstuck.rules._inputs import homogeneous, largest, mix, remedies
+from unstuck.rules._inputs import gaps, homogeneous, largest, mix, remedies
 from unstuck.signals.entrance import Entrance
 
 MIXED = 30.0
@@ -43,6 +43,7 @@ def check(entrance: Entrance) -> Iterator[Finding]:
             (
                 Evidence("largest / smallest feature size", ratio, f"below {MIXED:g}"),
                 Evidence("size of the largest feature", top, f"below {LARGE:g}"),
+                *gaps(entry),
             ),
             remedies(entrance, entry),
         )

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from unstuck.diagnosis import Evidence, Finding
-from unstuck.rules._inputs import offset, offsets, remedies
+from unstuck.rules._inputs import gaps, offset, offsets, remedies
 from unstuck.signals.entrance import Entrance
 
 FAR = 3.0
@@ -44,6 +44,7 @@ def check(entrance: Entrance) -> Iterator[Finding]:
                 Evidence(f"|mean| / spread of feature {feature}", far, f"below {FAR:g}"),
                 Evidence(f"mean of feature {feature}", mean, "near 0"),
                 Evidence(f"spread of feature {feature}", std, "near 1"),
+                *gaps(entry),
             ),
             remedies(entrance, entry),
         )

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from unstuck.diagnosis import Evidence, Finding
-from unstuck.rules._inputs import remedies, spread
+from unstuck.rules._inputs import gaps, remedies, spread
 from unstuck.signals.entrance import Entrance
 
 LARGE = 8.0
@@ -43,6 +43,7 @@ def check(entrance: Entrance) -> Iterator[Finding]:
                 Evidence("typical spread of a feature", size, f"{SMALL:g} to {LARGE:g}"),
                 Evidence("smallest value", float(entry.rows.min()), "a few"),
                 Evidence("largest value", float(entry.rows.max()), "a few"),
+                *gaps(entry),
             ),
             remedies(entrance, entry),
         )
