@@ -65,8 +65,9 @@ def test_standardised_inputs_reach_training_and_evaluation(text, call, values):
 @pytest.mark.parametrize(("text", "call"), ENTRANCES)
 @pytest.mark.parametrize("values", [((0.5,), (2.0,)), ((0.5, -0.5), (2.0, 3.0))])
 def test_what_was_not_measured_becomes_the_mean(text, call, values):
-    new = edited(StandardiseInputs(0, *values, sites=(site(text, call),), missing=-999.0), text)
+    new = edited(StandardiseInputs(0, *values, sites=(site(text, call),), missing=-999.0, clip=10.0), text)
     assert new.count("torch.where(x == -999.0") == 1
+    assert new.count(".clamp(-10, 10)") == 1
     scope, _ = run(new)
     assert torch.isfinite(torch.tensor(scope["score"]))
 

@@ -46,8 +46,9 @@ class Speech:
         self._stream = stream
 
     def detach(self) -> None:
-        """Leave the stream as it was."""
+        """Leave the stream as it was; a line that was begun is over."""
         if self._stream is not None:
+            self._hear("\n" if self._rest else "")
             vars(self._stream).pop("write", None)
             self._stream = None
 
@@ -58,8 +59,9 @@ class Speech:
             *lines, self._rest = (self._rest + text[-65536:]).split("\n")
             self._rest = self._rest[-LONGEST:]
             for line in lines:
-                if any(c.isdigit() for c in line):
-                    self._said(line[:LONGEST])
+                last = line.rpartition("\r")[2]  # a progress bar writes over what it wrote
+                if any(c.isdigit() for c in last):
+                    self._said(last[:LONGEST])
         except Exception as error:
             self._trouble(error)
 

@@ -27,13 +27,13 @@ class {name}({module}):
         self.register_buffer("std", {tensor}(std){shape})
 
     def forward(self, x):
-        {fill}return (x - self.mean) / self.std
+        {fill}return {standardised}
 '''
-FILLED = "x = {where}(x == {missing}, self.mean, x)  # {value} means: not measured\n        "
+FILLED = "x = {where}(x == {missing}, {mean}, x)  # {missing} means: not measured\n"
 FUNCTION = '''
 def {name}(x):
-    """Brings the inputs to mean 0 and standard deviation 1; {value} means: not measured."""
-    return ({where}(x == {missing}, {mean}, x) - {mean}) / {std}
+    """Brings the inputs to mean 0 and standard deviation 1."""
+    {fill}return {standardised}
 '''
 
 
@@ -41,7 +41,8 @@ class StandardiseInputs(Treatment, frozen=True):
     """`slot` of the first program holds the inputs; `mean` and `std` have one number for all, or one per feature along
     `axis` (negative). `sites`: the innermost sites of the calls that read the slot; `position`: where among their
     arguments. `StandardiseInputs.of(program, slot, mean, std)` fills in the last two. `missing`: a number that stands
-    for what was not measured; it becomes the mean."""
+    for what was not measured; it becomes the mean. `clip`: what lies more standard deviations from the mean is cut off
+    there: a slip of the pen, and the statistics are those of the others."""
 
     name: ClassVar[str] = "standardise-inputs"
     trust: ClassVar[Trust] = "likely"
@@ -53,6 +54,7 @@ class StandardiseInputs(Treatment, frozen=True):
     sites: tuple[Site, ...] = ()
     position: int = 0
     missing: float | None = None
+    clip: float | None = None
 
     @classmethod
     def of(
@@ -63,14 +65,15 @@ class StandardiseInputs(Treatment, frozen=True):
         std: tuple[float, ...],
         axis: int = -1,
         missing: float | None = None,
+        clip: float | None = None,
     ) -> StandardiseInputs:
         """The remedy for a slot of a program, with the sites where it enters."""
         sites, position = entering(program, slot)
-        return cls(slot, mean, std, axis, sites, position, missing)
+        return cls(slot, mean, std, axis, sites, position, missing, clip)
 
     def summary(self) -> str:
         gaps = "" if self.missing is None else f", and put the mean in the place of {number(self.missing)}"
-        return "standardise the inputs" + gaps
+        return "standardise the inputs" + gaps + ("" if self.clip is None else ", and cut off what is far out")
 
     def apply(self, trial: Trial) -> Trial:
         mean, std = f"input-mean-{self.slot}", f"input-std-{self.slot}"
@@ -83,7 +86,11 @@ class StandardiseInputs(Treatment, frozen=True):
                 filled = [gap, made("torch.where", out + 1, Value(out), Constant(mean), ref, like=reader)]
                 ref, out = Value(out + 1), out + 2
             centred = made("torch.sub", out, ref, Constant(mean), like=reader)
-            return [*filled, centred, made("torch.div", out + 1, Value(out), Constant(std), like=reader)]
+            scaled = made("torch.div", out + 1, Value(out), Constant(std), like=reader)
+            if self.clip is None:
+                return [*filled, centred, scaled]
+            cut = made("torch.clamp", out + 2, Value(out + 1), -self.clip, self.clip, like=reader)
+            return [*filled, centred, scaled, cut]
 
         turned = everywhere(trial, lambda p: fronted(p, self.slot, self.sites, calls), "no call reads these inputs")
         return noted(turned.with_(constants=trial.constants | constants), self.name)
@@ -102,7 +109,7 @@ class StandardiseInputs(Treatment, frozen=True):
         mean, std = top_names(place, "INPUT_MEAN", "INPUT_STD")
         tensor = spelled(place.page, "torch.tensor")
         shape = _shape(self.axis)
-        if self.missing is not None:
+        if self.missing is not None or self.clip is not None:
             return self._by_function(place, mean, std)
         if len(self.mean) == 1:
             lines = [f"{mean} = {number(self.mean[0])}", f"{std} = {number(self.std[0])}"]
@@ -116,12 +123,15 @@ class StandardiseInputs(Treatment, frozen=True):
         return (*needed(place, "torch.tensor"), *at_top(place, "", *lines), *wrap)
 
     def _by_function(self, place: Place, mean: str, std: str) -> tuple[Splice, ...]:
-        """The operand stands twice in what fills the gaps: a function's argument does not."""
+        """What is more than a difference and a quotient becomes a function."""
         (name,) = top_names(place, "standardised")
         shape, tensor = _shape(self.axis), spelled(place.page, "torch.tensor")
         moved = ".to(x.device)" if device_of(place) else ""
-        names = {"name": name, "mean": mean + moved, "std": std + moved, "where": spelled(place.page, "torch.where")}
-        function = FUNCTION.format(**names, missing=number(self.missing or 0.0), value=number(self.missing or 0.0))
+        function = FUNCTION.format(
+            name=name,
+            fill=self._fill(place, mean + moved, "    "),
+            standardised=self._standardised(mean + moved, std + moved),
+        )
         lines = [
             *_written(f"{mean} = {tensor}(", self._nested(self.mean), f"){shape if len(self.mean) > 1 else ''}"),
             *_written(f"{std} = {tensor}(", self._nested(self.std), f"){shape if len(self.std) > 1 else ''}"),
@@ -136,7 +146,8 @@ class StandardiseInputs(Treatment, frozen=True):
             "shape": shape,
             "module": spelled(place.page, "torch.nn.Module"),
             "tensor": spelled(place.page, "torch.tensor"),
-            "fill": self._fill(place),
+            "fill": self._fill(place, "self.mean", "        "),
+            "standardised": self._standardised("self.mean", "self.std"),
         }
         lines = [
             *_written(f"{mean} = ", self._nested(self.mean), ""),
@@ -148,11 +159,15 @@ class StandardiseInputs(Treatment, frozen=True):
         )
         return f"{name}({mean}, {std})", above
 
-    def _fill(self, place: Place) -> str:
+    def _fill(self, place: Place, mean: str, indent: str) -> str:
         if self.missing is None:
             return ""
-        value = number(self.missing)
-        return FILLED.format(where=spelled(place.page, "torch.where"), missing=value, value=value)
+        where = spelled(place.page, "torch.where")
+        return FILLED.format(where=where, missing=number(self.missing), mean=mean) + indent
+
+    def _standardised(self, mean: str, std: str) -> str:
+        plain = f"(x - {mean}) / {std}"
+        return plain if self.clip is None else f"({plain}).clamp({-self.clip:g}, {self.clip:g})"
 
     def _nested(self, values: tuple[float, ...]) -> tuple[float, ...] | float:
         return values[0] if len(values) == 1 else values

@@ -14,6 +14,11 @@ from unstuck.signals.entrance import Entrance, Input
 
 ALIKE = 10.0
 """Features whose spreads stay within this factor share one unit, as pixels do: one mean and one spread serve."""
+OUT, SELDOM, CUT = 100.0, 0.03, 10.0
+"""Numbers so many (central) spreads from the median, in at most this share of the rows, are slips; what is standardised
+is cut off at CUT, which hardly anything else reaches."""
+QUANTILES = 10_000
+"""Rows that the central spread is taken of."""
 OFTEN, APART, FEW = 0.003, 8.0, 8
 """A number for what was not measured stands in more of the rows than this, lies so many spreads of the others from the
 nearest of them, and these are so many different ones at least."""
@@ -24,10 +29,11 @@ LISTED = 64
 def remedies(entrance: Entrance, entry: Input) -> tuple[Remedy, ...]:
     """Standardise with the recorded statistics; for wide tables of mixed units, by an affine-free batch norm."""
     found: list[Remedy] = []
-    gap = sentinel(entry)
-    mean, std = statistics(entry) if gap is None else measured(entry, gap)
+    gap, far = sentinel(entry), wild(entry)
+    clip = CUT if bool(far.any()) else None
+    mean, std = statistics(entry) if gap is None and clip is None else measured(entry, gap, far)
     if len(mean) <= LISTED:
-        found.append(StandardiseInputs.of(entrance.program, entry.slot, mean, std, entry.axis, gap))
+        found.append(StandardiseInputs.of(entrance.program, entry.slot, mean, std, entry.axis, gap, clip))
     dimensions = {(-1, 2): 1, (-2, 3): 1, (-3, 4): 2}.get((entry.axis, len(entry.shape)))
     if dimensions:
         found.append(BatchnormInputs.of(entrance.program, entry.slot, len(entry.mean), dimensions))
@@ -42,9 +48,9 @@ def statistics(entry: Input) -> tuple[tuple[float, ...], tuple[float, ...]]:
     return tuple(entry.mean.tolist()), tuple(std.tolist())
 
 
-def measured(entry: Input, gap: float) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """One mean and spread per feature of what is not the gap's number (0 and 1 where that is nothing)."""
-    known = entry.rows != gap
+def measured(entry: Input, gap: float | None, far: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and spread per feature of what is neither the gap's number nor far out (0 and 1 where nothing is left)."""
+    known = ~far if gap is None else ~far & (entry.rows != gap)
     count = known.sum(0).clamp(min=1)
     mean = torch.where(known, entry.rows, 0.0).sum(0) / count
     std = (torch.where(known, entry.rows - mean, 0.0).square().sum(0) / count).sqrt()
@@ -64,12 +70,30 @@ def sentinel(entry: Input) -> float | None:
 
 
 def gaps(entry: Input) -> tuple[Evidence, ...]:
-    """What is seen of a number that stands for what was not measured."""
-    value = sentinel(entry)
-    if value is None:
-        return ()
-    share = float((entry.rows == value).double().mean(0).max())
-    return (Evidence(f"rows in which a feature is {value:g}, far from all others", f"{share:.1%}", "0: not a size"),)
+    """What is seen of numbers that stand for what was not measured, or were written down wrongly."""
+    value, far = sentinel(entry), wild(entry)
+    found = []
+    if value is not None:
+        share = float((entry.rows == value).double().mean(0).max())
+        found.append(
+            Evidence(f"rows in which a feature is {value:g}, far from all others", f"{share:.1%}", "0: not a size")
+        )
+        far &= entry.rows != value
+    if bool(far.any()):
+        share = float(far.double().mean(0).max())
+        found.append(Evidence(f"rows in which a feature is {OUT:g} spreads away or more", f"{share:.1%}", "0: slips"))
+    return tuple(found)
+
+
+def wild(entry: Input) -> Tensor:
+    """(rows, features) Which few numbers lie so far out that they can only be slips: a lost point, another unit."""
+    rows = entry.rows
+    if len(entry.mean) > LISTED or len(rows) < 4 * FEW:
+        return torch.zeros_like(rows, dtype=torch.bool)
+    low, middle, high = (torch.quantile(rows[:QUANTILES], q, dim=0) for q in (0.25, 0.5, 0.75))
+    spread = (high - low) / 1.35
+    far = ((rows - middle).abs() > OUT * spread) & (spread > 0)
+    return far & (far.double().mean(0) <= SELDOM)
 
 
 def _gap(column: Tensor, value: Tensor) -> float | None:

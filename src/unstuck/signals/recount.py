@@ -85,7 +85,11 @@ class _Counter:
     yard: Yardstick
 
     def between(self, start: Line | None, end: Line) -> Tensor:
-        """(counts, 2): shares of right rows and numbers of rows, over all stretches of forwards between two lines."""
+        """(counts, 2): shares of right rows, and how many rows, between two lines.
+
+        Over all stretches of the evaluation's forwards and the last passes of the training, each row counting alike;
+        and over the last forwards, each class counting alike.
+        """
         low, seen, after = (start.said.evaluations, start.said.seen, start.said.after) if start else (0, 0, 0)
         forwards = end.said.evaluations - low
         if not forwards or min(seen, end.said.seen) < 0 or end.said.seen - seen != forwards:
@@ -93,20 +97,24 @@ class _Counter:
         judged = [self.judged(n) for n in range(low, end.said.evaluations)]
         if any(j is None for j in judged):
             return torch.zeros(0, 2)
-        trained = [c for p in range(after, end.said.after) if (c := self.trained(p)) is not None][::-1]
-        stretches = [_stretches(torch.stack([j for j in judged if j is not None]))]
-        stretches += [torch.stack(trained).cumsum(0)] if trained else []
-        sums = torch.cat(stretches)
-        return torch.cat([self._shares(sums, balanced) for balanced in (False, True)])
+        trained = [c for p in range(after, end.said.after) if (c := self.trained(p)) is not None]
+        rows = torch.stack([j for j in judged if j is not None])
+        sums = [_stretches(self._plain(rows))]
+        sums += [self._plain(torch.stack(trained).flip(0).cumsum(0))] if trained else []
+        plain = torch.cat(sums)
+        shares = torch.stack([plain[:, 0] / plain[:, 1].clamp(min=1), plain[:, 1]], 1)
+        balanced = self._balanced(rows.flip(0).cumsum(0))
+        both = torch.cat([shares, balanced])
+        return both[both[:, 1] >= FEWEST]
 
-    def _shares(self, sums: Tensor, balanced: bool) -> Tensor:
+    def _plain(self, rows: Tensor) -> Tensor:
+        """(n, 2): hits and rows, whatever the class."""
+        return torch.stack([rows[:, : self.yard.classes].sum(1), rows[:, self.yard.classes :].sum(1)], 1)
+
+    def _balanced(self, sums: Tensor) -> Tensor:
+        """(n, 2): mean share of hits over the classes, and rows."""
         hits, rows = sums[:, : self.yard.classes], sums[:, self.yard.classes :]
-        enough = rows.sum(1) >= FEWEST
-        hits, rows = hits[enough], rows[enough]
-        if balanced:
-            share = (hits / rows.clamp(min=1)).sum(1) / (rows > 0).sum(1).clamp(min=1)
-        else:
-            share = hits.sum(1) / rows.sum(1)
+        share = (hits / rows.clamp(min=1)).sum(1) / (rows > 0).sum(1).clamp(min=1)
         return torch.stack([share, rows.sum(1)], 1)
 
     def judged(self, number: int) -> Tensor | None:
