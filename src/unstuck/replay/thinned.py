@@ -43,9 +43,12 @@ def thinned(tape: Tape, every: int) -> Tape:
 
     def _cut(key: str, size: int) -> str:
         whole = tape.tensors[key]
-        if not whole.dim() or len(whole) != size or size < 2:
+        state = (
+            whole.dim() > 1 and whole.shape[1] == size != len(whole) and not bool(whole.any())
+        )  # of a recurrent layer
+        if size < 2 or not (state or (whole.dim() and len(whole) == size)):
             return key
-        tensors.setdefault(f"{key}/{every}", whole[::every])
+        tensors.setdefault(f"{key}/{every}", whole[:, ::every] if state else whole[::every])
         return f"{key}/{every}"
 
     new = msgspec.structs.replace(tape, passes=tuple(map(few, tape.passes)), tensors=tensors)

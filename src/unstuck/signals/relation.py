@@ -26,6 +26,7 @@ class Relation:
     """How far each learner's success, every row left out in turn, lies from what shuffled targets give, in spreads."""
 
     rows: int
+    features: int
     neighbours: float
     """Majority (or mean) of the nearest rows."""
     linear: float
@@ -44,7 +45,7 @@ class Relation:
             raise NotApplicable("too few different rows were recorded to look for a relation")
         x, y = _features(rows, first), _wanted(rows.targets[first], rows.classified)
         near, hat = _near(x), _hat(x)
-        return cls(len(first), _against_chance(near, y), _against_chance(hat, y))
+        return cls(len(first), x.shape[1], _against_chance(near, y), _against_chance(hat, y))
 
 
 def _firsts(group: Tensor) -> Tensor:

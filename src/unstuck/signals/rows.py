@@ -105,10 +105,14 @@ def _inputs(program: Program) -> dict[int, Call]:
 
 
 def _moving(tape: Tape, number: int, target: int) -> Iterator[int]:
-    """Slots that hold something else from pass to pass: parts of a row that its first part does not show."""
+    """Slots that hold something else from pass to pass: parts of a row that its first part does not show.
+
+    What only ever holds zeros is a recurrent layer's first state, whose size goes with the batch's.
+    """
     passes = [p for p in tape.passes if p.program == number][:50]
     for slot in range(tape.programs[number].slots):
-        if slot != target and len({p.outside[slot] for p in passes}) > 1:
+        keys = {p.outside[slot] for p in passes}
+        if slot != target and len(keys) > 1 and any(bool(tape.tensors[k].any()) for k in keys):
             yield slot
 
 
