@@ -310,6 +310,15 @@ def test_a_loss_that_is_cut_after_it_was_computed(cut):
     assert edited(KeepGraph(site(text, "criterion(out, y)")), text) == CLASSES
 
 
+@pytest.mark.parametrize(
+    "some", ["list(net.parameters())[-2:]", "[p for n, p in net.named_parameters() if 'fc2' in n]"]
+)
+def test_an_optimizer_that_is_given_a_choice(some):
+    text = CLASSES.replace("net.parameters()", some, 1)
+    assert text != CLASSES
+    assert edited(HoldParameters(("net.fc1.weight",)), text) == CLASSES
+
+
 def test_a_graph_that_is_cut_outside_of_the_forward():
     text = CLASSES.replace("    out = net(x)\n", "    with torch.no_grad():\n        out = net(x)\n")
     text = text.replace("criterion(out, y)", "criterion(out.data, y)")

@@ -13,6 +13,7 @@ from unstuck.retold import retold
 from unstuck.rule import catalogue
 from unstuck.signals.announced import Announced
 from unstuck.signals.recount import Recount
+from unstuck.source import Sources
 from unstuck.tape import Said, Tape
 
 SCRIPT = """
@@ -86,6 +87,17 @@ def test_a_wrong_one_is_found_by_counting(said: str, task: dict[str, object], tm
     assert finding.site is not None
     assert "print(" in text.splitlines()[finding.site.line - 1]
     assert finding.demonstrated
+
+
+def test_every_answer_against_every_target(tmp_path: Path) -> None:
+    text = _script("print('accuracy', right / 25 / 100)", **BINARY)
+    head, tail = text.split("model.eval()")
+    tape = tape_of(head + "model.eval()" + tail.replace(".squeeze(1)", ""), tmp_path)
+    (finding,) = _found(tape, "metric-error")
+    (remedy,) = finding.remedies
+    assert finding.site == remedy.loss
+    new = remedy.edit(Sources(dict(tape.sources), "train.py")).files["train.py"]
+    assert "(out > 0).float().squeeze(-1) == y[i : i + 25]" in new
 
 
 @pytest.mark.parametrize("said", ["print('best acc', 0.2)", "print('top-1 class accuracy', 0.1)", "print('loss', 7.5)"])

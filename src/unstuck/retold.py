@@ -20,8 +20,8 @@ RIGHT = 0.02
 """A printed accuracy this near to the count is right: batches of unequal sizes may have been averaged."""
 LEAKED, APART = 0.05, 0.01
 """Shares of an evaluation's rows that were trained on: a leak, and none."""
-HELD, FREED = 16, 3
-"""Graphs of past steps alive at once: never let go of, and what a healthy loop has."""
+HELD, FREED = 4, 2
+"""Graphs of past steps alive at once: kept for longer than a step, and what a healthy loop has."""
 
 
 @dataclass(frozen=True)

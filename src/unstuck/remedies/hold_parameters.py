@@ -42,14 +42,23 @@ class HoldParameters(Treatment, frozen=True):
 
     def _splices(self, call: Place, given: Place) -> Iterator[Splice]:
         roots = list(dict.fromkeys(_spoken(call, root_of(n)) for n in self.names))
-        stale = [r for r in roots if re.search(rf"(?<![\w.]){re.escape(r)}\.parameters\(", given.code)]
-        if stale:
+        stale = [r for r in roots if re.search(rf"(?<![\w.]){re.escape(r)}\.(named_)?parameters\(", given.code)]
+        if len(roots) == len(stale) == given.code.count("parameters(") == 1 and _chosen(given):
+            yield given.instead(f"{stale[0]}.parameters()")
+        elif stale:
             yield _again(call, stale[-1])
         elif len(roots) == 1 and re.search(rf"(?<![\w.]){re.escape(roots[0])}\.\w", given.code):
             yield given.instead(f"{roots[0]}.parameters()")
         else:
             bare = {n for n in self.names if n == root_of(n)}
             yield given.instead(" + ".join([_listed(given), *(_all(r, r in bare) for r in roots)]))
+
+
+def _chosen(given: Place) -> bool:
+    """Whether only some of what a model holds is taken: a slice, or what passes a test."""
+    node = given.node
+    filters = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "filter"
+    return filters or isinstance(node, ast.Subscript | ast.ListComp | ast.GeneratorExp)
 
 
 def _spoken(call: Place, root: str) -> str:

@@ -15,8 +15,8 @@ from unstuck.source import Place, Sources, Splice
 
 
 class SqueezePrediction(Treatment, frozen=True):
-    """`loss`: the site of the loss's call, or of the subtraction in a loss by hand; `side`: which of its two operands
-    has the trailing axis of one (0: the first)."""
+    """`loss`: the site of the loss's call, of the subtraction in a loss by hand, or of a comparison; `side`: which of
+    its two operands has the trailing axis of one (0: the first)."""
 
     name: ClassVar[str] = "squeeze-prediction"
     trust: ClassVar[Trust] = "safe"
@@ -40,13 +40,15 @@ class SqueezePrediction(Treatment, frozen=True):
         return program.replaced(loss, new, changed(loss, args=args))
 
     def edit(self, sources: Sources) -> Sources:
-        place = the_call(sources, self.loss, lambda p: isinstance(p.node, ast.Call | ast.BinOp))
+        place = the_call(sources, self.loss, lambda p: isinstance(p.node, ast.Call | ast.BinOp | ast.Compare))
         return gathered(sources, self._splices(place), "the loss was not found")
 
     def _splices(self, place: Place) -> Iterator[Splice]:
         node = place.node
         if isinstance(node, ast.BinOp):
             sides = [node.left, node.right]
+        elif isinstance(node, ast.Compare):
+            sides = [node.left, *node.comparators]
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and len(node.args) == 1:
             sides = [node.func.value, node.args[0]]
         else:

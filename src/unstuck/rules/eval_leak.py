@@ -31,8 +31,10 @@ from unstuck.signals.splits import KEPT_ASIDE, TRAINED_ON, Split, Splits, words
 from unstuck.tape import Tape
 
 FAULT = "eval-leak"
-SOME, MOST = 0.05, 0.95
+SOME, MOST = 0.05, 0.995
 """Between these shares of common rows an evaluation is neither apart from the training nor of the training itself."""
+COPIES = 0.02
+"""So many of the rows are copies of others, at least: two rows of a table may be equal by chance."""
 
 
 def check(splits: Splits, tape: Tape) -> Iterator[Finding]:
@@ -51,7 +53,7 @@ def _on_the_tape(tape: Tape) -> Iterator[Finding]:
         return
     both, copies = sets.shared()
     share = both / len(sets.judged)
-    if copies and SOME < share < MOST:
+    if copies >= COPIES * len(sets.judged) and SOME < share < MOST:
         said = f"{both} of {len(sets.judged)} rows of the evaluation were trained on, and {copies} of them are copies"
         evidence = Evidence("share of the evaluation's rows that were trained on", round(share, 3), "0")
         yield Finding(FAULT, said, None, (evidence,), (), "error", demonstrated=said)

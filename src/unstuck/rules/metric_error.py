@@ -31,13 +31,16 @@ from collections.abc import Iterator
 import msgspec
 
 from unstuck.diagnosis import Evidence, Finding
+from unstuck.program import Call, Outside, Program, Ref
+from unstuck.remedies.squeeze_prediction import SqueezePrediction
 from unstuck.rules._decisions import wrong_decisions
 from unstuck.rules._totals import wrong_totals
 from unstuck.signals.predictions import Predictions
 from unstuck.signals.recount import WRONG, Recount, Recounted
+from unstuck.tape import Evaluation, Tape
 
 
-def check(predictions: Predictions, recount: Recount | None) -> Iterator[Finding]:
+def check(predictions: Predictions, recount: Recount | None, tape: Tape) -> Iterator[Finding]:
     """Totals first, then the decisions that are made on outputs; beside them, or by itself, what was counted."""
     read = [*wrong_totals(predictions.totals), *wrong_decisions(predictions)]
     wrong = _miscounted(recount) if recount is not None else None
@@ -46,7 +49,7 @@ def check(predictions: Predictions, recount: Recount | None) -> Iterator[Finding
     elif any(f.severity == "error" for f in read):
         yield from (msgspec.structs.replace(f, evidence=(*f.evidence, _counted(wrong))) for f in read)
     else:
-        yield from (_misprinted(wrong), *read)
+        yield from (_misprinted(wrong, _spread(tape)), *read)
 
 
 def _miscounted(recount: Recount) -> Recounted | None:
@@ -59,10 +62,38 @@ def _counted(wrong: Recounted) -> Evidence:
     return Evidence("accuracy as printed", f"{wrong.number.value:g}", f"{wrong.counted:.3f}, counted on the same rows")
 
 
-def _misprinted(wrong: Recounted) -> Finding:
+def _misprinted(wrong: Recounted, spread: tuple[Call, int] | None) -> Finding:
     said = f"accuracy {wrong.number.value:g} is printed, and {wrong.counted:.3f} of those {wrong.rows} rows are right"
     told = f"the outputs and targets on the tape, counted: {wrong.counted:.3f}; printed: {wrong.number.value:g}"
-    return Finding("metric-error", said, wrong.line.said.site, (_counted(wrong),), (), "error", demonstrated=told)
+    call, side = spread or (None, 0)
+    site, remedies = wrong.line.said.site, ()
+    if call is not None and call.site is not None:
+        site, remedies = call.site, (SqueezePrediction(call.site, side),)
+        said += ": every answer is compared with every target"
+    return Finding("metric-error", said, site, (_counted(wrong),), remedies, "error", demonstrated=told)
+
+
+def _spread(tape: Tape) -> tuple[Call, int] | None:
+    """A comparison of (n, 1) with (n,) in an evaluation, which gives (n, n), and the side of the former."""
+    for evaluation in tape.evaluations:
+        program = tape.programs[evaluation.program]
+        for call in (c for c in program.calls if c.name in ("eq", "ne") and _square(c.shape)):
+            columns = [n for n, ref in enumerate(call.refs()) if _column(tape, evaluation, program, ref)]
+            if len(call.refs()) == 2 and len(columns) == 1:
+                return call, columns[0]
+    return None
+
+
+def _square(shape: tuple[int, ...]) -> bool:
+    return len(shape) == 2 and shape[0] == shape[1] > 1
+
+
+def _column(tape: Tape, evaluation: Evaluation, program: Program, ref: Ref) -> bool:
+    maker = program.maker(ref)
+    shape = maker.shape if maker else ()
+    if isinstance(ref, Outside):
+        shape = tuple(tape.tensors[evaluation.outside[ref.slot]].shape)
+    return len(shape) == 2 and shape[1] == 1
 
 
 _SCRIPT = """

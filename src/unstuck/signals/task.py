@@ -90,6 +90,10 @@ def handed_on(training: Program, output: int, program: Program) -> Value | None:
     return Value(found.outs[0]) if found else None
 
 
+PASSING_ON = {"dropout", "alpha_dropout", "feature_dropout", "squeeze", "flatten", "view", "reshape", "ravel"}
+"""Calls that an evaluation may do without and still have the training's output."""
+
+
 def _same_calls(made: list[Call], program: Program) -> Call | None:
     """The call that comes last of a chain, where the chain's functions read the same weights elsewhere."""
     there, found = list(program.calls), None
@@ -97,9 +101,9 @@ def _same_calls(made: list[Call], program: Program) -> Call | None:
         place = next((n for n, c in enumerate(there) if _kin(c, call)), None)
         if place is not None:
             found, there = there[place], there[place + 1 :]
-        elif call.name not in ("dropout", "alpha_dropout", "feature_dropout"):
+        elif call.name not in PASSING_ON:
             return None
-    return found if found is not None and _kin(found, made[-1]) else None
+    return found
 
 
 def _kin(one: Call, other: Call) -> bool:
