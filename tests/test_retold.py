@@ -100,7 +100,15 @@ def test_every_answer_against_every_target(tmp_path: Path) -> None:
     assert "(out > 0).float().squeeze(-1) == y[i : i + 25]" in new
 
 
-@pytest.mark.parametrize("said", ["print('best acc', 0.2)", "print('top-1 class accuracy', 0.1)", "print('loss', 7.5)"])
+@pytest.mark.parametrize(
+    "said",
+    [
+        "print('best acc', 0.2)",
+        "print('smoothed acc', 0.3)",
+        "print('top-1 class accuracy', 0.1)",
+        "print('loss', 7.5)",
+    ],
+)
 def test_numbers_that_mean_something_else_are_left_alone(said: str, tmp_path: Path) -> None:
     assert not _found(tape_of(_script(said), tmp_path), "metric-error")
 

@@ -18,8 +18,9 @@ from unstuck.tape import Tape
 
 ACCURACY = {"acc", "accuracy"}
 OTHERWISE = {
-    *("best", "max", "min", "mean", "avg", "average", "ema", "balanced", "macro", "micro", "class", "per", "std", "f1"),
-    *("top", "top1", "top3", "top5", "baseline", "chance", "constant", "majority", "loss", "epoch", "word", "token"),
+    *("best", "max", "min", "worst", "mean", "avg", "average", "ema", "moving", "running", "smooth", "smoothed", "std"),
+    *("balanced", "macro", "micro", "class", "per", "top", "top1", "top3", "top5", "topk", "k", "f1", "both", "any"),
+    *("baseline", "chance", "constant", "majority", "loss", "epoch", "word", "token", "sequence", "exact", "subset"),
 }
 """With one of these words beside it the number may be meant in another way than rows that are right, of all rows."""
 WRONG = 0.1
