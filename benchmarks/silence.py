@@ -145,8 +145,9 @@ def main() -> int:
         seen.append(row)
         print(line(row), flush=True)
     broken = [r for r in seen if not r.silent]
-    ratio = sorted(r.seconds / r.plain if r.plain else 0 for r in seen)[len(seen) // 2] if seen else float("nan")
-    print(f"\n{len(seen) - len(broken)} of {len(seen)} silent, median cost x{ratio:.2f}")
+    ratios = sorted(r.seconds / r.plain for r in seen if r.plain)
+    cost = f", median cost x{ratios[len(ratios) // 2]:.2f}" if ratios else ""
+    print(f"\n{len(seen) - len(broken)} of {len(seen)} silent{cost}")
     if options.json:
         options.json.write_text(json.dumps([asdict(r) for r in seen], indent=1))
     return 1 if broken else 0

@@ -88,7 +88,7 @@ def at_heart(report: Report) -> tuple[str, ...]:
 def _sick(report: Report) -> str:
     others = beside(report)
     names = tuple(dict.fromkeys(f.fault for f in report.causes if f.fault not in others))
-    if report.learns and decisive(report) is None:
+    if report.learns and (decisive(report) is None or _only_told(report)):
         return f"{report.script} learns, but something in it is wrong. {_named(names, at_heart(report), 'fault')}."
     held = "learns less than it could" if report.learns else "does not learn"
     if failed(report):
@@ -113,14 +113,17 @@ def _treated(report: Report) -> str:
     # The metric is the patched script's where that was run: then all that stands in the patch has its share in it.
     whole = report.patch.remedies if report.patch is not None and report.patch.proven else ()
     changed = f"With {listed(whole or proof.remedies)}, and nothing else changed,"
-    if proof.means == "patched script" and _learnt_before(report):
-        return f"{changed} its evaluation comes out right; what it learns was right before."
+    if _only_told(report):
+        better = "its memory grows no more" if "loss-keeps-graph" in proof.faults else "its evaluation is right"
+        return f"{changed} it learns as before, and {better}."
     return f"{changed} it {how}: {_gain(report, proof)}"
 
 
-def _learnt_before(report: Report) -> bool:
-    """Whether the metric on the training batches was as good without the patch."""
-    metric = report.metric
+def _only_told(report: Report) -> bool:
+    """Whether the patch leaves the training as it is: the metric on its batches was as good before."""
+    metric, proof = report.metric, decisive(report)
+    if proof is None or proof.means != "patched script":
+        return False
     known = metric is not None and metric.treated is not None and metric.as_written is not None
     return known and abs(metric.treated - metric.as_written) < SAME * abs(metric.treated)  # type: ignore[union-attr,operator]
 

@@ -31,19 +31,21 @@ FEWEST = 16
 
 @dataclass(frozen=True)
 class Recounted:
-    """A printed accuracy, and the nearest of what may have been counted."""
+    """A printed accuracy, and what may have been counted."""
 
     line: Line
     number: Number
     counted: float
-    """As a share of the rows."""
+    """The share of right rows among all those of the evaluation."""
     rows: int
+    nearest: float
+    """Of all that may have been counted, what is nearest to the number."""
 
     @property
     def off(self) -> float:
-        """How far the printed share is from the count (0: the same but for rounding)."""
+        """How far the printed share is from any count (0: the same but for rounding)."""
         step = self.number.step / (100 if self.number.value > 1 else 1)
-        return max(0.0, abs(self.number.share - self.counted) - step - 1e-6)
+        return max(0.0, abs(self.number.share - self.nearest) - step - 1e-6)
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,8 @@ def _recounted(announced: Announced, counter: _Counter) -> Iterator[Recounted]:
             if ACCURACY & set(number.words) and not OTHERWISE & set(number.words) and 0 <= number.value <= 100:
                 counts = counter.between(before.get(line.form), line)
                 if len(counts):
-                    near = counts[(counts[:, 0] - number.share).abs().argmin()].tolist()
-                    yield Recounted(line, number, near[0], int(near[1]))
+                    near = counts[(counts[:, 0] - number.share).abs().argmin(), 0]
+                    yield Recounted(line, number, float(counts[0, 0]), int(counts[0, 1]), float(near))
         before[line.form] = line
 
 
@@ -88,8 +90,8 @@ class _Counter:
     def between(self, start: Line | None, end: Line) -> Tensor:
         """(counts, 2): shares of right rows, and how many rows, between two lines.
 
-        Over all stretches of the evaluation's forwards and the last passes of the training, each row counting alike;
-        and over the last forwards, each class counting alike.
+        First of all forwards; then of all stretches of them and of the last passes of the training, each row counting
+        alike; then of the last forwards, each class counting alike.
         """
         low, seen, after = (start.said.evaluations, start.said.seen, start.said.after) if start else (0, 0, 0)
         forwards = end.said.evaluations - low
@@ -100,7 +102,7 @@ class _Counter:
             return torch.zeros(0, 2)
         trained = [c for p in range(after, end.said.after) if (c := self.trained(p)) is not None]
         rows = torch.stack([j for j in judged if j is not None])
-        sums = [_stretches(self._plain(rows))]
+        sums = [self._plain(rows.sum(0, keepdim=True)), _stretches(self._plain(rows))]
         sums += [self._plain(torch.stack(trained).flip(0).cumsum(0))] if trained else []
         plain = torch.cat(sums)
         shares = torch.stack([plain[:, 0] / plain[:, 1].clamp(min=1), plain[:, 1]], 1)
