@@ -186,8 +186,8 @@ def sweep(**skills: float) -> Sweep:
     return Sweep(FACTORS, tuple(next((v for f, v in table.items() if math.isclose(f, g)), 0.0) for g in FACTORS), 0.1)
 
 
-def test_of_equal_rates_one_amid_them_is_taken() -> None:
-    assert better(sweep(m3=0.9, m2=0.91, m1=0.89, p0=0.1), 0.1, lambda _: True) == pytest.approx(0.01)
+def test_of_equal_rates_the_nearest_is_taken() -> None:
+    assert better(sweep(m2=0.9, m1=0.89, p0=0.1), 0.1, lambda _: True) == pytest.approx(0.1)
 
 
 def test_a_run_that_gets_half_way_has_no_wrong_rate() -> None:

@@ -15,8 +15,8 @@ PER_STEP = 400e-6
 """Seconds per pass beside its calls: the optimizer, and scoring the output."""
 IN_TIME = {"lstm": 6, "gru": 6, "rnn_tanh": 3, "rnn_relu": 3}
 """Calls that a recurrent layer is in lanes, for every step in time and set of weights."""
-NUMBERS = {"lstm": 80, "gru": 60, "rnn_tanh": 10, "rnn_relu": 10}
-"""Numbers that a recurrent layer makes in lanes for each one it returns: gates, their slopes, and the ways back."""
+NUMBERS = {"lstm": 80, "gru": 60}
+"""Numbers that a layer with gates makes in lanes for each one it returns: the gates, their slopes, the ways back."""
 PER_PRODUCT, PER_TAP, PER_NUMBER = 8e-11, 4e-10, 1.2e-9
 """Seconds per lane: a multiplication in a matrix product, one in a convolution (grouped over lanes), a number made.
 Forward and backward together, one core."""

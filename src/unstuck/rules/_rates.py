@@ -12,14 +12,12 @@ LITTLE = 0.5
 """The run as written reaches at most this share of what another rate reaches: less is a matter of patience."""
 WORTH = 0.15
 """And at least so much skill lies between the two."""
-CLOSE = 0.05
-"""Skills that differ by less are the same; of such rates the middle one is taken, far from both edges."""
+CLOSE = 0.03
+"""Skills that differ by less are the same; of such rates the one nearest to the written one is taken."""
 
 
 def better(sweep: Sweep, reached: float, allowed: Callable[[float], bool]) -> float | None:
-    """The factor of a rate amid those that are clearly better; None where that is not allowed.
-
-    The best of a short replay, or the one nearest to a rate that is too high, may stand at the edge of what holds.
+    """The factor of the clearly better rate nearest to the written one; None where the best of all is not allowed.
 
     `reached`: the skill of the run itself, which may go on for longer than a replay.
     """
@@ -27,8 +25,7 @@ def better(sweep: Sweep, reached: float, allowed: Callable[[float], bool]) -> fl
     written, top = max(skills[1.0], reached), max(sweep.skills)
     if top - written < WORTH or max(written, 0.0) > LITTLE * top:
         return None
-    good = sorted(f for f in skills if skills[f] >= top - CLOSE)
-    factor = good[(len(good) - 1) // 2]
+    factor = min((f for f in skills if skills[f] >= top - CLOSE), key=lambda f: abs(math.log(f)))
     return factor if allowed(factor) else None
 
 
