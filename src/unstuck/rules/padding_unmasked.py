@@ -1,4 +1,4 @@
-"""Padding takes part in a mean or a softmax over the positions, or is the last thing a recurrent layer reads.
+"""Padding takes part in a mean or a softmax, or is the last thing a recurrent layer reads.
 
 ## Why it hurts
 
