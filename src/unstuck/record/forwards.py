@@ -25,7 +25,7 @@ Cut = Callable[[list[Entry], Tensor], tuple[int, tuple[Tensor, ...]]]
 
 
 class Forwards:
-    """Keeps them on the shelf. `cut` makes a program of calls, `wanted` the output of the training step."""
+    """Keeps them on the shelf. `cut` makes a program of calls and gives what stands in its slots."""
 
     def __init__(self, shelf: Shelf, programs: list[Program], cut: Cut, trouble: Callable[[Exception], None]) -> None:
         self.shelf, self.programs, self.cut, self.trouble = shelf, programs, cut, trouble

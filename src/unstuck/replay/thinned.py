@@ -43,9 +43,8 @@ def thinned(tape: Tape, every: int) -> Tape:
 
     def _cut(key: str, size: int) -> str:
         whole = tape.tensors[key]
-        state = (
-            whole.dim() > 1 and whole.shape[1] == size != len(whole) and not bool(whole.any())
-        )  # of a recurrent layer
+        # A recurrent layer's first state: zeros, with the batch along the second axis.
+        state = whole.dim() > 1 and whole.shape[1] == size != len(whole) and not bool(whole.any())
         if size < 2 or not (state or (whole.dim() and len(whole) == size)):
             return key
         tensors.setdefault(f"{key}/{every}", whole[:, ::every] if state else whole[::every])
