@@ -7,6 +7,7 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import permutation_test, rankdata, wilcoxon
 
 from unstuck.verdict import LEAST, judge
 
@@ -50,3 +51,34 @@ def test_what_heals_one_way_harms_the_other(one: list[float], other: list[float]
 @given(skills, st.floats(0, 0.8 * LEAST))
 def test_a_small_difference_is_none_however_certain(lanes: list[float], step: float) -> None:
     assert judge(lanes, [x + step for x in lanes]).word == "no-difference"
+
+
+@given(skills, skills)
+def test_its_p_is_the_exact_one_of_wilcoxon(one: list[float], other: list[float]) -> None:
+    differences = [b - a for a, b in zip(one, other, strict=True)]
+    sizes = [abs(d) for d in differences]
+    if 0 in sizes or len(set(sizes)) < LANES:
+        return
+    expected = wilcoxon(differences, alternative="greater", method="exact").pvalue
+    assert judge(one, other).p == pytest.approx(expected)
+
+
+@given(st.lists(st.integers(-3, 4), min_size=LANES, max_size=LANES).filter(any))
+@settings(max_examples=30)
+def test_ties_and_equal_pairs_are_counted_out_exactly(steps: list[int]) -> None:
+    moved = [d for d in steps if d]
+    ranks = rankdata([abs(d) for d in moved])
+    signed = [r if d > 0 else -r for r, d in zip(ranks, moved, strict=True)]
+    every = (
+        permutation_test(  # by flipping signs in all 2^n ways
+            (signed,),
+            lambda r: sum(x for x in r if x > 0),
+            permutation_type="samples",
+            alternative="greater",
+            n_resamples=1e6,
+        )
+        if len(moved) > 1
+        else None
+    )
+    expected = every.pvalue if every else (0.5 if moved[0] > 0 else 1.0)
+    assert judge([0.0] * LANES, [d / 8 for d in steps]).p == pytest.approx(expected)

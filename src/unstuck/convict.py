@@ -102,6 +102,9 @@ class Ahead(Protocol):
     def settles(self, comparison: Comparison) -> bool:
         """Whether it learns so well that nothing further downstream needs to be tried. Waits for its end."""
 
+    def outdoes(self, comparison: Comparison) -> bool:
+        """Whether it settles, and the recorded run had come nowhere near by its own end. Waits for its end."""
+
 
 Say = Callable[[str], None]
 Suspect = tuple[Remedy, tuple[str, ...]]
@@ -174,7 +177,10 @@ def _unjudgeable(bench: Bench) -> bool:
 
 
 def _finalist(bench: Bench, done: Conviction, say: Say, ahead: Ahead | None) -> Comparison | None:
-    """The best of the screened, once it has held over the whole tape; where none has shown, the slow ones' chance."""
+    """The best of the screened, once it has held over the whole tape; where none has shown, the slow ones' chance.
+
+    What heals within the screening is not played further where the patched script, run to its own end, agrees.
+    """
     working = [c for c in done.tried if convicts(c)]
     if not working:
         slow = [c for c in done.tried if c.played is not None and c.share < 1.0 and not _harms(c)]
@@ -182,7 +188,7 @@ def _finalist(bench: Bench, done: Conviction, say: Say, ahead: Ahead | None) -> 
             ahead.begin(slow[0])
         working = list(islice((full for c in slow[:SLOW] if convicts(full := _whole(bench, done, c, say))), 1))
     while (best := _best(working)) is not None:
-        if best.share == 1.0:
+        if best.share == 1.0 or (ahead is not None and best.skill >= ENOUGH and ahead.outdoes(best)):
             return best
         full = _whole(bench, done, best, say)
         working = [c for c in working if c is not best] + ([full] if convicts(full) else [])
@@ -217,9 +223,12 @@ def convicts(comparison: Comparison) -> bool:
     verdict = comparison.judgement
     if verdict is None or not comparison.works:
         return False
-    if verdict.without >= SETTLED:
-        return verdict.gain >= WORTH and verdict.gain >= 0.5 * (1 - verdict.without)
-    return verdict.word == "heals" or verdict.gain >= WORTH
+    return raised(verdict.without, verdict.treated) or (verdict.without < SETTLED and verdict.word == "heals")
+
+
+def raised(before: float, after: float) -> bool:
+    """Whether one skill is so far above another that this convicts: a run that learns anyhow must be raised further."""
+    return after - before >= (WORTH if before < SETTLED else max(WORTH, 0.5 * (1 - before)))
 
 
 def _best(working: list[Comparison]) -> Comparison | None:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from unstuck.case import Case
-from unstuck.convict import ENOUGH, SETTLED, Comparison, convicts, rank
+from unstuck.convict import ENOUGH, SETTLED, Comparison, convicts, raised, rank
 from unstuck.diagnosis import Proof
 from unstuck.repair import CLEARLY, Answer, Repair, edited, rehearsed, skill, story, word
 from unstuck.repair import reported as reported_by
@@ -30,11 +30,20 @@ class Ahead:
 
     def settles(self, comparison: Comparison) -> bool:
         """Whether the patched script learns so well that nothing further downstream could do better."""
+        return self._reached(comparison) >= ENOUGH
+
+    def outdoes(self, comparison: Comparison) -> bool:
+        """Whether it does, and the recorded run had come nowhere near by its own end."""
+        reached = self._reached(comparison)
+        return reached >= ENOUGH and raised(max(0.0, skill(self.case.learning)), reached)
+
+    def _reached(self, comparison: Comparison) -> float:
+        """The skill of the patched script; -1 where there is none, or it does not go through."""
         repair = self._repair(comparison)
         if not repair.remedies:
-            return False
+            return -1.0
         ran = rehearsed(repair, self.case.rehearsals, self.case.say)
-        return ran.ran and skill(ran.learning) >= ENOUGH
+        return skill(ran.learning) if ran.ran else -1.0
 
     def _repair(self, comparison: Comparison) -> Repair:
         sure, answers = certain(self.case), _answers(self.case, comparison)

@@ -54,6 +54,8 @@ class Trial:
     """Changes to what enters by a slot: slot -> function(tensor) -> tensor, applied before the step."""
     steady: bool = False
     """The first recorded rate is kept for all steps, whatever the schedule did."""
+    kept: bool = False
+    """One optimizer serves from the first step to the last, where the script built another in its place."""
     remedies: tuple[str, ...] = ()
 
     def with_(self, **changes: Any) -> Trial:

@@ -59,7 +59,7 @@ class Optimizer(msgspec.Struct, frozen=True):
     clip: float | None = None
     """The largest gradient norm it was given, where the script clips by norm."""
     created: int = 1
-    """How many optimizers of this kind stepped in turn (one after the other) on such weights."""
+    """How many optimizers that held the same weights stepped in turn, each built after the last step of another."""
 
 
 class Pass(msgspec.Struct, frozen=True):
@@ -90,6 +90,8 @@ class Update(msgspec.Struct, frozen=True):
     closure: bool = False
     empty: bool = False
     """The optimizer found no gradient at all although a backward had come before (they had been cleared)."""
+    fresh: bool = False
+    """The first step of an optimizer that was built in the place of another: what that one had gathered is lost."""
 
 
 class Evaluation(msgspec.Struct, frozen=True):

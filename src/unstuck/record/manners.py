@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 import weakref
+from collections import Counter
+from itertools import pairwise
 from typing import Any
 
+import msgspec
 import torch
 from torch import Tensor
 
@@ -25,7 +28,7 @@ class Manners:
 
     def __init__(self) -> None:
         self.steps = 0
-        self.updates: list[Update] = []
+        self._updates: list[Update] = []
         self._found: list[dict[str, Any]] = []
         self._index: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
         self._met: dict[str, dict[str, Any]] = {}
@@ -54,15 +57,16 @@ class Manners:
 
     def parameters(self, names: Names, kept: set[str]) -> tuple[Parameter, ...]:
         """The weights met, with their holders."""
+        self._seat()
         return tuple(self._parameter(name, met) for name, met in self._met.items() if f"w:{name}" in kept)
 
     def _parameter(self, name: str, met: dict[str, Any]) -> Parameter:
         tensor: Tensor = met["tensor"]
         holder = next(
-            ((i, f["held"][id(tensor)]) for i, f in enumerate(self._found) if id(tensor) in f["held"]), (-1, 0)
+            ((f["seat"], f["held"][id(tensor)]) for f in self._found if id(tensor) in f["held"]), (-1, 0)
         )
         if holder[0] < 0 and id(tensor) in self._written:
-            holder = (next(i for i, f in enumerate(self._found) if f["name"] == "by hand"), 0)
+            holder = (next(f["seat"] for f in self._found if f["name"] == "by hand"), 0)
         dtype = str(tensor.dtype).removeprefix("torch.")
         return Parameter(name, tuple(tensor.shape), dtype, met["trainable"], *holder, met["owner"], met["root"])
 
@@ -99,7 +103,7 @@ class Manners:
             self._by_hand.append(rate)
             self._found[index] |= {"ours": True, "groups": ({"lr": self._by_hand[0]},)}
         rates = (self._by_hand[-1],) if self._by_hand else ()
-        self.updates.append(Update(index, passes, rates))
+        self._updates.append(Update(index, passes, rates))
         self._stepped_since = True
 
     # -- optimizers --------------------------------------------------------------------------------------------------
@@ -113,7 +117,7 @@ class Manners:
             norm = _norm([p.grad for group in optimizer.param_groups for p in group["params"]])
             if self._norm_after_backward and norm and len(self._clips) < NORMS and not self._stepped_since:
                 self._clips.append((self._norm_after_backward, norm))
-        self.updates.append(Update(index, passes, rates, norm, closure, self._is_empty(optimizer, norm)))
+        self._updates.append(Update(index, passes, rates, norm, closure, self._is_empty(optimizer, norm)))
         self._stepped_since = True
 
     def _is_empty(self, optimizer: Any, norm: float | None) -> bool:
@@ -132,8 +136,10 @@ class Manners:
         return self._index[optimizer]
 
     def optimizers(self) -> tuple[Optimizer, ...]:
-        """Every optimizer that stepped, in the order of its first step."""
+        """Every optimizer that stepped, in the order of its first step; those that took turns count as one."""
+        self._seat()
         reached = {id(met["tensor"]) for met in self._met.values()}
+        turns = Counter(f["seat"] for f in self._found)
         return tuple(
             Optimizer(
                 name=f["name"],
@@ -141,10 +147,39 @@ class Manners:
                 ours=f["ours"] and not (f["name"] == "by hand" and self._odd_writes > 1),
                 held=f["count"],
                 foreign=sum(key not in reached for key in f["held"]),
-                clip=self._clip() if len(self._found) == 1 else None,
+                clip=self._clip() if len(turns) == 1 else None,
+                created=turns[f["seat"]],
             )
             for f in self._found
+            if f["first"]
         )
+
+    def updates(self) -> tuple[Update, ...]:
+        """Every step, in order."""
+        self._seat()
+        begun: set[int] = set()
+        found = []
+        for update in self._updates:
+            seat = self._found[update.optimizer]
+            fresh = not seat["first"] and update.optimizer not in begun
+            begun.add(update.optimizer)
+            found.append(msgspec.structs.replace(update, optimizer=seat["seat"], fresh=fresh))
+        return tuple(found)
+
+    def _seat(self) -> None:
+        """Give every optimizer its number on the tape: those that follow each other on the same weights share one."""
+        last = {u.optimizer: at for at, u in enumerate(self._updates)}
+        first = {u.optimizer: at for at, u in reversed(list(enumerate(self._updates)))}
+        held: dict[Any, list[int]] = {}
+        keys = [(f["name"], frozenset(f["held"].items())) if f["held"] else i for i, f in enumerate(self._found)]
+        for index, key in enumerate(keys):
+            held.setdefault(key, []).append(index)
+        in_turn = {key: all(last[a] < first[b] for a, b in pairwise(mine)) for key, mine in held.items()}
+        seats = 0
+        for index, (f, key) in enumerate(zip(self._found, keys, strict=True)):
+            f["first"] = not in_turn[key] or held[key][0] == index
+            f["seat"] = seats if f["first"] else self._found[held[key][0]]["seat"]
+            seats += f["first"]
 
     def _clip(self) -> float | None:
         """The bound a script clips to: the gradient's norm shrank to one and the same number, and never passed it."""

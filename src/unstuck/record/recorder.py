@@ -392,7 +392,7 @@ class Recorder:
             parameters=self.manners.parameters(self.names, set(self.shelf.tensors)),
             optimizers=self.manners.optimizers(),
             passes=tuple(self.passes),
-            updates=tuple(self.manners.updates),
+            updates=self.manners.updates(),
             evaluations=tuple(self.forwards.kept),
             said=self.forwards.said(),
             steps=self.manners.steps,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Iterator
+from itertools import zip_longest
 
 from unstuck.diagnosis import Site
 from unstuck.program import Call, Outside, Program, Ref, Value
@@ -23,14 +24,20 @@ Wrap = Callable[[Place], tuple[Splice, ...]]
 Layer = Callable[[Place], tuple[str, tuple[Splice, ...]]]
 OPERAND = (ast.BinOp, ast.Call)
 METHODS = {"matmul", "mm", "bmm", "addmm", "mul"}
+JOINING = {"cat", "concat", "concatenate", "hstack"}
+"""Calls that put their first argument's tensors side by side."""
 
 
-def entering(program: Program, slot: int) -> tuple[tuple[Site, ...], int]:
-    """The sites where a slot is read, and the position among the call's arguments at which it is."""
+def entering(program: Program, slot: int) -> tuple[tuple[Site, ...], tuple[int, ...]]:
+    """The sites where a slot is read, and at each the position among the call's arguments, or those it joins."""
     calls = program.users(Outside(slot))
-    sites = tuple(dict.fromkeys(c.site for c in calls if c.site is not None))
-    position = next((i for c in calls for i, a in enumerate(c.args) if a == Outside(slot)), 0)
-    return sites, position
+    sites = {c.site: _position(c, slot) for c in reversed(calls) if c.site is not None}
+    return tuple(reversed(sites.keys())), tuple(reversed(sites.values()))
+
+
+def _position(call: Call, slot: int) -> int:
+    given = call.args[0] if call.name in JOINING and call.args else call.args
+    return next((i for i, a in enumerate(given) if a == Outside(slot)), 0)
 
 
 def fronted(
@@ -52,10 +59,13 @@ def fronted(
     return program
 
 
-def in_front(sources: Sources, sites: tuple[Site, ...], position: int, wrap: Wrap, layer: Layer) -> Iterator[Splice]:
+def in_front(
+    sources: Sources, sites: tuple[Site, ...], positions: tuple[int, ...], wrap: Wrap, layer: Layer
+) -> Iterator[Splice]:
     """The splices that put something in front of the network: `wrap(operand)` or, for a Sequential, `layer(model)`."""
     done: set[ast.AST] = set()
-    for site in sites:
+    for site, position in zip_longest(sites, positions, fillvalue=0):
+        assert isinstance(site, Site)
         place = the_call(sources, site, lambda p: isinstance(p.node, OPERAND))
         for kind, target in _targets(sources, place, position):
             if target.node in done:
@@ -192,11 +202,20 @@ def operand(place: Place, position: int) -> Place:
         return place.of(node.right if position == 1 else node.left)
     if not isinstance(node, ast.Call):
         raise CannotEdit(f"{place.file}: {place.code} is neither a call nor an operator")
+    if full_name(place.page, node.func).rpartition(".")[2] in JOINING and node.args:
+        return _joined(place.of(node.args[0]), position)
     if isinstance(node.func, ast.Attribute) and node.func.attr in METHODS and not full_name(place.page, node.func):
         return place.of(node.func.value if position == 0 else node.args[position - 1])
     if 0 < position < len(node.args) and full_name(place.page, node.func):
         return place.of(node.args[position])
     return subject(place)
+
+
+def _joined(listed: Place, position: int) -> Place:
+    """One of the tensors that a call joins."""
+    if not isinstance(listed.node, ast.List | ast.Tuple) or any(isinstance(e, ast.Starred) for e in listed.node.elts):
+        raise CannotEdit(f"{listed.file}, line {listed.node.lineno}: what is joined here is listed elsewhere")
+    return listed.of(listed.node.elts[position])
 
 
 def alike(sources: Sources, place: Place, position: int) -> list[Place]:

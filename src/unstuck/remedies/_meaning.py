@@ -29,8 +29,12 @@ def _next(sources: Sources, place: Place) -> list[Place]:
     match place.node:
         case ast.Name():
             return list(_named(sources, place, place.node.id))
-        case ast.Attribute(attr=attr):
-            return list(attributes(sources, place, attr)) if not full_name(place.page, place.node) else []
+        case ast.Attribute(value=owner, attr=attr):
+            if full_name(place.page, place.node):
+                return []
+            return list(attributes(sources, place, attr)) or list(_setting(sources, place.of(owner), attr))
+        case ast.Subscript(value=owner, slice=ast.Constant(value=str(key))):
+            return list(_setting(sources, place.of(owner), key))
         case ast.Call(func=ast.Attribute(value=owner, attr=attr)) if attr in SAME and not full_name(place.page, owner):
             return [place.of(owner)]
         case ast.Call(func=func, args=[inner, *_]) if full_name(place.page, func) in SHELLS:
@@ -38,6 +42,38 @@ def _next(sources: Sources, place: Place) -> list[Place]:
         case ast.Call(func=func):
             return [v for f in functions(sources, place.of(func)) for v in returned(f)]
     return []
+
+
+def _setting(sources: Sources, owner: Place, name: str) -> Iterator[Place]:
+    """What a table of settings holds under a name: a dict, a namespace, a dataclass, the options of a command line."""
+    for table in meant(sources, owner):
+        match table.node:
+            case ast.Dict(keys=keys, values=values):
+                named = (v for k, v in zip(keys, values, strict=True) if isinstance(k, ast.Constant) and k.value == name)
+                yield from map(table.of, named)
+            case ast.Call(func=ast.Attribute(attr="parse_args" | "parse_known_args")):
+                yield from _option(sources, name)
+            case ast.Call(keywords=keywords) if not full_name(table.page, table.node.func).startswith("torch."):
+                given = [table.of(k.value) for k in keywords if k.arg == name]
+                yield from given or (d for c in classes(sources, table) for d in _default(c, name))
+
+
+def _option(sources: Sources, name: str) -> Iterator[Place]:
+    for call in calls_of(sources, "add_argument"):
+        assert isinstance(call.node, ast.Call)
+        words = [a.value for a in call.node.args if isinstance(a, ast.Constant) and isinstance(a.value, str)]
+        if name in {word.lstrip("-").replace("-", "_") for word in words}:
+            yield from (call.of(k.value) for k in call.node.keywords if k.arg == "default")
+
+
+def _default(owner: Place, name: str) -> Iterator[Place]:
+    assert isinstance(owner.node, ast.ClassDef)
+    for statement in owner.node.body:
+        match statement:
+            case ast.AnnAssign(target=ast.Name(id=n), value=value) | ast.Assign(
+                targets=[ast.Name(id=n)], value=value
+            ) if n == name and value is not None:
+                yield owner.of(value)
 
 
 def _named(sources: Sources, place: Place, name: str) -> Iterator[Place]:

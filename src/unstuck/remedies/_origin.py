@@ -39,8 +39,21 @@ def origin(sources: Sources, place: Place) -> Place:
     return here
 
 
+def column(sources: Sources, place: Place) -> tuple[Place, str] | None:
+    """The pandas table that an expression is a column of, where the text makes it, and the column's name."""
+    match place.node:
+        case ast.Subscript(value=value, slice=ast.Constant(value=str(key))) | ast.Attribute(value=value, attr=key):
+            table = origin(sources, place.of(value))
+        case _:
+            return None
+    made_by = full_name(table.page, table.node.func) if isinstance(table.node, ast.Call) else ""
+    return (table, key) if made_by.startswith("pandas.") else None
+
+
 def _before(sources: Sources, place: Place) -> Iterator[Place]:
     match place.node:
+        case ast.Subscript(slice=ast.Constant(value=str())):
+            return  # a column of a table, an array of a file: what the whole holds is another thing
         case ast.Name(id=name):
             yield from _filled(sources, place, name)
         case ast.Subscript(value=value):

@@ -18,7 +18,7 @@ from unstuck.source import Place, Sources, Splice
 
 class BatchnormInputs(Treatment, frozen=True):
     """`features` channels enter by `slot` (second axis of the inputs); `dimensions`: 1 for tables and series, 2 for
-    pictures. `sites` and `position` as in StandardiseInputs; `BatchnormInputs.of` fills them in."""
+    pictures. `sites` and `positions` as in StandardiseInputs; `BatchnormInputs.of` fills them in."""
 
     name: ClassVar[str] = "batchnorm-inputs"
     trust: ClassVar[Trust] = "likely"
@@ -27,7 +27,7 @@ class BatchnormInputs(Treatment, frozen=True):
     features: int
     dimensions: int = 1
     sites: tuple[Site, ...] = ()
-    position: int = 0
+    positions: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, program: Program, slot: int, features: int, dimensions: int = 1) -> BatchnormInputs:
@@ -46,7 +46,7 @@ class BatchnormInputs(Treatment, frozen=True):
         return noted(turned, self.name)
 
     def edit(self, sources: Sources) -> Sources:
-        splices = in_front(sources, self.sites, self.position, self._wrapped, self._layer)
+        splices = in_front(sources, self.sites, self.positions, self._wrapped, self._layer)
         return gathered(sources, splices, "no call that reads the inputs was found")
 
     def _text(self, place: Place) -> str:

@@ -24,14 +24,14 @@ class {name}({module}):
 
 
 class CleanInputs(Treatment, frozen=True):
-    """`slot`, `sites` and `position` as in StandardiseInputs; `CleanInputs.of` fills in the last two."""
+    """`slot`, `sites` and `positions` as in StandardiseInputs; `CleanInputs.of` fills in the last two."""
 
     name: ClassVar[str] = "clean-inputs"
     trust: ClassVar[Trust] = "likely"
 
     slot: int
     sites: tuple[Site, ...] = ()
-    position: int = 0
+    positions: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, program: Program, slot: int) -> CleanInputs:
@@ -49,7 +49,7 @@ class CleanInputs(Treatment, frozen=True):
         return noted(turned, self.name)
 
     def edit(self, sources: Sources) -> Sources:
-        splices = in_front(sources, self.sites, self.position, _wrapped, _layer)
+        splices = in_front(sources, self.sites, self.positions, _wrapped, _layer)
         return gathered(sources, splices, "no call that reads the inputs was found")
 
 

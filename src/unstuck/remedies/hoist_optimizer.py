@@ -7,12 +7,12 @@ import re
 from typing import ClassVar
 
 from unstuck.diagnosis import Site, Trust
-from unstuck.remedies._at import node_at, not_by_replay, statement_at
+from unstuck.remedies._at import node_at, statement_at
 from unstuck.remedies._moves import arguments_of
+from unstuck.remedies._program import noted
+from unstuck.remedies.keep_optimizer import kept
 from unstuck.remedy import CannotEdit, Treatment, Trial
 from unstuck.source import Place, Sources, Splice
-
-WHY = "a replay keeps its optimizer from the first step to the last"
 
 
 class HoistOptimizer(Treatment, frozen=True):
@@ -27,7 +27,7 @@ class HoistOptimizer(Treatment, frozen=True):
         return f"build the network and its optimizer once, in front of the loop in line {self.loop.line}"
 
     def apply(self, trial: Trial) -> Trial:
-        return not_by_replay(trial, WHY)
+        return noted(kept(trial), self.name)
 
     def edit(self, sources: Sources) -> Sources:
         loop = node_at(sources, self.loop, ast.For, ast.While)
@@ -71,7 +71,7 @@ class HandOptimizer(Treatment, frozen=True):
         return f"build the optimizer in front of the loop in line {self.loop.line} and hand it over"
 
     def apply(self, trial: Trial) -> Trial:
-        return not_by_replay(trial, WHY)
+        return noted(kept(trial), self.name)
 
     def edit(self, sources: Sources) -> Sources:
         made, call = statement_at(sources, self.made), node_at(sources, self.call, ast.Call)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterable
 from typing import ClassVar
 
 from unstuck.diagnosis import Site, Trust
 from unstuck.program import Program, Value
 from unstuck.remedies._moves import gathered, the_call
-from unstuck.remedies._origin import origin
+from unstuck.remedies._origin import column, origin
 from unstuck.remedies._program import changed, everywhere, made, noted
 from unstuck.remedy import CannotEdit, Treatment, Trial
-from unstuck.source import Place, Sources
+from unstuck.source import Place, Sources, Splice
 
 
 class Relabel(Treatment, frozen=True):
@@ -42,11 +43,19 @@ class Relabel(Treatment, frozen=True):
         assert isinstance(loss.node, ast.Call)
         target = loss.of(loss.node.args[1])
         first = origin(sources, target)
-        if not _subtractable(first):
+        if column(sources, first) is None and not _subtractable(first):
             raise CannotEdit(
                 f"{first.file}, line {getattr(first.node, 'lineno', 0)}: where the labels are made is not clear"
             )
-        return gathered(sources, first.wrapped("", f" - {self.smallest}"), "the labels were not found")
+        return gathered(sources, self._lowered(sources, first), "the labels were not found")
+
+    def _lowered(self, sources: Sources, first: Place) -> Iterable[Splice]:
+        """A column is lowered right where its table is made, so that all parts of the table follow."""
+        table, key = column(sources, first) or (first, "")
+        match table.page.parents.get(table.node):
+            case ast.Assign(targets=[ast.Name(id=name)]) if key:
+                return (table.followed(f'{name}["{key}"] -= {self.smallest}'),)
+        return first.wrapped("", f" - {self.smallest}")
 
 
 def _subtractable(place: Place) -> bool:

@@ -53,6 +53,8 @@ class SetDropout(Treatment, frozen=True):
 
     def _is_strong(self, sources: Sources, place: Place) -> bool:
         values = [v for v in meant(sources, place) if is_literal(v.node)]
+        if not values:
+            return True  # the text does not tell; the run has shown that one is
         return any(float(ast.literal_eval(v.code)) > self.above for v in values if v.code[0] not in "'\"")
 
 

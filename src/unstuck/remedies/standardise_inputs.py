@@ -39,8 +39,8 @@ def {name}(x):
 
 class StandardiseInputs(Treatment, frozen=True):
     """`slot` of the first program holds the inputs; `mean` and `std` have one number for all, or one per feature along
-    `axis` (negative). `sites`: the innermost sites of the calls that read the slot; `position`: where among their
-    arguments. `StandardiseInputs.of(program, slot, mean, std)` fills in the last two. `missing`: a number that stands
+    `axis` (negative). `sites`: the innermost sites of the calls that read the slot; `positions`: where among
+    their arguments, for each site. `StandardiseInputs.of(program, slot, mean, std)` fills in the last two. `missing`: a number that stands
     for what was not measured; it becomes the mean. `clip`: what lies more standard deviations from the mean is cut off
     there: a slip of the pen, and the statistics are those of the others."""
 
@@ -52,7 +52,7 @@ class StandardiseInputs(Treatment, frozen=True):
     std: tuple[float, ...]
     axis: int = -1
     sites: tuple[Site, ...] = ()
-    position: int = 0
+    positions: tuple[int, ...] = ()
     missing: float | None = None
     clip: float | None = None
 
@@ -68,8 +68,8 @@ class StandardiseInputs(Treatment, frozen=True):
         clip: float | None = None,
     ) -> StandardiseInputs:
         """The remedy for a slot of a program, with the sites where it enters."""
-        sites, position = entering(program, slot)
-        return cls(slot, mean, std, axis, sites, position, missing, clip)
+        sites, positions = entering(program, slot)
+        return cls(slot, mean, std, axis, sites, positions, missing, clip)
 
     def summary(self) -> str:
         gaps = "" if self.missing is None else f", and put the mean in the place of {number(self.missing)}"
@@ -103,7 +103,7 @@ class StandardiseInputs(Treatment, frozen=True):
         return tensor[0] if len(values) == 1 else tensor.view(-1, *[1] * (-self.axis - 1))
 
     def _splices(self, sources: Sources) -> Iterator[Splice]:
-        yield from in_front(sources, self.sites, self.position, self._wrapped, self._layer)
+        yield from in_front(sources, self.sites, self.positions, self._wrapped, self._layer)
 
     def _wrapped(self, place: Place) -> tuple[Splice, ...]:
         mean, std = top_names(place, "INPUT_MEAN", "INPUT_STD")

@@ -137,6 +137,8 @@ class Lanes:
             return
         if emptied:
             optimizer.zero_grad()
+        if update.fresh and not self.trial.kept:
+            optimizer.state.clear()  # as a new optimizer in the place of the old one begins
         mine = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         bound = self.trial.clip.get(update.optimizer)
         if bound is not None:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from unstuck.diagnosis import Evidence, Remedy
 from unstuck.remedies.batchnorm_inputs import BatchnormInputs
+from unstuck.remedies.standardise_all import StandardiseAll
 from unstuck.remedies.standardise_inputs import StandardiseInputs
 from unstuck.signals.entrance import Entrance, Input
 
@@ -27,17 +28,36 @@ LISTED = 64
 
 
 def remedies(entrance: Entrance, entry: Input) -> tuple[Remedy, ...]:
-    """Standardise with the recorded statistics; for wide tables of mixed units, by an affine-free batch norm."""
+    """Standardise with the recorded statistics; for wide tables of mixed units, by an affine-free batch norm.
+
+    Where other inputs need it too, all of them at once comes first: one alone would leave the network as sick.
+    """
     found: list[Remedy] = []
-    gap, far = sentinel(entry), wild(entry)
-    clip = CUT if bool(far.any()) else None
-    mean, std = statistics(entry) if gap is None and clip is None else measured(entry, gap, far)
-    if len(mean) <= LISTED:
-        found.append(StandardiseInputs.of(entrance.program, entry.slot, mean, std, entry.axis, gap, clip))
+    parts = [made for one in entrance.inputs if one is entry or ill(one) if (made := _standardised(entrance, one))]
+    if len(parts) > 1:
+        found.append(StandardiseAll(tuple(parts)))
+    if alone := _standardised(entrance, entry):
+        found.append(alone)
     dimensions = {(-1, 2): 1, (-2, 3): 1, (-3, 4): 2}.get((entry.axis, len(entry.shape)))
     if dimensions:
         found.append(BatchnormInputs.of(entrance.program, entry.slot, len(entry.mean), dimensions))
     return tuple(found)
+
+
+def ill(entry: Input) -> bool:
+    """Whether an input is far from what weights expect, in one of the three ways."""
+    return not entry.normalised and bool(entry.live.any()) and max(past(entry).values()) > 0
+
+
+def _standardised(entrance: Entrance, entry: Input) -> StandardiseInputs | None:
+    gap, far = sentinel(entry), wild(entry)
+    if gap is not None:
+        far &= entry.rows != gap
+    clip = CUT if bool(far.any()) else None
+    mean, std = statistics(entry) if gap is None and clip is None else measured(entry, gap, far)
+    if len(mean) > LISTED:
+        return None
+    return StandardiseInputs.of(entrance.program, entry.slot, mean, std, entry.axis, gap, clip)
 
 
 def statistics(entry: Input) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -161,14 +181,19 @@ def largest(entry: Input) -> float:
     return float(entry.rows.square().mean(0).sqrt().max())
 
 
-def worst(entry: Input) -> str:
-    """Which of the three names fits best: how many factors of ten each reading is past its threshold."""
+def past(entry: Input) -> dict[str, float]:
+    """By name, how many factors of ten each reading is past its threshold."""
     from unstuck.rules.feature_scale_mix import MIXED
     from unstuck.rules.input_offset import FAR
 
-    past = {
+    return {
         "feature-scale-mix": math.log10(max(mix(entry), 1e-9) / MIXED) if not homogeneous(entry) else -9.0,
         "input-offset": math.log10(max(offset(entry), 1e-9) / FAR),
         "input-scale": abs(math.log10(max(spread(entry), 1e-30))) - 1.0,
     }
-    return max(past, key=lambda name: past[name])
+
+
+def worst(entry: Input) -> str:
+    """Which of the three names fits best."""
+    by_name = past(entry)
+    return max(by_name, key=lambda name: by_name[name])

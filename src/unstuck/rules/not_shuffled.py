@@ -126,7 +126,7 @@ def _permuted(totals: Totals, loop: Loop, name: str) -> bool:
     node = next(n for n in totals.source.all(ast.Name, loop) if n.id == name)
     values = [*totals.source.values(node), *totals.training.origins(node)]
     words = " ".join(ast.unparse(v) for v in values)
-    return any(w in words for w in ("perm", "shuffle", "sample", "rand", "idx", "index", "order", "["))
+    return any(w in words for w in ("perm", "shuffle", "sample", "rand", "idx", "index", "order"))
 
 
 _SCRIPT = """

@@ -11,6 +11,8 @@ new start have their full size whatever the gradient, and never settle.
 The text is read, through the functions that are called: the construction is reached in every round of the loop over
 epochs (or batches) that trains, under no condition. A loop over folds, seeds or settings builds a new network on
 purpose and holds a whole training of its own, so it is passed over; plain gradient descent has nothing to forget.
+Where the text shows nothing, the run may: at least TURNS optimizers with a memory step one after the other on the same
+weights. A replay that keeps the first of them to the end tells whether that does harm.
 
 ## What to do
 
@@ -24,13 +26,35 @@ from collections.abc import Iterator
 
 from unstuck.diagnosis import Evidence, Finding
 from unstuck.remedies.hoist_optimizer import HandOptimizer, HoistOptimizer
+from unstuck.remedies.keep_optimizer import KeepOptimizer
 from unstuck.signals.source import Binding, Loop
 from unstuck.signals.training import Training, tail
+from unstuck.tape import Tape
 
 FAULT = "optimizer-reset"
 
 
-def check(training: Training) -> Iterator[Finding]:
+TURNS = 4
+"""Fewer optimizers may be the phases of one training: warm up, train, fine-tune."""
+MEMORY = ("momentum", "betas", "alpha", "rho", "lr_decay", "lambd")
+"""Options of optimizers that gather something from step to step (where they are not zero)."""
+
+
+def check(tape: Tape, training: Training) -> Iterator[Finding]:
+    """What the text shows, or else what the run does."""
+    yield from list(_told(training)) or _seen(tape)
+
+
+def _seen(tape: Tape) -> Iterator[Finding]:
+    for optimizer in tape.optimizers:
+        remembers = any(group.get(option) for group in optimizer.groups for option in MEMORY)
+        if optimizer.created >= TURNS and remembers:
+            evidence = Evidence(f"{optimizer.name}s that stepped in turn on the same weights", optimizer.created, "1")
+            said = f"{optimizer.created} optimizers took turns at the same weights: each forgot what the last gathered"
+            yield Finding(FAULT, said, None, (evidence,), (KeepOptimizer(),))
+
+
+def _told(training: Training) -> Iterator[Finding]:
     """Each construction of an optimizer that is repeated where training should go on."""
     for made in training.optimizers:
         model = _model(made)

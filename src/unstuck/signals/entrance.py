@@ -51,6 +51,8 @@ PASSING = {
     "getitem",
     "dropout",
 }
+JOINING = {"cat", "concat", "concatenate", "hstack"}
+"""Calls that put tensors side by side: a table's numbers beside embeddings, the last reading beside a state."""
 ROWS, NUMBERS = 20_000, 1_500_000
 """Rows of an input that are read at most, and numbers in them: statistics do not get better with more."""
 
@@ -118,13 +120,25 @@ def _moves(tensors: list[Tensor]) -> bool:
 
 
 def _enters(program: Program, slot: int) -> Call | None:
-    return next((c for c in program.users(Outside(slot)) if _is_entry(c, slot)), None)
+    """The call by which a slot meets weights or a norm, by itself or side by side with what is computed from weights."""
+    users = program.users(Outside(slot))
+    alone = next((c for c in users if _is_entry(c) and Outside(slot) in c.refs()[:2]), None)
+    return alone or next((c for c in users if c.name in JOINING and _is_entry(_behind(program, c))), None)
 
 
-def _is_entry(call: Call, slot: int) -> bool:
-    known = call.name in FEATURE_CALLS or call.name in NORMALISING
+def _is_entry(call: Call | None) -> bool:
+    if call is None:
+        return False
     meets = any(isinstance(r, Weight) for r in call.refs()) or call.name in NORMALISING
-    return known and meets and call.refs()[:2].count(Outside(slot)) > 0
+    return meets and (call.name in FEATURE_CALLS or call.name in NORMALISING)
+
+
+def _behind(program: Program, joined: Call) -> Call | None:
+    """What reads what a call joins, through calls that leave the numbers as they are."""
+    users = program.users(Value(joined.outs[0]))
+    while users and users[0].name in PASSING:
+        users = program.users(Value(users[0].outs[0]))
+    return users[0] if users else None
 
 
 def _distinct(tape: Tape, keys: list[str]) -> list[Tensor]:
@@ -139,7 +153,8 @@ def _distinct(tape: Tape, keys: list[str]) -> list[Tensor]:
 
 
 def _input(program: Program, slot: int, call: Call, tensors: list[Tensor]) -> Input:
-    axis = FEATURE_CALLS.get(call.name, 1 - tensors[0].dim() if tensors[0].dim() > 1 else -1)
+    meets = _behind(program, call) if call.name in JOINING else call
+    axis = FEATURE_CALLS.get(meets.name if meets else "", 1 - tensors[0].dim() if tensors[0].dim() > 1 else -1)
     flat = torch.cat([_by_feature(t, axis) for t in tensors])
     flat = flat[: max(1, 2 * NUMBERS // flat.shape[1])]
     finite = torch.isfinite(flat)
@@ -161,7 +176,5 @@ def _by_feature(tensor: Tensor, axis: int) -> Tensor:
 def _normalised(program: Program, call: Call) -> bool:
     if call.name in NORMALISING:
         return True
-    users = program.users(Value(call.outs[0]))
-    while users and users[0].name in PASSING:
-        users = program.users(Value(users[0].outs[0]))
-    return bool(users) and users[0].name in NORMALISING
+    meets = _behind(program, call)
+    return meets is not None and (meets.name in NORMALISING or (call.name in JOINING and _normalised(program, meets)))

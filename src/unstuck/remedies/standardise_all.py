@@ -1,0 +1,32 @@
+"""One treatment made of several of a kind, for one fault that sits in several places."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from unstuck.diagnosis import Trust
+from unstuck.remedies.standardise_inputs import StandardiseInputs
+from unstuck.remedy import Treatment, Trial
+from unstuck.source import Sources
+
+
+class StandardiseAll(Treatment, frozen=True):
+    """Every input that needs it is standardised by its own statistics, in the order of `parts`."""
+
+    name: ClassVar[str] = "standardise-inputs"
+    trust: ClassVar[Trust] = "likely"
+
+    parts: tuple[StandardiseInputs, ...]
+
+    def summary(self) -> str:
+        return f"{self.parts[0].summary()}, in all {len(self.parts)} places where some enter"
+
+    def apply(self, trial: Trial) -> Trial:
+        for part in self.parts:
+            trial = part.apply(trial)
+        return trial
+
+    def edit(self, sources: Sources) -> Sources:
+        for part in self.parts:
+            sources = part.edit(sources)
+        return sources

@@ -1,0 +1,84 @@
+"""How far an experiment is played before it convicts, and what the patched script's own run spares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from tests.recorded import tape_of
+from unstuck.convict import Comparison, Conviction, convict, raised
+from unstuck.examine import Readings, examine
+from unstuck.replay.bench import Bench
+from unstuck.rule import catalogue
+from unstuck.tape import Tape
+
+OFFSET = """
+import torch
+from torch import nn
+
+torch.manual_seed(0)
+x = torch.randn(512, 4)
+y = (x[:, 0] > x[:, 1]).long()
+x = 5 * x + 300
+model = nn.Sequential(nn.Linear(4, 16), nn.Sigmoid(), nn.Linear(16, 2))
+optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+for step in range(150):
+    rows = torch.randint(0, 512, (64,))
+    optimizer.zero_grad()
+    loss = nn.functional.cross_entropy(model(x[rows]), y[rows])
+    loss.backward()
+    optimizer.step()
+"""
+
+
+@dataclass
+class Told:
+    """A patched script of which it is known beforehand whether it outdoes the recorded one."""
+
+    answer: bool
+    asked: list[Comparison] = field(default_factory=list)
+
+    def begin(self, comparison: Comparison) -> None:
+        """Nothing is run."""
+
+    def settles(self, comparison: Comparison) -> bool:
+        """Asked where the screening was not enough: here it is."""
+        raise AssertionError(comparison)
+
+    def outdoes(self, comparison: Comparison) -> bool:
+        """Asked for the best of the screening."""
+        self.asked.append(comparison)
+        return self.answer
+
+
+@pytest.fixture(scope="module")
+def tape(tmp_path_factory: pytest.TempPathFactory) -> Tape:
+    return tape_of(OFFSET, tmp_path_factory.mktemp("offset"))
+
+
+def _convicted(tape: Tape, ahead: Told | None) -> Conviction:
+    found, _ = examine(Readings(tape), {"input-offset": catalogue()["input-offset"]})
+    return convict(Bench(tape), found, ahead=ahead)
+
+
+def test_a_screening_that_heals_is_enough_where_the_patched_script_agrees(tape: Tape) -> None:
+    ahead = Told(True)
+    chosen = _convicted(tape, ahead).chosen
+    assert chosen is not None
+    assert ahead.asked == [chosen]
+    assert chosen.share < 1
+
+
+@pytest.mark.parametrize("ahead", [Told(False), None], ids=["it does not agree", "there is none"])
+def test_otherwise_it_is_played_to_the_end(tape: Tape, ahead: Told | None) -> None:
+    chosen = _convicted(tape, ahead).chosen
+    assert chosen is not None
+    assert chosen.share == 1
+
+
+@pytest.mark.parametrize(("before", "after", "far"), [
+    (0.0, 0.9, True), (0.5, 0.6, False), (0.5, 0.66, True), (0.9, 0.97, False), (0.7, 0.86, True), (0.7, 0.84, False),
+])  # fmt: skip
+def test_a_run_that_learns_anyhow_must_be_raised_further(before: float, after: float, far: bool) -> None:
+    assert raised(before, after) is far
