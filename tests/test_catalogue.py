@@ -26,7 +26,7 @@ SWEPT = {"lr-too-high", "lr-too-low"}
 """Rules that read an experiment: the sweep of rates."""
 HARMLESS = {"device-copy-discarded"}
 """Hints by nature: on a machine with one device nothing comes of them, and nothing is to be healed."""
-OWN_NUMBERS = {"redraw-weights", "widen", "set-dropout"}
+OWN_NUMBERS = {"redraw-weights", "widen", "set-dropout", "shuffle-batches", "permute-rows", "draw-order"}
 """Remedies that draw random numbers of their own: their patch and their replay agree in kind, not to the digit."""
 HEADINGS = ("## Why it hurts", "## How it is seen", "## What to do")
 

@@ -19,12 +19,20 @@ from unstuck.examine import Readings, examine
 from unstuck.mending import Ahead, mended
 from unstuck.rehearse import Rehearsals
 from unstuck.repair import CLEARLY, Repair, at_home, skill
-from unstuck.replay.bench import Bench
+from unstuck.replay.bench import bench_of
 from unstuck.replay.stacked import warm
 from unstuck.reporting import reported
+from unstuck.signals.exam import Exam
 from unstuck.signals.learning import Learning
 from unstuck.source import Sources
-from unstuck.tape import load
+from unstuck.tape import Tape, load
+
+
+WELL = 0.9
+"""A run that ends at this skill has no room for a remedy that convicts. A replay may be far shorter than the run, and
+would take for a fault what only begins slowly."""
+PASSED = 0.75
+"""Below this on its last evaluation it may still have learnt the wrong thing well."""
 
 
 def diagnose(folder: Path, options: Options, say: Say = lambda _: None) -> Report:
@@ -58,7 +66,7 @@ def opened(case: Case) -> Case:
         case.rehearsals.prepare()
     if case.options.prove and case.learning is not None and worth_a_bench(case):
         case.say("replaying the run as written")
-        case.bench = Bench(case.tape)
+        case.bench = bench_of(case.tape)
         if case.bench.why:
             case.notes.append(f"no replay: {case.bench.why}")
         else:
@@ -78,7 +86,18 @@ def worth_a_bench(case: Case) -> bool:
             "no replay: the task is not known and the loss takes both signs, so that its size says nothing"
         )
         return False
-    return case.learning.final < SETTLED or any(f.remedies and not f.demonstrated for f in case.findings)
+    suspected = any(f.remedies and not f.demonstrated for f in case.findings)
+    return case.learning.final < SETTLED or (suspected and not _well(case.tape, case.learning))
+
+
+def _well(tape: Tape, learning: Learning) -> bool:
+    """Whether the run ends so well, on its batches and on what it was last asked, that no remedy could convict."""
+    if learning.final < WELL:
+        return False
+    try:
+        return Exam.read(tape).skill >= PASSED
+    except NotApplicable:
+        return True
 
 
 def _swept(case: Case, readings: Readings) -> None:

@@ -92,5 +92,5 @@ def _proven(case: Case, repair: Repair) -> bool:
     """The patched script's own run: it learns clearly better, or (where only the report was wrong) no worse."""
     if not repair.ran:
         return False
-    gain = skill(repair.learning) - skill(case.learning)
+    gain = skill(repair.learning) - max(skill(case.learning), 0.0)  # worse than a constant answer is nothing learnt
     return gain > 0.05 or cured(case, repair) or (case.conviction.chosen is None and gain >= NO_WORSE)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 from typing import ClassVar
 
 from unstuck.diagnosis import Site, Trust
 from unstuck.remedies._groups import set_in_groups
 from unstuck.remedies._loop import optimizer_at, optimizers
-from unstuck.remedies._moves import gathered, set_argument, short
+from unstuck.remedies._moves import argument, gathered, set_argument, short
 from unstuck.remedies._program import noted
 from unstuck.remedy import CannotApply, CannotEdit, Treatment, Trial
 from unstuck.source import Sources, Splice
@@ -41,7 +42,15 @@ class SetWeightDecay(Treatment, frozen=True):
         if not optimizers(sources):
             return set_in_groups(sources, weight_decay=value)
         call = optimizer_at(sources, self.site)
+        if argument(call, -1, "weight_decay") is None and _in_groups(sources):
+            return set_in_groups(sources, weight_decay=value)  # a group's own decay would outdo the optimizer's
         try:
             return set_argument(sources, call, -1, "weight_decay", value)
         except CannotEdit:  # the arguments come from a table
             return set_in_groups(sources, weight_decay=value)
+
+
+def _in_groups(sources: Sources) -> bool:
+    """Whether parameter groups of the text have a decay of their own."""
+    keys = (k for w in sources.pages() for d in w.page.all(ast.Dict) for k in d.keys)
+    return any(isinstance(k, ast.Constant) and k.value == "weight_decay" for k in keys)

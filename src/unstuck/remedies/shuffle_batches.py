@@ -5,14 +5,22 @@ from __future__ import annotations
 import ast
 from typing import ClassVar
 
-from unstuck.diagnosis import Site, Trust
-from unstuck.remedies._at import node_at, not_by_replay
+from unstuck.diagnosis import NotApplicable, Site, Trust
+from unstuck.remedies._at import node_at
 from unstuck.remedies._moves import added_argument, arguments_of
 from unstuck.remedies._names import needed, spelled
-from unstuck.remedy import Treatment, Trial
+from unstuck.remedies._program import noted
+from unstuck.remedy import CannotApply, Treatment, Trial
+from unstuck.replay.redrawn import Redrawn
 from unstuck.source import Sources
 
-WHY = "a replay repeats the recorded batches, which are sorted"
+
+def mixed(trial: Trial) -> Trial:
+    """The trial on the same rows in random order; CannotApply where they cannot be told apart."""
+    try:
+        return trial.with_(tape=Redrawn.read(trial.tape).mixed())
+    except NotApplicable as reason:
+        raise CannotApply(str(reason)) from reason
 
 
 class ShuffleBatches(Treatment, frozen=True):
@@ -26,7 +34,7 @@ class ShuffleBatches(Treatment, frozen=True):
         return f"shuffle the training rows (shuffle=True in line {self.site.line})"
 
     def apply(self, trial: Trial) -> Trial:
-        return not_by_replay(trial, WHY)
+        return noted(mixed(trial), self.name)
 
     def edit(self, sources: Sources) -> Sources:
         call = node_at(sources, self.site, ast.Call)
@@ -51,7 +59,7 @@ class PermuteRows(Treatment, frozen=True):
         return f"permute {' and '.join(self.arrays)} in front of every epoch"
 
     def apply(self, trial: Trial) -> Trial:
-        return not_by_replay(trial, WHY)
+        return noted(mixed(trial), self.name)
 
     def edit(self, sources: Sources) -> Sources:
         loop = node_at(sources, self.loop, ast.For, ast.While)
@@ -71,7 +79,7 @@ class DrawOrder(Treatment, frozen=True):
         return f"take the rows in random order (line {self.site.line})"
 
     def apply(self, trial: Trial) -> Trial:
-        return not_by_replay(trial, WHY)
+        return noted(mixed(trial), self.name)
 
     def edit(self, sources: Sources) -> Sources:
         func = arguments_of(call := node_at(sources, self.site, ast.Call)).func

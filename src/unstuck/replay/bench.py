@@ -197,6 +197,19 @@ class Bench:
         return next((u.rates[0] for u in self.tape.updates if u.rates), 0.0)
 
 
+def bench_of(tape: Tape) -> Bench:
+    """The bench of a tape: the same one where it was asked for before, for building one costs as much as a trial."""
+    known = next((bench for of, bench in _recent if of is tape), None)
+    if known is None:
+        known = Bench(tape)
+        _recent[:] = [*_recent[-1:], (tape, known)]
+    return known
+
+
+_recent: list[tuple[Tape, Bench]] = []
+"""The last two benches, each with its tape."""
+
+
 def rates_around(rate: float) -> tuple[float, ...]:
     """The factors of a sweep around a rate; 1 is among them."""
     up = max(UP, math.ceil(2 * math.log10(HIGH / rate))) if rate > 0 else UP

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from unstuck.diagnosis import NotApplicable
 from unstuck.lower import CannotReplay
-from unstuck.replay.bench import PATIENCE, Bench, as_written
+from unstuck.replay.bench import PATIENCE, Bench, as_written, bench_of
 from unstuck.replay.lanes import LANES, starts
 from unstuck.replay.play import Played, course_of, play
 from unstuck.signals.rows import Rows
@@ -39,7 +39,7 @@ class Redrawn:
     @classmethod
     def read(cls, tape: Tape) -> Redrawn:
         """Raises NotApplicable where the run cannot be replayed, or its rows cannot be told apart."""
-        bench = Bench(tape)
+        bench = bench_of(tape)
         if bench.why:
             raise NotApplicable(f"no replay: {bench.why}")
         tape, rows = bench.tape, Rows.read(bench.tape)  # it may hold fewer rows of each batch
@@ -51,6 +51,14 @@ class Redrawn:
         entered = torch.cat([c.reshape(len(c), -1).double() for c in columns[: 1 + len(rows.beside)]], 1)
         _, group = torch.unique(entered, dim=0, return_inverse=True)
         return cls(tape, rows, bench, slots, columns, group)
+
+    def mixed(self) -> Tape:
+        """The tape with rows drawn from everywhere in each of the batches that are replayed."""
+        everything = torch.arange(len(self.group))
+        course = self.bench.course.passes
+        drawn = [self.batch(p, self.drawn(self.size(p), everything)) for p in course]
+        tensors = {**self.tape.tensors, **self.tensors}
+        return msgspec.structs.replace(self.tape, passes=(*drawn, *self.tape.passes[len(course) :]), tensors=tensors)
 
     def size(self, p: Pass) -> int:
         """How many rows a pass has."""

@@ -88,10 +88,20 @@ def _loaders(totals: Totals) -> Iterator[tuple[ast.Call, ShuffleBatches]]:
 
 def _slices(totals: Totals) -> Iterator[tuple[ast.AST, PermuteRows]]:
     """Training loops `for i in range(0, n, size)` that cut `x[i : i + size]`."""
-    for loop in totals.training.batch_loops:
+    for loop in _row_loops(totals):
         names = _cut(totals, loop)
         if names and not any(_permuted(totals, loop, name) for name in names):
             yield loop, PermuteRows(totals.source.site(loop), tuple(names))
+
+
+def _row_loops(totals: Totals) -> Iterator[Loop]:
+    """The training loops, and those of generators that they go over."""
+    for loop in totals.training.batch_loops:
+        yield loop
+        over = iterated(loop)
+        for function in totals.source.called(over) if isinstance(over, ast.Call) else ():
+            inner = totals.source.all(ast.For, function)
+            yield from (f for f in inner if any(True for _ in totals.source.all(ast.Yield, f)))
 
 
 def _walks(totals: Totals) -> Iterator[tuple[ast.AST, Treatment]]:

@@ -21,6 +21,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from torch import Tensor
+
 from unstuck.diagnosis import Evidence, Finding, NotApplicable, Site
 from unstuck.remedies.bare_input import BareInput, first_of
 from unstuck.remedies.prepare_alike import PrepareAlike
@@ -39,6 +41,9 @@ MANY = 0.25
 """So many of the features must differ: a single one may have a rare value."""
 PLAIN, NEARLY_ALL, FEWEST = 8.0, 0.9, 4
 """Nearly all of several features (or whole pictures) so far apart: no text is needed."""
+STANDARD, ELSEWHERE = 0.15, 20.0
+"""Every feature of the training has mean 0 and spread 1 within this: it was standardised. Where one of the evaluation's
+then lies so many spreads away, that was not."""
 
 
 def check(training: Training, tape: Tape) -> Iterator[Finding]:
@@ -81,10 +86,22 @@ def _measured(tape: Tape) -> tuple | None:
     return share >= MANY, features, spread, means
 
 
+def _standardised(rows: Tensor) -> bool:
+    if rows.dim() != 2 or rows.shape[1] < FEWEST:
+        return False
+    mean, std = rows.double().mean(0), rows.double().std(0, correction=0)
+    return bool((mean.abs() < STANDARD).all()) and bool(((std - 1).abs() < STANDARD).all())
+
+
 def _plain(tape: Tape) -> bool:
-    """Whether no shift of the data explains it: nearly all features are far apart, all in the same direction."""
+    """Whether no shift of the data explains it: nearly all features are far apart, all in the same direction.
+
+    Or one part was standardised, and the other has kept its units.
+    """
     sets = Sets.read(tape)
     shift, ratio = sets.spread()
+    if _standardised(sets.trained) and float(shift.max()) > ELSEWHERE:
+        return True
     smaller, larger = ratio < 1 / PLAIN, ratio > PLAIN
     share = max(float(way.double().mean()) for way in (smaller, larger, shift > PLAIN))
     return (sets.trained.dim() > 2 or len(ratio) >= FEWEST) and share >= NEARLY_ALL

@@ -1,0 +1,78 @@
+"""Permute where a reshape only relabelled the axes: the numbers stay where they belong."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from typing import ClassVar
+
+from unstuck.diagnosis import Trust
+from unstuck.remedies._moves import gathered
+from unstuck.remedies._program import noted
+from unstuck.remedy import CannotApply, CannotEdit, Treatment, Trial
+from unstuck.signals.scrambled import turned
+from unstuck.source import Place, Sources, Splice
+
+RESHAPING = {"reshape", "view"}
+
+
+class PermuteInputs(Treatment, frozen=True):
+    """What enters by `slot` has `shape` (batch, *axes); the features are the first of the axes, or the last."""
+
+    name: ClassVar[str] = "permute-inputs"
+    trust: ClassVar[Trust] = "likely"
+
+    slot: int
+    shape: tuple[int, ...]
+    features_first: bool = True
+
+    def summary(self) -> str:
+        return "swap the axes of the inputs instead of reshaping them"
+
+    def apply(self, trial: Trial) -> Trial:
+        before = trial.outside.get(self.slot, lambda value: value)
+
+        def change(value):  # noqa: ANN001, ANN202 - what enters by a slot
+            value = before(value)
+            if value.dim() != len(self.shape):
+                raise CannotApply("what enters there has other axes in other steps")
+            return turned(value, self.features_first)
+
+        return noted(trial.with_(outside={**trial.outside, self.slot: change}), self.name)
+
+    def edit(self, sources: Sources) -> Sources:
+        return gathered(sources, self._splices(sources), "the reshape that makes the inputs was not found")
+
+    def _splices(self, sources: Sources) -> Iterator[Splice]:
+        found = [p for w in sources.pages() for c in w.page.all(ast.Call) if self._makes(p := w.of(c))]
+        if len({p.page.code(n) for p in found for n in _axes(p)[1:]}) > len(self.shape) - 1:
+            raise CannotEdit("several reshapes of other axes may make the inputs")
+        for place in found:
+            axes = _axes(place)
+            first, *rest = (place.page.code(a) for a in axes)
+            order = [*rest[1:], rest[0]] if self.features_first else [rest[-1], *rest[:-1]]
+            yield from (place.of(a).instead(t) for a, t in zip(axes[1:], order, strict=True))
+            yield from place.wrapped("", self._moves())
+
+    def _moves(self) -> str:
+        """Methods that arrays and tensors have in common: the last axis to the second place, or the other way."""
+        places = range(1, len(self.shape) - 1)
+        pairs = [(i, i + 1) for i in (reversed(places) if self.features_first else places)]
+        return "".join(f".swapaxes({a}, {b})" for a, b in pairs)
+
+    def _makes(self, place: Place) -> bool:
+        """Whether a reshape may give this shape: as many axes, and no number that says otherwise."""
+        call = place.node
+        if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in RESHAPING):
+            return False
+        axes = _axes(place)
+        if len(axes) != len(self.shape) or any(isinstance(a, ast.Starred) for a in axes):
+            return False
+        known = [(n.value, s) for n, s in zip(axes[1:], self.shape[1:], strict=True) if isinstance(n, ast.Constant)]
+        return all(number == size for number, size in known)
+
+
+def _axes(place: Place) -> list[ast.expr]:
+    assert isinstance(place.node, ast.Call)
+    args = place.node.args
+    return list(args[0].elts) if len(args) == 1 and isinstance(args[0], ast.Tuple | ast.List) else list(args)
