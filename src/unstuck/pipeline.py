@@ -27,7 +27,6 @@ from unstuck.signals.learning import Learning
 from unstuck.source import Sources
 from unstuck.tape import Tape, load
 
-
 WELL = 0.9
 """A run that ends at this skill has no room for a remedy that convicts. A replay may be far shorter than the run, and
 would take for a fault what only begins slowly."""

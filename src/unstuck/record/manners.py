@@ -62,9 +62,7 @@ class Manners:
 
     def _parameter(self, name: str, met: dict[str, Any]) -> Parameter:
         tensor: Tensor = met["tensor"]
-        holder = next(
-            ((f["seat"], f["held"][id(tensor)]) for f in self._found if id(tensor) in f["held"]), (-1, 0)
-        )
+        holder = next(((f["seat"], f["held"][id(tensor)]) for f in self._found if id(tensor) in f["held"]), (-1, 0))
         if holder[0] < 0 and id(tensor) in self._written:
             holder = (next(f["seat"] for f in self._found if f["name"] == "by hand"), 0)
         dtype = str(tensor.dtype).removeprefix("torch.")

@@ -49,7 +49,9 @@ def _setting(sources: Sources, owner: Place, name: str) -> Iterator[Place]:
     for table in meant(sources, owner):
         match table.node:
             case ast.Dict(keys=keys, values=values):
-                named = (v for k, v in zip(keys, values, strict=True) if isinstance(k, ast.Constant) and k.value == name)
+                named = (
+                    v for k, v in zip(keys, values, strict=True) if isinstance(k, ast.Constant) and k.value == name
+                )
                 yield from map(table.of, named)
             case ast.Call(func=ast.Attribute(attr="parse_args" | "parse_known_args")):
                 yield from _option(sources, name)
@@ -70,8 +72,8 @@ def _default(owner: Place, name: str) -> Iterator[Place]:
     assert isinstance(owner.node, ast.ClassDef)
     for statement in owner.node.body:
         match statement:
-            case ast.AnnAssign(target=ast.Name(id=n), value=value) | ast.Assign(
-                targets=[ast.Name(id=n)], value=value
+            case (
+                ast.AnnAssign(target=ast.Name(id=n), value=value) | ast.Assign(targets=[ast.Name(id=n)], value=value)
             ) if n == name and value is not None:
                 yield owner.of(value)
 

@@ -32,7 +32,7 @@ class PermuteInputs(Treatment, frozen=True):
     def apply(self, trial: Trial) -> Trial:
         before = trial.outside.get(self.slot, lambda value: value)
 
-        def change(value):  # noqa: ANN001, ANN202 - what enters by a slot
+        def change(value):
             value = before(value)
             if value.dim() != len(self.shape):
                 raise CannotApply("what enters there has other axes in other steps")
@@ -49,7 +49,7 @@ class PermuteInputs(Treatment, frozen=True):
             raise CannotEdit("several reshapes of other axes may make the inputs")
         for place in found:
             axes = _axes(place)
-            first, *rest = (place.page.code(a) for a in axes)
+            rest = [place.page.code(a) for a in axes[1:]]
             order = [*rest[1:], rest[0]] if self.features_first else [rest[-1], *rest[:-1]]
             yield from (place.of(a).instead(t) for a, t in zip(axes[1:], order, strict=True))
             yield from place.wrapped("", self._moves())

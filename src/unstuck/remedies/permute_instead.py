@@ -32,7 +32,9 @@ class PermuteInstead(Treatment, frozen=True):
     def _turned(self, program: Program) -> Program:
         for call in program.calls:
             if call.site == self.site and call.name in RESHAPING:
-                program = program.replaced(call, changed(call, function="torch.permute", args=(call.args[0], self.order)))
+                program = program.replaced(
+                    call, changed(call, function="torch.permute", args=(call.args[0], self.order))
+                )
         return program
 
     def edit(self, sources: Sources) -> Sources:

@@ -39,10 +39,10 @@ def {name}(x):
 
 class StandardiseInputs(Treatment, frozen=True):
     """`slot` of the first program holds the inputs; `mean` and `std` have one number for all, or one per feature along
-    `axis` (negative). `sites`: the innermost sites of the calls that read the slot; `positions`: where among
-    their arguments, for each site. `StandardiseInputs.of(program, slot, mean, std)` fills in the last two. `missing`: a number that stands
-    for what was not measured; it becomes the mean. `clip`: what lies more standard deviations from the mean is cut off
-    there: a slip of the pen, and the statistics are those of the others."""
+    `axis` (negative). `sites`: the innermost sites of the calls that read the slot; `positions`: where among their
+    arguments, for each site (`StandardiseInputs.of` fills in these two). `missing`: a number that stands for what was
+    not measured; it becomes the mean. `clip`: what lies more standard deviations from the mean is cut off there: a slip
+    of the pen, and the statistics are those of the others."""
 
     name: ClassVar[str] = "standardise-inputs"
     trust: ClassVar[Trust] = "likely"

@@ -97,7 +97,10 @@ class Play:
         self._tasks: dict[int, Task] = {}
 
     def to(self, passes: int, seconds: float = 60.0) -> Played:
-        """What is played once so many passes of the course are behind (a remedy may have put others in their place); fewer where the seconds are used up first."""
+        """What is played once so many passes are behind; fewer where the seconds are used up first.
+
+        The passes are the trial's own: a remedy may have put others in the place of the recorded ones.
+        """
         warnings.filterwarnings("ignore", message=".*batching rule.*")  # slow calls are our business
         began = time.thread_time()  # our own time, not the clock's: a busy machine must not change the verdict
         while self.at < min(passes, len(self.course.passes)) and not self.played.stopped:

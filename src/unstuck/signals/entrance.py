@@ -120,7 +120,7 @@ def _moves(tensors: list[Tensor]) -> bool:
 
 
 def _enters(program: Program, slot: int) -> Call | None:
-    """The call by which a slot meets weights or a norm, by itself or side by side with what is computed from weights."""
+    """The call by which a slot meets weights or a norm, by itself or beside what is computed from weights."""
     users = program.users(Outside(slot))
     alone = next((c for c in users if _is_entry(c) and Outside(slot) in c.refs()[:2]), None)
     return alone or next((c for c in users if c.name in JOINING and _is_entry(_behind(program, c))), None)

@@ -72,13 +72,13 @@ def _relabelled(program: Program) -> Iterator[tuple[Call, tuple[int, ...]]]:
             continue
         before, after = maker.shape, call.shape
         told_apart = len(set(before[1:])) == len(before[1:]) and 1 not in before[1:]
-        if len(before) > 2 and before[:1] == after[:1] and before != after and told_apart:
-            if sorted(before[1:]) == sorted(after[1:]):
-                yield call, (0, *(1 + before[1:].index(size) for size in after[1:]))
+        moved = len(before) > 2 and before[:1] == after[:1] and before != after
+        if moved and told_apart and sorted(before[1:]) == sorted(after[1:]):
+            yield call, (0, *(1 + before[1:].index(size) for size in after[1:]))
 
 
 def turned(tensor: Tensor, features_first: bool) -> Tensor:
-    """(rows, channels, *along) or (rows, along, features): the same memory, read with the features on the other side."""
+    """(rows, channels, *along) or (rows, along, features): the same memory, the features read from the other side."""
     rows, *rest = tensor.shape
     if features_first:
         return tensor.reshape(rows, *rest[1:], rest[0]).movedim(-1, 1)
