@@ -56,6 +56,8 @@ class Trial:
     """The first recorded rate is kept for all steps, whatever the schedule did."""
     kept: bool = False
     """One optimizer serves from the first step to the last, where the script built another in its place."""
+    mixed: bool = False
+    """Every batch is drawn from all recorded rows, in whatever order they came."""
     remedies: tuple[str, ...] = ()
 
     def with_(self, **changes: Any) -> Trial:

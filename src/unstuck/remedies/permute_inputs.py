@@ -6,11 +6,11 @@ import ast
 from collections.abc import Iterator
 from typing import ClassVar
 
+from unstuck.axes import turned
 from unstuck.diagnosis import Trust
 from unstuck.remedies._moves import gathered
 from unstuck.remedies._program import noted
 from unstuck.remedy import CannotApply, CannotEdit, Treatment, Trial
-from unstuck.signals.scrambled import turned
 from unstuck.source import Place, Sources, Splice
 
 RESHAPING = {"reshape", "view"}

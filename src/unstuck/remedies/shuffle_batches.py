@@ -5,22 +5,13 @@ from __future__ import annotations
 import ast
 from typing import ClassVar
 
-from unstuck.diagnosis import NotApplicable, Site, Trust
+from unstuck.diagnosis import Site, Trust
 from unstuck.remedies._at import node_at
 from unstuck.remedies._moves import added_argument, arguments_of
 from unstuck.remedies._names import needed, spelled
 from unstuck.remedies._program import noted
-from unstuck.remedy import CannotApply, Treatment, Trial
-from unstuck.replay.redrawn import Redrawn
+from unstuck.remedy import Treatment, Trial
 from unstuck.source import Sources
-
-
-def mixed(trial: Trial) -> Trial:
-    """The trial on the same rows in random order; CannotApply where they cannot be told apart."""
-    try:
-        return trial.with_(tape=Redrawn.read(trial.tape).mixed())
-    except NotApplicable as reason:
-        raise CannotApply(str(reason)) from reason
 
 
 class ShuffleBatches(Treatment, frozen=True):
@@ -34,7 +25,7 @@ class ShuffleBatches(Treatment, frozen=True):
         return f"shuffle the training rows (shuffle=True in line {self.site.line})"
 
     def apply(self, trial: Trial) -> Trial:
-        return noted(mixed(trial), self.name)
+        return noted(trial.with_(mixed=True), self.name)
 
     def edit(self, sources: Sources) -> Sources:
         call = node_at(sources, self.site, ast.Call)
@@ -59,7 +50,7 @@ class PermuteRows(Treatment, frozen=True):
         return f"permute {' and '.join(self.arrays)} in front of every epoch"
 
     def apply(self, trial: Trial) -> Trial:
-        return noted(mixed(trial), self.name)
+        return noted(trial.with_(mixed=True), self.name)
 
     def edit(self, sources: Sources) -> Sources:
         loop = node_at(sources, self.loop, ast.For, ast.While)
@@ -79,7 +70,7 @@ class DrawOrder(Treatment, frozen=True):
         return f"take the rows in random order (line {self.site.line})"
 
     def apply(self, trial: Trial) -> Trial:
-        return noted(mixed(trial), self.name)
+        return noted(trial.with_(mixed=True), self.name)
 
     def edit(self, sources: Sources) -> Sources:
         func = arguments_of(call := node_at(sources, self.site, ast.Call)).func

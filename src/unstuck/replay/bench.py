@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from unstuck.diagnosis import Remedy
+from unstuck.diagnosis import NotApplicable, Remedy
 from unstuck.lower import CannotReplay, run
 from unstuck.remedy import CannotApply, Trial
 from unstuck.replay.cost import estimate
@@ -182,7 +182,16 @@ class Bench:
         trial = self.trial
         for remedy in remedies:
             trial = remedy.apply(trial)
-        return trial
+        return trial.with_(tape=self._mixed()) if trial.mixed else trial
+
+    def _mixed(self) -> Tape:
+        """The tape with its rows in random order; CannotApply where they cannot be told apart."""
+        from unstuck.replay.redrawn import Redrawn
+
+        try:
+            return Redrawn.read(self.tape).mixed()
+        except NotApplicable as reason:
+            raise CannotApply(str(reason)) from reason
 
     def sweep(self, remedies: Sequence[Remedy] = ()) -> Sweep:
         """All rates at once, each lane one rate, from the recorded start."""

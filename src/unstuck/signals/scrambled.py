@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from unstuck.axes import turned
 from unstuck.diagnosis import NotApplicable
 from unstuck.program import Call, Outside, Program
 from unstuck.signals.task import main_program
@@ -75,14 +76,6 @@ def _relabelled(program: Program) -> Iterator[tuple[Call, tuple[int, ...]]]:
         moved = len(before) > 2 and before[:1] == after[:1] and before != after
         if moved and told_apart and sorted(before[1:]) == sorted(after[1:]):
             yield call, (0, *(1 + before[1:].index(size) for size in after[1:]))
-
-
-def turned(tensor: Tensor, features_first: bool) -> Tensor:
-    """(rows, channels, *along) or (rows, along, features): the same memory, the features read from the other side."""
-    rows, *rest = tensor.shape
-    if features_first:
-        return tensor.reshape(rows, *rest[1:], rest[0]).movedim(-1, 1)
-    return tensor.reshape(rows, rest[-1], *rest[:-1]).movedim(1, -1)
 
 
 def _entries(program: Program) -> Iterator[tuple[int, Call]]:
