@@ -13,7 +13,7 @@ from unstuck.source import Sources
 class StandardiseAll(Treatment, frozen=True):
     """Every input that needs it is standardised by its own statistics, in the order of `parts`."""
 
-    name: ClassVar[str] = "standardise-inputs"
+    name: ClassVar[str] = "standardise-all-inputs"
     trust: ClassVar[Trust] = "likely"
 
     parts: tuple[StandardiseInputs, ...]

@@ -1,0 +1,197 @@
+"""Inputs that enter beside something else, and axes that a reshape relabelled: told by the data, mended in the text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.recorded import tape_of
+from tests.scripts import edited, run, site
+from unstuck.axes import turned
+from unstuck.diagnosis import Finding
+from unstuck.examine import Readings, examine
+from unstuck.remedies.permute_inputs import PermuteInputs
+from unstuck.remedies.permute_instead import PermuteInstead
+from unstuck.remedies.standardise_inputs import StandardiseInputs
+from unstuck.replay.bench import Bench
+from unstuck.rule import catalogue
+from unstuck.signals.entrance import Entrance
+from unstuck.tape import Tape
+from unstuck.verdict import judge
+
+BESIDE = """
+import torch
+from torch import nn
+
+torch.manual_seed(0)
+kind = torch.randint(0, 5, (600,))
+size = torch.randn(600, 3)
+y = (size[:, 0] + 0.5 * kind > 1).long()
+size = {scale} * size
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.words = nn.Embedding(5, 4)
+        self.one, self.two = nn.Linear(7, 24), nn.Linear(24, 2)
+
+    def forward(self, k, x):
+        z = torch.cat([self.words(k), x], dim=1)
+        return self.two(torch.tanh(self.one(z)))
+
+
+net = Net()
+optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
+for step in range(150):
+    rows = torch.randint(0, 600, (40,))
+    optimizer.zero_grad()
+    loss = nn.functional.cross_entropy(net(kind[rows], size[rows]), y[rows])
+    loss.backward()
+    optimizer.step()
+"""
+TWICE = """
+import torch
+from torch import nn
+
+torch.manual_seed(0)
+x = torch.randn(400, 6, 2)
+y = x[:, -1, 0] + x[:, 0, 1]
+x = 3000 * x
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.rnn, self.head = nn.GRU(2, 12, batch_first=True), nn.Linear(14, 1)
+
+    def forward(self, x):
+        states, _ = self.rnn(x)
+        return self.head(torch.cat([states[:, -1], x[:, -1]], 1)).squeeze(1)
+
+
+net = Net()
+optimizer = torch.optim.Adam(net.parameters(), lr=0.02)
+for step in range(120):
+    rows = torch.randint(0, 400, (40,))
+    optimizer.zero_grad()
+    loss = nn.functional.mse_loss(net(x[rows]), y[rows])
+    loss.backward()
+    optimizer.step()
+"""
+SERIES = """
+import torch
+from torch import nn
+
+torch.manual_seed(0)
+time = torch.arange(30.0)
+y = torch.randint(0, 3, (400,))
+pace = torch.where(torch.arange(4) == y[:, None], 0.2, 0.8)[:, None]
+x = torch.sin(6 * torch.rand(400, 1, 4) + time[None, :, None] * pace) + 0.3 * torch.randn(400, 30, 4)
+net = nn.Sequential(nn.Conv1d(4, 12, 5, padding=2), nn.ReLU(), nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(12, 3))
+optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
+
+
+def shaped(rows):
+    return {shaped}
+
+
+for step in range(120):
+    rows = torch.randint(0, 400, (40,))
+    optimizer.zero_grad()
+    loss = nn.functional.cross_entropy(net(shaped(x[rows])), y[rows])
+    loss.backward()
+    optimizer.step()
+"""
+
+
+def _found(tape: Tape, fault: str) -> list[Finding]:
+    found, _ = examine(Readings(tape), {fault: catalogue()[fault]})
+    return found
+
+
+def _word(tape: Tape, finding: Finding) -> str:
+    bench = Bench(tape)
+    assert bench.why == ""
+    return judge(bench.written.skill().tolist(), bench.treat(finding.remedies[:1]).skill().tolist()).word
+
+
+def test_numbers_that_enter_beside_an_embedding_are_inputs(tmp_path: Path) -> None:
+    text = BESIDE.format(scale=500)
+    tape = tape_of(text, tmp_path)
+    (finding,) = _found(tape, "input-scale")
+    assert finding.site is not None
+    assert "torch.cat" in text.splitlines()[finding.site.line - 1]
+    assert _word(tape, finding) in ("heals", "helps")
+    new = edited(finding.remedies[0], text)
+    assert "torch.cat([self.words(k), (x - " in new
+    run(new)
+
+
+def test_they_are_left_alone_in_good_units(tmp_path: Path) -> None:
+    tape = tape_of(BESIDE.format(scale=1), tmp_path)
+    assert len(Entrance.read(tape).inputs) == 1
+    assert _found(tape, "input-scale") == []
+
+
+def test_what_is_joined_elsewhere_cannot_be_wrapped() -> None:
+    text = BESIDE.format(scale=500).replace("torch.cat([self.words(k), x], dim=1)", "torch.cat(parts, dim=1)")
+    place = site(text, "torch.cat(parts, dim=1)")
+    with pytest.raises(Exception, match="listed elsewhere"):
+        edited(StandardiseInputs(0, (0.0,), (2.0,), sites=(place,), positions=(1,)), text)
+
+
+def test_an_input_that_enters_twice_is_standardised_twice(tmp_path: Path) -> None:
+    tape = tape_of(TWICE, tmp_path)
+    found = _found(tape, "input-scale")
+    assert len(found) == 2
+    (remedy,) = {f.remedies[0] for f in found}
+    assert _word(tape, found[0]) == "heals"
+    new = edited(remedy, TWICE)
+    assert "self.rnn((x - " in new
+    assert ", (x[:, -1] - " in new
+    run(new)
+
+
+@pytest.mark.parametrize("shaped", ["rows.reshape(-1, 4, 30)", "rows.view((len(rows), 4, 30))"])
+def test_a_reshape_in_the_place_of_a_permute(shaped: str, tmp_path: Path) -> None:
+    text = SERIES.format(shaped=shaped)
+    tape = tape_of(text, tmp_path)
+    (finding,) = _found(tape, "axes-swapped")
+    assert _word(tape, finding) == "heals"
+    new = edited(finding.remedies[0], text)
+    assert _found(tape_of(new, tmp_path), "axes-swapped") == []
+
+
+def test_a_permute_is_no_fault(tmp_path: Path) -> None:
+    assert _found(tape_of(SERIES.format(shaped="rows.permute(0, 2, 1)"), tmp_path), "axes-swapped") == []
+
+
+def test_noise_has_no_axes(tmp_path: Path) -> None:
+    text = SERIES.format(shaped="rows.reshape(-1, 4, 30)").replace("for step", "x = torch.randn(400, 30, 4)\nfor step")
+    assert _found(tape_of(text, tmp_path), "axes-swapped") == []
+
+
+@given(st.integers(1, 4), st.integers(2, 5), st.integers(2, 5), st.integers(2, 5), st.booleans(), st.booleans())
+def test_the_patch_reads_the_memory_as_the_replay_does(
+    rows: int, a: int, b: int, c: int, flat: bool, first: bool
+) -> None:
+    shape = (rows, a, b) if flat else (rows, a, b, c)
+    text = f"y = x.reshape({', '.join(map(str, shape))})\n"
+    new = edited(PermuteInputs(0, shape, first), text)
+    x = np.arange(np.prod(shape))
+    for given_ in (x, torch.from_numpy(x)):
+        scope: dict = {"x": given_}
+        exec(new, scope)
+        assert np.array_equal(np.asarray(scope["y"]), turned(torch.from_numpy(x).reshape(shape), first).numpy())
+
+
+def test_reshapes_between_layers_become_permutations() -> None:
+    text = "def forward(self, x):\n    return self.rnn(self.conv(x).view(x.size(0), 24, 20))\n"
+    place = site(text, "self.conv(x).view(x.size(0), 24, 20)")
+    assert "self.rnn(self.conv(x).permute(0, 2, 1))" in edited(PermuteInstead(place, (0, 2, 1)), text)
