@@ -8,7 +8,8 @@ that class 4 is farther from 1 than 2 is, and pulls what it does not know to the
 
 ## How it is seen
 The recorded targets, and the shapes of what each loss is given: sums over the labels of a row other than one, a single
-class, an output in the target's place, whole numbers of a few kinds under a squared error.
+class, an output in the target's place, whole numbers of a few kinds under a squared error. In the last case a replay
+with one output per class tells: where it names far more rows rightly than the rounded numbers ever did, they are names.
 
 ## What to do
 One yes or no per label: `BCEWithLogitsLoss`. One class of several: `CrossEntropyLoss` on as many outputs. A quantity:
@@ -19,10 +20,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from unstuck.diagnosis import Evidence, Finding, Site
+from unstuck.diagnosis import Evidence, Finding, NotApplicable, Site
 from unstuck.remedies.fit_loss import FitLoss
 from unstuck.remedies.loss_of_one import LossOfOne
 from unstuck.remedies.swap_arguments import SwapArguments
+from unstuck.replay.as_classes import AsClasses
 from unstuck.signals.endings import Ending, Endings, flat
 from unstuck.signals.refusal import refusal
 from unstuck.tape import Tape
@@ -32,6 +34,9 @@ SEVERAL = 0.02
 """Share of rows whose labels do not add up to one, from which on the targets are no shares of one."""
 CLASSES = {"cross_entropy", "nll_loss"}
 ONE_SIDED = {"binary_cross_entropy", "binary_cross_entropy_with_logits", "kl_div", "poisson_nll_loss"}
+NAMED, BETTER = 0.6, 0.2
+"""As names of classes they must be learnt to this skill, and this share of right answers more than as numbers: grades
+and counts with noise in them come out alike in both ways."""
 KINDS = (3, 40)
 """So many different whole numbers look like class ids."""
 
@@ -99,7 +104,11 @@ def _of_one(site: Site, plain: bool) -> Finding:
 
 
 def _numbers(endings: Endings, ending: Ending) -> Iterator[Finding]:
-    """Class numbers under an error for quantities; an order may well be meant, so this is no more than a hint."""
+    """Class numbers under an error for quantities.
+
+    An order may well be meant: this is no more than a hint, unless the same network names classes far better than its
+    numbers ever came to be.
+    """
     targets = endings.targets(ending)
     if not targets or any(t.is_floating_point() and t.dim() > 1 and t.shape[-1] > 1 for t in targets):
         return
@@ -109,7 +118,24 @@ def _numbers(endings: Endings, ending: Ending) -> Iterator[Finding]:
     if whole and KINDS[0] <= len(kinds) <= KINDS[1] and float(kinds[-1] - kinds[0]) == len(kinds) - 1:
         said = f"the targets are {len(kinds)} whole numbers; if they are classes, {ending.loss.name} is not for them"
         evidence = Evidence("different targets", float(len(kinds)), "many, or CrossEntropyLoss on one output per class")
-        yield Finding(FAULT, said, ending.loss.site, (evidence,))
+        yield Finding(FAULT, said, ending.loss.site, *_taught(endings.tape, evidence))
+
+
+def _taught(tape: Tape, evidence: Evidence) -> tuple[tuple[Evidence, ...], tuple, str, str, str]:
+    """The evidence, no remedy, and what an experiment shows."""
+    try:
+        told = AsClasses.read(tape)
+    except NotApplicable:
+        return (evidence,), (), "hint", "suspect", ""
+    seen = (
+        evidence,
+        Evidence("right answers at the end, the outputs rounded", told.rounded, "as below"),
+        Evidence("right answers with one output per class under a cross-entropy", told.named, "as above"),
+    )
+    if told.skill < NAMED or told.named - told.rounded < BETTER:
+        return seen, (), "hint", "suspect", ""
+    said = f"with one output per class the same network names {told.named:.0%} of the rows right instead of"
+    return seen, (), "error", "suspect", f"{said} {told.rounded:.0%}"
 
 
 _SCRIPT = """

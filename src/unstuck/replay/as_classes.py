@@ -1,0 +1,110 @@
+"""An experiment: targets that are whole numbers, taught once as they are and once as names of classes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import msgspec
+import torch
+from torch import Tensor
+
+from unstuck.diagnosis import NotApplicable
+from unstuck.lower import CannotReplay
+from unstuck.program import Call, Program, Value, Weight
+from unstuck.replay.bench import PATIENCE, as_written, bench_of
+from unstuck.replay.lanes import LANES, starts
+from unstuck.replay.play import Played, course_of, play
+from unstuck.signals.endings import Ending, Endings
+from unstuck.signals.task import Task
+from unstuck.signals.yardstick import yardstick
+from unstuck.tape import Pass, Tape
+
+
+@dataclass(frozen=True)
+class AsClasses:
+    """Shares of right answers on batches before they are learnt: the numbers rounded, and the classes named."""
+
+    rounded: float
+    """Of the recorded outputs, over the last quarter of the whole run."""
+    named: float
+    """Of the same network with one output per class under a cross-entropy, at the end of what was replayed."""
+    skill: float
+    """The latter against always giving the most frequent class."""
+
+    @classmethod
+    def read(cls, tape: Tape) -> AsClasses:
+        """Raises NotApplicable where the run cannot be replayed, or its last layer is not one linear output."""
+        bench = bench_of(tape)
+        if bench.why:
+            raise NotApplicable(f"no replay: {bench.why}")
+        ending, (layer, weights) = _last(bench.tape)
+        passes = [p for p in tape.passes if p.program == bench.main]
+        rounded = _rounded(tape, passes[-max(1, len(passes) // 4) :], _slot(ending))
+        turned = _turned(bench.tape, bench.main, ending, layer, weights)
+        try:
+            played, task = _played(turned, bench.main, len(bench.course.passes), bench.seconds)
+        except (CannotReplay, RuntimeError, ValueError, IndexError, KeyError, TypeError) as error:
+            raise NotApplicable("one output per class could not be replayed") from error
+        if played.stopped or not played.rows or task.kind != "classes":
+            raise NotApplicable("one output per class could not be replayed in time")
+        return cls(rounded, float(played.score().median()), float(played.skill().median()))
+
+
+def _last(tape: Tape) -> tuple[Ending, tuple[Call, list[Weight]]]:
+    found = [(e, e.layer) for e in Endings.read(tape).endings if e.layer is not None and not e.bent]
+    if len(found) != 1:
+        raise NotApplicable("the loss is given more than one linear layer's output")
+    ending, layer = found[0]
+    weights = [r for r in layer.refs() if isinstance(r, Weight)]
+    if layer.name != "linear" or layer.shape[1:] != (1,) or len(weights) not in (1, 2) or ending.target is None:
+        raise NotApplicable("the loss is not given one number per row by a linear layer")
+    return ending, (layer, weights)
+
+
+def _slot(ending: Ending) -> int:
+    assert ending.target is not None
+    return ending.target.slot
+
+
+def _rounded(tape: Tape, passes: list[Pass], slot: int) -> float:
+    pairs = [(tape.tensors[p.output], tape.tensors[p.outside[slot]]) for p in passes if p.output]
+    if not pairs or any(a.numel() != b.numel() for a, b in pairs):
+        raise NotApplicable("the network's outputs are not on the tape")
+    return float(torch.cat([(a.flatten().round() == b.flatten()).double() for a, b in pairs]).mean())
+
+
+def _turned(tape: Tape, number: int, ending: Ending, layer: Call, weights: list[Weight]) -> Tape:
+    """The tape with one output per class, drawn as a linear layer draws its weights, under a cross-entropy."""
+    slot = _slot(ending)
+    keys = dict.fromkeys(p.outside[slot] for p in tape.passes if p.program == number)
+    low = min(int(tape.tensors[key].min()) for key in keys)
+    classes = max(int(tape.tensors[key].max()) for key in keys) - low + 1
+    tensors = {**tape.tensors, **{f"ids:{k}": (tape.tensors[k].flatten() - low).long() for k in keys}}
+    draw, width = torch.Generator().manual_seed(0), tape.start(weights[0].name).shape[1]
+    for weight in weights:
+        shape = (classes, *tape.start(weight.name).shape[1:])
+        drawn: Tensor = (2 * torch.rand(shape, generator=draw) - 1) / math.sqrt(width)
+        tensors[f"w:{weight.name}"] = drawn.to(tape.start(weight.name).dtype)
+    named = lambda p: tuple(f"ids:{k}" if i == slot else k for i, k in enumerate(p.outside))
+    passes = (msgspec.structs.replace(p, outside=named(p)) if p.program == number else p for p in tape.passes)
+    programs = (_as_classes(q, ending, layer) if i == number else q for i, q in enumerate(tape.programs))
+    return msgspec.structs.replace(tape, passes=tuple(passes), programs=tuple(programs), tensors=tensors)
+
+
+def _as_classes(program: Program, ending: Ending, layer: Call) -> Program:
+    """The program cut behind its last layer, with a cross-entropy for an end."""
+    at = next(i for i, c in enumerate(program.calls) if c.outs == layer.outs)
+    wide = msgspec.structs.replace(layer, shape=())
+    function, out = "torch.nn.functional.cross_entropy", program.fresh()
+    loss = Call(function, (Value(layer.outs[0]), ending.target), {}, (out,), ending.loss.sites, ending.loss.grad, ())
+    return msgspec.structs.replace(program, calls=(*program.calls[:at], wide, loss), loss=out)
+
+
+def _played(turned: Tape, number: int, length: int, seconds: float) -> tuple[Played, Task]:
+    task = Task.read(turned, number)
+    passes = turned.passes[:length]
+    course = course_of(turned, passes, number, yardstick(turned, number, task), task)
+    trial = as_written(turned)
+    lanes = starts(trial.start, set(trial.holders), LANES)
+    return play(trial, course, lanes, torch.ones(LANES), PATIENCE * seconds), task
