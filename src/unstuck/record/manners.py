@@ -172,7 +172,7 @@ class Manners:
         keys = [(f["name"], frozenset(f["held"].items())) if f["held"] else i for i, f in enumerate(self._found)]
         for index, key in enumerate(keys):
             held.setdefault(key, []).append(index)
-        in_turn = {key: all(last[a] < first[b] for a, b in pairwise(mine)) for key, mine in held.items()}
+        in_turn = {key: all(last.get(a, -1) < first.get(b, 0) for a, b in pairwise(mine)) for key, mine in held.items()}
         seats = 0
         for index, (f, key) in enumerate(zip(self._found, keys, strict=True)):
             f["first"] = not in_turn[key] or held[key][0] == index
