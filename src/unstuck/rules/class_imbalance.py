@@ -26,8 +26,10 @@ from unstuck.remedies.weight_classes import TAKES, WeightClasses
 from unstuck.signals.endings import Endings
 from unstuck.signals.learning import Learning
 
-MISSED = 0.3
-"""Mean hit rate of the rare classes up to which they count as not found."""
+MISSED = 0.45
+"""Mean hit rate of the rare classes up to which they count as missed: fewer than half of them are found."""
+SELDOM = 0.1
+"""Below this they are hardly ever named."""
 HEAVIEST = 100.0
 """No class is weighed up by more than this: a handful of rows would rule the gradient."""
 
@@ -47,7 +49,8 @@ def check(learning: Learning, endings: Endings) -> Iterator[Finding]:
         return
     share = float(counts[common] / counts.sum())
     site = task.loss.site if task.loss is not None else None
-    said = f"{share:.1%} of the rows are of class {common}, and the rare ones are hardly ever named"
+    named = "hardly ever named" if sum(rare) / len(rare) < SELDOM else "named in fewer than half of their cases"
+    said = f"{share:.1%} of the rows are of class {common}, and the rare ones are {named}"
     evidence = (
         Evidence(f"share of class {common}", share, "below 0.8"),
         Evidence("hit rate of the rare classes", sum(rare) / len(rare), "like that of the frequent one"),
