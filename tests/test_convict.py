@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from tests.recorded import tape_of
-from unstuck.convict import Comparison, Conviction, convict, raised
+from unstuck.comparison import Comparison, Conviction, raised
+from unstuck.convict import convict
 from unstuck.examine import Readings, examine
 from unstuck.replay.bench import Bench
 from unstuck.rule import catalogue

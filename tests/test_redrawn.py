@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.recorded import tape_of
-from unstuck.convict import compare, suspects
+from unstuck.comparison import compare, suspects
 from unstuck.examine import Readings, examine
 from unstuck.replay.bench import Bench, rates_around
 from unstuck.replay.halves import Halves

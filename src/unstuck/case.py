@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from unstuck.convict import UPSTREAM, Conviction, rank
+from unstuck.comparison import UPSTREAM, Conviction, rank
 from unstuck.diagnosis import Finding, Outcome, Proof
 from unstuck.rehearse import Rehearsals
 from unstuck.replay.bench import Bench

@@ -7,12 +7,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from unstuck.case import Case
-from unstuck.convict import ENOUGH, SETTLED, Comparison, convicts, raised, rank
+from unstuck.comparison import SETTLED, Comparison, convicts, raised, rank
 from unstuck.diagnosis import Proof
 from unstuck.repair import CLEARLY, Answer, Repair, edited, rehearsed, skill, story, word
 from unstuck.repair import reported as reported_by
 from unstuck.retold import Retold, retold
 from unstuck.verdict import LEAST, ROOM
+from unstuck.widening import ENOUGH
 
 
 @dataclass(frozen=True)

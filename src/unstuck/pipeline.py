@@ -13,7 +13,8 @@ from pathlib import Path
 import torch
 
 from unstuck.case import Case, Options, Say, hopeless, worthwhile
-from unstuck.convict import SETTLED, convict, proof
+from unstuck.comparison import SETTLED, proof
+from unstuck.convict import convict
 from unstuck.diagnosis import Finding, NotApplicable, Proof, Report
 from unstuck.examine import Readings, examine
 from unstuck.mending import Ahead, mended

@@ -9,7 +9,7 @@ import msgspec
 
 from unstuck import __version__
 from unstuck.case import Case, hopeless
-from unstuck.convict import rank
+from unstuck.comparison import rank
 from unstuck.diagnosis import Finding, Metric, Report
 from unstuck.mending import cured
 from unstuck.repair import NO_WORSE, Repair, skill, story, word
