@@ -15,7 +15,7 @@ from unstuck.verdict import Judgement, judge
 UPSTREAM = (
     "no-step", "graph-detached", "frozen-params", "optimizer-params", "unregistered-params",
     "optimizer-reset", "no-zero-grad", "loss-sign", "input-nonfinite", "input-degenerate", "label-range",
-    "label-misaligned", "target-shape", "axes-swapped", "wrong-loss", "double-activation",
+    "label-misaligned", "target-shape", "axes-swapped", "padding-unmasked", "wrong-loss", "double-activation",
     "missing-activation", "softmax-dim", "output-range", "feature-scale-mix", "input-offset", "input-scale",
     "target-scale", "not-shuffled", "class-imbalance", "bad-init", "no-nonlinearity", "batchnorm-misuse",
     "mode-error", "excess-dropout", "weight-decay-too-high", "scheduler-misuse", "saturated-output",

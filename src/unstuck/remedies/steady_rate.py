@@ -11,24 +11,41 @@ from unstuck.remedies._loop import methods, owner
 from unstuck.remedies._meaning import constructed
 from unstuck.remedies._moves import gathered
 from unstuck.remedies._program import noted
-from unstuck.remedy import Treatment, Trial
+from unstuck.remedy import CannotEdit, Treatment, Trial
 from unstuck.source import Sources, Splice
 
 
 class SteadyRate(Treatment, frozen=True):
-    """Needs nothing to be known: the schedule's steps go."""
+    """The schedule's steps go. `factor`: the rate the optimizer was built with, over the first that the schedule gave
+    it; where they differ the schedule itself goes too."""
 
     name: ClassVar[str] = "steady-rate"
     trust: ClassVar[Trust] = "likely"
+
+    factor: float = 1.0
 
     def summary(self) -> str:
         return "keep the learning rate as it is at the start"
 
     def apply(self, trial: Trial) -> Trial:
-        return noted(trial.with_(steady=True), self.name)
+        return noted(trial.with_(steady=True, rate=trial.rate * self.factor), self.name)
 
     def edit(self, sources: Sources) -> Sources:
-        return gathered(sources, _schedule(sources), "no schedule was found in the text")
+        splices = _schedule(sources) if self.factor == 1.0 else [*_schedule(sources), *_built(sources)]
+        return gathered(sources, splices, "no schedule was found in the text")
+
+
+def _built(sources: Sources) -> Iterator[Splice]:
+    """The constructions of schedules that are only ever stepped."""
+    for whole in sources.pages():
+        for statement in whole.page.all(ast.Assign):
+            target, made = statement.targets[0], constructed(sources, whole.of(statement.value))
+            if any(".lr_scheduler." in name for _, name in made):
+                code = whole.of(target).code
+                read = [n for n in whole.page.all(type(target)) if whole.of(n).code == code and n is not target]
+                if len(read) > sum(owner(call).code == code for call in methods(sources, "step")):
+                    raise CannotEdit(f"{whole.file}: {code} is used for more than its steps")
+                yield whole.of(statement).removed()
 
 
 def _schedule(sources: Sources) -> Iterator[Splice]:

@@ -25,6 +25,7 @@ from unstuck.remedies.weigh_rows import WeighRows
 from unstuck.remedies.weight_classes import TAKES, WeightClasses
 from unstuck.signals.endings import Endings
 from unstuck.signals.learning import Learning
+from unstuck.signals.sequences import Sequences
 
 MISSED = 0.45
 """Mean hit rate of the rare classes up to which they count as missed: fewer than half of them are found."""
@@ -34,16 +35,18 @@ HEAVIEST = 100.0
 """No class is weighed up by more than this: a handful of rows would rule the gradient."""
 
 
-def check(learning: Learning, endings: Endings) -> Iterator[Finding]:
-    """The classes' counts, and the hit rates of the last quarter."""
+def check(learning: Learning, endings: Endings, sequences: Sequences | None) -> Iterator[Finding]:
+    """The classes' counts, and the hit rates of the last quarter; where padding is the frequent class, that is said."""
     yard, task = learning.yardstick, learning.task
     if task.kind not in ("binary", "classes"):
         raise NotApplicable(f"the task has no classes that exclude each other ({task.kind})")
     if not yard.balanced:
         return
-    rates = _hit_rates(endings)
+    rates = hit_rates(endings)
     counts = yard.counts
     common = int(counts.argmax())
+    if sequences is not None and any(label == common for _, label, _ in sequences.scored()):
+        return
     rare = [float(rates[c]) for c in range(len(counts)) if c != common and counts[c] > 0 and c < len(rates)]
     if not rare or sum(rare) / len(rare) > MISSED:
         return
@@ -58,7 +61,7 @@ def check(learning: Learning, endings: Endings) -> Iterator[Finding]:
     yield Finding("class-imbalance", said, site, evidence, tuple(_remedies(endings, counts)))
 
 
-def _hit_rates(endings: Endings) -> torch.Tensor:
+def hit_rates(endings: Endings) -> torch.Tensor:
     """(classes,) share of each class's rows that were named rightly, over the last quarter of the sampled passes."""
     from unstuck.signals.yardstick import yardstick
 

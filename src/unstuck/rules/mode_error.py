@@ -12,11 +12,13 @@ call, and the averages take in the test data.
 
 The text is read, through the functions that are called, for programs that build such layers. `eval()` is reached from
 the training loop (or in front of it) and nothing in the loop calls `train()`; or the trained network is called without
-gradients outside the batch loop while no line of the program ever calls `eval()`.
+gradients outside the batch loop while no line of the program ever calls `eval()`. `F.dropout` knows no mode unless it
+is told: where the text calls `eval()` and the recorded evaluations drop units all the same, it was not.
 
 ## What to do
 
-`model.train()` at the start of every epoch, `model.eval()` at the start of every evaluation.
+`model.train()` at the start of every epoch, `model.eval()` at the start of every evaluation; in a module,
+`F.dropout(x, p, training=self.training)`, or a layer `nn.Dropout(p)`.
 """
 
 from __future__ import annotations
@@ -25,22 +27,53 @@ import ast
 from collections.abc import Iterator
 
 from unstuck.diagnosis import Evidence, Finding, NotApplicable
+from unstuck.program import Program
 from unstuck.remedies.eval_mode import EvalMode
+from unstuck.remedies.tell_mode import TellMode
 from unstuck.remedies.train_mode import TrainMode
 from unstuck.signals.source import Loop
 from unstuck.signals.training import Training
+from unstuck.tape import Tape
 
 FAULT = "mode-error"
+DROPPING = {
+    f"torch.nn.functional.{name}" for name in ("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout")
+}
 
 
-def check(training: Training) -> Iterator[Finding]:
-    """Evaluation mode left on in the training loop; then evaluation without it."""
+def check(tape: Tape, training: Training) -> Iterator[Finding]:
+    """Evaluation mode left on in the training loop, or evaluation without it; a dropout that knows no mode."""
+    untold = list(_untold(tape, training))
+    yield from untold
+    if untold:
+        return
     if not training.has_modes:
         raise NotApplicable("no dropout and no batch normalisation: the two modes are the same")
     if not any(training.mode_calls("eval")):
         yield from _never_evaluates(training)
     else:
         yield from _left_on(training)
+
+
+def _untold(tape: Tape, training: Training) -> Iterator[Finding]:
+    """Dropout functions in a module's methods that are not told the mode, at work in an evaluation after `eval()`."""
+    if not any(training.mode_calls("eval")) or not any(_drops(tape.programs[e.program]) for e in tape.evaluations):
+        return
+    source = training.source
+    calls = [c for c in source.all(ast.Call) if source.full_name(c) in DROPPING and source.owner_class(c) is not None]
+    blind = [c for c in calls if len(c.args) < 3 and not any(k.arg in ("training", None) for k in c.keywords)]
+    if blind:
+        name = source.code(blind[0].func)
+        said = f"{name} is not told the mode: it goes on dropping units in the evaluations, after eval()"
+        evidence = Evidence("dropout at work in the recorded evaluations", "yes", "no")
+        remedies = (TellMode(tuple(source.site(c) for c in blind)),)
+        yield Finding(FAULT, said, source.site(blind[0]), (evidence,), remedies, "error", demonstrated=said)
+
+
+def _drops(program: Program) -> bool:
+    return any(
+        "dropout" in c.name and c.argument(2, "training", True) and c.argument(1, "p", 0.5) for c in program.calls
+    )
 
 
 def _left_on(training: Training) -> Iterator[Finding]:

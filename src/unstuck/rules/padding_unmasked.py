@@ -1,21 +1,24 @@
-"""Padding takes part in a mean or a softmax, or is the last thing a recurrent layer reads.
+"""Padding takes part in a mean, a softmax or the loss, or is the last thing a recurrent layer reads.
 
 ## Why it hurts
 
 Short sequences are filled up with a token that means nothing. A plain mean over the positions mixes its vector into
 every answer, the more the shorter the sequence; a softmax that weighs the positions gives it most of the weight; a
 recurrent layer whose last position is taken has read padding for most of the way and has forgotten what came before.
+Where every position has a label of its own, a loss over all of them is mostly made of padding: to name it is learnt
+first, and makes the loss look small.
 
 ## How it is seen
 
 On the tape: a good part of the tokens that enter an embedding is one unbroken run of the same token at the ends of
 the rows; what the embedding gives is averaged over all positions or weighed by a softmax along them, or its last
-position is taken behind a recurrent layer, and no call masks, packs or selects anything in between.
+position is taken behind a recurrent layer, and no call masks, packs or selects anything in between. Or a cross-entropy
+is given one label for every such token, and another for none of the real ones; whether that matters is tried.
 
 ## What to do
 
 Average over the real positions only, give a softmax minus infinity for the others, take the state at the last real
-position (or pack the sequences).
+position (or pack the sequences); `CrossEntropyLoss(ignore_index=...)` for labels of padding.
 """
 
 from __future__ import annotations
@@ -23,8 +26,13 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from unstuck.diagnosis import Evidence, Finding, Site
+import torch
+
+from unstuck.diagnosis import Evidence, Finding, NotApplicable, Site
+from unstuck.remedies.ignore_index import IgnoreIndex
 from unstuck.remedies.mask_padding import MaskPadding
+from unstuck.rules.class_imbalance import hit_rates
+from unstuck.signals.endings import Endings
 from unstuck.signals.sequences import Sequences
 from unstuck.signals.source import Source
 
@@ -32,11 +40,13 @@ FAULT = "padding-unmasked"
 MUCH = 0.2
 """From this share of padding on, what it does can be felt."""
 
+NAMED, MISSED = 0.9, 0.6
+"""Padding is named this surely, and the real labels no better than this: the loss had little else to say."""
 TAKEN = {"mean": "the mean over the positions", "last": "the last position"}
 
 
-def check(sequences: Sequences, source: Source) -> Iterator[Finding]:
-    """Each mean and each last position that padding reaches."""
+def check(sequences: Sequences, source: Source, endings: Endings | None) -> Iterator[Finding]:
+    """Each mean, each last position and each loss that padding reaches."""
     for embedding, pad, share in sequences.padded():
         for call, form in sequences.unmasked(embedding) if share >= MUCH else ():
             what = TAKEN.get(form, "the softmax over the positions")
@@ -44,6 +54,26 @@ def check(sequences: Sequences, source: Source) -> Iterator[Finding]:
             evidence = Evidence("share of padding among the tokens", round(share, 3), f"below {MUCH:g}, or masked")
             remedies = tuple(_remedy(source, embedding.site, call.site, form, pad))
             yield Finding(FAULT, said, call.site, (evidence,), remedies, "error" if remedies else "hint")
+    for loss, label, share in sequences.scored():
+        if share >= MUCH and loss.site is not None:
+            said = f"{share:.0%} of the labels are those of padding ({label}), and the loss takes them for real"
+            evidence = Evidence("share of padding among the labels", round(share, 3), f"below {MUCH:g}, or ignored")
+            told = _named_only(endings, label)
+            remedies = (IgnoreIndex(label, loss.site),)
+            yield Finding(FAULT, said, loss.site, (evidence,), remedies, "error" if told else "hint", demonstrated=told)
+
+
+def _named_only(endings: Endings | None, label: int) -> str:
+    """What the last quarter of the run shows, where padding is named rightly and the real labels are not."""
+    try:
+        rates = hit_rates(endings) if endings is not None else torch.zeros(0)
+    except NotApplicable:
+        return ""
+    real = torch.cat([rates[:label], rates[label + 1 :]])
+    if not len(real) or label >= len(rates) or rates[label] < NAMED or float(real.mean()) > MISSED:
+        return ""
+    of_padding, of_rest = float(rates[label]), float(real.mean())
+    return f"at the end {of_padding:.0%} of the padding is named rightly, and {of_rest:.0%} of the rest"
 
 
 def _remedy(source: Source, embedding: Site | None, call: Site | None, form: str, pad: int) -> Iterator[MaskPadding]:

@@ -12,7 +12,8 @@ never leaves its warm-up.
 The text is read: where the schedule is stepped, and whether its horizon (step size, milestones, decay) fits the number
 of epochs or the number of batches. A schedule that is stepped per batch and planned over batches is as it should be.
 And the recorded rates are read: where they are next to nothing for half of a run that learns poorly, or rise many times
-over, a replay at the first rate tells whether that is what holds it back.
+over, a replay at the first rate tells whether that is what holds it back; where they never come near the rate that the
+optimizer was built with, a replay at that one.
 
 ## What to do
 
@@ -23,6 +24,7 @@ after `optimizer.step()`.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 from unstuck.diagnosis import Evidence, Finding
@@ -47,6 +49,9 @@ IDLE, FROZEN = 0.1, 1e-6
 than the first tenth of the batches was trained on."""
 RISEN = 30.0
 """Times the first rate. Warm-ups rise as far, to a rate that serves: a replay at the first rate then does no better."""
+NEVER = 0.1
+"""A schedule that never reaches this share of the optimizer's own rate is still warming up when the run ends."""
+OVERRUN = re.compile(r"Tried to step \d+ times. The specified number of total steps is (\d+)")
 LEARNT = 0.9
 """A run of this skill was served by its schedule."""
 FEW = 10
@@ -55,14 +60,45 @@ FEW = 10
 
 def check(steps: Steps, tape: Tape, rates: Rates | None, learning: Learning | None) -> Iterator[Finding]:
     """Each place where a schedule is stepped; where none is at fault, what became of the rate."""
-    found = list(_misplaced(steps, tape))
+    found = list(_overrun(steps, tape)) or list(_misplaced(steps, tape))
     yield from found
     if not found and rates is not None and rates.moves and learning is not None and learning.final < LEARNT:
-        yield from _gone(steps, rates)
+        yield from _gone(steps, rates, tape.stopped.startswith("script ended"))
 
 
-def _gone(steps: Steps, rates: Rates) -> Iterator[Finding]:
-    """A rate that is spent, or blown up, long before the end."""
+def _overrun(steps: Steps, tape: Tape) -> Iterator[Finding]:
+    """A one-cycle schedule that was stepped more often than it has steps: torch stops the run."""
+    said = OVERRUN.search(str((tape.error or {}).get("message", "")))
+    if said is None:
+        return
+    call = next((call for call, _ in _stepped(steps)), None)
+    site, loop = (steps.source.site(call), _batch_loop(steps, call)) if call is not None else (None, None)
+    planned = float(said[1])
+    remedies = ()
+    if call is not None and site is not None and loop is not None and _epochs(steps, call) == planned:
+        remedies = (StepPerEpoch(site, steps.source.site(loop)),)
+    evidence = Evidence("steps that the schedule was planned for", planned, "all batches of all epochs")
+    told = f"torch itself stopped the run here: {said[0]}"
+    message = f"the schedule is planned for {planned:g} steps, and is stepped for every batch"
+    yield Finding(FAULT, message, site, (evidence,), remedies, "error", demonstrated=told)
+
+
+def _held_down(steps: Steps, rates: Rates) -> Iterator[Finding]:
+    """A warm-up that takes longer than the run."""
+    call = next((call for call, _ in _stepped(steps)), None)
+    said = (
+        f"the schedule keeps the learning rate at {rates.peak:g} or below; the optimizer was built with {rates.built:g}"
+    )
+    evidence = Evidence("highest rate / the rate the optimizer was built with", rates.peak / rates.built, "1")
+    site = steps.source.site(call) if call is not None else None
+    yield Finding(FAULT, said, site, (evidence,), (SteadyRate(rates.built / rates.first),))
+
+
+def _gone(steps: Steps, rates: Rates, ended: bool) -> Iterator[Finding]:
+    """A rate that is spent, or blown up, long before the end; or one that a run which has ended never let rise."""
+    if ended and 0 < rates.peak < NEVER * rates.built:
+        yield from _held_down(steps, rates)
+        return
     spent, risen = rates.spent <= EARLY, rates.peak >= RISEN * rates.first
     if not spent and not risen:
         return

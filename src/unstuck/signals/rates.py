@@ -19,6 +19,8 @@ class Rates:
     values: tuple[float, ...]
     steps: tuple[int, ...]
     """The step at which each was in force; far apart where the run is long."""
+    built: float = 0.0
+    """The rate the optimizer was built with, where a schedule has noted it (else 0)."""
 
     @property
     def first(self) -> float:
@@ -52,7 +54,8 @@ class Rates:
             values, steps = values + tuple(r for _, r in late), steps + tuple(s for s, _ in late)
         if not values or not all(math.isfinite(v) for v in values) or max(values) <= 0:
             raise NotApplicable("the learning rate is not known")
-        return cls(values, steps)
+        groups = tape.optimizers[number].groups
+        return cls(values, steps, float((groups[0].get("initial_lr") if groups else 0.0) or 0.0))
 
 
 SPENT = 0.02

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from unstuck.diagnosis import NotApplicable
-from unstuck.program import Value
+from unstuck.program import Outside, Program, Value
 from unstuck.signals.announced import Announced, Line, Number
 from unstuck.signals.exam import target_of
 from unstuck.signals.task import Task, handed_on, main_program
@@ -23,6 +23,9 @@ OTHERWISE = {
     *("baseline", "chance", "constant", "majority", "loss", "epoch", "word", "token", "sequence", "exact", "subset"),
 }
 """With one of these words beside it the number may be meant in another way than rows that are right, of all rows."""
+COMPARING = {"eq", "ne"}
+CHOOSING = {"getitem", "masked_select", "mul", "logical_and", "and", "bitwise_and", "where", "masked_fill"}
+"""What is done to a comparison whose hits are not all counted alike."""
 WRONG = 0.1
 """A printed accuracy this far from every count is not an accuracy of those rows."""
 FEWEST = 16
@@ -128,9 +131,16 @@ class _Counter:
         output = handed_on(self.tape.programs[self.number], self.task.output, program)
         outside = tuple(self.tape.tensors[k] for k in evaluation.outside)
         slot = target_of(program, Value(output.id), outside) if output is not None else None
-        if slot is None or not evaluation.output:
+        if slot is None or not evaluation.output or self._chosen(program, output, slot):
             return None
         return self._rows(self.tape.tensors[evaluation.output], outside[slot])
+
+    def _chosen(self, program: Program, output: Value | None, slot: int) -> bool:
+        """Whether not all answers are counted: several per row, of which some are padding, or those of a mask."""
+        told = next((c for c in program.calls if Outside(slot) in c.refs() and c.name in COMPARING), None)
+        if output is None or told is None:
+            return False
+        return any(c.name in CHOOSING for out in told.outs for c in program.users(Value(out)))
 
     def trained(self, number: int) -> Tensor | None:
         """Hits and rows per class of a training batch, as its forward found them."""
@@ -143,6 +153,8 @@ class _Counter:
         classes = self.yard.classes if self.task.kind == "classes" else 1
         whole = not target.is_floating_point() or bool((target == target.round()).all())
         one_hot = self.task.kind == "classes" and target.is_floating_point()
+        if not one_hot and target.numel() != target.shape[:1].numel():
+            return None  # several answers per row: some of them may be padding, and the script knows which
         fits = output.numel() == target.numel() * (1 if one_hot else classes)
         if not fits or not whole or not target.numel() or float(target.min()) < 0 or not torch.isfinite(output).all():
             return None

@@ -73,6 +73,22 @@ class Sequences:
                 if tokens.dim() == 2 and tokens.shape[1] > 2 and not tokens.is_floating_point():
                     yield call, *_padding(tokens)
 
+    def scored(self) -> Iterator[tuple[Call, int, float]]:
+        """Cross-entropies that are given a label of their own for padded tokens: the call, the label, its share."""
+        for ref in (c.args[0] for c in self.program.calls if c.name == "embedding" and c.args):
+            tokens = self.outside[ref.slot] if isinstance(ref, Outside) else None
+            if tokens is None or tokens.dim() != 2 or tokens.shape[1] < 3 or tokens.is_floating_point():
+                continue
+            padded = _run(tokens, int(tokens[:, -1].mode().values)).bool().flip(1).flatten()
+            for loss in (c for c in self.program.calls if c.name == "cross_entropy"):
+                target = loss.argument(1, "target")
+                labels = self.outside[target.slot].flatten() if isinstance(target, Outside) else tokens[:0].flatten()
+                if labels.numel() == padded.numel() and bool(padded.any()) and not labels.is_floating_point():
+                    label = int(labels[padded][0])
+                    alone = bool(((labels == label) == padded).all())
+                    if alone and label != loss.argument(4, "ignore_index", -100):
+                        yield loss, label, float(padded.double().mean())
+
     def unmasked(self, embedding: Call) -> Iterator[tuple[Call, str]]:
         """What takes padding for real where nothing masks anything: a `mean` over the positions, the `last` of them.
 
@@ -123,8 +139,12 @@ def _batch_first(call: Call) -> bool | None:
 def _padding(tokens: Tensor) -> tuple[int, float]:
     """The token at most rows' ends, and the share of all positions that are an unbroken run of it at the end."""
     pad = int(tokens[:, -1].mode().values)
-    run = (tokens.flip(1) == pad).long().cumprod(1)
-    return pad, float(run.double().mean())
+    return pad, float(_run(tokens, pad).double().mean())
+
+
+def _run(tokens: Tensor, pad: int) -> Tensor:
+    """(rows, positions from the end): 1 in the unbroken run of a token at the end of a row."""
+    return (tokens.flip(1) == pad).long().cumprod(1)
 
 
 def _masks(sequences: Sequences, call: Call, rows: tuple[int, ...]) -> bool:

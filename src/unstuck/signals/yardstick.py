@@ -54,6 +54,9 @@ class Yardstick:
         if self.kind == "regression":
             return self._squares(output, target)
         guess, truth = _decisions(task, output, target)
+        counted = target.reshape(-1) != _ignored(task)
+        if counted.numel() == truth.numel() and not bool(counted.all()):
+            guess, truth = guess[:, counted], truth[counted]
         hits = torch.zeros(guess.shape[0], self.classes, dtype=torch.float64)
         hits.index_add_(1, truth, (guess == truth).double())
         rows = torch.bincount(truth, minlength=self.classes)[: self.classes].double()
@@ -83,6 +86,12 @@ class Yardstick:
         """0 at the best constant predictor, 1 at perfection; never below -1, and -1 where the score is not a number."""
         base = self.constant or 0.0
         return torch.nan_to_num((score - base) / max(1 - base, 1e-9), nan=-1.0, neginf=-1.0).clamp(-1, 1)
+
+
+def _ignored(task: Task) -> float:
+    """The label that the loss passes over (-100 by torch's default)."""
+    given = task.loss.argument(4, "ignore_index", -100) if task.loss is not None else -100
+    return given if isinstance(given, int) else -100
 
 
 def yardstick(tape: Tape, number: int, task: Task) -> Yardstick:

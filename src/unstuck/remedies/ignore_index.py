@@ -1,0 +1,54 @@
+"""Leave the padded positions out of a cross-entropy."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from typing import ClassVar
+
+import msgspec
+
+from unstuck.diagnosis import Site, Trust
+from unstuck.program import Call, Program
+from unstuck.remedies._meaning import constructed
+from unstuck.remedies._moves import added_argument, argument, gathered, the_call
+from unstuck.remedies._names import full_name
+from unstuck.remedies._program import changed, everywhere, noted
+from unstuck.remedy import CannotEdit, Treatment, Trial
+from unstuck.source import Place, Sources, Splice
+
+
+class IgnoreIndex(Treatment, frozen=True):
+    """`label`: what stands at the padded positions; `loss`: the site of the cross-entropy's call."""
+
+    name: ClassVar[str] = "ignore-index"
+    trust: ClassVar[Trust] = "likely"
+
+    label: int
+    loss: Site
+
+    def summary(self) -> str:
+        return f"leave the padded positions out of the loss (ignore_index={self.label})"
+
+    def apply(self, trial: Trial) -> Trial:
+        return noted(everywhere(trial, self._turned, "the program has no cross-entropy there"), self.name)
+
+    def _turned(self, program: Program) -> Program:
+        return msgspec.structs.replace(program, calls=tuple(map(self._call, program.calls)))
+
+    def _call(self, call: Call) -> Call:
+        if call.name != "cross_entropy" or call.site != self.loss:
+            return call
+        return changed(call, args=call.args[:3], kwargs={**call.kwargs, "ignore_index": self.label})
+
+    def edit(self, sources: Sources) -> Sources:
+        place = the_call(sources, self.loss, lambda p: isinstance(p.node, ast.Call))
+        return gathered(sources, self._splices(sources, place), "the loss was not found")
+
+    def _splices(self, sources: Sources, place: Place) -> Iterator[Splice]:
+        assert isinstance(place.node, ast.Call)
+        direct = bool(full_name(place.page, place.node.func))
+        made = [place] if direct else [p for p, _ in constructed(sources, place.of(place.node.func))]
+        if len(made) != 1 or argument(made[0], -1, "ignore_index") is not None:
+            raise CannotEdit("the loss's construction was not found, or it ignores another label already")
+        yield added_argument(made[0], f"ignore_index={self.label}")

@@ -1,0 +1,32 @@
+"""Tell a dropout function which mode the network is in."""
+
+from __future__ import annotations
+
+import ast
+from typing import ClassVar
+
+from unstuck.diagnosis import Site, Trust
+from unstuck.remedies._at import node_at, not_by_replay
+from unstuck.remedies._moves import added_argument
+from unstuck.remedy import Treatment, Trial
+from unstuck.source import Sources, Splice
+
+
+class TellMode(Treatment, frozen=True):
+    """The calls at `sites` are given `training=self.training`."""
+
+    name: ClassVar[str] = "tell-mode"
+    trust: ClassVar[Trust] = "safe"
+    sites: tuple[Site, ...]
+
+    def summary(self) -> str:
+        return "give the dropout function training=self.training"
+
+    def apply(self, trial: Trial) -> Trial:
+        return not_by_replay(trial, "it changes the evaluations, and not the training")
+
+    def edit(self, sources: Sources) -> Sources:
+        return sources.spliced(*(self._told(sources, site) for site in self.sites))
+
+    def _told(self, sources: Sources, site: Site) -> Splice:
+        return added_argument(node_at(sources, site, ast.Call), "training=self.training")

@@ -1,0 +1,187 @@
+"""Labels of padding, schedules that overrun or never begin, and dropout that knows no mode."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.recorded import tape_of
+from tests.scripts import edited, run
+from unstuck.diagnosis import Finding, NotApplicable
+from unstuck.examine import Readings, examine
+from unstuck.rule import catalogue
+from unstuck.signals.learning import Learning
+from unstuck.signals.recount import Recount
+from unstuck.tape import Tape
+
+TAGGER = """
+import torch
+from torch import nn
+
+torch.manual_seed(0)
+lengths = torch.randint(2, 6, (400,))
+tokens = torch.randint(1, 30, (400, 20)) * (torch.arange(20) < lengths[:, None])
+tags = torch.where(tokens > 0, 1 + tokens % 3, 0)
+
+
+class Tagger(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.words, self.head = nn.Embedding(30, 8), nn.Linear(8, 4)
+
+    def forward(self, tokens):
+        return self.head(torch.tanh(self.words(tokens)))
+
+
+model = Tagger()
+optimizer = torch.optim.Adam(model.parameters(), lr={rate})
+criterion = nn.CrossEntropyLoss({ignored})
+for epoch in range(8):
+    for rows in torch.randperm(320).split(40):
+        optimizer.zero_grad()
+        loss = criterion(model(tokens[rows]).reshape(-1, 4), tags[rows].reshape(-1))
+        loss.backward()
+        optimizer.step()
+    with torch.no_grad():
+        guess, real = model(tokens[320:]).argmax(-1), tags[320:] > 0
+        accuracy = (guess == tags[320:])[real].float().mean().item()
+    print(f"accuracy {{accuracy:.4f}}")
+"""
+PADDED = TAGGER.format(rate=0.002, ignored="")
+
+
+def _found(tape: Tape, fault: str) -> list[Finding]:
+    found, _ = examine(Readings(tape), {fault: catalogue()[fault]})
+    return found
+
+
+def test_a_loss_that_is_mostly_made_of_padding(tmp_path: Path) -> None:
+    tape = tape_of(PADDED, tmp_path)
+    (finding,) = _found(tape, "padding-unmasked")
+    assert finding.demonstrated
+    assert _found(tape, "class-imbalance") == []
+    new = edited(finding.remedies[0], PADDED)
+    assert "nn.CrossEntropyLoss(ignore_index=0)" in new
+    assert _found(tape_of(new, tmp_path), "padding-unmasked") == []
+
+
+def test_padding_in_the_loss_of_a_network_that_learns_is_a_hint(tmp_path: Path) -> None:
+    (finding,) = _found(tape_of(TAGGER.format(rate=0.05, ignored=""), tmp_path), "padding-unmasked")
+    assert (finding.severity, finding.demonstrated) == ("hint", "")
+
+
+def test_ignored_labels_are_not_scored(tmp_path: Path) -> None:
+    learnt = Learning.read(tape_of(TAGGER.format(rate=0.05, ignored="ignore_index=0"), tmp_path))
+    assert learnt.final > 0.9
+
+
+@pytest.mark.parametrize("ignored", ["", "ignore_index=0"])
+def test_an_accuracy_over_a_mask_is_not_counted_again(ignored: str, tmp_path: Path) -> None:
+    with pytest.raises(NotApplicable):
+        Recount.read(tape_of(TAGGER.format(rate=0.05, ignored=ignored), tmp_path))
+
+
+SCHEDULED = """
+import torch
+from torch import nn
+
+torch.manual_seed(0)
+x = torch.randn(400, 5)
+y = (x[:, 0] > 0).long()
+model = nn.Sequential(nn.Linear(5, 16), nn.ReLU(), nn.Linear(16, 2))
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+schedule = torch.optim.lr_scheduler.{schedule}
+for epoch in range(6):
+    for rows in torch.randperm(400).split(40):
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(model(x[rows]), y[rows])
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    print(epoch, loss.item())
+"""
+
+
+def test_a_one_cycle_schedule_that_overruns(tmp_path: Path) -> None:
+    text = SCHEDULED.format(schedule="OneCycleLR(optimizer, max_lr=0.3, total_steps=6)")
+    (finding,) = _found(tape_of(text, tmp_path), "scheduler-misuse")
+    assert "Tried to step 7 times" in finding.demonstrated
+    run(edited(finding.remedies[0], text))
+
+
+def test_one_planned_for_another_number_is_left_to_the_person(tmp_path: Path) -> None:
+    text = SCHEDULED.format(schedule="OneCycleLR(optimizer, max_lr=0.3, total_steps=50)")
+    (finding,) = _found(tape_of(text, tmp_path), "scheduler-misuse")
+    assert finding.demonstrated
+    assert finding.remedies == ()
+
+
+def test_a_warm_up_that_outlasts_the_run(tmp_path: Path) -> None:
+    text = SCHEDULED.format(schedule="LambdaLR(optimizer, lambda step: (step + 1) / 9000)")
+    (finding,) = _found(tape_of(text, tmp_path), "scheduler-misuse")
+    (remedy,) = finding.remedies
+    assert remedy.factor == pytest.approx(9000)
+    new = edited(remedy, text)
+    assert "lr_scheduler" not in new
+    after = tape_of(new, tmp_path)
+    assert {u.rates for u in after.updates} == {(0.1,)}
+
+
+def test_a_warm_up_that_serves_is_no_fault(tmp_path: Path) -> None:
+    text = SCHEDULED.format(schedule="LinearLR(optimizer, start_factor=0.1, total_iters=20)")
+    assert _found(tape_of(text, tmp_path), "scheduler-misuse") == []
+
+
+def test_one_that_was_cut_off_while_it_warmed_up_is_no_fault(tmp_path: Path) -> None:
+    text = SCHEDULED.format(schedule="LambdaLR(optimizer, lambda step: min(1, (step + 1) / 900))")
+    finding = _found(tape_of(text, tmp_path, steps=40), "scheduler-misuse")
+    assert not any(r.factor != 1 for f in finding for r in f.remedies)
+
+
+DROPPING = """
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+torch.manual_seed(0)
+x = torch.randn(300, 5)
+y = (x[:, 0] > 0).long()
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Linear(5, 32), nn.Linear(32, 2)
+
+    def forward(self, x):
+        return self.b(F.dropout(F.relu(self.a(x)), 0.5{told}))
+
+
+model = Net()
+optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+for epoch in range(4):
+    model.train()
+    for rows in torch.randperm(240).split(40):
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(x[rows]), y[rows])
+        loss.backward()
+        optimizer.step()
+    model.eval()
+    with torch.no_grad():
+        print("accuracy", (model(x[240:]).argmax(1) == y[240:]).float().mean().item())
+"""
+
+
+def test_dropout_that_is_not_told_the_mode(tmp_path: Path) -> None:
+    text = DROPPING.format(told="")
+    (finding,) = _found(tape_of(text, tmp_path), "mode-error")
+    assert finding.demonstrated
+    new = edited(finding.remedies[0], text)
+    assert "0.5, training=self.training)" in new
+    assert _found(tape_of(new, tmp_path), "mode-error") == []
+
+
+@pytest.mark.parametrize("told", [", training=self.training", ", self.training", ", training=True"])
+def test_dropout_that_is_told_is_as_its_author_wants_it(told: str, tmp_path: Path) -> None:
+    assert _found(tape_of(DROPPING.format(told=told), tmp_path), "mode-error") == []
