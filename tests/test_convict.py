@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from tests.recorded import tape_of
-from unstuck.comparison import Comparison, Conviction, raised
+from unstuck.comparison import Comparison, Conviction, convicts, raised
 from unstuck.convict import convict
 from unstuck.examine import Readings, examine
 from unstuck.replay.bench import Bench
 from unstuck.rule import catalogue
 from unstuck.tape import Tape
+from unstuck.verdict import Judgement
 
 OFFSET = """
 import torch
@@ -76,6 +79,15 @@ def test_otherwise_it_is_played_to_the_end(tape: Tape, ahead: Told | None) -> No
     chosen = _convicted(tape, ahead).chosen
     assert chosen is not None
     assert chosen.share == 1
+
+
+@pytest.mark.parametrize(("kind", "treated", "enough"), [
+    ("unknown", -0.2, False), ("unknown", 0.4, True), ("regression", -0.2, True),
+])  # fmt: skip
+def test_a_loss_of_an_unknown_task_that_rises_less_convicts_nothing(kind: str, treated: float, enough: bool) -> None:
+    played: Any = SimpleNamespace(course=SimpleNamespace(task=SimpleNamespace(kind=kind)))
+    comparison = Comparison((), (), Judgement("helps", 0.004, -1.0, treated), played)
+    assert convicts(comparison) is enough
 
 
 @pytest.mark.parametrize(("before", "after", "far"), [

@@ -10,7 +10,7 @@ from unstuck.lower import CannotReplay
 from unstuck.remedy import CannotApply
 from unstuck.replay.bench import Bench
 from unstuck.replay.play import Played
-from unstuck.verdict import Judgement, judge
+from unstuck.verdict import STUCK, Judgement, judge
 
 UPSTREAM = (
     "no-step", "graph-detached", "frozen-params", "optimizer-params", "unregistered-params",
@@ -54,6 +54,11 @@ class Comparison:
     def works(self) -> bool:
         """The run learns better with it, beyond doubt."""
         return self.judgement is not None and self.judgement.word in ("heals", "helps")
+
+    @property
+    def unknown(self) -> bool:
+        """What the network is asked to do is not known: its skill is the share of the loss that is gone."""
+        return self.played is not None and self.played.course.task.kind == "unknown"
 
     @property
     def skill(self) -> float:
@@ -104,6 +109,8 @@ def convicts(comparison: Comparison) -> bool:
     verdict = comparison.judgement
     if verdict is None or not comparison.works:
         return False
+    if comparison.unknown and verdict.treated <= STUCK:
+        return False  # a loss that only rises less (one player's against another) says nothing of right and wrong
     return raised(verdict.without, verdict.treated) or (verdict.without < SETTLED and verdict.word == "heals")
 
 

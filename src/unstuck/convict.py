@@ -99,8 +99,14 @@ def _settled(bench: Bench, screened: Comparison, ahead: Ahead, say: Say) -> Comp
 
 
 def _unjudgeable(bench: Bench) -> bool:
-    """A loss without a known task (a policy's, one of two players') that falls says nothing about better or worse."""
-    return bench.task.kind == "unknown" and float(bench.written.skill().median()) > STUCK
+    """A loss without a known task (a policy's) that falls says nothing about better or worse.
+
+    Nor does that of one of two players, whichever way it goes.
+    """
+    if bench.task.kind != "unknown":
+        return False
+    players = {update.optimizer for update in bench.tape.updates}
+    return len(players) > 1 or float(bench.written.skill().median()) > STUCK
 
 
 def _finalist(bench: Bench, done: Conviction, say: Say, ahead: Ahead | None) -> Comparison | None:
