@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
-import typing
 from pathlib import Path
 
 import pytest
 
 from tests.recorded import tape_of
 from tests.structure_scripts import FOUND, RIGHT, net, script
-from unstuck.diagnosis import Finding, NotApplicable
-from unstuck.examine import Readings
+from unstuck.diagnosis import Finding
+from unstuck.examine import Readings, examine
 from unstuck.remedies.recode_targets import RecodeTargets
 from unstuck.replay.bench import Bench
+from unstuck.rule import catalogue
 from unstuck.tape import Tape
 
 RULES = (
@@ -27,13 +25,8 @@ SURE = {"label-range", "missing-activation", "input-nonfinite"}
 
 def findings(fault: str, tape: Tape) -> list[Finding]:
     """What a rule says about a tape; nothing where it does not apply."""
-    check = importlib.import_module(f"unstuck.rules.{fault.replace('-', '_')}").check
-    needs = typing.get_type_hints(check)
-    readings = Readings(tape)
-    try:
-        return list(check(*(readings.of(needs[name]) for name in inspect.signature(check).parameters)))
-    except NotApplicable:
-        return []
+    found, _ = examine(Readings(tape), {fault: catalogue()[fault]})
+    return found
 
 
 @pytest.mark.parametrize("number", range(len(FOUND)), ids=[f"{f}-{i}" for i, (f, _, _) in enumerate(FOUND)])
