@@ -24,6 +24,7 @@ from unstuck.diagnosis import Evidence, Finding, NotApplicable, Remedy
 from unstuck.remedies.weigh_rows import WeighRows
 from unstuck.remedies.weight_classes import TAKES, WeightClasses
 from unstuck.signals.endings import Endings
+from unstuck.signals.hits import hit_rates
 from unstuck.signals.learning import Learning
 from unstuck.signals.sequences import Sequences
 
@@ -59,23 +60,6 @@ def check(learning: Learning, endings: Endings, sequences: Sequences | None) -> 
         Evidence("hit rate of the rare classes", sum(rare) / len(rare), "like that of the frequent one"),
     )
     yield Finding("class-imbalance", said, site, evidence, tuple(_remedies(endings, counts)))
-
-
-def hit_rates(endings: Endings) -> torch.Tensor:
-    """(classes,) share of each class's rows that were named rightly, over the last quarter of the sampled passes."""
-    from unstuck.signals.yardstick import yardstick
-
-    yard = yardstick(endings.tape, endings.passes[0].program, endings.task)
-    late = [p for p in endings.passes[3 * len(endings.passes) // 4 :] if p.output]
-    target = endings.task.target
-    if not late or target is None:
-        raise NotApplicable("the outputs were not recorded")
-    rows = sum(
-        yard.rows(endings.task, endings.tape.tensors[p.output].unsqueeze(0), endings.tape.tensors[p.outside[target]])[0]
-        for p in late
-    )
-    assert isinstance(rows, torch.Tensor)
-    return rows[: yard.classes] / rows[yard.classes :].clamp(min=1)
 
 
 def _remedies(endings: Endings, counts: torch.Tensor) -> Iterator[Remedy]:

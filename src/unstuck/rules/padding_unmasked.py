@@ -31,8 +31,8 @@ import torch
 from unstuck.diagnosis import Evidence, Finding, NotApplicable, Site
 from unstuck.remedies.ignore_index import IgnoreIndex
 from unstuck.remedies.mask_padding import MaskPadding
-from unstuck.rules.class_imbalance import hit_rates
 from unstuck.signals.endings import Endings
+from unstuck.signals.hits import hit_rates
 from unstuck.signals.sequences import Sequences
 from unstuck.signals.source import Source
 
