@@ -13,6 +13,9 @@ import msgspec
 
 from unstuck.diagnosis import Site
 
+JOINING = {"cat", "concat", "concatenate", "hstack"}
+"""Calls that put their first argument's tensors side by side: numbers beside embeddings, a reading beside a state."""
+
 
 class Value(msgspec.Struct, frozen=True, tag="value"):
     """A tensor that an earlier call made."""

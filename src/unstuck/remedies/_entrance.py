@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from itertools import zip_longest
 
 from unstuck.diagnosis import Site
-from unstuck.program import Call, Outside, Program, Ref, Value
+from unstuck.program import JOINING, Call, Outside, Program, Ref, Value
 from unstuck.remedies._meaning import constructed
 from unstuck.remedies._moves import added_argument, subject, the_call
 from unstuck.remedies._names import full_name, imported, spelled
@@ -24,8 +24,6 @@ Wrap = Callable[[Place], tuple[Splice, ...]]
 Layer = Callable[[Place], tuple[str, tuple[Splice, ...]]]
 OPERAND = (ast.BinOp, ast.Call)
 METHODS = {"matmul", "mm", "bmm", "addmm", "mul"}
-JOINING = {"cat", "concat", "concatenate", "hstack"}
-"""Calls that put their first argument's tensors side by side."""
 
 
 def entering(program: Program, slot: int) -> tuple[tuple[Site, ...], tuple[int, ...]]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from unstuck.diagnosis import NotApplicable
-from unstuck.program import Call, Outside, Program, Value, Weight
+from unstuck.program import JOINING, Call, Outside, Program, Value, Weight
 from unstuck.signals.task import main_program
 from unstuck.tape import Tape
 
@@ -51,8 +51,6 @@ PASSING = {
     "getitem",
     "dropout",
 }
-JOINING = {"cat", "concat", "concatenate", "hstack"}
-"""Calls that put tensors side by side: a table's numbers beside embeddings, the last reading beside a state."""
 ROWS, NUMBERS = 20_000, 1_500_000
 """Rows of an input that are read at most, and numbers in them: statistics do not get better with more."""
 
