@@ -164,3 +164,23 @@ def test_a_run_of_one_scored_pass_has_a_last_quarter(tmp_path: Path) -> None:
     learning = Learning.read(tape_of(script(1), tmp_path))
     assert learning.passes == len(learning.skill) == 1
     assert learning.score is not None
+
+
+def test_what_is_looked_at_in_vain_is_not_looked_at_again_at_once() -> None:
+    series: Thinned[int] = Thinned(10, 8)
+    asked = 0
+    for _ in range(64):
+        if series.wants():
+            asked += 1
+            series.miss()
+        else:
+            series.skip()
+    assert asked == 8
+    assert not list(series)
+
+
+def test_several_backwards_to_a_step_are_sampled_as_often(tmp_path: Path) -> None:
+    thrice = script().replace("    loss.backward()", "    for _ in range(3):\n        loss.backward(retain_graph=True)")
+    tape = tape_of(thrice, tmp_path)
+    assert len(tape.losses) == 3000
+    assert len(tape.late) == pytest.approx((3000 - FULL) / EVERY, rel=0.15)

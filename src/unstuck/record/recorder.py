@@ -24,7 +24,7 @@ from unstuck.program import Program
 from unstuck.record.calls import Entry, Log, tensors
 from unstuck.record.forwards import Forwards, value
 from unstuck.record.hold import Hold
-from unstuck.record.light import Light
+from unstuck.record.light import CHUNK, Light
 from unstuck.record.manners import Manners
 from unstuck.record.names import Names, is_weight
 from unstuck.record.shelf import Shelf
@@ -85,26 +85,25 @@ class Recorder:
 
     def attach(self) -> None:
         """Start to watch the calling thread, or go on."""
-        self._hooks = [
-            register_optimizer_step_pre_hook(self._before_step),
-            register_optimizer_step_post_hook(self._after_step),
-        ]
         self.speech.attach()
         self.warned.attach()
         if self.light is not None:
-            self.light.attach()
+            self._go_lightly(self.light)
         else:
+            self._hooks = [
+                register_optimizer_step_pre_hook(self._before_step),
+                register_optimizer_step_post_hook(self._after_step),
+            ]
             self._switch(True)
 
     def detach(self) -> None:
         """Stop watching; the process is as if we had never been there."""
-        for hook in self._hooks:
-            hook.remove()
-        self._hooks = []
+        self._unhook()
         self.speech.detach()
         self.warned.detach()
         if self.light is not None:
             self.light.detach()
+            self._fold(self.light)
         self._switch(False)
         self._guarded(self._leftovers)
         self._older, self._last = [], []  # tensors that workers share must not outlive the script's own hold on them
@@ -245,14 +244,15 @@ class Recorder:
         """Before a backward of the light mode that is watched: its loss, and its batch where it is wanted."""
         if self.light is None:
             self.light = Light()
-            self.light.attach()
+            self._go_lightly(self.light)
             self.forwards.blind = True
         self.light.watching = True  # also where no optimizer's hooks say when a step is over
+        self._fold(self.light)
         self.light.note(loss)
         wanted = self.light.batches.wants() and len(self.programs) < PROGRAMS
         if not self.manners.has_optimizer:  # then the log is never taken away between steps: it looks elsewhere
             self.manners.steps += 1
-            self.log.quiet = (self.light.batches.seen + 1) % self.light.batches.every != 0
+            self.log.quiet = self.light.batches.seen + 1 < self.light.batches.due + wanted * self.light.batches.every
         if not wanted:
             self.light.add(None)
             return None
@@ -345,33 +345,61 @@ class Recorder:
         if threading.get_ident() != self._thread:
             return
         self.manners.steps += 1
-        if self.light is not None:
-            self._guarded(self.light.step, self.manners.steps - 1, optimizer)
-            if self.light.batches.wants():
-                self._watch()
-            elif len(self._hooks) > 1:  # the next steps need no hook before them
-                self._hooks.pop(0).remove()
-        else:
-            self._switch(True)
-        self.check_budget()
-
-    def _watch(self) -> None:
-        """Watch the next step of the light mode as those before it were."""
-        assert self.light is not None
-        self.light.watching = True
-        if len(self._hooks) < 2:
-            self._hooks.insert(0, register_optimizer_step_pre_hook(self._before_step))
         self._switch(True)
+        self.check_budget()
 
     def check_budget(self) -> None:
         """Ask the script to stop (by raising Enough in its loop) once the budget is spent."""
         if self.began is None or self._asked >= STUBBORN:
             return
-        seconds = (time.monotonic() - self.began) / self.seconds_wanted
-        if self.manners.steps >= self.steps_wanted or seconds >= (1.0 if self.forwards.kept else PATIENCE):
+        if self.manners.steps >= self.steps_wanted or time.monotonic() >= self._deadline():
             self.spent = "budget"
             self._asked += 1
             raise Enough
+
+    def _deadline(self) -> float:
+        if self.began is None or self._asked >= STUBBORN:
+            return math.inf
+        return self.began + self.seconds_wanted * (1.0 if self.forwards.kept else PATIENCE)
+
+    # -- the light mode's steps --------------------------------------------------------------------------------------
+
+    def _unhook(self) -> None:
+        for hook in self._hooks:
+            hook.remove()
+        self._hooks = []
+
+    def _go_lightly(self, light: Light) -> None:
+        """From now on an optimizer's steps are only counted; the first one is looked at."""
+        self._unhook()
+        self._hooks = [
+            register_optimizer_step_post_hook(light.stepped(self._look)),
+            register_optimizer_step_pre_hook(self._before_step),
+        ]
+        light.attach()
+        light.left = 0
+
+    def _fold(self, light: Light) -> None:
+        self.manners.steps += light.fold(self.manners.steps)
+
+    def _look(self) -> None:
+        """After a step of the light mode, now and then: whether to watch the next one, and when to look again."""
+        self._guarded(self._pace, self.light)
+        self.check_budget()
+
+    def _pace(self, light: Light) -> None:
+        self._fold(light)
+        light.watching = light.batches.wants()
+        light.due = light.batches.due - light.batches.seen
+        light.left = 1 if light.watching else CHUNK
+        if self._asked < STUBBORN:
+            light.left = min(light.left, self.steps_wanted - self.manners.steps)
+        light.deadline = self._deadline()
+        if light.watching and len(self._hooks) < 2:
+            self._hooks.append(register_optimizer_step_pre_hook(self._before_step))
+        elif not light.watching and len(self._hooks) > 1:  # the next steps need no hook before them
+            self._hooks.pop().remove()
+        self._switch(light.watching)
 
     # -- the tape ----------------------------------------------------------------------------------------------------
 
