@@ -23,7 +23,7 @@ def tape_of(text: str, folder: Path, *, steps: int = 20_000, seconds: float = 20
     script.write_text(text, encoding="utf-8")
     recorder = Recorder(folder, steps=steps, seconds=seconds)
     error = _run(script, recorder)
-    stopped = recorder.spent or (f"script failed: {type(error).__name__}: {error}" if error else "script ended")
+    stopped = recorder.budget.spent or (f"script failed: {type(error).__name__}: {error}" if error else "script ended")
     told = _described(error, recorder) if error else None
     tape = recorder.tape(script.name, stopped, told)
     tape.facts["command"] = {

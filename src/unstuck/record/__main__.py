@@ -70,7 +70,7 @@ def _command(options: argparse.Namespace, target: Target, here: Path, folder: Pa
 
 
 def _write(recorder: Any, out: Path, script: str, failure: dict[str, Any], command: dict[str, Any]) -> None:
-    stopped = recorder.spent or ("script failed: " + failure["line"] if failure else "script ended")
+    stopped = recorder.budget.spent or ("script failed: " + failure["line"] if failure else "script ended")
     try:
         tape = recorder.tape(script, stopped, failure or None)
         tape.facts["command"] = command

@@ -87,7 +87,7 @@ class Light:
         self.rates: Thinned[tuple[float, ...]] = Thinned(LOSSES)
         self.batches: Thinned[Pass] = Thinned(BATCHES, EVERY)
         self.watching = False
-        self.due, self.left, self.deadline = 0, 0, -math.inf
+        self.due, self.left, self.deadline = 0, 0.0, -math.inf
         """Backwards and steps that may go by, and the time until which they may, before somebody looks."""
         self._losses: list[float | None] = []
         self._rates: list[list[float]] = []

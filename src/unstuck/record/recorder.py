@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,64 +18,48 @@ from torch import Tensor
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from torch.overrides import _get_current_function_mode  # the only way to ask which mode is on top
 
-from unstuck.launch import Enough
-from unstuck.program import Program
+from unstuck.record.budget import SECONDS, STEPS, Budget
 from unstuck.record.calls import Entry, Log, tensors
-from unstuck.record.forwards import Forwards, value
+from unstuck.record.forwards import Forwards
 from unstuck.record.hold import Hold
 from unstuck.record.light import CHUNK, Light
 from unstuck.record.manners import Manners
 from unstuck.record.names import Names, is_weight
+from unstuck.record.programs import Programs
 from unstuck.record.shelf import Shelf
-from unstuck.record.slice import needed, outline, program
+from unstuck.record.slice import needed
 from unstuck.record.speech import Speech
 from unstuck.record.warned import Warned
 from unstuck.record.where import Whereabouts
-from unstuck.signals.task import task_of
 from unstuck.tape import Pass, Tape
 
-STEPS, SECONDS = 20_000, 25.0
-"""Default budget: optimizer steps, and seconds of the script's own time from its first backward on."""
-PATIENCE = 2.0
-"""A script that has not validated yet gets this many times the seconds before it is stopped all the same."""
 PASSES = 6_000
 """Passes recorded in full; later ones leave their loss only."""
-PROGRAMS = 300
-"""Distinct programs on a tape at most: a script that builds its layers anew in every step makes one per step."""
 DETAILED = 6
 """Passes (and evaluations) of one program for which the frames are read; later ones have the same lines."""
 GRADIENTS = 40
 """Gradient norms are taken for the first passes, then for every such one."""
-STUBBORN = 3
-"""A script that catches our request to stop is asked this often."""
 
 
 class Recorder:
     """One recording. `attach`, run the script, `detach`, then `tape(...)`."""
 
     def __init__(self, folder: Path, *, steps: int = STEPS, seconds: float = SECONDS) -> None:
-        self.steps_wanted, self.seconds_wanted = steps, seconds
+        self.budget = Budget(steps, seconds)
         self.where = Whereabouts(folder)
         self.shelf, self.names, self.manners = Shelf(), Names(), Manners()
         self.log = Log(self._marks(), self._sites, self.trouble)
-        self.programs: list[Program] = []
+        self.programs = Programs(self.names, self._is_weight)
         self.passes: list[Pass] = []
-        self.forwards = Forwards(self.shelf, self.programs, self._cut, self.trouble)
+        self.forwards = Forwards(self.shelf, self.programs.kept, self.programs.cut, self.trouble)
         self.speech = Speech(self._said, self.trouble)
         self.warned, self.hold = Warned(), Hold()
         self.losses: list[float] = []
         self.notes: list[str] = []
         self.light: Light | None = None
-        self.began: float | None = None
-        self.spent = ""
-        self._known: dict[Any, int] = {}
-        self._reached: dict[int, list[Tensor]] = {}
-        self._outputs: dict[int, int] = {}
         self._older: list[Entry] = []
         self._last: list[Entry] = []
         self._reaches_back = False
-        self._asked = 0
-        self._trained: tuple[int, int] | None = None
         self._hooks: list[Any] = []
         self._thread = threading.get_ident()
         self._on = False
@@ -170,15 +153,15 @@ class Recorder:
             return None
         if self.light is not None or self._spent_recording():
             return self._open_light(loss)
-        self.began = self.began if self.began is not None else time.monotonic()
+        self.budget.begin()
         entries = needed([*self._older, *self.log.entries], loss)
         inside = {id(e) for e in entries}
         self._reaches_back = self._reaches_back or any(id(e) in inside for e in self._older)
         self._evaluate(inside)
         self.manners.between(self.log.written, self.names, len(self.passes))
-        number, outside = self._cut(entries, loss)
+        number, outside = self.programs.cut(entries, loss)
         keys = [self.shelf.keep(t) for t in outside]
-        weights = self._weights(number)
+        weights = self.programs.weights(number)
         stale = tuple(self.names.of(t) for t in weights if t.grad is not None and bool(t.grad.any()))
         self._first_sight(weights)
         if None in keys:
@@ -229,16 +212,8 @@ class Recorder:
 
     def _output(self, number: int, entries: list[Entry], outside: tuple[Tensor, ...]) -> str:
         """The key of what the loss was given: so that a run's skill is known even where it cannot be replayed."""
-        made = self._made(number, entries, outside)
+        made = self.programs.made(number, entries, outside)
         return "" if made is None else self.shelf.keep(made) or ""
-
-    def _made(self, number: int, entries: list[Entry], outside: tuple[Tensor, ...]) -> Tensor | None:
-        """What the loss was given as the network's output."""
-        if number not in self._outputs:
-            task = task_of(self.programs[number], outside) if self.programs[number].loss >= 0 else None
-            self._outputs[number] = -1 if task is None or task.output is None else task.output
-        self._trained = (number, self._outputs[number]) if self._outputs[number] >= 0 else self._trained
-        return value(entries, self._outputs[number])
 
     def _open_light(self, loss: Tensor) -> dict[str, Any] | None:
         """Before a backward of the light mode that is watched: its loss, and its batch where it is wanted."""
@@ -249,7 +224,7 @@ class Recorder:
         self.light.watching = True  # also where no optimizer's hooks say when a step is over
         self._fold(self.light)
         self.light.note(loss)
-        wanted = self.light.batches.wants() and len(self.programs) < PROGRAMS
+        wanted = self.light.batches.wants() and not self.programs.full
         if not self.manners.has_optimizer:  # then the log is never taken away between steps: it looks elsewhere
             self.manners.steps += 1
             self.log.quiet = self.light.batches.seen + 1 < self.light.batches.due + wanted * self.light.batches.every
@@ -257,42 +232,29 @@ class Recorder:
             self.light.add(None)
             return None
         entries = needed(self.log.entries, loss)
-        number, outside = self._cut(entries, loss)
-        output = self._made(number, entries, outside)
+        number, outside = self.programs.cut(entries, loss)
+        output = self.programs.made(number, entries, outside)
         keys = self.light.keep((*outside, *([] if output is None else [output])))
         named = len(outside)
         return {
             "loss": loss,
             "light": Pass(number, keys[:named], 0.0, output="".join(keys[named:])),
-            "weights": self._weights(number),
+            "weights": self.programs.weights(number),
         }
 
     def _spent_recording(self) -> bool:
-        return self.shelf.full or len(self.passes) >= PASSES or len(self.programs) >= PROGRAMS
+        return self.shelf.full or len(self.passes) >= PASSES or self.programs.full
 
-    # -- programs ----------------------------------------------------------------------------------------------------
+    # -- what a step holds --------------------------------------------------------------------------------------------
 
     def _sites(self) -> tuple[Any, ...]:
         return self.where.sites(4)
-
-    def _cut(self, entries: list[Entry], target: Tensor) -> tuple[int, tuple[Tensor, ...]]:
-        key, outside = outline(entries, target, self.names.of, self._is_weight)
-        if key not in self._known:
-            self._known[key] = len(self.programs)
-            self.programs.append(program(entries, target, self.names.of, self._is_weight).program)
-        return self._known[key], outside
 
     def _is_weight(self, tensor: Tensor) -> bool:
         # A bare leaf that first shows up late is an input that asks for its own gradient, not a weight.
         if not is_weight(tensor):
             return False
         return isinstance(tensor, torch.nn.Parameter) or tensor in self.names or len(self.passes) < 1
-
-    def _weights(self, number: int) -> list[Tensor]:
-        if number not in self._reached:
-            wanted = set(self.programs[number].weights())
-            self._reached[number] = [t for name, t in self.names.all() if name in wanted]
-        return self._reached[number]
 
     def _first_sight(self, weights: list[Tensor]) -> None:
         for weight in weights:
@@ -310,8 +272,8 @@ class Recorder:
     # -- evaluations: forwards that no backward followed -------------------------------------------------------------
 
     def _evaluate(self, inside: set[int]) -> None:
-        for number in self.forwards.look(self.log.entries, inside, len(self.passes), self._trained):
-            self._guarded(self._first_sight, self._weights(number))
+        for number in self.forwards.look(self.log.entries, inside, len(self.passes), self.programs.trained):
+            self._guarded(self._first_sight, self.programs.weights(number))
 
     def _leftovers(self) -> None:
         self._evaluate(set())
@@ -350,17 +312,7 @@ class Recorder:
 
     def check_budget(self) -> None:
         """Ask the script to stop (by raising Enough in its loop) once the budget is spent."""
-        if self.began is None or self._asked >= STUBBORN:
-            return
-        if self.manners.steps >= self.steps_wanted or time.monotonic() >= self._deadline():
-            self.spent = "budget"
-            self._asked += 1
-            raise Enough
-
-    def _deadline(self) -> float:
-        if self.began is None or self._asked >= STUBBORN:
-            return math.inf
-        return self.began + self.seconds_wanted * (1.0 if self.forwards.kept else PATIENCE)
+        self.budget.check(self.manners.steps, bool(self.forwards.kept))
 
     # -- the light mode's steps --------------------------------------------------------------------------------------
 
@@ -391,10 +343,8 @@ class Recorder:
         self._fold(light)
         light.watching = light.batches.wants()
         light.due = light.batches.due - light.batches.seen
-        light.left = 1 if light.watching else CHUNK
-        if self._asked < STUBBORN:
-            light.left = min(light.left, self.steps_wanted - self.manners.steps)
-        light.deadline = self._deadline()
+        light.left = min(1 if light.watching else CHUNK, self.budget.left(self.manners.steps))
+        light.deadline = self.budget.deadline(bool(self.forwards.kept))
         if light.watching and len(self._hooks) < 2:
             self._hooks.append(register_optimizer_step_pre_hook(self._before_step))
         elif not light.watching and len(self._hooks) > 1:  # the next steps need no hook before them
@@ -416,7 +366,7 @@ class Recorder:
             folder=str(self.where.folder),
             torch=torch.__version__.partition("+")[0],
             stopped=stopped,
-            programs=tuple(self.programs),
+            programs=tuple(self.programs.kept),
             parameters=self.manners.parameters(self.names, set(self.shelf.tensors)),
             optimizers=self.manners.optimizers(),
             passes=tuple(self.passes),
@@ -431,7 +381,7 @@ class Recorder:
             error=error,
             sources=sources,
             notes=tuple(self.notes),
-            seconds=time.monotonic() - self.began if self.began is not None else 0.0,
+            seconds=self.budget.passed(),
             facts={
                 **self.manners.facts(),
                 "late_rates": [list(rates) for _, rates in light.rates],
