@@ -501,11 +501,11 @@ def test_labels_that_count_from_one(make):
 
 
 def test_wider_hidden_layers():
-    new = edited(Widen(4), CLASSES)
+    new = edited(Widen(64), CLASSES)
     assert new == CLASSES.replace("hidden=16", "hidden=64")
-    new = edited(Widen(4), LAYERS)
+    new = edited(Widen(64), LAYERS)
     assert new == LAYERS.replace("16", "64")
-    new = edited(Widen(2), TRAINER)
+    new = edited(Widen(32), TRAINER)
     assert new == TRAINER.replace("build(16)", "build(32)")
 
 

@@ -23,14 +23,20 @@ UPSTREAM = (
     "under-capacity",
 )  # fmt: skip
 """Causes before consequences: what stands earlier explains what stands later, not the other way round."""
+OPTIMISATION = UPSTREAM.index("lr-too-high")
+"""From here on: how it is trained, and with what. Before: what enters, what is asked for, how it is wired."""
 MECHANICAL = {
     "no-step", "graph-detached", "frozen-params", "optimizer-params", "unregistered-params", "optimizer-reset",
     "no-zero-grad", "loss-sign",
 }  # fmt: skip
 """Faults by which the program does not do what its text says: one that heals the run is a cause of it, even where
 something else (a larger rate, another activation) makes up for it and more."""
+MECHANISMS = {"saturated-output", "saturated-hidden", "dead-relu", "exploding-gradient", "vanishing-gradient"}
+"""What happens inside a network that does not learn, whatever the reason: a cause where nothing upstream is one."""
 SETTLED = 0.6
 """A run that reaches this skill learns; what a remedy adds to it is worth knowing, and no fault."""
+CLOSE = 0.12
+"""Remedies whose skills differ by less than this do the same good: the one further upstream is the cause."""
 WORTH = 0.15
 """A remedy on a run that learns something must add this much skill to convict."""
 

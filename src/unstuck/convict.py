@@ -11,6 +11,7 @@ from itertools import islice
 from typing import Protocol
 
 from unstuck.comparison import (
+    CLOSE,
     WORTH,
     Comparison,
     Conviction,
@@ -28,8 +29,6 @@ from unstuck.replay.bench import BEGINNING, Bench
 from unstuck.verdict import STUCK
 from unstuck.widening import ENOUGH, widened
 
-CLOSE = 0.12
-"""Remedies whose skills differ by less than this do the same good: the one further upstream is the cause."""
 SCREEN = BEGINNING
 """The part of the course on which suspects are screened."""
 SLOW = 3

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from unstuck.comparison import (
+    CLOSE,
+    MECHANICAL,
+    MECHANISMS,
+    OPTIMISATION,
     UPSTREAM,
     WORTH,
     Comparison,
@@ -31,6 +35,8 @@ LEAST_LOSS = 0.05
 
 def widened(bench: Bench, best: Comparison | None, done: Conviction, say: Say) -> Comparison | None:
     """Where one remedy is not enough: all that do not exclude each other, less those that turn out not to be needed."""
+    if best is not None and set(best.faults) <= MECHANISMS and (above := _above(bench, best, done, say)) is not None:
+        return above
     if best is not None and (best.skill >= ENOUGH or _rising(best)):
         return best
     others = [c for c in done.tried if c.played is not None and not harms(c) and len(c.remedies) == 1]
@@ -49,6 +55,25 @@ def widened(bench: Bench, best: Comparison | None, done: Conviction, say: Say) -
     return _pruned(bench, whole, best, done, say) if better else best
 
 
+def _above(bench: Bench, best: Comparison, done: Conviction, say: Say) -> Comparison | None:
+    """What stands upstream of a mechanism, all together: where that does as much good, it is what set it going."""
+    upstream = [c for c in done.tried if c.played is not None and not harms(c) and len(c.remedies) == 1]
+    upstream = [c for c in upstream if not MECHANISMS & set(c.faults) and min(map(rank, c.faults)) < OPTIMISATION]
+    if not any(c.works for c in upstream):
+        return None
+    together: list[Comparison] = []
+    for c in sorted((c for c in upstream if c.works or MECHANICAL & set(c.faults)), key=lambda c: not c.works):
+        if len(together) < SET and not any(set(c.faults) & set(other.faults) for other in together):
+            together.append(c)
+    if len(together) > 1:
+        all_of_them = _tried(bench, tuple(r for c in together for r in c.remedies), done, say)
+    else:
+        all_of_them = _alone(bench, together[0].remedies[0], done, say)
+    if not convicts(all_of_them) or all_of_them.skill < best.skill - CLOSE:
+        return None
+    return _pruned(bench, all_of_them, None, done, say)
+
+
 def _rising(comparison: Comparison) -> bool:
     """It heals, and is still getting better where the tape ends: time will do the rest."""
     if comparison.played is None or comparison.judgement is None or comparison.judgement.word != "heals":
@@ -58,6 +83,9 @@ def _rising(comparison: Comparison) -> bool:
 
 
 def _tried(bench: Bench, remedies: tuple[Remedy, ...], done: Conviction, say: Say) -> Comparison:
+    known = next((c for c in done.tried if set(c.remedies) == set(remedies) and c.share == 1.0), None)
+    if known is not None:
+        return known
     say("trying together: " + ", ".join(r.summary() for r in remedies))
     faults = tuple(dict.fromkeys(f for r in remedies for c in done.tried if c.remedies == (r,) for f in c.faults))
     done.tried.append(compare(bench, remedies, faults))

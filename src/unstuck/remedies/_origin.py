@@ -119,13 +119,11 @@ def part(sources: Sources, place: Place, at: int) -> Iterator[Place]:
                 yield value.of(args[at // 2])
             case ast.Call(func=func, args=args) if _last(func) in ("TensorDataset", "zip") and at < len(args):
                 yield value.of(args[at])
-            case ast.Call(func=func, args=[inner, *_]) if _last(func) in (
-                "DataLoader",
-                "Subset",
-                "random_split",
-                "tqdm",
-                "iter",
-            ):
+            case ast.Call(func=func, args=[inner, *_]) if _last(func) == "random_split":
+                yield value.of(inner)  # each of its parts is made of the whole's items
+            case ast.Call(func=func, args=[inner, *_]) if _last(func) in ("DataLoader", "Subset", "tqdm", "iter"):
+                yield from part(sources, value.of(inner), at)
+            case ast.Subscript(value=ast.Call(func=func, args=[inner, *_])) if _last(func) == "random_split":
                 yield from part(sources, value.of(inner), at)
             case ast.Call():
                 for owner in classes(sources, value):

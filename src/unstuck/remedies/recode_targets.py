@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 from typing import ClassVar
 
 from unstuck.diagnosis import Site, Trust
 from unstuck.program import Outside
 from unstuck.remedies._moves import argument, the_call
-from unstuck.remedies._origin import origin
+from unstuck.remedies._origin import column, origin
 from unstuck.remedies._program import noted
 from unstuck.remedies.relabel import _subtractable
 from unstuck.remedy import CannotApply, CannotEdit, Treatment, Trial
@@ -42,22 +43,34 @@ class RecodeTargets(Treatment, frozen=True):
         loss = the_call(sources, self.loss, lambda p: argument(p, 1, "target") is not None)
         target = argument(loss, 1, "target")
         first = origin(sources, target) if target is not None else loss
+        if (of_table := column(sources, first)) is not None and (named := _named(of_table[0])):
+            cell = f'{named}["{of_table[1]}"]'
+            return sources.spliced(of_table[0].followed(f"{cell} = {self._text(cell)}"))
         if not _subtractable(first):
             where = f"{first.file}, line {getattr(first.node, 'lineno', 0)}"
             raise CannotEdit(f"{where}: where the targets are made is not clear")
         return sources.spliced(*self._recoded(first))
 
     def _recoded(self, place: Place) -> tuple[Splice, ...]:
+        before, _, after = self._text("\0").partition("\0")
+        return place.wrapped(before, after)
+
+    def _text(self, targets: str) -> str:
+        """The recoded targets as an expression."""
+        lowered = (
+            f"{targets} - {_short(self.smallest)}" if self.smallest >= 0 else f"{targets} + {_short(-self.smallest)}"
+        )
         if self.span == 1:
-            return place.wrapped("", f" - {_short(self.smallest)}" if self.smallest >= 0 else _plus(self.smallest))
-        if self.smallest == 0:
-            return place.wrapped("", f" / {_short(self.span)}")
-        inner = f" - {_short(self.smallest)}" if self.smallest > 0 else _plus(self.smallest)
-        return place.wrapped("(", f"{inner}) / {_short(self.span)}")
+            return lowered
+        return f"{targets if self.smallest == 0 else f'({lowered})'} / {_short(self.span)}"
 
 
-def _plus(value: float) -> str:
-    return f" + {_short(-value)}"
+def _named(table: Place) -> str:
+    """The name that a table is given where it is made."""
+    match table.page.parents.get(table.node):
+        case ast.Assign(targets=[ast.Name(id=name)]):
+            return name
+    return ""
 
 
 def _short(value: float) -> str:

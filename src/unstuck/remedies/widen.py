@@ -36,30 +36,23 @@ SEED = 21
 
 
 class Widen(Treatment, frozen=True):
-    """Multiply the widths of the hidden linear layers by `factor`."""
+    """Give every hidden linear layer `units` units at least."""
 
     name: ClassVar[str] = "widen"
     trust: ClassVar[Trust] = "likely"
 
-    factor: int
+    units: int
 
     def summary(self) -> str:
-        return f"make the hidden layers {self.factor} times as wide"
+        return f"give every hidden layer {self.units} units at least"
 
     def apply(self, trial: Trial) -> Trial:
-        grown = {name: how for p in trial.programs for name, how in _growing(p, trial.start).items()}
+        grown = {name: how for p in trial.programs for name, how in _growing(p, trial.start, self.units).items()}
         if not grown:
-            raise CannotApply("no linear layer feeds another through activations alone")
+            raise CannotApply("no narrow linear layer feeds another through activations alone")
         generator = torch.Generator().manual_seed(SEED)
-        fresh = {n: self._drawn(trial.start[n], how, generator) for n, how in grown.items() if n in trial.start}
+        fresh = {n: _drawn(trial.start[n], *how, generator) for n, how in grown.items() if n in trial.start}
         return noted(trial.with_(start=trial.start | fresh), self.name)
-
-    def _drawn(self, old: Tensor, how: tuple[bool, bool, int], generator: torch.Generator) -> Tensor:
-        """A wider weight as nn.Linear draws it: uniform within 1 / sqrt(its number of inputs)."""
-        out, into, inputs = how
-        shape = [old.shape[0] * (self.factor if out else 1), *(s * (self.factor if into else 1) for s in old.shape[1:])]
-        bound = (inputs * (self.factor if into else 1)) ** -0.5
-        return torch.empty(shape, dtype=old.dtype).uniform_(-bound, bound, generator=generator)
 
     def edit(self, sources: Sources) -> Sources:
         return gathered(sources, self._splices(sources), "no hidden layers were found in the text")
@@ -74,21 +67,29 @@ class Widen(Treatment, frozen=True):
             argument(c, 0, "in_features") for c in groups[0][1:]
         ]
         for place in at_source(sources, [s for s in sizes if s is not None]):
-            yield place.instead(str(_number(sources, place) * self.factor))
+            if _number(sources, place) < self.units:
+                yield place.instead(str(self.units))
 
 
-def _growing(program: Program, start: dict[str, Tensor]) -> dict[str, tuple[bool, bool, int]]:
-    """Per weight: whether its rows grow, whether its columns do, and its number of inputs."""
+def _drawn(old: Tensor, outputs: int, inputs: int, generator: torch.Generator) -> Tensor:
+    """A wider weight or bias as nn.Linear draws it: uniform within 1 / sqrt(its number of inputs)."""
+    shape = (outputs, inputs) if old.dim() > 1 else (outputs,)
+    return torch.empty(shape, dtype=old.dtype).uniform_(-(inputs**-0.5), inputs**-0.5, generator=generator)
+
+
+def _growing(program: Program, start: dict[str, Tensor], units: int) -> dict[str, tuple[int, int]]:
+    """Per weight of a layer that grows: how many outputs and inputs the layer is to have."""
     linear = [c for c in program.calls if c.name == "linear"]
     feeds = {c.outs: before for c in linear if (before := _fed_by(program, c)) is not None}
-    sources = {before.outs for before in feeds.values()}
-    grown: dict[str, tuple[bool, bool, int]] = {}
+    narrow = {b.outs for b in feeds.values() if _shape(b, start)[0] < units}
+    grown: dict[str, tuple[int, int]] = {}
     for call in linear:
-        out, into, inputs = call.outs in sources, call.outs in feeds, _inputs(call, start)
+        outputs, inputs = _shape(call, start)
+        out, into = call.outs in narrow, call.outs in feeds and feeds[call.outs].outs in narrow
         for ref in call.refs()[1:]:
             if isinstance(ref, Weight) and (out or into):
-                grown[ref.name] = (out, into, inputs)
-    return {n: h for n, h in grown.items() if h[0] or h[1]}
+                grown[ref.name] = (units if out else outputs, units if into else inputs)
+    return grown
 
 
 def _fed_by(program: Program, call: Call) -> Call | None:
@@ -98,9 +99,11 @@ def _fed_by(program: Program, call: Call) -> Call | None:
     return before if before is not None and before.name == "linear" else None
 
 
-def _inputs(call: Call, start: dict[str, Tensor]) -> int:
+def _shape(call: Call, start: dict[str, Tensor]) -> tuple[int, int]:
+    """A linear layer's numbers of outputs and inputs."""
     weight = call.argument(1, "weight")
-    return start[weight.name].shape[1] if isinstance(weight, Weight) and weight.name in start else 1
+    known = isinstance(weight, Weight) and weight.name in start
+    return (start[weight.name].shape[0], start[weight.name].shape[1]) if known else (1, 1)
 
 
 def _stacks(whole: Place) -> Iterator[list[Place]]:

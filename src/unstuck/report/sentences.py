@@ -35,7 +35,7 @@ def listed(words: tuple[str, ...]) -> str:
 def decisive(report: Report) -> Proof | None:
     """The experiment that convicts: one that mends, best of all with just the causes treated."""
     causes = {f.fault for f in report.causes}
-    mending = [p for p in report.proofs if p.verdict in MENDS]
+    mending = [p for p in report.proofs if p.verdict in MENDS and (not causes or causes & set(p.faults))]
     return min(mending, key=lambda p: (set(p.faults) != causes, p.verdict != "heals", len(p.remedies)), default=None)
 
 

@@ -31,6 +31,10 @@ FEW = 3
 """Cuts that are tried."""
 LEARNT = 0.9
 """A run of this skill is not held up by what it cuts."""
+MOSTLY = 0.8
+"""Share of the passes before which a network runs by itself, if it takes part in the training."""
+PASSES = 20
+"""Passes below which such a share says little."""
 
 
 def check(tape: Tape, learning: Learning | None) -> Iterator[Finding]:
@@ -42,6 +46,7 @@ def check(tape: Tape, learning: Learning | None) -> Iterator[Finding]:
         yield from _severed(tape)
     elif learning is None or learning.final < LEARNT:
         yield from _partly(tape, trainable)
+        yield from _out_of_sight(tape, trainable)
 
 
 def _severed(tape: Tape) -> Iterator[Finding]:
@@ -108,6 +113,23 @@ def _partly(tape: Tape, trainable: set[str]) -> Iterator[Finding]:
             Evidence("trainable weights out of reach", len(behind), "none"),
         )
         yield Finding("graph-detached", said, site, evidence, (KeepGraph(site),))
+
+
+def _out_of_sight(tape: Tape, trainable: set[str]) -> Iterator[Finding]:
+    """An optimizer holds weights that run with gradients before every step, and no loss ever reaches them."""
+    taught = {name for n in {p.program for p in tape.passes} for name in taught_by(tape.programs[n])}
+    idle = {p.name for p in tape.parameters if p.name in trainable and p.optimizer >= 0} - taught
+    alone = [e for e in tape.evaluations if e.grad and idle & set(tape.programs[e.program].weights())]
+    before = {e.after for e in alone}
+    if len(before) < PASSES or len(before) < MOSTLY * (1 + max(before)):
+        return
+    program = tape.programs[alone[0].program]
+    last = next((c for c in reversed(program.calls) if c.site), None)
+    held = sorted(idle & set(program.weights()))
+    said = f"what {held[0]} and {len(held) - 1} other weights compute leaves the graph before the loss"
+    told = f"an optimizer holds them, they run before {len(before)} steps, and none of the gradients reaches them"
+    evidence = Evidence("trainable weights out of reach", len(held), "none")
+    yield Finding("graph-detached", said, last.site if last else None, (evidence,), (), "error", demonstrated=told)
 
 
 FIRES = """

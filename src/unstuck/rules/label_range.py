@@ -30,7 +30,7 @@ FAULT = "label-range"
 PROBABILITIES = {"binary_cross_entropy", "binary_cross_entropy_with_logits", "multilabel_soft_margin_loss"}
 CLASSES = {"cross_entropy", "nll_loss", "nll_loss_nd"}
 SLACK = 1e-6
-BYTE = 255.0
+BYTE, PERCENT = 255.0, 100.0
 
 
 def check(tape: Tape) -> Iterator[Finding]:
@@ -106,10 +106,11 @@ def _shifting(low: float, high: float, classes: int, site: Site) -> tuple[Remedy
 
 
 def _recoding(low: float, high: float, kinds: int, site: Site) -> tuple[Remedy, ...]:
-    """Two codes become 0 and 1; bytes become shares of 255; nothing is guessed about anything else."""
+    """Two codes become 0 and 1, percentages and bytes shares; nothing is guessed about anything else."""
     if kinds == 2 and high > low:
         return (RecodeTargets(low, high - low, site),)
-    return (RecodeTargets(0.0, BYTE, site),) if low >= 0 and 2 < high <= BYTE and kinds > 2 else ()
+    full = PERCENT if PERCENT / 2 < high <= PERCENT else BYTE
+    return (RecodeTargets(0.0, full, site),) if low >= 0 and 2 < high <= full and kinds > 2 else ()
 
 
 def _finding(

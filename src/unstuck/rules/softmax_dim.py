@@ -44,7 +44,8 @@ def check(endings: Endings) -> Iterator[Finding]:
             if call.shape[taken] == 1:
                 yield _finding(call, taken, wanted, single=ending is not None and call.shape[-1] == 1)
             elif wanted is not None and wanted != taken:
-                yield _finding(call, taken, wanted, sure=_unnormalised(endings, ending) if ending else "")
+                sure = _unnormalised(endings, ending) if ending else _over_rows(endings, call, taken)
+                yield _finding(call, taken, wanted, sure=sure)
 
 
 def axis(call: Call) -> int:
@@ -119,6 +120,14 @@ def _unnormalised(endings: Endings, ending: Ending) -> str:
     outputs = [t for t in endings.outputs(ending) if t.dim() > 1]
     off = off_one(outputs) if ending.loss.name in BY_CLASS - {"cross_entropy"} else 0.0
     return f"a row's probabilities add up to {math.exp(off):.2g} (or one over that), not to 1" if off > ALLOWED else ""
+
+
+def _over_rows(endings: Endings, call: Call, taken: int) -> str:
+    """In words, where the axis is that of the batch: a row alone in its batch would be given other weights."""
+    rows = {endings.shape(e.output)[:1] for e in endings.endings}
+    if taken != 0 or rows != {call.shape[:1]}:
+        return ""
+    return f"axis 0 is that of the batch's {call.shape[0]} rows: what a row is given depends on the rows beside it"
 
 
 def _finding(call: Call, taken: int, wanted: int | None, single: bool = False, sure: str = "") -> Finding:

@@ -107,12 +107,14 @@ def _inputs(program: Program) -> dict[int, Call]:
 def _moving(tape: Tape, number: int, target: int) -> Iterator[int]:
     """Slots that hold something else from pass to pass: parts of a row that its first part does not show.
 
-    What only ever holds zeros is a recurrent layer's first state, whose size goes with the batch's.
+    What only ever holds zeros is a recurrent layer's first state, whose size goes with the batch's; the running
+    statistics of a batch norm are the layer's own.
     """
     passes = [p for p in tape.passes if p.program == number][:50]
     for slot in range(tape.programs[number].slots):
         keys = {p.outside[slot] for p in passes}
-        if slot != target and len(keys) > 1 and any(bool(tape.tensors[k].any()) for k in keys):
+        own = {c.name for c in tape.programs[number].users(Outside(slot))} <= {"batch_norm"}
+        if slot != target and not own and len(keys) > 1 and any(bool(tape.tensors[k].any()) for k in keys):
             yield slot
 
 
