@@ -79,8 +79,9 @@ def _copied(splits: Splits, split: Split, seen: set[ast.AST]) -> Iterator[Findin
 
 
 def _selected(splits: Splits, split: Split, seen: set[ast.AST]) -> Iterator[Finding]:
-    node = splits.fitted(split, "sklearn.feature_selection")
-    if node is not None and node not in seen and len(node.args) > 1:
+    fitted = splits.fitted(split, "sklearn.feature_selection")
+    node = fitted if fitted is not None and len(fitted.args) > 1 else splits.picked(split)
+    if node is not None and node not in seen:
         seen.add(node)
         line = splits.source.site(split.node).line
         said = f"features are chosen by the labels of all rows before line {line} splits them"

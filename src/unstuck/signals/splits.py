@@ -43,10 +43,11 @@ class Splits:
 
     @cached_property
     def all(self) -> tuple[Split, ...]:
-        """The calls that split, then names that are sliced at one place into two."""
+        """The calls that split, then names that are sliced at one place into two, or indexed by two such halves."""
         calls = (c for c in self.source.all(ast.Call) if tail(ast.unparse(c.func)) in SPLITTERS and c.args)
         named = (Split(c, tuple(c.args) if "train_test" in ast.unparse(c.func) else (c.args[0],)) for c in calls)
-        return (*named, *self._sliced())
+        sliced = tuple(self._sliced())
+        return (*named, *sliced, *self._indexed(sliced))
 
     def _sliced(self) -> Iterator[Split]:
         heads: dict[tuple[ast.AST, str, str], ast.Subscript] = {}
@@ -60,6 +61,24 @@ class Splits:
                 head = heads.get((self.source.scope(node), node.value.id, ast.unparse(part.lower)))
                 if head is not None:
                     yield Split(head, (head.value,))
+
+    def _indexed(self, sliced: tuple[Split, ...]) -> Iterator[Split]:
+        """`x[first]` and `x[second]`, where the two are the halves of an order that was cut at one place."""
+        for cut in sliced:
+            halves = {b.name for b in self.source.bindings if b.value is not None and self._of(b.value, cut)}
+            used: dict[tuple[ast.AST, str], dict[str, ast.Subscript]] = {}
+            for node in self.source.all(ast.Subscript):
+                if isinstance(node.value, ast.Name) and isinstance(node.slice, ast.Name) and node.slice.id in halves:
+                    used.setdefault((self.source.scope(node), node.value.id), {})[node.slice.id] = node
+            yield from (Split(n, (n.value,)) for by in used.values() if len(by) > 1 for n in list(by.values())[:1])
+
+    def _of(self, value: ast.expr, cut: Split) -> bool:
+        """Whether an expression, or a part of it, is a slice of what is cut."""
+        order = ast.unparse(cut.rows[0])
+        return any(
+            isinstance(n, ast.Subscript) and isinstance(n.slice, ast.Slice) and ast.unparse(n.value) == order
+            for n in ([value, *value.elts] if isinstance(value, ast.Tuple) else [value])
+        )
 
     # -- what flows into a split -------------------------------------------------------------------------------------
 
@@ -153,6 +172,19 @@ class Splits:
                 )
                 if any(name.startswith(package) for name in made):
                     return node
+        return None
+
+    def picked(self, split: Split) -> ast.Call | None:
+        """A call that is given rows and labels, both split later, and says which columns of the rows are kept."""
+        divided = {r.id for s in self.all for r in s.rows if isinstance(r, ast.Name)}
+        for node in self.behind(split):
+            match node:
+                case ast.Subscript(value=ast.Name(id=rows), slice=ast.Tuple(elts=[ast.Slice(), columns])):
+                    makers = (c for v in self.source.values(columns) for c in ast.walk(v) if isinstance(c, ast.Call))
+                    for call in makers:
+                        given = {a.id for a in call.args if isinstance(a, ast.Name)}
+                        if rows in given and (given - {rows}) & divided:
+                            return call
         return None
 
     def halves(self, split: Split) -> tuple[ast.Assign | None, tuple[ast.Name, ...]]:
