@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 from tests.recorded import tape_of
 from tests.scripts import edited, run
@@ -167,9 +168,11 @@ REACHED = {frozenset({BEND}): 0.65, frozenset({CENTRE}): 0.47, frozenset({HOLD})
 
 
 def experiment(remedies: tuple[Any, ...], faults: tuple[str, ...], skills: dict[frozenset[Any], float]) -> Comparison:
-    lanes = [0.01 * n for n in range(8)]
-    outcome = judge([0.2 + n for n in lanes], [skills[frozenset(remedies)] + n for n in lanes])
-    return Comparison(remedies, faults, outcome, SimpleNamespace(course=SimpleNamespace(task=Task("classes", 0, 1, 2))))
+    reached = skills[frozenset(remedies)]
+    curve = torch.tensor([reached + 0.01 * n for n in range(8)])
+    outcome = judge([0.2 + 0.01 * n for n in range(8)], curve.tolist())
+    task = SimpleNamespace(task=Task("classes", 0, 1, 2))
+    return Comparison(remedies, faults, outcome, SimpleNamespace(course=task, skill=lambda *part: curve))
 
 
 @pytest.mark.parametrize(("together", "faults"), [(0.9, {"input-offset", "optimizer-params"}), (0.4, {"dead-relu"})])
