@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
+import torch
+from torch import Tensor
 
 from unstuck.diagnosis import Site
 from unstuck.program import Call, Program, Ref, Value
@@ -91,6 +93,11 @@ def held_by(trial: Trial, names: Iterable[str], optimizer: int) -> Trial:
         raise CannotApply("none of the weights is on the tape, or no optimizer is")
     held = trial.holders | dict.fromkeys(known, (optimizer, 0))
     return cleared_too(trial, known).with_(holders=held)
+
+
+def drawn(like: Tensor, shape: tuple[int, ...], inputs: int, generator: torch.Generator) -> Tensor:
+    """A weight or bias of a layer with so many inputs as nn.Linear draws it: uniform within 1 / sqrt(inputs)."""
+    return torch.empty(shape, dtype=like.dtype).uniform_(-(inputs**-0.5), inputs**-0.5, generator=generator)
 
 
 def root_of(name: str) -> str:

@@ -6,13 +6,12 @@ import ast
 from typing import ClassVar
 
 import torch
-from torch import Tensor
 
 from unstuck.diagnosis import Trust
 from unstuck.program import Call, Program, Value, Weight
 from unstuck.remedies._moves import gathered
 from unstuck.remedies._names import full_name, needed, spelled
-from unstuck.remedies._program import changed, everywhere, held_by, made, noted
+from unstuck.remedies._program import changed, drawn, everywhere, held_by, made, noted
 from unstuck.remedy import CannotApply, CannotEdit, Treatment, Trial
 from unstuck.source import Place, Sources, Splice
 
@@ -38,9 +37,9 @@ class AddHidden(Treatment, frozen=True):
         generator = torch.Generator().manual_seed(SEED)
         like = trial.start[self.weight]
         fresh = {
-            self._hidden("weight"): _drawn(like, (self.units, inputs), inputs, generator),
-            self._hidden("bias"): _drawn(like, (self.units,), inputs, generator),
-            self.weight: _drawn(like, (outputs, self.units), self.units, generator),
+            self._hidden("weight"): drawn(like, (self.units, inputs), inputs, generator),
+            self._hidden("bias"): drawn(like, (self.units,), inputs, generator),
+            self.weight: drawn(like, (outputs, self.units), self.units, generator),
         }
         deeper = everywhere(trial.with_(start=trial.start | fresh), self._deeper, "no linear layer reads that weight")
         return noted(held_by(deeper, fresh, trial.holders[self.weight][0]), self.name)
@@ -75,11 +74,6 @@ class AddHidden(Treatment, frozen=True):
         text = f"{row}({linear}({given[0]}, {self.units}), {relu}(), {linear}({self.units}, {given[1]}{rest}))"
         imports = (s for n in ("ReLU", "Sequential") for s in needed(place, f"torch.nn.{n}"))
         return (*imports, place.instead(text))
-
-
-def _drawn(like: Tensor, shape: tuple[int, ...], inputs: int, generator: torch.Generator) -> Tensor:
-    """As nn.Linear draws it: uniform within 1 / sqrt(its number of inputs)."""
-    return torch.empty(shape, dtype=like.dtype).uniform_(-(inputs**-0.5), inputs**-0.5, generator=generator)
 
 
 def _reading(call: Call, value: Value) -> Call:

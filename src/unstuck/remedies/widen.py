@@ -14,7 +14,7 @@ from unstuck.program import Call, Program, Weight
 from unstuck.remedies._meaning import meant
 from unstuck.remedies._moves import argument, at_source, gathered
 from unstuck.remedies._names import full_name
-from unstuck.remedies._program import noted
+from unstuck.remedies._program import drawn, noted
 from unstuck.remedy import CannotApply, CannotEdit, Treatment, Trial
 from unstuck.source import Place, Sources, Splice
 
@@ -51,7 +51,8 @@ class Widen(Treatment, frozen=True):
         if not grown:
             raise CannotApply("no narrow linear layer feeds another through activations alone")
         generator = torch.Generator().manual_seed(SEED)
-        fresh = {n: _drawn(trial.start[n], *how, generator) for n, how in grown.items() if n in trial.start}
+        old = {n: trial.start[n] for n in grown if n in trial.start}
+        fresh = {n: drawn(t, grown[n][: t.dim()], grown[n][1], generator) for n, t in old.items()}
         return noted(trial.with_(start=trial.start | fresh), self.name)
 
     def edit(self, sources: Sources) -> Sources:
@@ -69,12 +70,6 @@ class Widen(Treatment, frozen=True):
         for place in at_source(sources, [s for s in sizes if s is not None]):
             if _number(sources, place) < self.units:
                 yield place.instead(str(self.units))
-
-
-def _drawn(old: Tensor, outputs: int, inputs: int, generator: torch.Generator) -> Tensor:
-    """A wider weight or bias as nn.Linear draws it: uniform within 1 / sqrt(its number of inputs)."""
-    shape = (outputs, inputs) if old.dim() > 1 else (outputs,)
-    return torch.empty(shape, dtype=old.dtype).uniform_(-(inputs**-0.5), inputs**-0.5, generator=generator)
 
 
 def _growing(program: Program, start: dict[str, Tensor], units: int) -> dict[str, tuple[int, int]]:
