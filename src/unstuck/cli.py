@@ -14,23 +14,19 @@ import shutil
 import sys
 import tempfile
 import threading
-import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from unstuck import __version__, arguments, patch, recording
 from unstuck.arguments import Refused
+from unstuck.console import MISUSED, SICK, UNSAID, WELL, bar, paper, progress, told, written
 from unstuck.diagnosis import Report
 from unstuck.report.sentences import failed
 from unstuck.target import Target, check, syntax_error
-
-WELL, SICK, MISUSED, UNSAID = 0, 1, 2, 3
-INTERRUPTED = 130
-"""As shells say it of Ctrl-C."""
 
 
 class Unsaid(Exception):
@@ -44,9 +40,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         verb: Callable[..., int] = globals()[options.verb]
         return verb(options) if target is None else verb(options, target)
     except Refused as refused:
-        return _told(str(refused), MISUSED)
+        return told(str(refused), MISUSED)
     except KeyboardInterrupt:
-        return _told("interrupted", UNSAID)
+        return told("interrupted", UNSAID)
 
 
 def run(options: argparse.Namespace, target: Target) -> int:
@@ -78,15 +74,15 @@ def record(options: argparse.Namespace, target: Target) -> int:
             shutil.rmtree(tape, ignore_errors=True)
             shutil.move(scratch, tape)
     except Unsaid as end:
-        return _told(str(end), UNSAID)
-    return _told(f"the tape is {tape}", code if 0 <= code < 256 else UNSAID)
+        return told(str(end), UNSAID)
+    return told(f"the tape is {tape}", code if 0 <= code < 256 else UNSAID)
 
 
 def show(options: argparse.Namespace) -> int:
     """What is on a tape."""
     from unstuck.report import reel
 
-    sys.stdout.write(reel.render(_loaded(Path(options.tape)), **_paper(sys.stdout)))
+    sys.stdout.write(reel.render(_loaded(Path(options.tape)), **paper(sys.stdout)))
     return WELL
 
 
@@ -104,7 +100,7 @@ def fix(options: argparse.Namespace) -> int:
     arguments.check_output(options.patch)
     report, folder = _of_tape(options)
     if report.patch is None:
-        return _told("no repair was found", _code(report))
+        return told("no repair was found", _code(report))
     if not options.patch and not options.write:
         sys.stdout.write(report.patch.diff)
     _write_patch(report, options, folder)
@@ -127,8 +123,22 @@ def explain(options: argparse.Namespace) -> int:
             f"no fault is called {options.fault}; "
             + (f"did you mean {near}?" if near else "unstuck explain lists them")
         )
-    sys.stdout.write(terminal.page(name, found[name], **_paper(sys.stdout)))
+    sys.stdout.write(terminal.page(name, found[name], **paper(sys.stdout)))
     return WELL
+
+
+def fit(options: argparse.Namespace) -> int:
+    """Train on a table, judge, report, keep the model."""
+    from unstuck.fit import verbs
+
+    return verbs.fit(options)
+
+
+def predict(options: argparse.Namespace) -> int:
+    """A fitted model's answers to the rows of a table."""
+    from unstuck.fit import verbs
+
+    return verbs.predict(options)
 
 
 def study(options: argparse.Namespace) -> int:
@@ -138,91 +148,14 @@ def study(options: argparse.Namespace) -> int:
     from unstuck.studies.story import Unavailable
 
     try:
-        with _bar() as progress:
-            story = command.run(options, progress)
+        with bar() as advance:
+            story = command.run(options, advance)
     except Unavailable as reason:
         raise Refused(str(reason)) from None
-    sys.stdout.write(terminal.render(story, **_paper(sys.stdout)))
+    sys.stdout.write(terminal.render(story, **paper(sys.stdout)))
     if options.html is not None:
-        _written(Path(options.html), page.render(story))
+        written(Path(options.html), page.render(story))
     return WELL
-
-
-def fit(options: argparse.Namespace) -> int:
-    """Train on a table, judge, report, keep the model."""
-    from unstuck.fit import command, plots
-    from unstuck.fit.progress import Progress
-
-    for path in (options.model, options.json, options.plot):
-        arguments.check_output(path)
-    plots.check(options.plot)
-    live = sys.stderr.isatty() and not options.quiet
-    progress = Progress(sys.stderr, live, shutil.get_terminal_size((100, 24)).columns, options.quiet)
-    try:
-        with _in_one_line("the training"):
-            fitted = command.fit(options, progress)
-    except command.Interrupted as left:
-        return _told(str(left), INTERRUPTED)
-    except KeyboardInterrupt:
-        return _told("interrupted before there was anything to keep", INTERRUPTED)
-    return _show_fitted(fitted, options)
-
-
-def predict(options: argparse.Namespace) -> int:
-    """A fitted model's answers to the rows of a table."""
-    from unstuck.fit.prediction import predict as answered
-
-    arguments.check_output(options.out)
-    try:
-        with _in_one_line("the prediction"):
-            rows = answered(options, sys.stdout, lambda line: print(f"unstuck: {line}", file=sys.stderr))
-    except BrokenPipeError:  # whoever read our lines has read enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return WELL
-    return WELL if options.out is None else _told(f"{rows:,} rows answered in {options.out}", WELL)
-
-
-@contextmanager
-def _in_one_line(what: str) -> Iterator[None]:
-    """Whatever goes wrong inside is one line; UNSTUCK_DEBUG=1 shows all of what nobody foresaw."""
-    from unstuck.fit.command import Interrupted
-    from unstuck.fit.store import ModelError
-    from unstuck.tables import TableError
-
-    try:
-        yield
-    except (Refused, Interrupted, BrokenPipeError):
-        raise
-    except (TableError, ModelError) as error:
-        raise Refused(str(error)) from None
-    except Exception as error:
-        if os.environ.get("UNSTUCK_DEBUG"):
-            traceback.print_exc()
-        why = error.strerror if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
-        raise Refused(f"{what} failed: {(str(why).splitlines() or [''])[0]}") from None
-
-
-def _show_fitted(fitted: Any, options: argparse.Namespace) -> int:
-    from unstuck.fit import plots, report
-
-    if options.json == "-":
-        sys.stdout.write(_json(fitted))
-    else:
-        sys.stdout.write(report.verdict(fitted) if options.quiet else report.render(fitted, **_paper(sys.stdout)))
-    done = options.json in (None, "-") or _written(Path(options.json), _json(fitted))
-    if options.plot is not None:
-        try:
-            plots.draw(fitted, Path(options.plot))
-        except OSError as error:
-            done = False
-            _told(f"{options.plot} could not be written: {error.strerror}", MISUSED)
-    return WELL if done else MISUSED
-
-
-def _json(fitted: Any) -> str:
-    import json
-
-    return json.dumps(fitted.plain(), indent=1, ensure_ascii=False) + "\n"
 
 
 def _recorded(target: Target, tape: Path, options: argparse.Namespace) -> int:
@@ -249,8 +182,8 @@ def _diagnosed(tape: Path, prove: bool = True) -> Report:
     """The report on a tape. A failure of our own is one line; UNSTUCK_DEBUG=1 shows all of it."""
     try:
         pipeline = importlib.import_module("unstuck.pipeline")
-        with _progress() as progress:
-            return pipeline.diagnose(tape, pipeline.Options(prove=prove), progress)
+        with progress() as say:
+            return pipeline.diagnose(tape, pipeline.Options(prove=prove), say)
     except Exception as error:
         if os.environ.get("UNSTUCK_DEBUG"):
             traceback.print_exc()
@@ -290,10 +223,10 @@ def _code(report: Report) -> int:
 def _show(report: Report, options: argparse.Namespace, folder: Path, target: str = "") -> None:
     from unstuck.report import terminal
 
-    paper = {**_paper(sys.stderr), "folder": folder}
+    sheet = {**paper(sys.stderr), "folder": folder}
     # An empty line sets the report off from what the script printed last.
     text = (
-        terminal.verdict(report, **paper) if options.quiet else "\n" + terminal.render(report, **paper, target=target)
+        terminal.verdict(report, **sheet) if options.quiet else "\n" + terminal.render(report, **sheet, target=target)
     )
     sys.stderr.write(text)
     sys.stderr.flush()
@@ -305,93 +238,24 @@ def _write_json(report: Report, options: argparse.Namespace) -> None:
     if options.json == "-":
         sys.stdout.write(as_json.render(report))
     elif options.json is not None:
-        _written(Path(options.json), as_json.render(report))
+        written(Path(options.json), as_json.render(report))
 
 
 def _write_patch(report: Report, options: argparse.Namespace, folder: Path) -> None:
     diff = report.patch.diff if report.patch is not None else ""
     # A patch of an earlier run must not be taken for this one's.
     if options.patch is not None and (diff or Path(options.patch).exists()):
-        _written(Path(options.patch), diff)
+        written(Path(options.patch), diff)
     if options.write and diff:
         try:
             changed = patch.apply(diff, folder)
         except (patch.PatchError, OSError) as error:
-            _told(f"the patch was not applied: {error}", MISUSED)
+            told(f"the patch was not applied: {error}", MISUSED)
         else:
-            _told("changed " + ", ".join(map(str, changed)) + " (the original stays beside it as .orig)", SICK)
-
-
-def _written(path: Path, text: str) -> bool:
-    try:
-        path.write_text(text, encoding="utf-8", newline="")
-    except OSError as error:
-        _told(f"{path} could not be written: {error.strerror}", MISUSED)
-        return False
-    return True
-
-
-def _told(line: str, code: int) -> int:
-    print(f"unstuck: {line}", file=sys.stderr)
-    return code
-
-
-def _paper(stream: TextIO) -> dict[str, Any]:
-    """How wide and how colourful a text for this stream may be, and whether it may leave ASCII."""
-    terminal = stream.isatty()
-    return {
-        "width": min(shutil.get_terminal_size((100, 24)).columns, 120) if terminal else 100,
-        "colour": terminal and "NO_COLOR" not in os.environ,
-        "ascii": not (stream.encoding or "").lower().startswith("utf"),
-    }
+            told("changed " + ", ".join(map(str, changed)) + " (the original stays beside it as .orig)", SICK)
 
 
 @contextmanager
 def _scratch() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="unstuck-", ignore_cleanup_errors=True) as folder:
         yield Path(folder) / "tape"
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str], None]]:
-    """A line on stderr that says what is being done; nothing where stderr is not a terminal."""
-    if not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    from rich.console import Console
-
-    with Console(stderr=True).status("examining the tape") as status:
-        yield status.update
-
-
-class _Lines:
-    """Progress for a file or a pipe: a line every so often, with the share done and the time left."""
-
-    EVERY = 20.0
-    """Seconds."""
-
-    def __init__(self) -> None:
-        self.began = self.last = time.monotonic()
-
-    def __call__(self, share: float, what: str) -> None:
-        now = time.monotonic()
-        if now - self.last < self.EVERY or not 0 < share < 1:
-            return
-        self.last = now
-        left = (now - self.began) * (1 - share) / share
-        print(f"unstuck: {100 * share:.0f} % done, about {left:.0f} s left: {what}", file=sys.stderr, flush=True)
-
-
-@contextmanager
-def _bar() -> Iterator[Callable[[float, str], None]]:
-    """A bar on stderr with the time left; a line now and then where stderr is not a terminal."""
-    if not sys.stderr.isatty():
-        yield _Lines()
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-    parts = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), "left", TimeRemainingColumn())
-    with Progress(*parts, console=Console(stderr=True), transient=True) as shown:
-        task = shown.add_task("starting", total=1.0)
-        yield lambda share, what: shown.update(task, completed=share, description=what)
