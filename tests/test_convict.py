@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from tests.recorded import tape_of
+from unstuck import mending
 from unstuck.comparison import Comparison, Conviction, convicts, raised
 from unstuck.convict import convict
 from unstuck.examine import Readings, examine
+from unstuck.remedies.set_rate import SetRate
 from unstuck.replay.bench import Bench
 from unstuck.rule import catalogue
 from unstuck.tape import Tape
@@ -95,3 +97,35 @@ def test_a_loss_of_an_unknown_task_that_rises_less_convicts_nothing(kind: str, t
 ])  # fmt: skip
 def test_a_run_that_learns_anyhow_must_be_raised_further(before: float, after: float, far: bool) -> None:
     assert raised(before, after) is far
+
+
+@pytest.mark.parametrize(
+    ("reached", "rate"),
+    [
+        ({0.06: 0.3, 0.02: 0.95, 0.007: 1.0}, 0.02),
+        ({0.06: 0.3, 0.02: 0.5, 0.007: 0.9}, 0.007),
+        ({0.06: 0.3, 0.02: 0.32, 0.007: 0.9}, 0.06),
+        ({0.06: 0.7, 0.02: 0.95}, 0.06),
+    ],
+)
+def test_a_rate_that_the_whole_run_does_not_bear_is_lowered_further(
+    monkeypatch: pytest.MonkeyPatch, reached: dict[float, float], rate: float
+) -> None:
+    def tried(case: Any, answers: list[Any]) -> Any:
+        final = reached[answers[0][0].rate]
+        learning = SimpleNamespace(task=SimpleNamespace(kind="classes"), broke=False, final=final)
+        remedies = tuple(r for r, _ in answers)
+        return SimpleNamespace(remedies=remedies, faults=("lr-too-high",), ran=True, learning=learning)
+
+    monkeypatch.setattr(mending, "_tried", tried)
+    monkeypatch.setattr(mending, "of_patched", lambda case, repair: repair)
+    case: Any = SimpleNamespace(late=False, proofs=[])
+    first = tried(case, [(SetRate(0.3, 0.06), ())])
+    assert mending._taken_further(case, first).remedies[0].rate == pytest.approx(rate)
+
+
+def test_a_rate_that_was_raised_is_not_taken_further() -> None:
+    assert SetRate(3.0, 0.3).further() is None
+    lower = SetRate(0.5, 0.3).further()
+    assert isinstance(lower, SetRate)
+    assert (lower.rate, lower.factor) == pytest.approx((0.1, 1 / 6))

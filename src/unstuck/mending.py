@@ -15,6 +15,9 @@ from unstuck.retold import Retold, retold
 from unstuck.verdict import LEAST, ROOM
 from unstuck.widening import ENOUGH
 
+FURTHER = 2
+"""Times that a remedy which does not suffice in the patched script is taken further."""
+
 
 @dataclass(frozen=True)
 class Ahead:
@@ -64,7 +67,7 @@ def mended(case: Case) -> Repair:
     for answers in convicted(case):
         best = _tried(case, answered(answers, sure))
         if best.ran or case.late:
-            return best
+            return _taken_further(case, best)
     if sure:
         best = _tried(case, sure)
         case.proofs += [of_patched(case, best)] if best.rehearsal is not None else []
@@ -109,6 +112,20 @@ def _faults(case: Case, remedy: object) -> tuple[str, ...]:
 def _tried(case: Case, answers: Sequence[Answer]) -> Repair:
     repair = edited(case.tape, case.sources, answers)
     return rehearsed(repair, case.rehearsals, case.say) if repair.remedies else repair
+
+
+def _taken_further(case: Case, best: Repair) -> Repair:
+    """A rate that a short replay bears may be too large for the whole run: smaller ones, while they do better."""
+    for _ in range(FURTHER):
+        more = [further for r in best.remedies if (further := getattr(r, "further", lambda: None)()) is not None]
+        if len(more) != len(best.remedies) or not best.ran or case.late or skill(best.learning) >= SETTLED:
+            break
+        repair = _tried(case, [(r, best.faults) for r in more])
+        if not repair.ran or skill(repair.learning) < skill(best.learning) + CLEARLY:
+            break
+        best = repair
+        case.proofs.append(of_patched(case, best))
+    return best
 
 
 def of_patched(case: Case, repair: Repair) -> Proof:

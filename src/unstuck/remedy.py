@@ -79,6 +79,10 @@ class Treatment(msgspec.Struct, frozen=True):
         """What it does, as an imperative clause: "standardise the inputs"."""
         raise NotImplementedError
 
+    def further(self) -> Treatment | None:
+        """The same taken further: a whole run may need more of it than a short replay. None: it is all or nothing."""
+        return None
+
     def apply(self, trial: Trial) -> Trial:
         """The trial with the remedy in it; raises CannotApply where a replay cannot show it."""
         raise NotImplementedError
