@@ -184,3 +184,13 @@ def test_several_backwards_to_a_step_are_sampled_as_often(tmp_path: Path) -> Non
     tape = tape_of(thrice, tmp_path)
     assert len(tape.losses) == 3000
     assert len(tape.late) == pytest.approx((3000 - FULL) / EVERY, rel=0.15)
+
+
+def test_backwards_that_no_step_follows_do_not_pile_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(light, "MOST", 100)
+    monkeypatch.setattr(light, "LOSSES", 500)
+    looking = "for _ in range(3000):\n    model(x[:4]).sum().backward()\n"
+    tape = tape_of(script(200).replace('with open("losses', looking + 'with open("losses'), tmp_path)
+    assert tape.late_every > 1
+    assert len(tape.losses) <= FULL + 500
+    assert tape.steps == 200

@@ -30,7 +30,9 @@ EVERY = 512
 BYTES = 64 * 2**20
 """Of their batches."""
 CHUNK = 512
-"""Losses and rates that may wait until they are looked at."""
+"""Steps that may go by until somebody looks."""
+MOST = 65_536
+"""Losses that may wait where no optimizer steps."""
 
 Item = TypeVar("Item")
 
@@ -105,6 +107,8 @@ class Light:
                     losses.append(tensors.item())
                 except Exception:  # several losses, or several numbers: there is no one loss
                     losses.append(None)
+                if len(losses) > MOST:  # nobody steps any more
+                    self._sort()
             return original(tensors, *args, **kwargs)
 
         self._ours = torch.autograd.backward = _like(backward, original)
@@ -132,15 +136,18 @@ class Light:
 
     def fold(self, step: int) -> int:
         """Put what was noted since the last look where it belongs; the number of steps, which began with `step`."""
-        for loss in self._losses:
-            self.losses.skip() if loss is None else self.losses.add(loss)
-        self.batches.skip(len(self._losses))
+        self._sort()
         steps = len(self._rates)
         for number, rates in enumerate(self._rates, step):
             self.rates.add((number, *rates))
-        self._losses.clear()
         self._rates.clear()
         return steps
+
+    def _sort(self) -> None:
+        for loss in self._losses:
+            self.losses.skip() if loss is None else self.losses.add(loss)
+        self.batches.skip(len(self._losses))
+        self._losses.clear()
 
     def note(self, loss: Tensor) -> None:
         """The loss of a watched backward."""
