@@ -13,12 +13,11 @@ LITTLE = 0.5
 WORTH = 0.15
 """And at least so much skill lies between the two."""
 CLOSE = 0.03
-"""Skills that differ by less are the same; of such rates the one nearest to the written one is taken, if that is too
-low. If it is too high the middle one is: the largest that a short replay bears is too large for a longer run."""
+"""Skills that differ by less are the same; of such rates the one nearest to the written one is taken."""
 
 
 def better(sweep: Sweep, reached: float, allowed: Callable[[float], bool]) -> float | None:
-    """The factor of a clearly better rate; None where the one nearest to what was written is not allowed.
+    """The factor of the clearly better rate nearest to the written one; None where the best of all is not allowed.
 
     `reached`: the skill of the run itself, which may go on for longer than a replay.
     """
@@ -26,11 +25,8 @@ def better(sweep: Sweep, reached: float, allowed: Callable[[float], bool]) -> fl
     written, top = max(skills[1.0], reached), max(sweep.skills)
     if top - written < WORTH or max(written, 0.0) > LITTLE * top:
         return None
-    good = sorted(f for f in skills if skills[f] >= top - CLOSE)
-    nearest = min(good, key=lambda f: abs(math.log(f)))
-    if not allowed(nearest):
-        return None
-    return nearest if nearest > 1 else [f for f in good if f < 1][(sum(f < 1 for f in good) - 1) // 2]
+    factor = min((f for f in skills if skills[f] >= top - CLOSE), key=lambda f: abs(math.log(f)))
+    return factor if allowed(factor) else None
 
 
 def first_rate(tape: Tape) -> float:
