@@ -375,7 +375,7 @@ optimizer = torch.optim.SGD([*wide.parameters(), *gate.parameters(), *out.parame
     assert found(tmp_path, script(gated, STEP, model=model), "under-capacity") == []
     squeezed = loss.format("torch.sigmoid(gate(h)).expand(-1, 32)")
     (finding,) = found(tmp_path, script(squeezed, STEP, model=model), "under-capacity")
-    assert "1 units" in finding.message
+    assert "the one unit behind gate" in finding.message
 
 
 def test_a_loss_of_both_signs_is_no_measure(tmp_path: Path) -> None:
