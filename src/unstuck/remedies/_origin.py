@@ -50,6 +50,14 @@ def column(sources: Sources, place: Place) -> tuple[Place, str] | None:
     return (table, key) if made_by.startswith("pandas.") else None
 
 
+def given_name(place: Place) -> str:
+    """The name that an expression is given right where it stands ("" where it is given none)."""
+    match place.page.parents.get(place.node):
+        case ast.Assign(targets=[ast.Name(id=name)]):
+            return name
+    return ""
+
+
 def _before(sources: Sources, place: Place) -> Iterator[Place]:
     match place.node:
         case ast.Subscript(slice=ast.Constant(value=str())):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 from typing import ClassVar
 
 from unstuck.diagnosis import Site, Trust
 from unstuck.program import Outside
 from unstuck.remedies._moves import argument, the_call
-from unstuck.remedies._origin import column, origin
+from unstuck.remedies._origin import column, given_name, origin
 from unstuck.remedies._program import noted
 from unstuck.remedies.relabel import _subtractable
 from unstuck.remedy import CannotApply, CannotEdit, Treatment, Trial
@@ -43,8 +42,8 @@ class RecodeTargets(Treatment, frozen=True):
         loss = the_call(sources, self.loss, lambda p: argument(p, 1, "target") is not None)
         target = argument(loss, 1, "target")
         first = origin(sources, target) if target is not None else loss
-        if (of_table := column(sources, first)) is not None and (named := _named(of_table[0])):
-            cell = f'{named}["{of_table[1]}"]'
+        if (of_table := column(sources, first)) is not None and (table := given_name(of_table[0])):
+            cell = f'{table}["{of_table[1]}"]'
             return sources.spliced(of_table[0].followed(f"{cell} = {self._text(cell)}"))
         if not _subtractable(first):
             where = f"{first.file}, line {getattr(first.node, 'lineno', 0)}"
@@ -63,14 +62,6 @@ class RecodeTargets(Treatment, frozen=True):
         if self.span == 1:
             return lowered
         return f"{targets if self.smallest == 0 else f'({lowered})'} / {_short(self.span)}"
-
-
-def _named(table: Place) -> str:
-    """The name that a table is given where it is made."""
-    match table.page.parents.get(table.node):
-        case ast.Assign(targets=[ast.Name(id=name)]):
-            return name
-    return ""
 
 
 def _short(value: float) -> str:

@@ -9,7 +9,7 @@ from typing import ClassVar
 from unstuck.diagnosis import Site, Trust
 from unstuck.program import Program, Value
 from unstuck.remedies._moves import gathered, the_call
-from unstuck.remedies._origin import column, origin
+from unstuck.remedies._origin import column, given_name, origin
 from unstuck.remedies._program import changed, everywhere, made, noted
 from unstuck.remedy import CannotEdit, Treatment, Trial
 from unstuck.source import Place, Sources, Splice
@@ -52,9 +52,8 @@ class Relabel(Treatment, frozen=True):
     def _lowered(self, sources: Sources, first: Place) -> Iterable[Splice]:
         """A column is lowered right where its table is made, so that all parts of the table follow."""
         table, key = column(sources, first) or (first, "")
-        match table.page.parents.get(table.node):
-            case ast.Assign(targets=[ast.Name(id=name)]) if key:
-                return (table.followed(f'{name}["{key}"] -= {self.smallest}'),)
+        if key and (name := given_name(table)):
+            return (table.followed(f'{name}["{key}"] -= {self.smallest}'),)
         return first.wrapped("", f" - {self.smallest}")
 
 
