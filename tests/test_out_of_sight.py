@@ -265,3 +265,14 @@ print("accuracy", (model(xv).argmax(1) == yv).float().mean().item())
 def test_columns_chosen_by_the_labels_of_all_rows(tmp_path: Path, split: str, given: str, leaks: bool) -> None:
     findings = found(tape_of(PICKED.format(split=split, given=given), tmp_path), "eval-leak")
     assert [f.severity for f in findings] == ["error"] * leaks
+    for finding in findings:
+        new = edited(finding.remedies[0], PICKED.format(split=split, given=given))
+        assert new == PICKED.format(split=split, given="x[train], y[train]")
+
+
+def test_columns_chosen_before_a_slice_names_the_training_rows(tmp_path: Path) -> None:
+    sliced = PICKED.format(split="", given="x, y").replace("x[train]", "x[:100]").replace("x[test]", "x[100:]")
+    sliced = sliced.replace("xt, yt", "x_train, y_train").replace("(xt)", "(x_train)").replace(", yt)", ", y_train)")
+    sliced = sliced.replace("y[train]", "y[:100]").replace("y[test]", "y[100:]")
+    (finding,) = found(tape_of(sliced, tmp_path), "eval-leak")
+    assert "chosen = best(x[:100], y[:100])\n" in edited(finding.remedies[0], sliced)

@@ -42,6 +42,28 @@ class SplitFirst(Treatment, frozen=True):
         return sources.spliced(*gone, *_reread(split, dict(zip(rows, raw, strict=True))), split.followed(again))
 
 
+class ChooseByTraining(Treatment, frozen=True):
+    """The call at `site` is given `rows[part]` in the place of all rows, and likewise for whatever else it is given."""
+
+    name: ClassVar[str] = "choose-by-training"
+    trust: ClassVar[Trust] = "likely"
+    site: Site
+    part: str
+
+    def summary(self) -> str:
+        return f"choose the features by the training rows, [{self.part}], alone"
+
+    def apply(self, trial: Trial) -> Trial:
+        return not_by_replay(trial, "a replay trains on the recorded features")
+
+    def edit(self, sources: Sources) -> Sources:
+        call = expression_at(sources, self.site)
+        names = [a for a in call.node.args if isinstance(a, ast.Name)] if isinstance(call.node, ast.Call) else []
+        if not names:
+            raise CannotEdit(f"{call.file}: {call.code} is not a call on plain names")
+        return sources.spliced(*(s for name in names for s in call.of(name).wrapped("", f"[{self.part}]")))
+
+
 class LoadTestSet(Treatment, frozen=True):
     """The data set that is read at `site` becomes `kept`, the one kept aside."""
 

@@ -24,7 +24,7 @@ import ast
 from collections.abc import Iterator
 
 from unstuck.diagnosis import Evidence, Finding, NotApplicable
-from unstuck.remedies.split_first import LoadTestSet, SplitFirst
+from unstuck.remedies.split_first import ChooseByTraining, LoadTestSet, SplitFirst
 from unstuck.signals.sets import Sets
 from unstuck.signals.source import Binding
 from unstuck.signals.splits import KEPT_ASIDE, TRAINED_ON, Split, Splits, words
@@ -85,7 +85,8 @@ def _selected(splits: Splits, split: Split, seen: set[ast.AST]) -> Iterator[Find
         seen.add(node)
         line = splits.source.site(split.node).line
         said = f"features are chosen by the labels of all rows before line {line} splits them"
-        yield _finding(splits, node, said)
+        part = splits.training_part(split, node) if node is not fitted else ""
+        yield _finding(splits, node, said, *([ChooseByTraining(splits.source.site(node), part)] if part else []))
 
 
 def _split_first(splits: Splits, split: Split) -> Iterator[SplitFirst]:

@@ -187,6 +187,29 @@ class Splits:
                             return call
         return None
 
+    def training_part(self, split: Split, before: ast.expr) -> str:
+        """What stands in the brackets of `rows[...]` for the part to train on, where that is known `before` a call."""
+        rows = {r.id for r in split.rows if isinstance(r, ast.Name)}
+        for node in self.source.all(ast.Subscript):
+            if isinstance(node.value, ast.Name) and node.value.id in rows and self._trains(node):
+                names = [n for n in ast.walk(node.slice) if isinstance(n, ast.Name)]
+                if all(any(self._above(b, before) for b in self.source.bindings_of(n)) for n in names):
+                    return ast.unparse(node.slice)
+        return ""
+
+    def _trains(self, part: ast.Subscript) -> bool:
+        """`x[train]`, or `x_train = x[:800]`."""
+        if isinstance(part.slice, ast.Name):
+            return bool(words(part.slice.id) & TRAINED_ON)
+        statement = self.source.statement(part)
+        targets = [ast.unparse(t) for t in statement.targets] if isinstance(statement, ast.Assign) else []
+        first = targets[0].strip("()").split(",")[0] if targets else ""
+        return isinstance(part.slice, ast.Slice) and part.slice.lower is None and bool(words(first) & TRAINED_ON)
+
+    def _above(self, b: Binding, node: ast.expr) -> bool:
+        apart = b.scope is not self.source.scope(node)
+        return apart or getattr(b.statement, "lineno", 0) < self.source.statement(node).lineno
+
     def halves(self, split: Split) -> tuple[ast.Assign | None, tuple[ast.Name, ...]]:
         """The assignment that names the halves of a split, and those names."""
         statement = self.source.statement(split.node)
