@@ -20,6 +20,7 @@ from unstuck.remedies.clip_gradients import ClipGradients
 from unstuck.remedies.hold_parameters import HoldParameters
 from unstuck.remedies.widen import Widen
 from unstuck.replay.bench import Bench
+from unstuck.retold import retold
 from unstuck.rule import catalogue
 from unstuck.signals.rows import Rows
 from unstuck.signals.task import Task
@@ -276,3 +277,14 @@ def test_columns_chosen_before_a_slice_names_the_training_rows(tmp_path: Path) -
     sliced = sliced.replace("y[train]", "y[:100]").replace("y[test]", "y[100:]")
     (finding,) = found(tape_of(sliced, tmp_path), "eval-leak")
     assert "chosen = best(x[:100], y[:100])\n" in edited(finding.remedies[0], sliced)
+
+
+def test_a_score_that_falls_without_the_leak_proves_it(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir(), (tmp_path / "b").mkdir()
+    split = "train, test = order[:100], order[100:]"
+    leaky = tape_of(PICKED.format(split=split, given="x, y"), tmp_path / "a")
+    honest = tape_of(PICKED.format(split=split, given="x[train], y[train]"), tmp_path / "b")
+    told = retold(leaky, honest, ("eval-leak",))
+    assert told is not None
+    assert told.word == "heals"
+    assert retold(honest, leaky, ("eval-leak",)) is None

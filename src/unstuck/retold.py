@@ -49,13 +49,28 @@ def _seen(look: Callable[[Tape, Tape], Retold | None], before: Tape, after: Tape
 
 def _apart(before: Tape, after: Tape) -> Retold | None:
     """The evaluation's rows were trained on, and are not any more."""
-    old, new = _shared(before), _shared(after)
-    if old < LEAKED or new > APART:
+    try:
+        old, new = _shared(before), _shared(after)
+    except NotApplicable:
+        return _modest(before, after)
+    if old < LEAKED:
+        return _modest(before, after)
+    if new > APART:
         return None
     changes = list(_changed(before, after))
     told = max(changes, key=lambda c: (c.score, abs(c.gain)), default=None)
     why = f"of the rows it is judged by {old:.0%} had been trained on before, {new:.0%} after"
     return Retold("heals", why + (f"; {told.words} {told.old:g} before, {told.new:g} after" if told else ""))
+
+
+def _modest(before: Tape, after: Tape) -> Retold | None:
+    """No row stands on both sides: what leaked was what to look at, and the printed score is lower without it."""
+    scores = [c for c in _changed(before, after) if c.score]
+    fallen = min(scores, key=lambda c: c.gain, default=None)
+    if fallen is None or fallen.gain > -LEAST or max(c.gain for c in scores) >= LEAST:
+        return None
+    said = f"it printed {fallen.words} {fallen.old:g}, which the evaluation's own labels had a part in"
+    return Retold("heals", f"{said}; the patched script prints {fallen.new:g}")
 
 
 def _shared(tape: Tape) -> float:
