@@ -99,13 +99,14 @@ class Splits:
         if not isinstance(node, ast.Name):
             return []
         return [
-            b.value for b in self.source.bindings_of(node) if b.kind == "assign" and b.value and self._earlier(b, split)
+            b.value
+            for b in self.source.bindings_of(node)
+            if b.kind == "assign" and b.value and self._earlier(b, split.node)
         ]
 
-    def _earlier(self, b: Binding, split: Split) -> bool:
-        if b.scope is not self.source.scope(split.node):
-            return True
-        return getattr(b.statement, "lineno", 0) < self.source.statement(split.node).lineno
+    def _earlier(self, b: Binding, node: ast.expr) -> bool:
+        apart = b.scope is not self.source.scope(node)
+        return apart or getattr(b.statement, "lineno", 0) < self.source.statement(node).lineno
 
     def duplicated(self, split: Split) -> ast.expr | None:
         """What puts copies of rows among the rows before they are split; None where nothing does for certain."""
@@ -193,7 +194,7 @@ class Splits:
         for node in self.source.all(ast.Subscript):
             if isinstance(node.value, ast.Name) and node.value.id in rows and self._trains(node):
                 names = [n for n in ast.walk(node.slice) if isinstance(n, ast.Name)]
-                if all(any(self._above(b, before) for b in self.source.bindings_of(n)) for n in names):
+                if all(any(self._earlier(b, before) for b in self.source.bindings_of(n)) for n in names):
                     return ast.unparse(node.slice)
         return ""
 
@@ -205,10 +206,6 @@ class Splits:
         targets = [ast.unparse(t) for t in statement.targets] if isinstance(statement, ast.Assign) else []
         first = targets[0].strip("()").split(",")[0] if targets else ""
         return isinstance(part.slice, ast.Slice) and part.slice.lower is None and bool(words(first) & TRAINED_ON)
-
-    def _above(self, b: Binding, node: ast.expr) -> bool:
-        apart = b.scope is not self.source.scope(node)
-        return apart or getattr(b.statement, "lineno", 0) < self.source.statement(node).lineno
 
     def halves(self, split: Split) -> tuple[ast.Assign | None, tuple[ast.Name, ...]]:
         """The assignment that names the halves of a split, and those names."""
