@@ -20,11 +20,11 @@ import numpy as np
 import torch
 from sklearn.neural_network import MLPClassifier
 
-from unstuck.fit.adam import AdamW
-from unstuck.fit.feed import InMemory, Rows, Split
-from unstuck.fit.loss import Sigmoid
-from unstuck.fit.network import Dense, with_one
-from unstuck.fit.train import advance
+from unstuck.tabular.fit.adam import AdamW
+from unstuck.tabular.fit.batches import InMemory, Rows, Split
+from unstuck.tabular.fit.loss import Sigmoid
+from unstuck.tabular.fit.network import Dense, with_one
+from unstuck.tabular.fit.train import advance
 
 ROWS, INPUTS, HIDDEN = 12_729, 10, 25
 STEPS = {8: 1500, 256: 400, 4096: 40}
@@ -63,7 +63,7 @@ def main() -> None:
 
 
 def ours(x: np.ndarray, y: np.ndarray, batch: int) -> float:
-    """Seconds per step of `unstuck.fit`, one lane."""
+    """Seconds per step of `unstuck.tabular.fit`, one lane."""
     net, loss = Dense((INPUTS, HIDDEN, 1), 1), Sigmoid(1)
     net.draw([0])
     adam, rate = AdamW(net.flat.shape, net.decayed(0.02)), np.array([[1e-3]], np.float32)

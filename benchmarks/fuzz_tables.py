@@ -104,7 +104,7 @@ def _work(first: int, inputs: int, scratch: Path) -> None:
 
 def outcome(path: Path) -> str:
     """`read` or `refused`; whatever else is raised is a fault, and so is a refusal of more than one line."""
-    from unstuck.tables import TableError, read
+    from unstuck.tabular.tables import TableError, read
 
     try:
         for batch in read(path).batches(64):

@@ -22,11 +22,11 @@ import torch
 
 from unstuck.replay.bench import as_written
 from unstuck.replay.lanes import starts
-from unstuck.replay.play import course_of
+from unstuck.replay.run import course_of
 from unstuck.replay.stacked import Lanes
 from unstuck.signals.task import Task, main_program
 from unstuck.signals.yardstick import yardstick
-from unstuck.tape import Tape, load
+from unstuck.tape.model import Tape, load
 
 SCRIPT = Path(__file__).resolve().parents[1] / "examples/rice.py"
 LANES = (1, 8, 32, 128)
@@ -55,7 +55,7 @@ def _options() -> argparse.Namespace:
 def _tape() -> Tape:
     with tempfile.TemporaryDirectory() as scratch, contextlib.redirect_stdout(io.StringIO()):
         options = ["--out", f"{scratch}/tape", "--steps", "400"]
-        command = [sys.executable, "-m", "unstuck.record", *options, "--", SCRIPT.name]
+        command = [sys.executable, "-m", "unstuck.recording", *options, "--", SCRIPT.name]
         subprocess.run(command, cwd=SCRIPT.parent, capture_output=True, check=True)
         return load(Path(scratch) / "tape")
 

@@ -53,7 +53,7 @@ def _options() -> argparse.Namespace:
 def _pairs(script: Path, pairs: int) -> tuple[float, float, float]:
     times: dict[str, list[float]] = {"plain": [], "recorded": [], "control": []}
     with tempfile.TemporaryDirectory() as scratch:
-        recorded = ["-m", "unstuck.record", "--out", f"{scratch}/tape", "--", str(script)]
+        recorded = ["-m", "unstuck.recording", "--out", f"{scratch}/tape", "--", str(script)]
         for _ in range(pairs):
             times["plain"].append(_seconds([str(script)], script.parent))
             times["recorded"].append(_seconds(recorded, script.parent))
@@ -100,8 +100,8 @@ def _trained(inputs: int, hidden: int, outputs: int, batch: int) -> Callable[[],
 
 def _blocks(step: Callable[[], None], rounds: int) -> tuple[float, float, float, float]:
     """Nanoseconds per step without the recorder; the light mode over that; its watched steps' share; the control."""
-    from unstuck.record.light import EVERY
-    from unstuck.record.recorder import PASSES, Recorder
+    from unstuck.recording.recorder import PASSES, Recorder
+    from unstuck.recording.sampling import EVERY
 
     recorder = Recorder(HERE, steps=10**12, seconds=1e12)
     recorder.attach()

@@ -16,13 +16,13 @@ from pathlib import Path
 
 import torch
 
-from unstuck.studies.heart_rate.courses import train_all as train_hearts
-from unstuck.studies.heart_rate.price import plain_step as plain_heart
-from unstuck.studies.heart_rate.variants import STORY
-from unstuck.studies.rice.price import plain_step as plain_grain
-from unstuck.studies.rice.table import read
-from unstuck.studies.rice.training import train_all as train_grains
-from unstuck.studies.rice.training import variants
+from unstuck.tabular.studies.heart_rate.courses import train_all as train_hearts
+from unstuck.tabular.studies.heart_rate.price import plain_step as plain_heart
+from unstuck.tabular.studies.heart_rate.variants import STORY
+from unstuck.tabular.studies.rice.price import plain_step as plain_grain
+from unstuck.tabular.studies.rice.table import read
+from unstuck.tabular.studies.rice.training import train_all as train_grains
+from unstuck.tabular.studies.rice.training import variants
 
 SAMPLE = Path(__file__).resolve().parents[1] / "examples/rice.csv"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from unstuck.rule import pages
+from unstuck.rules.catalogue import pages
 
 FOLDER = Path(__file__).parent / "faults"
 

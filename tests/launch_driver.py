@@ -1,8 +1,8 @@
-"""Runs its arguments through `unstuck.launch`, as the recorder does but without recording."""
+"""Runs its arguments through `unstuck.recording.launch`, as the recorder does but without recording."""
 
 import sys
 
-from unstuck.launch import Target, execute, leave
+from unstuck.recording.launch import Target, execute, leave
 
 if __name__ == "__main__":
     words = sys.argv[1:]

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unstuck.scaling import Recipe, realise
+from unstuck.tabular.scaling import Recipe, realise
 
 FEATURES, HIDDEN, CLASSES, BATCH = 6, 8, 3, 16
 

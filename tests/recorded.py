@@ -11,10 +11,10 @@ from types import ModuleType
 
 import torch
 
-from unstuck.launch import Enough
-from unstuck.record.__main__ import _described
-from unstuck.record.recorder import Recorder
-from unstuck.tape import Tape, load
+from unstuck.recording.__main__ import _described
+from unstuck.recording.launch import Enough
+from unstuck.recording.recorder import Recorder
+from unstuck.tape.model import Tape, load
 
 
 def tape_of(text: str, folder: Path, *, steps: int = 20_000, seconds: float = 20.0) -> Tape:

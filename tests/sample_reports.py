@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from unstuck.diagnosis import Arm, Evidence, Finding, Metric, Outcome, Patch, Proof, Report, Site
+from unstuck.diagnosis.model import Arm, Evidence, Finding, Metric, Outcome, Patch, Proof, Report, Site
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ import contextlib
 import io
 from typing import Any
 
-from unstuck.diagnosis import Site
-from unstuck.source import Sources
+from unstuck.diagnosis.model import Site
+from unstuck.source.text import Sources
 
 
 def site(text: str, code: str, nth: int = 0, file: str = "train.py") -> Site:

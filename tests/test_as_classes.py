@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.recorded import tape_of
-from unstuck.diagnosis import Finding, NotApplicable
-from unstuck.examine import Readings, examine
+from unstuck.diagnosis.examine import Readings, examine
+from unstuck.diagnosis.model import Finding, NotApplicable
 from unstuck.replay.as_classes import AsClasses
-from unstuck.rule import catalogue
+from unstuck.rules.catalogue import catalogue
 
 SCRIPT = """
 import torch

@@ -10,16 +10,16 @@ import pytest
 import torch
 
 from tests.recorded import tape_of
-from unstuck.diagnosis import Finding, Remedy
-from unstuck.examine import Readings, examine
-from unstuck.remedy import CannotApply, CannotEdit
+from unstuck.diagnosis.examine import Readings, examine
+from unstuck.diagnosis.model import Finding, Remedy
+from unstuck.diagnosis.verdict import judge
+from unstuck.remedies.treatment import CannotApply, CannotEdit
 from unstuck.replay.bench import Bench
-from unstuck.replay.play import Played
-from unstuck.rule import Rule, catalogue
+from unstuck.replay.run import Played
+from unstuck.rules.catalogue import Rule, catalogue
 from unstuck.signals.learning import Learning
-from unstuck.source import Sources
-from unstuck.tape import Tape
-from unstuck.verdict import judge
+from unstuck.source.text import Sources
+from unstuck.tape.model import Tape
 
 RULES = catalogue()
 SWEPT = {"lr-too-high", "lr-too-low"}

@@ -17,11 +17,12 @@ import msgspec
 import pytest
 
 from tests.sample_reports import HEALTHY, MEASUREMENT, SICK, SUSPECTED, UNRECORDED
-from unstuck import __version__, cli, recording
-from unstuck.arguments import Refused, read
-from unstuck.diagnosis import Patch, Report
-from unstuck.patch import diff
-from unstuck.target import Target
+from unstuck import __version__, cli
+from unstuck.cli.parser import Refused, read
+from unstuck.diagnosis.model import Patch, Report
+from unstuck.diagnosis.patch import diff
+from unstuck.recording import session
+from unstuck.recording.script import Target
 
 BEFORE, AFTER = "lr = 10.0\nprint(lr)\n", "lr = 0.1\nprint(lr)\n"
 
@@ -66,10 +67,10 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "train.py").write_text(BEFORE)
     made = Stage(tmp_path)
-    pipeline = ModuleType("unstuck.pipeline")
+    pipeline = ModuleType("unstuck.diagnosis.pipeline")
     pipeline.diagnose, pipeline.Options = made.diagnose, Options  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "unstuck.pipeline", pipeline)
-    monkeypatch.setattr(recording, "record", made.record)
+    monkeypatch.setitem(sys.modules, "unstuck.diagnosis.pipeline", pipeline)
+    monkeypatch.setattr(session, "record", made.record)
     return made
 
 
@@ -224,7 +225,7 @@ def test_answers_without_torch(words: list[str]) -> None:
 import sys, atexit
 atexit.register(lambda: print("heavy:", sorted({{"torch", "numpy", "scipy", "libcst"}} & set(sys.modules))))
 import unstuck
-from unstuck.cli import main
+from unstuck.cli.commands import main
 sys.exit(main({words!r}))
 """
     done = quick(code)

@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from tests.recorded import tape_of
-from unstuck import mending
-from unstuck.comparison import Comparison, Conviction, convicts, raised
-from unstuck.convict import convict
-from unstuck.examine import Readings, examine
+from unstuck.diagnosis import mending
+from unstuck.diagnosis.comparison import Comparison, Conviction, convicts, raised
+from unstuck.diagnosis.convict import convict
+from unstuck.diagnosis.examine import Readings, examine
+from unstuck.diagnosis.verdict import Judgement
 from unstuck.remedies.set_rate import SetRate
 from unstuck.replay.bench import Bench
-from unstuck.rule import catalogue
-from unstuck.tape import Tape
-from unstuck.verdict import Judgement
+from unstuck.rules.catalogue import catalogue
+from unstuck.tape.model import Tape
 
 OFFSET = """
 import torch

@@ -12,17 +12,17 @@ from hypothesis import strategies as st
 
 from tests.recorded import tape_of
 from tests.scripts import edited, run, site
-from unstuck.axes import turned
-from unstuck.diagnosis import Finding
-from unstuck.examine import Readings, examine
+from unstuck.diagnosis.examine import Readings, examine
+from unstuck.diagnosis.model import Finding
+from unstuck.diagnosis.verdict import judge
 from unstuck.remedies.permute_inputs import PermuteInputs
 from unstuck.remedies.permute_instead import PermuteInstead
 from unstuck.remedies.standardise_inputs import StandardiseInputs
 from unstuck.replay.bench import Bench
-from unstuck.rule import catalogue
-from unstuck.signals.entrance import Entrance
-from unstuck.tape import Tape
-from unstuck.verdict import judge
+from unstuck.rules.catalogue import catalogue
+from unstuck.signals.inputs import Inputs
+from unstuck.tape.axes import turned
+from unstuck.tape.model import Tape
 
 BESIDE = """
 import torch
@@ -135,7 +135,7 @@ def test_numbers_that_enter_beside_an_embedding_are_inputs(tmp_path: Path) -> No
 
 def test_they_are_left_alone_in_good_units(tmp_path: Path) -> None:
     tape = tape_of(BESIDE.format(scale=1), tmp_path)
-    assert len(Entrance.read(tape).inputs) == 1
+    assert len(Inputs.read(tape).inputs) == 1
     assert _found(tape, "input-scale") == []
 
 

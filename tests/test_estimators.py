@@ -26,9 +26,9 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from torch import nn
 
-from unstuck.fit.estimators import Classifier, Regressor
-from unstuck.fit.keeping import load, save
-from unstuck.fit.store import ModelError
+from unstuck.tabular.fit.estimators import Classifier, Regressor
+from unstuck.tabular.fit.persistence import load, save
+from unstuck.tabular.fit.store import ModelError
 
 SMALL: dict[str, Any] = {"hidden": 16, "epochs": 30, "lanes": 2, "random_state": 0}
 QUICK = SMALL | {"epochs": 3}

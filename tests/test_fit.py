@@ -12,20 +12,20 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unstuck.fit.adam import AdamW
-from unstuck.fit.diary import Checkpoint
-from unstuck.fit.feed import canonical, folds, holdout
-from unstuck.fit.frame import Frame
-from unstuck.fit.ladder import Wishes
-from unstuck.fit.loss import Sigmoid, Softmax, Squares
-from unstuck.fit.model import learn
-from unstuck.fit.network import Dense, with_one
-from unstuck.fit.numeric import VIEWS, Numeric
-from unstuck.fit.quantiles import quantiles
-from unstuck.fit.store import ModelError, load, save
-from unstuck.fit.stream import learn_streamed
-from unstuck.fit.survey import Chunk
-from unstuck.fit.task import Classes, Labels, Numbers
+from unstuck.tabular.fit.adam import AdamW
+from unstuck.tabular.fit.batches import canonical, folds, holdout
+from unstuck.tabular.fit.ensemble import Wishes
+from unstuck.tabular.fit.frame import Frame
+from unstuck.tabular.fit.history import Checkpoint
+from unstuck.tabular.fit.loss import Sigmoid, Softmax, Squares
+from unstuck.tabular.fit.model import learn
+from unstuck.tabular.fit.network import Dense, with_one
+from unstuck.tabular.fit.numeric import VIEWS, Numeric
+from unstuck.tabular.fit.quantiles import quantiles
+from unstuck.tabular.fit.statistics import Chunk
+from unstuck.tabular.fit.store import ModelError, load, save
+from unstuck.tabular.fit.stream import learn_streamed
+from unstuck.tabular.fit.task import Classes, Labels, Numbers
 
 SHORT = Wishes(hidden=(8,), epochs=4, lanes=2)
 
@@ -295,14 +295,14 @@ class TestGoingOn:
         x, y = TestStreaming.x[:600], TestStreaming.y[:600]
         wishes = Wishes(hidden=(8,), epochs=8, lanes=2, rate=0.01, batch=32)
 
-        def fitted(diary=None, stop: int | None = None):
+        def fitted(history=None, stop: int | None = None):
             def watch(_, now) -> None:
                 if len(now.curve) == stop:
                     raise Stop
 
             if streamed:
-                return learn_streamed(in_chunks(x, y, 100), True, wishes, watch, diary, room=4000)
-            return learn(Frame(x), y, Classes(np.array([0, 1])), wishes, None, watch, diary)
+                return learn_streamed(in_chunks(x, y, 100), True, wishes, watch, history, room=4000)
+            return learn(Frame(x), y, Classes(np.array([0, 1])), wishes, None, watch, history)
 
         whole = fitted()
         with pytest.raises(Stop):

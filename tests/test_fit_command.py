@@ -23,12 +23,12 @@ from PIL import Image
 from sklearn import metrics
 
 from unstuck import cli
-from unstuck.fit import checkpoint, diary, size
-from unstuck.fit.figures import judge
-from unstuck.fit.intake import reals
-from unstuck.fit.progress import Progress
-from unstuck.fit.target import target
-from unstuck.tables import NUMBER, TEXT
+from unstuck.tabular.fit import checkpoint, history, size
+from unstuck.tabular.fit.figures import judge
+from unstuck.tabular.fit.loading import reals
+from unstuck.tabular.fit.progress import Progress
+from unstuck.tabular.fit.target import target
+from unstuck.tabular.tables import NUMBER, TEXT
 
 QUICK = ("--hidden", "8", "--epochs", "4")
 
@@ -417,8 +417,8 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from unstuck import cli
-from unstuck.fit import diary
-diary.PAUSE = 0.0
+from unstuck.tabular.fit import history
+history.PAUSE = 0.0
 left = int(sys.argv[1])
 def count(step):
     def counted(*a, **k):
@@ -465,7 +465,7 @@ class TestResume:
 
     def test_a_streamed_training_goes_on_too(self, unstuck, monkeypatch: pytest.MonkeyPatch) -> None:
         put("rice.csv", grains(300))
-        monkeypatch.setattr(diary, "PAUSE", 0.0)
+        monkeypatch.setattr(history, "PAUSE", 0.0)
         monkeypatch.setattr(size, "free", lambda: 0.0)
         assert unstuck(*self.WORDS, "whole").code == 0
         with monkeypatch.context() as patched:
@@ -477,7 +477,7 @@ class TestResume:
     @pytest.fixture
     def interrupted(self, unstuck, monkeypatch: pytest.MonkeyPatch) -> Said:
         put("rice.csv", grains(120))
-        monkeypatch.setattr(diary, "PAUSE", 0.0)
+        monkeypatch.setattr(history, "PAUSE", 0.0)
         with monkeypatch.context() as patched:
             patched.setattr(Progress, "epoch", stopping_at(3))
             return unstuck("fit", "rice.csv", "--target", "sort", "--hidden", "8", "--epochs", "9", "--model", "m")

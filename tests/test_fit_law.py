@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from unstuck.fit.estimators import Classifier, Regressor
+from unstuck.tabular.fit.estimators import Classifier, Regressor
 
 AGREE = 1e-4
 """What the law allows; of a target's spread, for numbers."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from unstuck.rule import catalogue
+from unstuck.rules.catalogue import catalogue
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from unstuck.launch import Enough, Target, execute
-from unstuck.target import check, syntax_error
+from unstuck.recording.launch import Enough, Target, execute
+from unstuck.recording.script import check, syntax_error
 
 DRIVER = str(Path(__file__).with_name("launch_driver.py"))
 
@@ -334,7 +334,7 @@ def test_interpreter_options_are_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize("probe", [LOADER, TORCH_ERROR, PROBES["chained"], PROBES["interrupted"]])
 def test_like_python_while_recorded(probe: str, tmp_path: Path) -> None:
     written(tmp_path, "probe", probe)
-    same(["probe.py"], tmp_path, ["-m", "unstuck.record", "--out", str(tmp_path / "tape"), "--"])
+    same(["probe.py"], tmp_path, ["-m", "unstuck.recording", "--out", str(tmp_path / "tape"), "--"])
     assert (tmp_path / "tape" / "tape.json").exists()
 
 
@@ -347,7 +347,7 @@ SPENT = {
 
 @pytest.mark.parametrize("way", SPENT)
 def test_enough_is_a_normal_end(way: str, tmp_path: Path) -> None:
-    path = written(tmp_path, "spent", "from unstuck.launch import Enough\n" + SPENT[way])
+    path = written(tmp_path, "spent", "from unstuck.recording.launch import Enough\n" + SPENT[way])
     assert ran([DRIVER, str(path)], tmp_path) == (b"", b"", 0)
 
 

@@ -11,14 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.recorded import tape_of
-from unstuck.examine import Readings, examine
-from unstuck.record import light, recorder
-from unstuck.record.light import Thinned
-from unstuck.record.shelf import Shelf
-from unstuck.rule import catalogue
+from unstuck.diagnosis.examine import Readings, examine
+from unstuck.recording import recorder
+from unstuck.recording import sampling as light
+from unstuck.recording.sampling import Thinned
+from unstuck.recording.tensor_store import Shelf
+from unstuck.rules.catalogue import catalogue
 from unstuck.signals.learning import Learning
 from unstuck.signals.rates import Rates
-from unstuck.tape import Tape
+from unstuck.tape.model import Tape
 
 FULL = 40
 EVERY = 32
@@ -129,7 +130,7 @@ def test_updates_written_by_hand_are_sampled_too(tmp_path: Path) -> None:
 
 
 def test_batches_that_take_too_much_room_are_thinned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("unstuck.record.light.BYTES", 8 * 32 * 8 * 4)
+    monkeypatch.setattr("unstuck.recording.sampling.BYTES", 8 * 32 * 8 * 4)
     tape = tape_of(script(4000), tmp_path)
     bytes_kept = sum(t.numel() * t.element_size() for k, t in tape.tensors.items() if k.startswith("l:"))
     assert 0 < bytes_kept <= 8 * 32 * 8 * 4

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unstuck.moments import BLOCK, Moments
+from unstuck.tabular.moments import BLOCK, Moments
 
 FIELDS = ("count", "missing", "infinite", "mean", "spread", "min", "max")
 

@@ -5,12 +5,12 @@ import ast
 import pytest
 
 from tests.scripts import site
-from unstuck.diagnosis import Site
+from unstuck.diagnosis.model import Site
 from unstuck.remedies._meaning import applied, meant
 from unstuck.remedies._moves import added_argument, arguments_of, dropped, set_argument, the_call, unwrapped
 from unstuck.remedies._names import at_top, needed, spelled
-from unstuck.remedy import CannotEdit
-from unstuck.source import Place, Sources
+from unstuck.remedies.treatment import CannotEdit
+from unstuck.source.text import Place, Sources
 
 
 def whole(text: str) -> Sources:

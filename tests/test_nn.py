@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader, TensorDataset
 
-from unstuck.moments import Moments
 from unstuck.nn import MaxAbs, RobustScale, RunningStandardize, Standardize
 from unstuck.nn.quantiles import Quantiles
+from unstuck.tabular.moments import Moments
 
 KINDS = [Standardize, MaxAbs, RobustScale]
 

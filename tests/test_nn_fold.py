@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from unstuck.moments import Moments
 from unstuck.nn import ChannelPad, FoldError, MaxAbs, RobustScale, RunningStandardize, Scaling, Standardize, fold
+from unstuck.tabular.moments import Moments
 
 KINDS = st.sampled_from([Standardize, MaxAbs, RobustScale])
 

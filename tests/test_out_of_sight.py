@@ -11,23 +11,23 @@ import torch
 
 from tests.recorded import tape_of
 from tests.scripts import edited, run
-from unstuck.comparison import Comparison, Conviction
-from unstuck.convict import convict
-from unstuck.diagnosis import Finding
-from unstuck.examine import Readings, examine
+from unstuck.diagnosis.comparison import Comparison, Conviction
+from unstuck.diagnosis.convict import convict
+from unstuck.diagnosis.examine import Readings, examine
+from unstuck.diagnosis.model import Finding
+from unstuck.diagnosis.recount import retold
+from unstuck.diagnosis.verdict import judge
+from unstuck.diagnosis.widening import widened
 from unstuck.remedies.add_hidden import AddHidden
 from unstuck.remedies.clip_gradients import ClipGradients
 from unstuck.remedies.hold_parameters import HoldParameters
 from unstuck.remedies.widen import Widen
 from unstuck.replay.bench import Bench
-from unstuck.retold import retold
-from unstuck.rule import catalogue
-from unstuck.signals.rows import Rows
+from unstuck.rules.catalogue import catalogue
+from unstuck.signals.samples import Samples
 from unstuck.signals.task import Task
-from unstuck.source import Sources
-from unstuck.tape import Tape
-from unstuck.verdict import judge
-from unstuck.widening import widened
+from unstuck.source.text import Sources
+from unstuck.tape.model import Tape
 
 LINEAR = """
 import torch
@@ -187,7 +187,9 @@ def test_what_sets_a_mechanism_going_is_the_cause(
         frozenset({BEND, HOLD}): 0.65,
         frozenset({BEND, CENTRE, HOLD}): 0.65,
     }
-    monkeypatch.setattr("unstuck.widening.compare", lambda bench, remedies, named: experiment(remedies, named, skills))
+    monkeypatch.setattr(
+        "unstuck.diagnosis.widening.compare", lambda bench, remedies, named: experiment(remedies, named, skills)
+    )
     singles = {HOLD: "optimizer-params", CENTRE: "input-offset", BEND: "dead-relu"}
     done = Conviction(None, [experiment((remedy,), (fault,), skills) for remedy, fault in singles.items()])
     chosen = widened(SimpleNamespace(), done.tried[-1], done, lambda _: None)
@@ -200,7 +202,7 @@ def test_running_statistics_are_no_part_of_the_rows(tmp_path: Path) -> None:
         target=CIRCLE, model="nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 2))"
     )
     looked = normed.replace("    for rows", "    model.eval(), model(x[:90]), model.train()\n    for rows")
-    assert Rows.read(tape_of(looked, tmp_path)).distinct == 900
+    assert Samples.read(tape_of(looked, tmp_path)).distinct == 900
 
 
 TABLE = """

@@ -8,12 +8,12 @@ import pytest
 
 from tests.recorded import tape_of
 from tests.scripts import edited, run
-from unstuck.diagnosis import Finding, NotApplicable
-from unstuck.examine import Readings, examine
-from unstuck.rule import catalogue
+from unstuck.diagnosis.examine import Readings, examine
+from unstuck.diagnosis.model import Finding, NotApplicable
+from unstuck.rules.catalogue import catalogue
 from unstuck.signals.learning import Learning
-from unstuck.signals.recount import Recount
-from unstuck.tape import Tape
+from unstuck.signals.recomputed import Recomputed
+from unstuck.tape.model import Tape
 
 TAGGER = """
 import torch
@@ -79,7 +79,7 @@ def test_ignored_labels_are_not_scored(tmp_path: Path) -> None:
 @pytest.mark.parametrize("ignored", ["", "ignore_index=0"])
 def test_an_accuracy_over_a_mask_is_not_counted_again(ignored: str, tmp_path: Path) -> None:
     with pytest.raises(NotApplicable):
-        Recount.read(tape_of(TAGGER.format(rate=0.05, ignored=ignored), tmp_path))
+        Recomputed.read(tape_of(TAGGER.format(rate=0.05, ignored=ignored), tmp_path))
 
 
 SCHEDULED = """

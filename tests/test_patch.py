@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unstuck.patch import PatchError, apply, diff
+from unstuck.diagnosis.patch import PatchError, apply, diff
 
 SAMPLES = {
     "plain": ("a\nb\nc\n", "a\nB\nc\n"),

@@ -12,18 +12,18 @@ import torch
 
 from tests.recorded import tape_of
 from tests.styles import FAITHFUL, HEAD, STYLES
-from unstuck.program import Outside
 from unstuck.replay.bench import Bench, as_written
 from unstuck.replay.lanes import starts
-from unstuck.replay.play import course_of, play
-from unstuck.tape import TapeError, load
+from unstuck.replay.run import course_of, play
+from unstuck.tape.model import TapeError, load
+from unstuck.tape.program import Outside
 
 
 @pytest.mark.parametrize("style", STYLES)
 def test_a_recorded_run_prints_what_python_prints(style: str, tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text(STYLES[style])
     plain = _ran(tmp_path, "train.py")
-    recorded = _ran(tmp_path, "-m", "unstuck.record", "--out", "tape", "--", "train.py")
+    recorded = _ran(tmp_path, "-m", "unstuck.recording", "--out", "tape", "--", "train.py")
     assert recorded == plain
     assert (plain[0] != 0) == (style == "fails")
     tape = load(tmp_path / "tape")

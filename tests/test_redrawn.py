@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 
 from tests.recorded import tape_of
-from unstuck.comparison import compare, suspects
-from unstuck.examine import Readings, examine
+from unstuck.diagnosis.comparison import compare, suspects
+from unstuck.diagnosis.examine import Readings, examine
 from unstuck.replay.bench import Bench, rates_around
 from unstuck.replay.halves import Halves
 from unstuck.replay.mixed import Mixed
 from unstuck.replay.thinned import thinned
-from unstuck.rule import catalogue
+from unstuck.rules.catalogue import catalogue
 from unstuck.signals.relation import Relation
-from unstuck.signals.rows import Rows
+from unstuck.signals.samples import Samples
 
 RULES = catalogue()
 ORDERED = """
@@ -154,7 +154,7 @@ for epoch in range(20):
 
 
 def test_rows_of_two_numbers(tmp_path: Path) -> None:
-    rows = Rows.read(tape_of(TOWERS.format(labels=""), tmp_path))
+    rows = Samples.read(tape_of(TOWERS.format(labels=""), tmp_path))
     assert rows.looked_up == (True, True)
     assert rows.distinct > 300
     assert rows.ceiling == 1.0

@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from tests.scripts import BY_HAND, CLASSES, HEAD, LAYERS, TRAINER, edited, run, site
-from unstuck.diagnosis import Site
-from unstuck.program import Call, Outside, Program, Value, Weight
+from unstuck.diagnosis.model import Site
 from unstuck.remedies import catalogue
 from unstuck.remedies.add_activation import AddActivation
 from unstuck.remedies.batchnorm_inputs import BatchnormInputs
@@ -38,11 +37,12 @@ from unstuck.remedies.squeeze_prediction import SqueezePrediction
 from unstuck.remedies.standardise_inputs import StandardiseInputs
 from unstuck.remedies.standardise_targets import StandardiseTargets
 from unstuck.remedies.steady_rate import SteadyRate
+from unstuck.remedies.treatment import CannotEdit
 from unstuck.remedies.unfreeze import Unfreeze
 from unstuck.remedies.weight_classes import WeightClasses
 from unstuck.remedies.widen import Widen
-from unstuck.remedy import CannotEdit
-from unstuck.source import Sources
+from unstuck.source.text import Sources
+from unstuck.tape.program import Call, Outside, Program, Value, Weight
 
 ENTRANCES = [(CLASSES, "self.fc1(x)"), (LAYERS, "model(x)"), (BY_HAND, "x @ W1"), (TRAINER, "self.model(x)")]
 

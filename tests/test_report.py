@@ -10,8 +10,10 @@ import msgspec
 import pytest
 
 from tests.sample_reports import ALL, HEALED, HEALTHY, MEASUREMENT, SICK
-from unstuck.report import as_json, curves, terminal
-from unstuck.rule import pages
+from unstuck.report import json as as_json
+from unstuck.report import plot as curves
+from unstuck.report import terminal
+from unstuck.rules.catalogue import pages
 
 GOLDEN = Path(__file__).parent / "golden"
 PAGES = {

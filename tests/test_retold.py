@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from tests.recorded import tape_of
-from unstuck.diagnosis import Finding
-from unstuck.examine import Readings, examine
-from unstuck.retold import retold
-from unstuck.rule import catalogue
-from unstuck.signals.announced import Announced
-from unstuck.signals.recount import Recount
-from unstuck.source import Sources
-from unstuck.tape import Said, Tape
+from unstuck.diagnosis.examine import Readings, examine
+from unstuck.diagnosis.model import Finding
+from unstuck.diagnosis.recount import retold
+from unstuck.rules.catalogue import catalogue
+from unstuck.signals.printed import Printed
+from unstuck.signals.recomputed import Recomputed
+from unstuck.source.text import Sources
+from unstuck.tape.model import Said, Tape
 
 SCRIPT = """
 import torch
@@ -74,7 +74,7 @@ def _found(tape: Tape, fault: str) -> list[Finding]:
 )
 def test_a_right_accuracy_is_the_one_we_count(said: str, task: dict[str, object], tmp_path: Path) -> None:
     tape = tape_of(_script(said, **task), tmp_path)
-    assert max(r.off for r in Recount.read(tape).all) < 1e-3
+    assert max(r.off for r in Recomputed.read(tape).all) < 1e-3
     assert not _found(tape, "metric-error")
 
 
@@ -170,7 +170,7 @@ def test_a_better_score_is_a_proof(before: str, after: str, word: str | None) ->
 
 
 def test_numbers_and_their_words() -> None:
-    (line,) = Announced.read(_tape("Epoch 3/15 | val_loss: 1.2e-3, Accuracy: 93.5% (87/93) tensor(nan)")).lines
+    (line,) = Printed.read(_tape("Epoch 3/15 | val_loss: 1.2e-3, Accuracy: 93.5% (87/93) tensor(nan)")).lines
     values = [(n.value, " ".join(n.words)) for n in line.numbers[:4]]
     assert values == [(3, "epoch"), (15, ""), (1.2e-3, "val loss"), (93.5, "accuracy")]
     assert line.numbers[3].share == 0.935

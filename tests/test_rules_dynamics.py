@@ -8,18 +8,18 @@ from pathlib import Path
 import pytest
 
 from tests.recorded import tape_of
-from unstuck.diagnosis import Finding
-from unstuck.examine import Readings, examine
+from unstuck.diagnosis.examine import Readings, examine
+from unstuck.diagnosis.model import Finding
 from unstuck.replay.bench import Bench, Sweep
-from unstuck.rule import catalogue
 from unstuck.rules._inputs import measured, sentinel, wild
 from unstuck.rules._rates import better, rounded
 from unstuck.rules._steep import before, steep
+from unstuck.rules.catalogue import catalogue
 from unstuck.signals.activations import Activations
-from unstuck.signals.entrance import Entrance
 from unstuck.signals.gradients import Gradients
+from unstuck.signals.inputs import Inputs
 from unstuck.signals.learning import Learning
-from unstuck.signals.reach import Reach, cuts_of
+from unstuck.signals.reachability import Reach, cuts_of
 from unstuck.signals.running import Running
 from unstuck.signals.weights import Weights
 
@@ -333,7 +333,7 @@ optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
 def test_a_number_for_what_was_not_measured(line: str, gap: float, tmp_path: Path) -> None:
     body = ("y = x[:, :1] * x[:, 1:2]", f"y = x[:, :1] * x[:, 1:2]\n{line}")
     tape = tape_of(script(LOSS, STEP, steps=60).replace(*body), tmp_path)
-    (entry,) = Readings(tape).of(Entrance).inputs
+    (entry,) = Readings(tape).of(Inputs).inputs
     assert sentinel(entry) == gap
     assert max(measured(entry, gap, wild(entry))[1]) < 1.5
     found, _ = examine(Readings(tape), {f: RULES[f] for f in ("feature-scale-mix", "input-offset")})
@@ -343,7 +343,7 @@ def test_a_number_for_what_was_not_measured(line: str, gap: float, tmp_path: Pat
 @pytest.mark.parametrize("line", ["x[:, 1] = (x[:, 1] > 1).float() * 50", "x[:, 1] = x[:, 1].exp() * 100"])
 def test_no_other_column_has_gaps(line: str, tmp_path: Path) -> None:
     body = ("y = x[:, :1] * x[:, 1:2]", f"y = x[:, :1] * x[:, 1:2]\n{line}")
-    (entry,) = Readings(tape_of(script(LOSS, STEP, steps=60).replace(*body), tmp_path)).of(Entrance).inputs
+    (entry,) = Readings(tape_of(script(LOSS, STEP, steps=60).replace(*body), tmp_path)).of(Inputs).inputs
     assert sentinel(entry) is None
     assert not wild(entry).any()
 

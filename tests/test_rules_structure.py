@@ -8,12 +8,12 @@ import pytest
 
 from tests.recorded import tape_of
 from tests.structure_scripts import FOUND, RIGHT, net, script
-from unstuck.diagnosis import Finding
-from unstuck.examine import Readings, examine
+from unstuck.diagnosis.examine import Readings, examine
+from unstuck.diagnosis.model import Finding
 from unstuck.remedies.recode_targets import RecodeTargets
 from unstuck.replay.bench import Bench
-from unstuck.rule import catalogue
-from unstuck.tape import Tape
+from unstuck.rules.catalogue import catalogue
+from unstuck.tape.model import Tape
 
 RULES = (
     *("double-activation", "missing-activation", "softmax-dim", "output-range", "wrong-loss", "loss-sign"),

@@ -18,8 +18,18 @@ from torch import nn
 
 import unstuck
 from tests.paths import FEATURES, HIDDEN, Path, apart, batches, network, walk
-from unstuck.scaling import Layer, NotEquivalent, Recipe, Share, balanced, deviation, equivalent, realise, rescaled
-from unstuck.scaling.units import DEFAULTS, GRADIENT, PULL, STEP, UNITS, WEIGHT, Unit, unit_of
+from unstuck.tabular.scaling import (
+    Layer,
+    NotEquivalent,
+    Recipe,
+    Share,
+    balanced,
+    deviation,
+    equivalent,
+    realise,
+    rescaled,
+)
+from unstuck.tabular.scaling.units import DEFAULTS, GRADIENT, PULL, STEP, UNITS, WEIGHT, Unit, unit_of
 
 SAME = 1e-9
 STEPS = 200

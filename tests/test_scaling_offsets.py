@@ -15,7 +15,7 @@ from hypothesis.extra.numpy import arrays
 from torch import Tensor, nn
 
 from tests.paths import FEATURES, HIDDEN, apart, network, walk
-from unstuck.scaling import Affine, Columns, NotEquivalent, Recipe, equivalent, precondition, realise
+from unstuck.tabular.scaling import Affine, Columns, NotEquivalent, Recipe, equivalent, precondition, realise
 
 SAME = 1e-9
 STEPS = 200

@@ -8,14 +8,14 @@ import pytest
 
 from tests.recorded import tape_of
 from tests.scripts import edited, run, site
-from unstuck.diagnosis import Finding
-from unstuck.examine import Readings, examine
+from unstuck.diagnosis.examine import Readings, examine
+from unstuck.diagnosis.model import Finding
 from unstuck.remedies.relabel import Relabel
 from unstuck.remedies.set_dropout import SetDropout
 from unstuck.remedies.set_weight_decay import SetWeightDecay
 from unstuck.replay.bench import Bench
-from unstuck.rule import catalogue
-from unstuck.tape import Tape
+from unstuck.rules.catalogue import catalogue
+from unstuck.tape.model import Tape
 
 SETTINGS = {
     "dict": ('cfg = {"p": 0.9, "width": 8}', 'cfg["p"]', 'cfg = {"p": 0.1, "width": 8}'),

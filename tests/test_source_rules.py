@@ -13,12 +13,12 @@ import pytest
 
 from tests import told_otherwise
 from tests.look_alikes import FAMILIES
-from unstuck.diagnosis import Finding
-from unstuck.examine import Readings
-from unstuck.remedy import CannotEdit
-from unstuck.rule import NotApplicable
-from unstuck.source import Sources
-from unstuck.tape import Tape
+from unstuck.diagnosis.examine import Readings
+from unstuck.diagnosis.model import Finding
+from unstuck.remedies.treatment import CannotEdit
+from unstuck.rules.catalogue import NotApplicable
+from unstuck.source.text import Sources
+from unstuck.tape.model import Tape
 
 RULES = tuple(FAMILIES)
 LINES = {

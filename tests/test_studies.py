@@ -14,17 +14,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unstuck.cli import main
-from unstuck.studies import heart_rate, rice, saturation, terminal
-from unstuck.studies.heart_rate import variants as hearts
-from unstuck.studies.heart_rate.courses import fed, train_all
-from unstuck.studies.heart_rate.data import COUNT, Source, draw, moments
-from unstuck.studies.lanes import Lanes, packed, with_one
-from unstuck.studies.nets import Net, Pace, module, train
-from unstuck.studies.rice import table as tables
-from unstuck.studies.rice import training as grains
-from unstuck.studies.rice import witness
-from unstuck.studies.story import (
+from unstuck.cli.commands import main
+from unstuck.tabular.studies import heart_rate, rice, saturation, terminal
+from unstuck.tabular.studies.heart_rate import variants as hearts
+from unstuck.tabular.studies.heart_rate.courses import fed, train_all
+from unstuck.tabular.studies.heart_rate.data import COUNT, Source, draw, moments
+from unstuck.tabular.studies.lanes import Lanes, packed, with_one
+from unstuck.tabular.studies.nets import Net, Pace, module, train
+from unstuck.tabular.studies.rice import table as tables
+from unstuck.tabular.studies.rice import training as grains
+from unstuck.tabular.studies.rice import witness
+from unstuck.tabular.studies.story import (
     Axis,
     Bars,
     Heatmap,

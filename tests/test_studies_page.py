@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unstuck.studies.page import render
-from unstuck.studies.page.scale import Scale
-from unstuck.studies.story import (
+from unstuck.tabular.studies.page import render
+from unstuck.tabular.studies.page.scale import Scale
+from unstuck.tabular.studies.story import (
     Axis,
     Bars,
     Figure,

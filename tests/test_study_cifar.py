@@ -19,15 +19,15 @@ import pytest
 import torch
 from PIL import Image
 
-from unstuck.scaling import realise
-from unstuck.studies import cifar, command, terminal
-from unstuck.studies.cifar import identities, machine, microscope, source, training
-from unstuck.studies.cifar import variants as v
-from unstuck.studies.cifar.crew import alone, crew
-from unstuck.studies.cifar.evidence import Evidence, Plan, gather
-from unstuck.studies.cifar.inputs import Pictures, fed, order
-from unstuck.studies.cifar.network import Lane, start
-from unstuck.studies.story import Request, Unavailable
+from unstuck.tabular.scaling import realise
+from unstuck.tabular.studies import cifar, command, terminal
+from unstuck.tabular.studies.cifar import identities, machine, microscope, source, training
+from unstuck.tabular.studies.cifar import variants as v
+from unstuck.tabular.studies.cifar.crew import alone, crew
+from unstuck.tabular.studies.cifar.evidence import Evidence, Plan, gather
+from unstuck.tabular.studies.cifar.inputs import Pictures, fed, order
+from unstuck.tabular.studies.cifar.network import Lane, start
+from unstuck.tabular.studies.story import Request, Unavailable
 
 PROTOCOL = v.Protocol(patience=6)
 SIDE = 6

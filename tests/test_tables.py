@@ -22,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from unstuck.tables import BOOLEAN, DATE, NUMBER, TEXT, Table, TableError, image, read, write
+from unstuck.tabular.tables import BOOLEAN, DATE, NUMBER, TEXT, Table, TableError, image, read, write
 
 
 def put(folder: Path, name: str, content: str | bytes) -> Path:
@@ -280,7 +280,8 @@ class TestTable:
         # a child process, because only a whole process knows its greatest size
         path = put(tmp_path, "t.csv", b"a,b,c\n" + b"1.2345678,some text or other,2.3456789\n" * 1_500_000)
         program = (
-            "import resource, sys; import pyarrow, pyarrow.csv, pyarrow.compute; from unstuck.tables import read\n"
+            "import resource, sys; import pyarrow, pyarrow.csv, pyarrow.compute\n"
+            "from unstuck.tabular.tables import read\n"
             "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024\n"
             "before = peak(); n = sum(b.num_rows for b in read(sys.argv[1]).batches(4096)); print(n, peak() - before)"
         )
@@ -292,7 +293,7 @@ class TestTable:
     def test_a_table_of_numbers_is_read_with_little_imported(self, tmp_path: Path) -> None:
         path = put(tmp_path, "t.csv", "a,b\n1,2.5\n")
         program = (
-            "import sys; from unstuck.tables import read\n"
+            "import sys; from unstuck.tabular.tables import read\n"
             "assert [b.num_rows for b in read(sys.argv[1]).batches()] == [1]\n"
             "print(sorted({'torch', 'pandas', 'PIL', 'pyarrow.compute', 'pyarrow.parquet'} & set(sys.modules)))"
         )
@@ -664,7 +665,7 @@ class TestWriting:
         # a limit on the size of files stands for the full disk: the same error, without needing one
         put(tmp_path, "t.csv", "old")
         program = (
-            "import resource, signal, sys\nfrom unstuck.tables import TableError, write\n"
+            "import resource, signal, sys\nfrom unstuck.tabular.tables import TableError, write\n"
             "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
             "resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))\n"
             "try: write(sys.argv[1], {'a': range(100_000)})\n"

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.fuzz_tables import damage, damaged, outcome, samples
-from unstuck.tables import TableError, read
+from unstuck.tabular.tables import TableError, read
 
 SLOW = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 NAMES = st.sampled_from(["t.csv", "t.tsv", "t.parquet", "t.arrow", "t.gz", "t"])

@@ -9,13 +9,13 @@ import torch
 
 from tests.recorded import tape_of
 from tests.scripts import edited, run
-from unstuck.diagnosis import Finding
-from unstuck.examine import Readings, examine
+from unstuck.diagnosis.examine import Readings, examine
+from unstuck.diagnosis.model import Finding
 from unstuck.remedies.keep_optimizer import KeepOptimizer
-from unstuck.remedy import CannotApply, CannotEdit
+from unstuck.remedies.treatment import CannotApply, CannotEdit
 from unstuck.replay.bench import Bench
-from unstuck.rule import catalogue
-from unstuck.tape import Tape
+from unstuck.rules.catalogue import catalogue
+from unstuck.tape.model import Tape
 
 TURNS = """
 import torch

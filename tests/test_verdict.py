@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import permutation_test, rankdata, wilcoxon
 
-from unstuck.verdict import LEAST, judge
+from unstuck.diagnosis.verdict import LEAST, judge
 
 LANES = 8
 skills = st.lists(st.floats(-1, 1), min_size=LANES, max_size=LANES)

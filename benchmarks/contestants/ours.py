@@ -6,10 +6,10 @@ import time
 
 import numpy as np
 
-from unstuck.fit.frame import Frame
-from unstuck.fit.ladder import Wishes
-from unstuck.fit.model import learn
-from unstuck.fit.task import Classes
+from unstuck.tabular.fit.ensemble import Wishes
+from unstuck.tabular.fit.frame import Frame
+from unstuck.tabular.fit.model import learn
+from unstuck.tabular.fit.task import Classes
 
 table = np.genfromtxt(sys.argv[1], delimiter=";", skip_header=1)
 order = np.random.default_rng(int(sys.argv[2])).permutation(len(table))

@@ -17,10 +17,10 @@ warnings.simplefilter("ignore")
 
 def ours(x, y, test, classes, seed):
     """unstuck, as it comes."""
-    from unstuck.fit.frame import Frame
-    from unstuck.fit.ladder import Wishes
-    from unstuck.fit.model import learn
-    from unstuck.fit.task import Classes, Numbers
+    from unstuck.tabular.fit.ensemble import Wishes
+    from unstuck.tabular.fit.frame import Frame
+    from unstuck.tabular.fit.model import learn
+    from unstuck.tabular.fit.task import Classes, Numbers
 
     y = y if classes else y[:, None]
     model = learn(Frame(x), y, Classes(np.unique(y)) if classes else Numbers.of(y), Wishes(seed=seed))

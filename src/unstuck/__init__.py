@@ -6,18 +6,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from unstuck.fit.estimators import Classifier, Regressor
-    from unstuck.scaling import NotEquivalent, Recipe, equivalent, rescaled
+    from unstuck.tabular.fit.estimators import Classifier, Regressor
+    from unstuck.tabular.scaling import NotEquivalent, Recipe, equivalent, rescaled
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Classifier": "unstuck.fit.estimators",
-    "Regressor": "unstuck.fit.estimators",
-    "NotEquivalent": "unstuck.scaling",
-    "Recipe": "unstuck.scaling",
-    "equivalent": "unstuck.scaling",
-    "rescaled": "unstuck.scaling",
+    "Classifier": "unstuck.tabular.fit.estimators",
+    "Regressor": "unstuck.tabular.fit.estimators",
+    "NotEquivalent": "unstuck.tabular.scaling",
+    "Recipe": "unstuck.tabular.scaling",
+    "equivalent": "unstuck.tabular.scaling",
+    "rescaled": "unstuck.tabular.scaling",
 }
 """Where the public names live. They are fetched when asked for: `import unstuck` loads neither numpy nor torch."""
 

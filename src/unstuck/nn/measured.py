@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from unstuck.moments import Moments
 from unstuck.nn.batches import batches, rows, together
 from unstuck.nn.gather import gathered
 from unstuck.nn.scaling import Scaling
+from unstuck.tabular.moments import Moments
 
 
 class Sketch(Protocol):

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from unstuck.moments import Moments
+from unstuck.tabular.moments import Moments
 
 SIZE = 4096
 HEAD = len(Moments.none(0).packed())

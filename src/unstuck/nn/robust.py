@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unstuck.moments import Moments
 from unstuck.nn.measured import Measured, inverse
 from unstuck.nn.quantiles import SIZE, Quantiles
+from unstuck.tabular.moments import Moments
 
 NORMAL = 1.3489795
 """The interquartile range of a normal distribution, in standard deviations."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
-from unstuck.remedy import Treatment
+from unstuck.remedies.treatment import Treatment
 
 
 def catalogue() -> dict[str, type[Treatment]]:

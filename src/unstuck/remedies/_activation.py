@@ -5,14 +5,14 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from unstuck.diagnosis import Site
+from unstuck.diagnosis.model import Site
 from unstuck.remedies._layers import items
 from unstuck.remedies._meaning import applied, constructed
 from unstuck.remedies._moves import call_to, dropped, folded, unwrapped
 from unstuck.remedies._names import full_name, needed, spelled
 from unstuck.remedies._outputs import construction_called, restored
-from unstuck.remedy import CannotEdit
-from unstuck.source import Place, Sources, Splice
+from unstuck.remedies.treatment import CannotEdit
+from unstuck.source.text import Place, Sources, Splice
 
 ON_LOGITS = {
     "torch.nn.BCELoss": "torch.nn.BCEWithLogitsLoss",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 from typing import TypeVar
 
-from unstuck.diagnosis import Site
-from unstuck.remedy import CannotApply, CannotEdit, Trial
-from unstuck.source import Place, Sources, Splice
+from unstuck.diagnosis.model import Site
+from unstuck.remedies.treatment import CannotApply, CannotEdit, Trial
+from unstuck.source.text import Place, Sources, Splice
 
 Node = TypeVar("Node", bound=ast.AST)
 

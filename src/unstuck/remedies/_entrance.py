@@ -12,13 +12,13 @@ import re
 from collections.abc import Callable, Iterator
 from itertools import zip_longest
 
-from unstuck.diagnosis import Site
-from unstuck.program import JOINING, Call, Outside, Program, Ref, Value
+from unstuck.diagnosis.model import Site
 from unstuck.remedies._meaning import constructed
 from unstuck.remedies._moves import added_argument, subject, the_call
 from unstuck.remedies._names import full_name, imported, spelled
-from unstuck.remedy import CannotEdit
-from unstuck.source import Place, Sources, Splice
+from unstuck.remedies.treatment import CannotEdit
+from unstuck.source.text import Place, Sources, Splice
+from unstuck.tape.program import JOINING, Call, Outside, Program, Ref, Value
 
 Wrap = Callable[[Place], tuple[Splice, ...]]
 Layer = Callable[[Place], tuple[str, tuple[Splice, ...]]]

@@ -7,8 +7,8 @@ import ast
 from unstuck.remedies._loop import is_optimizer, methods, owner
 from unstuck.remedies._meaning import assigned
 from unstuck.remedies._moves import top_names
-from unstuck.remedy import CannotEdit
-from unstuck.source import Place, Sources, Splice
+from unstuck.remedies.treatment import CannotEdit
+from unstuck.source.text import Place, Sources, Splice
 
 
 def set_in_groups(sources: Sources, **options: str) -> Splice:

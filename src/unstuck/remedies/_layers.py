@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from unstuck.remedies._meaning import assigned
 from unstuck.remedies._names import full_name
-from unstuck.source import Place, Sources
+from unstuck.source.text import Place, Sources
 
 
 def items(sources: Sources, sequential: Place) -> list[Place]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from unstuck.diagnosis import Site
+from unstuck.diagnosis.model import Site
 from unstuck.remedies._meaning import applied, classes, constructed, meant
 from unstuck.remedies._names import full_name
-from unstuck.remedy import CannotEdit
-from unstuck.source import Place, Sources
+from unstuck.remedies.treatment import CannotEdit
+from unstuck.source.text import Place, Sources
 
 
 def methods(sources: Sources, name: str) -> Iterator[Place]:

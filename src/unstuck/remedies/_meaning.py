@@ -9,7 +9,7 @@ import ast
 from collections.abc import Iterator
 
 from unstuck.remedies._names import full_name
-from unstuck.source import Place, Sources
+from unstuck.source.text import Place, Sources
 
 SAME = {"to", "cuda", "cpu", "double", "float", "half", "bfloat16", "train", "eval", "requires_grad_", "type", "apply"}
 """Methods that give back the module they are called on."""

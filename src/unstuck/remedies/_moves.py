@@ -9,10 +9,10 @@ import ast
 import re
 from collections.abc import Callable, Iterable, Iterator
 
-from unstuck.diagnosis import Site
+from unstuck.diagnosis.model import Site
 from unstuck.remedies._meaning import applied, assigned, meant
-from unstuck.remedy import CannotEdit
-from unstuck.source import Place, Sources, Splice
+from unstuck.remedies.treatment import CannotEdit
+from unstuck.source.text import Place, Sources, Splice
 
 Wanted = Callable[[Place], bool]
 

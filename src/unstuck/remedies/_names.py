@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 from functools import lru_cache
 
-from unstuck.source import Page, Place, Splice
+from unstuck.source.text import Page, Place, Splice
 
 
 @lru_cache(maxsize=64)

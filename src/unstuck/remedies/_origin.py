@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from unstuck.remedies._meaning import arguments, attributes, classes, meant, method, returned
 from unstuck.remedies._names import full_name
-from unstuck.source import Place, Sources
+from unstuck.source.text import Place, Sources
 
 CONVERSIONS = {"tensor", "as_tensor", "from_numpy", "array", "asarray", "LongTensor", "FloatTensor", "Tensor", "Series"}
 KEEPING = {

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 from unstuck.remedies._meaning import applied, arguments, assigned, calls_of, meant
 from unstuck.remedies._moves import folded
-from unstuck.source import Page, Place, Sources, Splice
+from unstuck.source.text import Page, Place, Sources, Splice
 
 HANDED_ON = {
     "squeeze",

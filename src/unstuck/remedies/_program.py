@@ -9,9 +9,9 @@ import msgspec
 import torch
 from torch import Tensor
 
-from unstuck.diagnosis import Site
-from unstuck.program import Call, Program, Ref, Value
-from unstuck.remedy import CannotApply, Trial
+from unstuck.diagnosis.model import Site
+from unstuck.remedies.treatment import CannotApply, Trial
+from unstuck.tape.program import Call, Program, Ref, Value
 
 PASSING = {
     *("squeeze", "unsqueeze", "view", "reshape", "flatten", "unflatten", "ravel", "contiguous", "clone", "getitem"),

@@ -6,14 +6,14 @@ import ast
 from collections.abc import Iterator
 from typing import ClassVar
 
-from unstuck.diagnosis import Site, Trust
+from unstuck.diagnosis.model import Site, Trust
 from unstuck.remedies._activation import on_logits
 from unstuck.remedies._moves import gathered, the_call
 from unstuck.remedies._names import needed, spelled
 from unstuck.remedies._outputs import restored, same_outputs
 from unstuck.remedies._program import everywhere, noted, raw_loss
-from unstuck.remedy import Treatment, Trial
-from unstuck.source import Place, Sources, Splice
+from unstuck.remedies.treatment import Treatment, Trial
+from unstuck.source.text import Place, Sources, Splice
 
 FITTING = {
     "binary_cross_entropy": ("torch.nn.BCELoss", "torch.nn.functional.binary_cross_entropy"),

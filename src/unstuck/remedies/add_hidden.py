@@ -7,13 +7,13 @@ from typing import ClassVar
 
 import torch
 
-from unstuck.diagnosis import Trust
-from unstuck.program import Call, Program, Value, Weight
+from unstuck.diagnosis.model import Trust
 from unstuck.remedies._moves import gathered
 from unstuck.remedies._names import full_name, needed, spelled
 from unstuck.remedies._program import changed, drawn, everywhere, held_by, made, noted
-from unstuck.remedy import CannotApply, CannotEdit, Treatment, Trial
-from unstuck.source import Place, Sources, Splice
+from unstuck.remedies.treatment import CannotApply, CannotEdit, Treatment, Trial
+from unstuck.source.text import Place, Sources, Splice
+from unstuck.tape.program import Call, Program, Value, Weight
 
 SEED = 22
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 from typing import ClassVar
 
-from unstuck.diagnosis import Site, Trust
+from unstuck.diagnosis.model import Site, Trust
 from unstuck.remedies._at import node_at, not_by_replay
 from unstuck.remedies._moves import added_argument, arguments_of
-from unstuck.remedy import Treatment, Trial
-from unstuck.source import Sources
+from unstuck.remedies.treatment import Treatment, Trial
+from unstuck.source.text import Sources
 
 
 class BatchFirst(Treatment, frozen=True):

@@ -5,15 +5,15 @@ from __future__ import annotations
 import ast
 from typing import ClassVar
 
-from unstuck.diagnosis import Site, Trust
-from unstuck.program import Call, Program, Ref
+from unstuck.diagnosis.model import Site, Trust
 from unstuck.remedies._entrance import entering, fronted, in_front
 from unstuck.remedies._meaning import method
 from unstuck.remedies._moves import gathered
 from unstuck.remedies._names import needed, spelled
 from unstuck.remedies._program import everywhere, made, noted
-from unstuck.remedy import CannotEdit, Treatment, Trial
-from unstuck.source import Place, Sources, Splice
+from unstuck.remedies.treatment import CannotEdit, Treatment, Trial
+from unstuck.source.text import Place, Sources, Splice
+from unstuck.tape.program import Call, Program, Ref
 
 
 class BatchnormInputs(Treatment, frozen=True):

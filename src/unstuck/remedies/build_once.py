@@ -6,12 +6,12 @@ import ast
 from collections.abc import Iterator
 from typing import ClassVar
 
-from unstuck.diagnosis import Trust
+from unstuck.diagnosis.model import Trust
 from unstuck.remedies._meaning import method
 from unstuck.remedies._moves import gathered
 from unstuck.remedies._names import full_name
-from unstuck.remedy import CannotApply, CannotEdit, Treatment, Trial
-from unstuck.source import Place, Sources, Splice
+from unstuck.remedies.treatment import CannotApply, CannotEdit, Treatment, Trial
+from unstuck.source.text import Place, Sources, Splice
 
 WEIGHTLESS = (
     "Dropout",

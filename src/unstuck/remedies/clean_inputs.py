@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from unstuck.diagnosis import Site, Trust
-from unstuck.program import Call, Program, Ref
+from unstuck.diagnosis.model import Site, Trust
 from unstuck.remedies._entrance import entering, fronted, in_front
 from unstuck.remedies._moves import gathered, top_names
 from unstuck.remedies._names import at_top, needed, spelled
 from unstuck.remedies._program import everywhere, made, noted
-from unstuck.remedy import Treatment, Trial
-from unstuck.source import Place, Sources, Splice
+from unstuck.remedies.treatment import Treatment, Trial
+from unstuck.source.text import Place, Sources, Splice
+from unstuck.tape.program import Call, Program, Ref
 
 OPTIONS = "nan=0.0, posinf=0.0, neginf=0.0"
 LAYER = '''

@@ -6,12 +6,12 @@ import ast
 from collections.abc import Iterator
 from typing import ClassVar
 
-from unstuck.diagnosis import Trust
+from unstuck.diagnosis.model import Trust
 from unstuck.remedies._loop import backwards, owner, steps
 from unstuck.remedies._moves import gathered
 from unstuck.remedies._program import noted
-from unstuck.remedy import Treatment, Trial
-from unstuck.source import Place, Sources, Splice
+from unstuck.remedies.treatment import Treatment, Trial
+from unstuck.source.text import Place, Sources, Splice
 
 
 class ClearGradients(Treatment, frozen=True):

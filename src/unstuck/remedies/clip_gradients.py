@@ -6,13 +6,13 @@ import ast
 from collections.abc import Iterator
 from typing import ClassVar
 
-from unstuck.diagnosis import Trust
+from unstuck.diagnosis.model import Trust
 from unstuck.remedies._loop import meaning, owner, steps
 from unstuck.remedies._moves import argument, gathered, number
 from unstuck.remedies._names import needed, spelled
 from unstuck.remedies._program import noted
-from unstuck.remedy import Treatment, Trial
-from unstuck.source import Place, Sources, Splice
+from unstuck.remedies.treatment import Treatment, Trial
+from unstuck.source.text import Place, Sources, Splice
 
 
 class ClipGradients(Treatment, frozen=True):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from unstuck.diagnosis import Site, Trust
+from unstuck.diagnosis.model import Site, Trust
 from unstuck.remedies._at import expression_at, not_by_replay
 from unstuck.remedies._names import needed, spelled
-from unstuck.remedy import Treatment, Trial
-from unstuck.source import Sources
+from unstuck.remedies.treatment import Treatment, Trial
+from unstuck.source.text import Sources
 
 
 class CopyState(Treatment, frozen=True):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from unstuck.diagnosis import Site, Trust
+from unstuck.diagnosis.model import Site, Trust
 from unstuck.remedies._at import expression_at, not_by_replay
-from unstuck.remedy import Treatment, Trial
-from unstuck.source import Sources
+from unstuck.remedies.treatment import Treatment, Trial
+from unstuck.source.text import Sources
 
 
 class DetachTotal(Treatment, frozen=True):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from unstuck.diagnosis import Site, Trust
-from unstuck.program import Program
+from unstuck.diagnosis.model import Site, Trust
 from unstuck.remedies._activation import taken_off
 from unstuck.remedies._moves import gathered
 from unstuck.remedies._program import activation_at, everywhere, noted
-from unstuck.remedy import Treatment, Trial
-from unstuck.source import Sources
+from unstuck.remedies.treatment import Treatment, Trial
+from unstuck.source.text import Sources
+from unstuck.tape.program import Program
 
 
 class DropActivation(Treatment, frozen=True):

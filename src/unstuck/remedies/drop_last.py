@@ -6,13 +6,13 @@ import ast
 from collections.abc import Iterator
 from typing import ClassVar
 
-from unstuck.diagnosis import Trust
+from unstuck.diagnosis.model import Trust
 from unstuck.remedies._at import at_start_of, not_by_replay
 from unstuck.remedies._loop import backwards
 from unstuck.remedies._moves import argument, gathered, set_argument
 from unstuck.remedies._names import full_name
-from unstuck.remedy import Treatment, Trial
-from unstuck.source import Place, Sources, Splice
+from unstuck.remedies.treatment import Treatment, Trial
+from unstuck.source.text import Place, Sources, Splice
 
 
 class DropLast(Treatment, frozen=True):

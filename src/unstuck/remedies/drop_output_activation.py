@@ -6,16 +6,16 @@ import ast
 from collections.abc import Iterator
 from typing import ClassVar
 
-from unstuck.diagnosis import Site, Trust
-from unstuck.program import Program
+from unstuck.diagnosis.model import Site, Trust
 from unstuck.remedies._entrance import last_turn, over_layers
 from unstuck.remedies._layers import items
 from unstuck.remedies._meaning import constructed
 from unstuck.remedies._moves import call_to, dropped, folded, gathered, subject, unwrapped
 from unstuck.remedies._names import full_name, spelled
 from unstuck.remedies._program import activation_at, everywhere, noted
-from unstuck.remedy import CannotEdit, Treatment, Trial
-from unstuck.source import Place, Sources, Splice
+from unstuck.remedies.treatment import CannotEdit, Treatment, Trial
+from unstuck.source.text import Place, Sources, Splice
+from unstuck.tape.program import Program
 
 
 class DropOutputActivation(Treatment, frozen=True):

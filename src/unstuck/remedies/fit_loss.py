@@ -6,14 +6,14 @@ import ast
 from collections.abc import Iterator
 from typing import ClassVar
 
-from unstuck.diagnosis import Site, Trust
-from unstuck.program import Call, Program, Ref, Value
+from unstuck.diagnosis.model import Site, Trust
 from unstuck.remedies._meaning import constructed
 from unstuck.remedies._moves import gathered, the_call
 from unstuck.remedies._names import full_name, needed, spelled
 from unstuck.remedies._program import changed, everywhere, made, noted
-from unstuck.remedy import CannotEdit, Treatment, Trial
-from unstuck.source import Place, Sources, Splice
+from unstuck.remedies.treatment import CannotEdit, Treatment, Trial
+from unstuck.source.text import Place, Sources, Splice
+from unstuck.tape.program import Call, Program, Ref, Value
 
 MODULES = {
     "binary_cross_entropy_with_logits": "BCEWithLogitsLoss",

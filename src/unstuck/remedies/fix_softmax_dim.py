@@ -7,15 +7,15 @@ from typing import ClassVar
 
 import msgspec
 
-from unstuck.diagnosis import Site, Trust
-from unstuck.program import Call, Program
+from unstuck.diagnosis.model import Site, Trust
 from unstuck.remedies._layers import items
 from unstuck.remedies._meaning import applied, constructed, meant
 from unstuck.remedies._moves import folded, gathered, set_argument
 from unstuck.remedies._names import full_name
 from unstuck.remedies._program import changed, everywhere, noted
-from unstuck.remedy import CannotEdit, Treatment, Trial
-from unstuck.source import Place, Sources
+from unstuck.remedies.treatment import CannotEdit, Treatment, Trial
+from unstuck.source.text import Place, Sources
+from unstuck.tape.program import Call, Program
 
 
 class FixSoftmaxDim(Treatment, frozen=True):

@@ -6,13 +6,13 @@ import ast
 from collections.abc import Iterator
 from typing import ClassVar
 
-from unstuck.diagnosis import Site, Trust
-from unstuck.program import Call, Program
+from unstuck.diagnosis.model import Site, Trust
 from unstuck.remedies._loop import optimizers
 from unstuck.remedies._moves import argument, gathered
 from unstuck.remedies._program import everywhere, noted
-from unstuck.remedy import Treatment, Trial
-from unstuck.source import Sources, Splice
+from unstuck.remedies.treatment import Treatment, Trial
+from unstuck.source.text import Sources, Splice
+from unstuck.tape.program import Call, Program
 
 
 class FlipSign(Treatment, frozen=True):

@@ -6,13 +6,13 @@ import ast
 import re
 from typing import ClassVar
 
-from unstuck.diagnosis import Site, Trust
+from unstuck.diagnosis.model import Site, Trust
 from unstuck.remedies._at import node_at, statement_at
 from unstuck.remedies._moves import arguments_of
 from unstuck.remedies._program import noted
 from unstuck.remedies.keep_optimizer import kept
-from unstuck.remedy import CannotEdit, Treatment, Trial
-from unstuck.source import Place, Sources, Splice
+from unstuck.remedies.treatment import CannotEdit, Treatment, Trial
+from unstuck.source.text import Place, Sources, Splice
 
 
 class HoistOptimizer(Treatment, frozen=True):

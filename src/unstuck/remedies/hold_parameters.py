@@ -7,13 +7,13 @@ import re
 from collections.abc import Iterator
 from typing import ClassVar
 
-from unstuck.diagnosis import Site, Trust
+from unstuck.diagnosis.model import Site, Trust
 from unstuck.remedies._loop import optimizer_at
 from unstuck.remedies._meaning import assigned
 from unstuck.remedies._moves import argument, gathered
 from unstuck.remedies._program import held_by, noted, root_of
-from unstuck.remedy import CannotEdit, Treatment, Trial
-from unstuck.source import Place, Sources, Splice
+from unstuck.remedies.treatment import CannotEdit, Treatment, Trial
+from unstuck.source.text import Place, Sources, Splice
 
 
 class HoldParameters(Treatment, frozen=True):

@@ -8,14 +8,14 @@ from typing import ClassVar
 
 import msgspec
 
-from unstuck.diagnosis import Site, Trust
-from unstuck.program import Call, Program
+from unstuck.diagnosis.model import Site, Trust
 from unstuck.remedies._meaning import constructed
 from unstuck.remedies._moves import added_argument, argument, gathered, the_call
 from unstuck.remedies._names import full_name
 from unstuck.remedies._program import changed, everywhere, noted
-from unstuck.remedy import CannotEdit, Treatment, Trial
-from unstuck.source import Place, Sources, Splice
+from unstuck.remedies.treatment import CannotEdit, Treatment, Trial
+from unstuck.source.text import Place, Sources, Splice
+from unstuck.tape.program import Call, Program
 
 
 class IgnoreIndex(Treatment, frozen=True):

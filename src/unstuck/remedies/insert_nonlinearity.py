@@ -6,16 +6,16 @@ import ast
 from collections.abc import Iterator
 from typing import ClassVar
 
-from unstuck.diagnosis import Site, Trust
-from unstuck.program import Call, Program, Weight
+from unstuck.diagnosis.model import Site, Trust
 from unstuck.remedies._entrance import alike, is_forward, last_turn, over_layers
 from unstuck.remedies._layers import items
 from unstuck.remedies._meaning import constructed
 from unstuck.remedies._moves import gathered, the_call
 from unstuck.remedies._names import full_name, needed, spelled
 from unstuck.remedies._program import LINEAR, PASSING, everywhere, followed, noted, sites_of
-from unstuck.remedy import CannotEdit, Treatment, Trial
-from unstuck.source import Place, Sources, Splice
+from unstuck.remedies.treatment import CannotEdit, Treatment, Trial
+from unstuck.source.text import Place, Sources, Splice
+from unstuck.tape.program import Call, Program, Weight
 
 BETWEEN = PASSING | {"batch_norm", "avg_pool1d", "avg_pool2d", "adaptive_avg_pool2d", "identity"}
 """Calls that put no bend between two linear ones."""

@@ -6,11 +6,11 @@ import ast
 from collections.abc import Iterator
 from typing import ClassVar
 
-from unstuck.diagnosis import Site, Trust
+from unstuck.diagnosis.model import Site, Trust
 from unstuck.remedies._at import expression_at, not_by_replay
 from unstuck.remedies._moves import gathered
-from unstuck.remedy import Treatment, Trial
-from unstuck.source import Place, Sources, Splice
+from unstuck.remedies.treatment import Treatment, Trial
+from unstuck.source.text import Place, Sources, Splice
 
 INTEGERS = ("int", "long", "short", "byte", "uint")
 

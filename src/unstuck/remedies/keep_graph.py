@@ -8,13 +8,13 @@ from typing import ClassVar
 
 import msgspec
 
-from unstuck.diagnosis import Site, Trust
-from unstuck.program import Program
+from unstuck.diagnosis.model import Site, Trust
 from unstuck.remedies._moves import gathered
 from unstuck.remedies._names import full_name
 from unstuck.remedies._program import changed, everywhere, noted
-from unstuck.remedy import CannotEdit, Treatment, Trial
-from unstuck.source import Place, Sources, Splice
+from unstuck.remedies.treatment import CannotEdit, Treatment, Trial
+from unstuck.source.text import Place, Sources, Splice
+from unstuck.tape.program import Program
 
 CUTS = {"detach", "data"}
 COPIES = {"torch.tensor", "torch.as_tensor", "torch.autograd.Variable", "torch.from_numpy"}

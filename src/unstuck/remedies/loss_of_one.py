@@ -6,13 +6,13 @@ import ast
 from collections.abc import Iterator
 from typing import ClassVar
 
-from unstuck.diagnosis import Site, Trust
-from unstuck.program import Call, Program, Value
+from unstuck.diagnosis.model import Site, Trust
 from unstuck.remedies._moves import argument, the_call
 from unstuck.remedies._program import changed, everywhere, made, noted
 from unstuck.remedies.fit_loss import FitLoss
-from unstuck.remedy import CannotEdit, Treatment, Trial
-from unstuck.source import Place, Sources, Splice
+from unstuck.remedies.treatment import CannotEdit, Treatment, Trial
+from unstuck.source.text import Place, Sources, Splice
+from unstuck.tape.program import Call, Program, Value
 
 NEW = "binary_cross_entropy_with_logits"
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar
 
-from unstuck.diagnosis import Site, Trust
-from unstuck.program import Program
+from unstuck.diagnosis.model import Site, Trust
 from unstuck.remedies._activation import ON_LOGITS, on_logits, taken_off
 from unstuck.remedies._moves import gathered
 from unstuck.remedies._program import activation_at, everywhere, noted, raw_loss
-from unstuck.remedy import CannotEdit, Treatment, Trial
-from unstuck.source import Sources, Splice
+from unstuck.remedies.treatment import CannotEdit, Treatment, Trial
+from unstuck.source.text import Sources, Splice
+from unstuck.tape.program import Program
 
 FITTING = {
     "sigmoid": ("torch.nn.BCELoss", "torch.nn.functional.binary_cross_entropy"),

@@ -5,12 +5,12 @@ from __future__ import annotations
 import ast
 from typing import ClassVar
 
-from unstuck.diagnosis import Site, Trust
+from unstuck.diagnosis.model import Site, Trust
 from unstuck.remedies._at import expression_at, node_at, not_by_replay
 from unstuck.remedies._moves import arguments_of
 from unstuck.remedies._names import full_name, spelled
-from unstuck.remedy import CannotEdit, Treatment, Trial
-from unstuck.source import Place, Sources
+from unstuck.remedies.treatment import CannotEdit, Treatment, Trial
+from unstuck.source.text import Place, Sources
 
 LOW = "-1e9"
 """Before a softmax: nothing, and no NaN in a row of padding alone."""

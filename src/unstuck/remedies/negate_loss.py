@@ -5,12 +5,12 @@ from __future__ import annotations
 import ast
 from typing import ClassVar
 
-from unstuck.diagnosis import Site, Trust
-from unstuck.program import Program
+from unstuck.diagnosis.model import Site, Trust
 from unstuck.remedies._moves import gathered, the_call
 from unstuck.remedies._program import everywhere, followed, noted
-from unstuck.remedy import Treatment, Trial
-from unstuck.source import Sources
+from unstuck.remedies.treatment import Treatment, Trial
+from unstuck.source.text import Sources
+from unstuck.tape.program import Program
 
 
 class NegateLoss(Treatment, frozen=True):

@@ -6,12 +6,12 @@ import ast
 from collections.abc import Iterator
 from typing import ClassVar
 
-from unstuck.axes import turned
-from unstuck.diagnosis import Trust
+from unstuck.diagnosis.model import Trust
 from unstuck.remedies._moves import gathered
 from unstuck.remedies._program import noted
-from unstuck.remedy import CannotApply, CannotEdit, Treatment, Trial
-from unstuck.source import Place, Sources, Splice
+from unstuck.remedies.treatment import CannotApply, CannotEdit, Treatment, Trial
+from unstuck.source.text import Place, Sources, Splice
+from unstuck.tape.axes import turned
 
 RESHAPING = {"reshape", "view"}
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from unstuck.diagnosis import Site, Trust
-from unstuck.program import Outside
+from unstuck.diagnosis.model import Site, Trust
 from unstuck.remedies._moves import argument, the_call
 from unstuck.remedies._origin import column, given_name, origin
 from unstuck.remedies._program import noted
 from unstuck.remedies.relabel import _subtractable
-from unstuck.remedy import CannotApply, CannotEdit, Treatment, Trial
-from unstuck.source import Place, Sources, Splice
+from unstuck.remedies.treatment import CannotApply, CannotEdit, Treatment, Trial
+from unstuck.source.text import Place, Sources, Splice
+from unstuck.tape.program import Outside
 
 
 class RecodeTargets(Treatment, frozen=True):

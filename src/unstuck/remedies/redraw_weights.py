@@ -9,14 +9,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from unstuck.diagnosis import Trust
+from unstuck.diagnosis.model import Trust
 from unstuck.remedies._loop import optimizers
 from unstuck.remedies._meaning import assigned
 from unstuck.remedies._moves import argument, gathered
 from unstuck.remedies._names import needed, spelled
 from unstuck.remedies._program import noted, root_of
-from unstuck.remedy import CannotApply, CannotEdit, Treatment, Trial
-from unstuck.source import Page, Place, Sources, Splice
+from unstuck.remedies.treatment import CannotApply, CannotEdit, Treatment, Trial
+from unstuck.source.text import Page, Place, Sources, Splice
 
 SEED = 20
 """Of the generator that draws for the proof; the patch draws from the script's own."""

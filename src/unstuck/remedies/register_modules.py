@@ -6,13 +6,13 @@ import ast
 from collections.abc import Iterator
 from typing import ClassVar
 
-from unstuck.diagnosis import Trust
+from unstuck.diagnosis.model import Trust
 from unstuck.remedies._meaning import assigned, method
 from unstuck.remedies._moves import gathered
 from unstuck.remedies._names import full_name, needed, spelled
 from unstuck.remedies._program import held_by, noted
-from unstuck.remedy import Treatment, Trial
-from unstuck.source import Place, Sources, Splice
+from unstuck.remedies.treatment import Treatment, Trial
+from unstuck.source.text import Place, Sources, Splice
 
 Holder = ast.List | ast.ListComp | ast.Dict | ast.DictComp
 

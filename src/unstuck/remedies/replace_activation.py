@@ -8,15 +8,15 @@ from typing import ClassVar
 
 import msgspec
 
-from unstuck.diagnosis import Site, Trust
-from unstuck.program import Call, Program, Value
+from unstuck.diagnosis.model import Site, Trust
 from unstuck.remedies._layers import items
 from unstuck.remedies._meaning import applied, constructed, meant
 from unstuck.remedies._moves import folded, gathered
 from unstuck.remedies._names import full_name, needed, spelled
 from unstuck.remedies._program import LINEAR, PASSING, changed, everywhere, noted, sites_of
-from unstuck.remedy import CannotEdit, Treatment, Trial
-from unstuck.source import Place, Sources, Splice
+from unstuck.remedies.treatment import CannotEdit, Treatment, Trial
+from unstuck.source.text import Place, Sources, Splice
+from unstuck.tape.program import Call, Program, Value
 
 MODULES = {"relu": "torch.nn.ReLU", "tanh": "torch.nn.Tanh", "sigmoid": "torch.nn.Sigmoid"}
 

@@ -7,14 +7,14 @@ from typing import ClassVar
 
 import msgspec
 
-from unstuck.diagnosis import Trust
-from unstuck.program import Call, Program
+from unstuck.diagnosis.model import Trust
 from unstuck.remedies._meaning import meant
 from unstuck.remedies._moves import argument, at_source, gathered, is_literal, short
 from unstuck.remedies._names import full_name
 from unstuck.remedies._program import changed, everywhere, noted
-from unstuck.remedy import Treatment, Trial
-from unstuck.source import Place, Sources
+from unstuck.remedies.treatment import Treatment, Trial
+from unstuck.source.text import Place, Sources
+from unstuck.tape.program import Call, Program
 
 MODULES = {"Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout", "FeatureAlphaDropout"}
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 from typing import ClassVar
 
-from unstuck.diagnosis import Trust
+from unstuck.diagnosis.model import Trust
 from unstuck.remedies._moves import argument, at_source, gathered, short
 from unstuck.remedies._names import full_name
-from unstuck.remedy import CannotApply, Treatment, Trial
-from unstuck.source import Sources
+from unstuck.remedies.treatment import CannotApply, Treatment, Trial
+from unstuck.source.text import Sources
 
 
 class SetMomentum(Treatment, frozen=True):

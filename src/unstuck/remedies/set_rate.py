@@ -6,15 +6,15 @@ import ast
 from collections.abc import Iterator
 from typing import ClassVar
 
-from unstuck.diagnosis import Site, Trust
+from unstuck.diagnosis.model import Site, Trust
 from unstuck.remedies._groups import set_in_groups
 from unstuck.remedies._loop import optimizer_at, optimizers
 from unstuck.remedies._meaning import meant
 from unstuck.remedies._moves import argument, gathered, is_literal, literal, set_argument, short
 from unstuck.remedies._names import full_name
 from unstuck.remedies._program import noted
-from unstuck.remedy import CannotEdit, Treatment, Trial
-from unstuck.source import Place, Sources, Splice
+from unstuck.remedies.treatment import CannotEdit, Treatment, Trial
+from unstuck.source.text import Place, Sources, Splice
 
 DEFAULTS = {"SGD": 1e-3, "Adadelta": 1.0, "Adagrad": 0.01, "RMSprop": 0.01, "Rprop": 0.01, "LBFGS": 1.0, "NAdam": 0.002}
 """Rates of torch.optim where none is given; those left out have 0.001."""

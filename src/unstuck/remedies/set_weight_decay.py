@@ -5,13 +5,13 @@ from __future__ import annotations
 import ast
 from typing import ClassVar
 
-from unstuck.diagnosis import Site, Trust
+from unstuck.diagnosis.model import Site, Trust
 from unstuck.remedies._groups import set_in_groups
 from unstuck.remedies._loop import optimizer_at, optimizers
 from unstuck.remedies._moves import argument, gathered, set_argument, short
 from unstuck.remedies._program import noted
-from unstuck.remedy import CannotApply, CannotEdit, Treatment, Trial
-from unstuck.source import Sources, Splice
+from unstuck.remedies.treatment import CannotApply, CannotEdit, Treatment, Trial
+from unstuck.source.text import Sources, Splice
 
 
 class SetWeightDecay(Treatment, frozen=True):

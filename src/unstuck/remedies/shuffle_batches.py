@@ -5,13 +5,13 @@ from __future__ import annotations
 import ast
 from typing import ClassVar
 
-from unstuck.diagnosis import Site, Trust
+from unstuck.diagnosis.model import Site, Trust
 from unstuck.remedies._at import node_at
 from unstuck.remedies._moves import added_argument, arguments_of
 from unstuck.remedies._names import needed, spelled
 from unstuck.remedies._program import noted
-from unstuck.remedy import Treatment, Trial
-from unstuck.source import Sources
+from unstuck.remedies.treatment import Treatment, Trial
+from unstuck.source.text import Sources
 
 
 class ShuffleBatches(Treatment, frozen=True):

@@ -6,15 +6,15 @@ import ast
 from collections.abc import Iterator
 from typing import ClassVar
 
-from unstuck.diagnosis import Site, Trust
-from unstuck.program import Program
+from unstuck.diagnosis.model import Site, Trust
 from unstuck.remedies._layers import items
 from unstuck.remedies._meaning import constructed, meant
 from unstuck.remedies._moves import call_to, folded, gathered, subject
 from unstuck.remedies._names import full_name, needed, spelled
 from unstuck.remedies._program import activation_at, changed, everywhere, noted
-from unstuck.remedy import CannotEdit, Treatment, Trial
-from unstuck.source import Place, Sources, Splice
+from unstuck.remedies.treatment import CannotEdit, Treatment, Trial
+from unstuck.source.text import Place, Sources, Splice
+from unstuck.tape.program import Program
 
 
 class SigmoidForOne(Treatment, frozen=True):

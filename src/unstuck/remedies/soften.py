@@ -6,13 +6,13 @@ import ast
 from collections.abc import Iterator
 from typing import ClassVar
 
-from unstuck.diagnosis import Site, Trust
-from unstuck.program import Program
+from unstuck.diagnosis.model import Site, Trust
 from unstuck.remedies._meaning import meant
 from unstuck.remedies._moves import gathered, is_literal, literal, the_call
 from unstuck.remedies._program import changed, everywhere, noted
-from unstuck.remedy import Treatment, Trial
-from unstuck.source import Place, Sources, Splice
+from unstuck.remedies.treatment import Treatment, Trial
+from unstuck.source.text import Place, Sources, Splice
+from unstuck.tape.program import Program
 
 
 class Soften(Treatment, frozen=True):

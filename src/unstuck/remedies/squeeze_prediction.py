@@ -6,12 +6,12 @@ import ast
 from collections.abc import Iterator
 from typing import ClassVar
 
-from unstuck.diagnosis import Site, Trust
-from unstuck.program import Program, Value
+from unstuck.diagnosis.model import Site, Trust
 from unstuck.remedies._moves import gathered, the_call
 from unstuck.remedies._program import at, changed, everywhere, made, noted
-from unstuck.remedy import CannotEdit, Treatment, Trial
-from unstuck.source import Place, Sources, Splice
+from unstuck.remedies.treatment import CannotEdit, Treatment, Trial
+from unstuck.source.text import Place, Sources, Splice
+from unstuck.tape.program import Program, Value
 
 
 class SqueezePrediction(Treatment, frozen=True):

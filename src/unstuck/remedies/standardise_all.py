@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from unstuck.diagnosis import Trust
+from unstuck.diagnosis.model import Trust
 from unstuck.remedies.standardise_inputs import StandardiseInputs
-from unstuck.remedy import Treatment, Trial
-from unstuck.source import Sources
+from unstuck.remedies.treatment import Treatment, Trial
+from unstuck.source.text import Sources
 
 
 class StandardiseAll(Treatment, frozen=True):

@@ -8,14 +8,14 @@ from typing import ClassVar
 
 import torch
 
-from unstuck.diagnosis import Site, Trust
-from unstuck.program import Call, Constant, Program, Ref, Value
+from unstuck.diagnosis.model import Site, Trust
 from unstuck.remedies._entrance import device_of, entering, fronted, in_front
 from unstuck.remedies._moves import around, gathered, number, rounded, top_names
 from unstuck.remedies._names import at_top, needed, spelled
 from unstuck.remedies._program import everywhere, made, noted
-from unstuck.remedy import Treatment, Trial
-from unstuck.source import Place, Sources, Splice
+from unstuck.remedies.treatment import Treatment, Trial
+from unstuck.source.text import Place, Sources, Splice
+from unstuck.tape.program import Call, Constant, Program, Ref, Value
 
 LAYER = '''
 class {name}({module}):

@@ -9,14 +9,14 @@ import ast
 from collections.abc import Iterator
 from typing import ClassVar
 
-from unstuck.diagnosis import Site, Trust
-from unstuck.program import Call, Program, Ref, Value
+from unstuck.diagnosis.model import Site, Trust
 from unstuck.remedies._entrance import behind
 from unstuck.remedies._moves import around, gathered, number, rounded, the_call, top_names
 from unstuck.remedies._names import at_top, spelled
 from unstuck.remedies._program import at, changed, everywhere, followed, made, noted, source_of
-from unstuck.remedy import Treatment, Trial
-from unstuck.source import Place, Sources, Splice
+from unstuck.remedies.treatment import Treatment, Trial
+from unstuck.source.text import Place, Sources, Splice
+from unstuck.tape.program import Call, Program, Ref, Value
 
 LAYER = '''
 class {name}({module}):

@@ -6,13 +6,13 @@ import ast
 from collections.abc import Iterator
 from typing import ClassVar
 
-from unstuck.diagnosis import Trust
+from unstuck.diagnosis.model import Trust
 from unstuck.remedies._loop import methods, owner
 from unstuck.remedies._meaning import constructed
 from unstuck.remedies._moves import gathered
 from unstuck.remedies._program import noted
-from unstuck.remedy import CannotEdit, Treatment, Trial
-from unstuck.source import Sources, Splice
+from unstuck.remedies.treatment import CannotEdit, Treatment, Trial
+from unstuck.source.text import Sources, Splice
 
 
 class SteadyRate(Treatment, frozen=True):

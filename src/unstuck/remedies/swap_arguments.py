@@ -5,12 +5,12 @@ from __future__ import annotations
 import ast
 from typing import ClassVar
 
-from unstuck.diagnosis import Site, Trust
-from unstuck.program import Program
+from unstuck.diagnosis.model import Site, Trust
 from unstuck.remedies._moves import the_call
 from unstuck.remedies._program import changed, everywhere, noted
-from unstuck.remedy import CannotEdit, Treatment, Trial
-from unstuck.source import Sources
+from unstuck.remedies.treatment import CannotEdit, Treatment, Trial
+from unstuck.source.text import Sources
+from unstuck.tape.program import Program
 
 
 class SwapArguments(Treatment, frozen=True):

@@ -6,13 +6,13 @@ import ast
 from collections.abc import Iterator
 from typing import ClassVar
 
-from unstuck.diagnosis import Site, Trust
-from unstuck.program import Program, Value
+from unstuck.diagnosis.model import Site, Trust
 from unstuck.remedies._moves import argument, gathered, number, rounded, the_call
 from unstuck.remedies._names import needed, spelled
 from unstuck.remedies._program import changed, everywhere, made, noted
-from unstuck.remedy import CannotApply, CannotEdit, Treatment, Trial
-from unstuck.source import Place, Sources, Splice
+from unstuck.remedies.treatment import CannotApply, CannotEdit, Treatment, Trial
+from unstuck.source.text import Place, Sources, Splice
+from unstuck.tape.program import Program, Value
 
 FUNCTION = "torch.nn.functional.binary_cross_entropy"
 

@@ -9,14 +9,14 @@ from typing import ClassVar
 import msgspec
 import torch
 
-from unstuck.diagnosis import Site, Trust
-from unstuck.program import Constant, Program
+from unstuck.diagnosis.model import Site, Trust
 from unstuck.remedies._meaning import assigned, constructed
 from unstuck.remedies._moves import added_argument, argument, gathered, number, rounded, the_call
 from unstuck.remedies._names import full_name, needed, spelled
 from unstuck.remedies._program import changed, noted
-from unstuck.remedy import CannotApply, CannotEdit, Treatment, Trial
-from unstuck.source import Place, Sources, Splice
+from unstuck.remedies.treatment import CannotApply, CannotEdit, Treatment, Trial
+from unstuck.source.text import Place, Sources, Splice
+from unstuck.tape.program import Constant, Program
 
 TAKES = {"binary_cross_entropy_with_logits": "pos_weight", "cross_entropy": "weight", "nll_loss": "weight"}
 KEY = "class-weights"

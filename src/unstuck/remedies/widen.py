@@ -9,14 +9,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from unstuck.diagnosis import Trust
-from unstuck.program import Call, Program, Weight
+from unstuck.diagnosis.model import Trust
 from unstuck.remedies._meaning import meant
 from unstuck.remedies._moves import argument, at_source, gathered
 from unstuck.remedies._names import full_name
 from unstuck.remedies._program import drawn, noted
-from unstuck.remedy import CannotApply, CannotEdit, Treatment, Trial
-from unstuck.source import Place, Sources, Splice
+from unstuck.remedies.treatment import CannotApply, CannotEdit, Treatment, Trial
+from unstuck.source.text import Place, Sources, Splice
+from unstuck.tape.program import Call, Program, Weight
 
 ELEMENTWISE = {
     "relu",

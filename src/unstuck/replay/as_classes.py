@@ -9,16 +9,16 @@ import msgspec
 import torch
 from torch import Tensor
 
-from unstuck.diagnosis import NotApplicable
-from unstuck.lower import CannotReplay
-from unstuck.program import Call, Program, Value, Weight
+from unstuck.diagnosis.model import NotApplicable
 from unstuck.replay.bench import PATIENCE, as_written, bench_of
 from unstuck.replay.lanes import LANES, starts
-from unstuck.replay.play import Played, course_of, play
-from unstuck.signals.endings import Ending, Endings
+from unstuck.replay.run import Played, course_of, play
+from unstuck.signals.losses import Ending, Losses
 from unstuck.signals.task import Task
 from unstuck.signals.yardstick import yardstick
-from unstuck.tape import Pass, Tape
+from unstuck.tape.interpreter import CannotReplay
+from unstuck.tape.model import Pass, Tape
+from unstuck.tape.program import Call, Program, Value, Weight
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class AsClasses:
 
 
 def _last(tape: Tape) -> tuple[Ending, tuple[Call, list[Weight]]]:
-    found = [(e, e.layer) for e in Endings.read(tape).endings if e.layer is not None and not e.bent]
+    found = [(e, e.layer) for e in Losses.read(tape).endings if e.layer is not None and not e.bent]
     if len(found) != 1:
         raise NotApplicable("the loss is given more than one linear layer's output")
     ending, layer = found[0]

@@ -10,17 +10,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from unstuck.diagnosis import NotApplicable, Remedy
-from unstuck.lower import CannotReplay, run
-from unstuck.remedy import CannotApply, Trial
+from unstuck.diagnosis.model import NotApplicable, Remedy
+from unstuck.remedies.treatment import CannotApply, Trial
 from unstuck.replay.cost import estimate
 from unstuck.replay.lanes import LANES, starts
-from unstuck.replay.play import Play, Played, course_of, play
+from unstuck.replay.run import Play, Played, course_of, play
 from unstuck.replay.stacked import Traces, stackable
 from unstuck.replay.thinned import factor, thinned
 from unstuck.signals.task import Task, main_program
 from unstuck.signals.yardstick import yardstick
-from unstuck.tape import Pass, Tape
+from unstuck.tape.interpreter import CannotReplay, run
+from unstuck.tape.model import Pass, Tape
 
 SECONDS = 2.0
 """What one play of eight lanes may cost by estimate; the course is cut to fit, and every trial has the same length. An
@@ -186,7 +186,7 @@ class Bench:
 
     def _mixed(self) -> Tape:
         """The tape with its rows in random order; CannotApply where they cannot be told apart."""
-        from unstuck.replay.redrawn import Redrawn
+        from unstuck.replay.redrawing import Redrawn
 
         try:
             return Redrawn.read(self.tape).mixed()

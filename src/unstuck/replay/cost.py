@@ -6,8 +6,8 @@ import math
 
 import torch
 
-from unstuck.program import Call, Program, Weight
-from unstuck.tape import Tape
+from unstuck.tape.model import Tape
+from unstuck.tape.program import Call, Program, Weight
 
 PER_CALL = 100e-6
 """Seconds per call of the program, whatever the number of lanes."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
-from unstuck.replay.redrawn import Redrawn
-from unstuck.tape import Tape
+from unstuck.replay.redrawing import Redrawn
+from unstuck.tape.model import Tape
 
 
 @dataclass(frozen=True)

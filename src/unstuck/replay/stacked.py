@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.func import grad_and_value, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from unstuck.lower import CannotReplay, run
-from unstuck.program import Program
-from unstuck.remedy import Trial
-from unstuck.tape import Update
+from unstuck.remedies.treatment import Trial
+from unstuck.tape.interpreter import CannotReplay, run
+from unstuck.tape.model import Update
+from unstuck.tape.program import Program
 
 TRACES = 12
 """Distinct programs and shapes that are traced; further ones run untraced (slower per step, no cost to begin)."""

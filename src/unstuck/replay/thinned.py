@@ -7,10 +7,10 @@ import math
 import msgspec
 import torch
 
-from unstuck.lower import run
 from unstuck.replay.cost import estimate
 from unstuck.signals.task import Task, main_program
-from unstuck.tape import Pass, Tape
+from unstuck.tape.interpreter import run
+from unstuck.tape.model import Pass, Tape
 
 LEAST_ROWS = 24
 """Fewer rows than these make another run of it, whatever the rate."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from unstuck.diagnosis import Finding, Proof, Report, Site
+from unstuck.diagnosis.model import Finding, Proof, Report, Site
 
 MENDS = ("heals", "helps")
 

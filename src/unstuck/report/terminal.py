@@ -10,9 +10,9 @@ from rich.markdown import Markdown
 from rich.padding import Padding
 from rich.text import Text
 
-from unstuck.diagnosis import Finding, Report
-from unstuck.report import curves
-from unstuck.report.paper import printed, stacked, table, titled
+from unstuck.diagnosis.model import Finding, Report
+from unstuck.report import plot
+from unstuck.report.layout import printed, stacked, table, titled
 from unstuck.report.sentences import (
     at_heart,
     decisive,
@@ -24,7 +24,7 @@ from unstuck.report.sentences import (
     place,
 )
 from unstuck.report.sentences import verdict as sentences
-from unstuck.rule import pages
+from unstuck.rules.catalogue import pages
 
 LINES = 80
 """A longer diff is cut here; the patch file holds all of it."""
@@ -153,7 +153,7 @@ def _curve(report: Report, width: int, ascii: bool) -> Iterator[RenderableType]:
     proof = decisive(report)
     if proof is None:
         return
-    lines = curves.plot(proof.without.skill, proof.treated.skill, proof.steps, width - 2, ascii)
+    lines = plot.plot(proof.without.skill, proof.treated.skill, proof.steps, width - 2, ascii)
     if lines:
         yield titled("Skill on each batch before its update", *(Text(line, no_wrap=True) for line in lines))
 

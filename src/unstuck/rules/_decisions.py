@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from unstuck.diagnosis import Finding
+from unstuck.diagnosis.model import Finding
 from unstuck.remedies.decide_right import DecideByThreshold, HalfThreshold, PickByClass, ThresholdProbabilities
 from unstuck.rules._reported import misreported
 from unstuck.signals.predictions import ON_LOGITS, ON_PROBABILITIES, Predictions

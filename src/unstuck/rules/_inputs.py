@@ -7,11 +7,11 @@ import math
 import torch
 from torch import Tensor
 
-from unstuck.diagnosis import Evidence, Remedy
+from unstuck.diagnosis.model import Evidence, Remedy
 from unstuck.remedies.batchnorm_inputs import BatchnormInputs
 from unstuck.remedies.standardise_all import StandardiseAll
 from unstuck.remedies.standardise_inputs import StandardiseInputs
-from unstuck.signals.entrance import Entrance, Input
+from unstuck.signals.inputs import Input, Inputs
 
 ALIKE = 10.0
 """Features whose spreads stay within this factor share one unit, as pixels do: one mean and one spread serve."""
@@ -27,7 +27,7 @@ LISTED = 64
 """Statistics of more features than this are not written out in a patch."""
 
 
-def remedies(entrance: Entrance, entry: Input) -> tuple[Remedy, ...]:
+def remedies(entrance: Inputs, entry: Input) -> tuple[Remedy, ...]:
     """Standardise with the recorded statistics; for wide tables of mixed units, by an affine-free batch norm.
 
     Where other inputs need it too, all of them at once comes first: one alone would leave the network as sick.
@@ -49,7 +49,7 @@ def ill(entry: Input) -> bool:
     return not entry.normalised and bool(entry.live.any()) and max(past(entry).values()) > 0
 
 
-def _standardised(entrance: Entrance, entry: Input) -> StandardiseInputs | None:
+def _standardised(entrance: Inputs, entry: Input) -> StandardiseInputs | None:
     gap, far = sentinel(entry), wild(entry)
     if gap is not None:
         far &= entry.rows != gap

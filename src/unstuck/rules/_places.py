@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable
 
-from unstuck.diagnosis import NotApplicable, Site
+from unstuck.diagnosis.model import NotApplicable, Site
 from unstuck.signals.training import Training
-from unstuck.tape import Tape
+from unstuck.tape.model import Tape
 
 
 def backward_site(tape: Tape) -> Site | None:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 
 from unstuck.replay.bench import Sweep
-from unstuck.tape import Tape
+from unstuck.tape.model import Tape
 
 LITTLE = 0.5
 """The run as written reaches at most this share of what another rate reaches: less is a matter of patience."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from unstuck.diagnosis import Evidence, Finding, Severity
+from unstuck.diagnosis.model import Evidence, Finding, Severity
 from unstuck.signals.source import Source
 
 FAULT = "metric-error"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from unstuck.diagnosis import Remedy
-from unstuck.program import Call, Program, Ref, Value, Weight
+from unstuck.diagnosis.model import Remedy
 from unstuck.remedies.redraw_weights import RedrawWeights
 from unstuck.remedies.soften import Soften
 from unstuck.signals.weights import LAYERS
-from unstuck.tape import Tape
+from unstuck.tape.model import Tape
+from unstuck.tape.program import Call, Program, Ref, Value, Weight
 
 SCALING = {"mul", "rmul", "imul", "div", "truediv", "rtruediv"}
 PASSING = {

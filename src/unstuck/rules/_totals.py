@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from unstuck.diagnosis import Finding
+from unstuck.diagnosis.model import Finding
 from unstuck.remedies.add_up_totals import AddUpTotals, RestartTotals
 from unstuck.remedies.count_right import CountRight
 from unstuck.rules._reported import misreported

@@ -28,11 +28,11 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from unstuck.diagnosis import Evidence, Finding, NotApplicable
+from unstuck.diagnosis.model import Evidence, Finding, NotApplicable
 from unstuck.remedies.batch_first import BatchFirst
 from unstuck.remedies.permute_inputs import PermuteInputs
 from unstuck.remedies.permute_instead import PermuteInstead
-from unstuck.signals.scrambled import LAYERS, Reading, Scrambled
+from unstuck.signals.mixed_axes import LAYERS, MixedAxes, Reading
 from unstuck.signals.sequences import Sequences
 from unstuck.signals.source import Source
 
@@ -51,7 +51,7 @@ SMOOTHER = 0.85
 """Neighbours of noise differ as strangers do (1); this far below that, and below the reading as it is, is an order."""
 
 
-def check(sequences: Sequences | None, scrambled: Scrambled | None, source: Source) -> Iterator[Finding]:
+def check(sequences: Sequences | None, scrambled: MixedAxes | None, source: Source) -> Iterator[Finding]:
     """Each layer once, at the line where it is applied."""
     if sequences is None and scrambled is None:
         raise NotApplicable("no layer runs along a sequence")

@@ -20,12 +20,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from unstuck.diagnosis import Evidence, Finding
-from unstuck.program import Weight
+from unstuck.diagnosis.model import Evidence, Finding
 from unstuck.remedies.redraw_weights import RedrawWeights, rectified
 from unstuck.signals.learning import Learning
 from unstuck.signals.weights import Matrix, Weights
-from unstuck.tape import Tape
+from unstuck.tape.model import Tape
+from unstuck.tape.program import Weight
 
 LARGE = 4.0
 """Gain from which on a layer is drawn too large: the usual rules give 0.5 to 1.5, and trained weights reach 2 or 3."""

@@ -19,12 +19,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from unstuck.diagnosis import Evidence, Finding, Site
+from unstuck.diagnosis.model import Evidence, Finding, Site
 from unstuck.remedies.drop_last import DropLast
 from unstuck.remedies.set_batch import SetBatch
 from unstuck.remedies.set_momentum import SetMomentum
 from unstuck.signals.running import SHIFTED, STRETCHED, Norm, Running
-from unstuck.tape import Tape
+from unstuck.tape.model import Tape
 
 SLOW, FAST = 0.02, 0.8
 """Momenta outside these follow the data too slowly for most runs, or hardly average."""

@@ -20,12 +20,12 @@ from collections.abc import Iterator
 
 import torch
 
-from unstuck.diagnosis import Evidence, Finding, NotApplicable, Remedy
+from unstuck.diagnosis.model import Evidence, Finding, NotApplicable, Remedy
 from unstuck.remedies.weigh_rows import WeighRows
 from unstuck.remedies.weight_classes import TAKES, WeightClasses
-from unstuck.signals.endings import Endings
-from unstuck.signals.hits import hit_rates
+from unstuck.signals.class_recall import hit_rates
 from unstuck.signals.learning import Learning
+from unstuck.signals.losses import Losses
 from unstuck.signals.sequences import Sequences
 
 MISSED = 0.45
@@ -36,7 +36,7 @@ HEAVIEST = 100.0
 """No class is weighed up by more than this: a handful of rows would rule the gradient."""
 
 
-def check(learning: Learning, endings: Endings, sequences: Sequences | None) -> Iterator[Finding]:
+def check(learning: Learning, endings: Losses, sequences: Sequences | None) -> Iterator[Finding]:
     """The classes' counts, and the hit rates of the last quarter; where padding is the frequent class, that is said."""
     yard, task = learning.yardstick, learning.task
     if task.kind not in ("binary", "classes"):
@@ -62,7 +62,7 @@ def check(learning: Learning, endings: Endings, sequences: Sequences | None) -> 
     yield Finding("class-imbalance", said, site, evidence, tuple(_remedies(endings, counts)))
 
 
-def _remedies(endings: Endings, counts: torch.Tensor) -> Iterator[Remedy]:
+def _remedies(endings: Losses, counts: torch.Tensor) -> Iterator[Remedy]:
     call = endings.task.loss
     if call is None or call.site is None:
         return

@@ -17,14 +17,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from unstuck.diagnosis import Evidence, Finding, Remedy
-from unstuck.program import Weight
+from unstuck.diagnosis.model import Evidence, Finding, Remedy
 from unstuck.remedies.redraw_weights import RedrawWeights, rectified
 from unstuck.remedies.replace_activation import ReplaceActivation
 from unstuck.rules._steep import before
 from unstuck.signals.activations import Activations, Layer
 from unstuck.signals.learning import Learning
-from unstuck.tape import Tape
+from unstuck.tape.model import Tape
+from unstuck.tape.program import Weight
 
 MOST = 0.7
 """Share of a layer's units. Healthy layers keep half of them alive; wide ones on sparse inputs a third."""

@@ -23,11 +23,11 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from unstuck.diagnosis import Evidence, Finding
+from unstuck.diagnosis.model import Evidence, Finding
 from unstuck.remedies.keep_device_copy import KeepDeviceCopy
 from unstuck.signals.source import Binding, Source
 from unstuck.signals.totals import Totals, iterated
-from unstuck.tape import Tape
+from unstuck.tape.model import Tape
 
 FAULT = "device-copy-discarded"
 COPIES = {"to", "cuda", "cpu", "float", "double", "half", "bfloat16", "long", "int"}

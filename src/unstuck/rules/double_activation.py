@@ -19,10 +19,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from unstuck.diagnosis import Evidence, Finding
-from unstuck.program import Call
+from unstuck.diagnosis.model import Evidence, Finding
 from unstuck.remedies.drop_activation import DropActivation
-from unstuck.signals.endings import Ending, Endings
+from unstuck.signals.losses import Ending, Losses
+from unstuck.tape.program import Call
 
 SQUASHING = {"softmax", "log_softmax", "sigmoid", "softmin"}
 OWN = {
@@ -36,7 +36,7 @@ BETWEEN = {"clamp", "clip", "log", "add"}
 """Calls that may stand between the two without undoing the first."""
 
 
-def check(endings: Endings) -> Iterator[Finding]:
+def check(endings: Losses) -> Iterator[Finding]:
     """Each loss that is given what has been squashed once already."""
     for ending in endings.endings:
         chain = squashed(ending)

@@ -23,12 +23,12 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from unstuck.diagnosis import Evidence, Finding, NotApplicable
+from unstuck.diagnosis.model import Evidence, Finding, NotApplicable
 from unstuck.remedies.split_first import ChooseByTraining, LoadTestSet, SplitFirst
-from unstuck.signals.sets import Sets
+from unstuck.signals.overlap import Overlap
 from unstuck.signals.source import Binding
 from unstuck.signals.splits import KEPT_ASIDE, TRAINED_ON, Split, Splits, words
-from unstuck.tape import Tape
+from unstuck.tape.model import Tape
 
 FAULT = "eval-leak"
 SOME, MOST = 0.05, 0.995
@@ -48,7 +48,7 @@ def check(splits: Splits, tape: Tape) -> Iterator[Finding]:
 def _on_the_tape(tape: Tape) -> Iterator[Finding]:
     """Rows that were trained on among those judged by, some of them several times."""
     try:
-        sets = Sets.read(tape)
+        sets = Overlap.read(tape)
     except NotApplicable:
         return
     both, copies = sets.shared()

@@ -18,11 +18,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from unstuck.diagnosis import Evidence, Finding
-from unstuck.program import Call, Program, Value, Weight
+from unstuck.diagnosis.model import Evidence, Finding
 from unstuck.remedies.set_dropout import SetDropout
-from unstuck.signals.undropped import Undropped, rate
 from unstuck.signals.weights import LAYERS
+from unstuck.signals.without_dropout import WithoutDropout, rate
+from unstuck.tape.program import Call, Program, Value, Weight
 
 STRONG = 0.6
 """Dropped share from which on a layer is suspect."""
@@ -32,7 +32,7 @@ MILD = 0.1
 """What the dropout is set to."""
 
 
-def check(undropped: Undropped) -> Iterator[Finding]:
+def check(undropped: WithoutDropout) -> Iterator[Finding]:
     """Look at every dropout of a network that knows little without it, too."""
     if undropped.skill >= KNOWS:
         return

@@ -20,12 +20,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from unstuck.diagnosis import Evidence, Finding
+from unstuck.diagnosis.model import Evidence, Finding
 from unstuck.remedies.clip_gradients import ClipGradients
 from unstuck.rules._places import step_site
 from unstuck.signals.gradients import Gradients
 from unstuck.signals.learning import Learning
-from unstuck.tape import Tape
+from unstuck.tape.model import Tape
 
 BLOWN = 300.0
 """Times the usual norm of the beginning. Gradients of a healthy run shrink, and jump by ten."""

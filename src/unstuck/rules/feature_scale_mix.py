@@ -19,9 +19,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from unstuck.diagnosis import Evidence, Finding
+from unstuck.diagnosis.model import Evidence, Finding
 from unstuck.rules._inputs import gaps, homogeneous, largest, mix, remedies
-from unstuck.signals.entrance import Entrance
+from unstuck.signals.inputs import Inputs
 
 MIXED = 30.0
 """Curvatures then differ by nearly a thousand; mixed one-hot and standardised columns stay below."""
@@ -30,7 +30,7 @@ TINY = 0.02
 """Mixed scales matter where the largest feature is large too, or all are tiny; 0.01 beside 1 is a weak feature."""
 
 
-def check(entrance: Entrance) -> Iterator[Finding]:
+def check(entrance: Inputs) -> Iterator[Finding]:
     """Read the features' sizes against each other."""
     for entry in entrance.inputs:
         ratio, top = mix(entry), largest(entry)

@@ -17,18 +17,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from unstuck.diagnosis import Evidence, Finding, Site
-from unstuck.program import Weight
+from unstuck.diagnosis.model import Evidence, Finding, Site
 from unstuck.remedies.unfreeze import Unfreeze
-from unstuck.signals.holding import Holding, size
+from unstuck.signals.coverage import Coverage, size
 from unstuck.signals.learning import Learning
-from unstuck.tape import Tape
+from unstuck.tape.model import Tape
+from unstuck.tape.program import Weight
 
 POOR = 0.7
 """Skill up to which a frozen part may be what holds a run back."""
 
 
-def check(holding: Holding, learning: Learning, tape: Tape) -> Iterator[Finding]:
+def check(holding: Coverage, learning: Learning, tape: Tape) -> Iterator[Finding]:
     """Look for weights on the way that cannot change."""
     if not holding.frozen or learning.final >= POOR:
         return

@@ -19,13 +19,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from unstuck.diagnosis import Evidence, Finding, NotApplicable, Site
-from unstuck.program import Call, Program
+from unstuck.diagnosis.model import Evidence, Finding, NotApplicable, Site
 from unstuck.remedies.keep_graph import KeepGraph
 from unstuck.signals.learning import Learning
-from unstuck.signals.reach import STEPS_DOWN, cuts_of, taught_by
+from unstuck.signals.reachability import STEPS_DOWN, cuts_of, taught_by
 from unstuck.signals.task import main_program
-from unstuck.tape import Tape
+from unstuck.tape.model import Tape
+from unstuck.tape.program import Call, Program
 
 FEW = 3
 """Cuts that are tried."""

@@ -21,9 +21,9 @@ from collections.abc import Iterator
 
 import torch
 
-from unstuck.diagnosis import Evidence, Finding
+from unstuck.diagnosis.model import Evidence, Finding
 from unstuck.remedies.keep_fractions import KeepFractions
-from unstuck.signals.rows import Rows
+from unstuck.signals.samples import Samples
 from unstuck.signals.truncation import Truncation
 
 HARDLY = 0.1
@@ -32,7 +32,7 @@ FEW_VALUES = 3
 """Different numbers that are left of shares between 0 and 1 when they are cut to whole ones."""
 
 
-def check(rows: Rows, cutting: Truncation) -> Iterator[Finding]:
+def check(rows: Samples, cutting: Truncation) -> Iterator[Finding]:
     """What any network could tell by the rows; and whether the text has cut them down."""
     share = (rows.ceiling - rows.constant) / max(1 - rows.constant, 1e-9)
     if rows.constant < 1 and share <= HARDLY:
@@ -41,7 +41,7 @@ def check(rows: Rows, cutting: Truncation) -> Iterator[Finding]:
         yield from _cut(rows, cutting)
 
 
-def _empty(rows: Rows, cutting: Truncation) -> Finding:
+def _empty(rows: Samples, cutting: Truncation) -> Finding:
     kind = "accuracy" if rows.classified else "R2"
     alike = f"the {len(rows.rows)} recorded rows are all the same" if rows.distinct == 1 else (
         f"the {len(rows.rows)} recorded rows are {rows.distinct} different ones"
@@ -64,7 +64,7 @@ def _whole(rows: torch.Tensor) -> bool:
     return len(values) <= FEW_VALUES and bool((values == values.round()).all()) and float(values.abs().max()) <= 1
 
 
-def _cut(rows: Rows, cutting: Truncation) -> Iterator[Finding]:
+def _cut(rows: Samples, cutting: Truncation) -> Iterator[Finding]:
     for site, line in zip(cutting.sites[:1], cutting.lines, strict=False):
         zeros = float((rows.rows == 0).double().mean())
         said = f"the inputs are nothing but {_listed(rows.rows)}: `{line}` cuts their fractions off"

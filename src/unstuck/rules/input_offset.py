@@ -19,15 +19,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from unstuck.diagnosis import Evidence, Finding
+from unstuck.diagnosis.model import Evidence, Finding
 from unstuck.rules._inputs import gaps, offset, offsets, remedies
-from unstuck.signals.entrance import Entrance
+from unstuck.signals.inputs import Inputs
 
 FAR = 3.0
 """Spreads. At three, the data of a normal feature no longer straddles zero; pixels in [0, 1] stay below two."""
 
 
-def check(entrance: Entrance) -> Iterator[Finding]:
+def check(entrance: Inputs) -> Iterator[Finding]:
     """Read the inputs' means against their spreads."""
     for entry in entrance.inputs:
         far = offset(entry)

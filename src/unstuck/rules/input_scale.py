@@ -19,9 +19,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from unstuck.diagnosis import Evidence, Finding
+from unstuck.diagnosis.model import Evidence, Finding
 from unstuck.rules._inputs import gaps, remedies, spread
-from unstuck.signals.entrance import Entrance
+from unstuck.signals.inputs import Inputs
 
 LARGE = 8.0
 """One decade up; one-hot counts and modest raw features stay below."""
@@ -29,7 +29,7 @@ SMALL = 0.05
 """Sparse one-hot inputs have spreads around 0.1 to 0.3 and train; below 0.05 the first layer sees little."""
 
 
-def check(entrance: Entrance) -> Iterator[Finding]:
+def check(entrance: Inputs) -> Iterator[Finding]:
     """Read the inputs' typical spread."""
     for entry in entrance.inputs:
         size = spread(entry)

@@ -20,10 +20,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from unstuck.diagnosis import Evidence, Finding
+from unstuck.diagnosis.model import Evidence, Finding
 from unstuck.replay.halves import Halves
 from unstuck.signals.relation import Relation
-from unstuck.tape import Tape
+from unstuck.tape.model import Tape
 
 NOTHING = 3.0
 """Spreads from chance within which no relation was found; a real one of use to a network is tens of spreads away."""

@@ -18,13 +18,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from unstuck.diagnosis import Evidence, Finding, Remedy, Site
+from unstuck.diagnosis.model import Evidence, Finding, Remedy, Site
 from unstuck.remedies.cast_targets import CastTargets
 from unstuck.remedies.recode_targets import RecodeTargets
 from unstuck.remedies.relabel import Relabel
-from unstuck.signals.endings import Ending, Endings, flat
+from unstuck.signals.losses import Ending, Losses, flat
 from unstuck.signals.refusal import Refusal, refusal
-from unstuck.tape import Tape
+from unstuck.tape.model import Tape
 
 FAULT = "label-range"
 PROBABILITIES = {"binary_cross_entropy", "binary_cross_entropy_with_logits", "multilabel_soft_margin_loss"}
@@ -39,7 +39,7 @@ def check(tape: Tape) -> Iterator[Finding]:
     if stopped is not None:
         yield from _refused(stopped)
     if tape.passes:
-        endings = Endings.read(tape)
+        endings = Losses.read(tape)
         for ending in endings.endings:
             if ending.loss.name in PROBABILITIES:
                 yield from _of_probabilities(endings, ending)
@@ -50,7 +50,7 @@ def check(tape: Tape) -> Iterator[Finding]:
 # -- what was recorded ------------------------------------------------------------------------------------------------
 
 
-def _of_probabilities(endings: Endings, ending: Ending) -> Iterator[Finding]:
+def _of_probabilities(endings: Losses, ending: Ending) -> Iterator[Finding]:
     numbers, site = flat(endings.targets(ending)), ending.loss.site
     if not len(numbers) or site is None or (numbers.min() >= -SLACK and numbers.max() <= 1 + SLACK):
         return
@@ -60,7 +60,7 @@ def _of_probabilities(endings: Endings, ending: Ending) -> Iterator[Finding]:
     yield _finding(said, site, low, high, "0 to 1", _recoding(low, high, len(numbers.unique()), site), sure)
 
 
-def _of_margins(endings: Endings, ending: Ending) -> Iterator[Finding]:
+def _of_margins(endings: Losses, ending: Ending) -> Iterator[Finding]:
     numbers, site = flat(endings.targets(ending)), ending.loss.site
     if len(numbers) and site is not None and set(numbers.unique().tolist()) == {0.0, 1.0}:
         said = "soft_margin_loss takes targets of 1 and -1, and is given 1 and 0: a row with 0 teaches nothing"

@@ -22,11 +22,11 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from unstuck.diagnosis import Evidence, Finding
+from unstuck.diagnosis.model import Evidence, Finding
 from unstuck.remedies.detach_total import DetachTotal
 from unstuck.signals.source import Binding, Source
 from unstuck.signals.training import Training
-from unstuck.tape import Tape
+from unstuck.tape.model import Tape
 
 FAULT = "loss-keeps-graph"
 SEEN, FREED = 16, 2

@@ -19,19 +19,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from unstuck.diagnosis import Evidence, Finding, Remedy, Site
-from unstuck.program import Value
+from unstuck.diagnosis.model import Evidence, Finding, Remedy, Site
 from unstuck.remedies.flip_sign import FlipSign
 from unstuck.remedies.negate_loss import NegateLoss
-from unstuck.signals.endings import Ending, Endings
+from unstuck.signals.direction import Way, way
 from unstuck.signals.likelihood import Likelihood, likelihood
-from unstuck.signals.sign import Way, way
-from unstuck.tape import Tape
+from unstuck.signals.losses import Ending, Losses
+from unstuck.tape.model import Tape
+from unstuck.tape.program import Value
 
 FAULT = "loss-sign"
 
 
-def check(tape: Tape, endings: Endings) -> Iterator[Finding]:
+def check(tape: Tape, endings: Losses) -> Iterator[Finding]:
     """The sign of each loss on its way to what is minimised, and the optimizers' direction."""
     if not _one_player(tape, endings):
         return
@@ -45,21 +45,21 @@ def check(tape: Tape, endings: Endings) -> Iterator[Finding]:
         yield found
 
 
-def _one_player(tape: Tape, endings: Endings) -> bool:
+def _one_player(tape: Tape, endings: Losses) -> bool:
     """Whether all weights that the loss reaches are moved by one optimizer, if any."""
     reached = set(endings.program.weights())
     holders = {p.optimizer for p in tape.parameters if p.name in reached and p.trainable}
     return len(holders) <= 1
 
 
-def _of_loss(endings: Endings, ending: Ending, upward: bool) -> Finding | None:
+def _of_loss(endings: Losses, ending: Ending, upward: bool) -> Finding | None:
     found = way(endings.program, Value(ending.loss.outs[0]))
     if found is None or found.mixed or not (ending.named or found.squared) or (found.sign > 0) != upward:
         return None
     return _finding(f"{ending.loss.name} is maximised", ending.loss.site, found, upward)
 
 
-def _of_likelihood(endings: Endings, hand: Likelihood, upward: bool) -> Finding | None:
+def _of_likelihood(endings: Losses, hand: Likelihood, upward: bool) -> Finding | None:
     found = way(endings.program, Value(hand.call.outs[0]))
     if found is None or (found.sign < 0) != upward:  # what is added on the way does not turn it
         return None

@@ -19,13 +19,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from unstuck.diagnosis import Evidence, Finding
+from unstuck.diagnosis.model import Evidence, Finding
 from unstuck.remedies.set_rate import SetRate
 from unstuck.replay.bench import Sweep
 from unstuck.rules._places import optimizer_site
 from unstuck.rules._rates import better, first_rate, rounded
 from unstuck.signals.learning import Learning
-from unstuck.tape import Tape
+from unstuck.tape.model import Tape
 
 AWAY = 0.35
 """The better rate is at most this share of the written one: a factor of three is no accident of one run."""

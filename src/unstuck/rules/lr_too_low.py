@@ -18,13 +18,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from unstuck.diagnosis import Evidence, Finding
+from unstuck.diagnosis.model import Evidence, Finding
 from unstuck.remedies.set_rate import SetRate
 from unstuck.replay.bench import Sweep
 from unstuck.rules._places import optimizer_site
 from unstuck.rules._rates import better, first_rate, rounded
 from unstuck.signals.learning import Learning
-from unstuck.tape import Tape
+from unstuck.tape.model import Tape
 
 AWAY = 9.0
 """The better rate is at least so many times the written one: a run that is merely short gains less by any rate."""

@@ -30,17 +30,17 @@ from collections.abc import Iterator
 
 import msgspec
 
-from unstuck.diagnosis import Evidence, Finding
-from unstuck.program import Call, Outside, Program, Ref
+from unstuck.diagnosis.model import Evidence, Finding
 from unstuck.remedies.squeeze_prediction import SqueezePrediction
 from unstuck.rules._decisions import wrong_decisions
 from unstuck.rules._totals import wrong_totals
 from unstuck.signals.predictions import Predictions
-from unstuck.signals.recount import WRONG, Recount, Recounted
-from unstuck.tape import Evaluation, Tape
+from unstuck.signals.recomputed import WRONG, Recomputed, Recounted
+from unstuck.tape.model import Evaluation, Tape
+from unstuck.tape.program import Call, Outside, Program, Ref
 
 
-def check(predictions: Predictions, recount: Recount | None, tape: Tape) -> Iterator[Finding]:
+def check(predictions: Predictions, recount: Recomputed | None, tape: Tape) -> Iterator[Finding]:
     """Totals first, then the decisions that are made on outputs; beside them, or by itself, what was counted."""
     read = [*wrong_totals(predictions.totals), *wrong_decisions(predictions)]
     wrong = _miscounted(recount) if recount is not None else None
@@ -52,7 +52,7 @@ def check(predictions: Predictions, recount: Recount | None, tape: Tape) -> Iter
         yield from (_misprinted(wrong, _spread(tape)), *read)
 
 
-def _miscounted(recount: Recount) -> Recounted | None:
+def _miscounted(recount: Recomputed) -> Recounted | None:
     """The last accuracy printed, where it and most of those before it are none of the rows they are printed after."""
     off = [r.off > WRONG for r in recount.all]
     return recount.all[-1] if off[-1] and sum(off) > len(off) / 2 else None

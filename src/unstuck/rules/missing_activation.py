@@ -19,10 +19,10 @@ from collections.abc import Iterator
 
 import torch
 
-from unstuck.diagnosis import Evidence, Finding, Site
+from unstuck.diagnosis.model import Evidence, Finding, Site
 from unstuck.remedies.add_activation import AddActivation
-from unstuck.signals.endings import Ending, Endings, flat
-from unstuck.tape import Tape
+from unstuck.signals.losses import Ending, Losses, flat
+from unstuck.tape.model import Tape
 
 ON_LOGARITHMS = {"nll_loss", "nll_loss_nd", "kl_div"}
 ALLOWED = 0.05
@@ -38,7 +38,7 @@ def check(tape: Tape) -> Iterator[Finding]:
     if REFUSAL in str(error.get("message", "")) and error.get("sites"):
         yield _refused(error["sites"][0])
     elif tape.passes:
-        endings = Endings.read(tape)
+        endings = Losses.read(tape)
         yield from (f for e in endings.endings if (f := _unnormalised(endings, e)) is not None)
 
 
@@ -54,7 +54,7 @@ def _refused(at: dict[str, object]) -> Finding:
     )
 
 
-def _unnormalised(endings: Endings, ending: Ending) -> Finding | None:
+def _unnormalised(endings: Losses, ending: Ending) -> Finding | None:
     if ending.loss.name not in ON_LOGARITHMS or any(c.name in SQUASHING for c in ending.bent):
         return None
     outputs = [t for t in endings.outputs(ending) if t.dim() > 1]

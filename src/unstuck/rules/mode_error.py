@@ -26,14 +26,14 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from unstuck.diagnosis import Evidence, Finding, NotApplicable
-from unstuck.program import Program
+from unstuck.diagnosis.model import Evidence, Finding, NotApplicable
 from unstuck.remedies.eval_mode import EvalMode
 from unstuck.remedies.tell_mode import TellMode
 from unstuck.remedies.train_mode import TrainMode
 from unstuck.signals.source import Loop
 from unstuck.signals.training import Training
-from unstuck.tape import Tape
+from unstuck.tape.model import Tape
+from unstuck.tape.program import Program
 
 FAULT = "mode-error"
 DROPPING = {

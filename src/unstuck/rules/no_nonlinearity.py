@@ -17,16 +17,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from unstuck.diagnosis import Evidence, Finding, NotApplicable
-from unstuck.program import Call, Program, Value, Weight
+from unstuck.diagnosis.model import Evidence, Finding, NotApplicable
 from unstuck.remedies._program import sites_of
 from unstuck.remedies.insert_nonlinearity import InsertNonlinearity, straight
-from unstuck.signals.endings import Endings
+from unstuck.signals.losses import Losses
+from unstuck.tape.program import Call, Program, Value, Weight
 
 LAYERS = {"linear", "conv1d", "conv2d", "conv3d", "addmm", "matmul", "mm", "conv_transpose1d", "conv_transpose2d"}
 
 
-def check(endings: Endings) -> Iterator[Finding]:
+def check(endings: Losses) -> Iterator[Finding]:
     """The pairs of linear calls, both with weights, of which the second reads the first as it is."""
     program = endings.program
     layers = [c for c in program.calls if c.name in LAYERS and weighted(c)]

@@ -23,7 +23,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from unstuck.diagnosis import Evidence, Finding
+from unstuck.diagnosis.model import Evidence, Finding
 from unstuck.remedies.step_after_backward import CallIt, StepAfterBackward
 from unstuck.signals.steps import Event, Steps
 

@@ -18,17 +18,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from unstuck.diagnosis import Evidence, Finding
+from unstuck.diagnosis.model import Evidence, Finding
 from unstuck.remedies.clear_gradients import ClearGradients
 from unstuck.rules._places import backward_site
-from unstuck.signals.leftovers import Leftovers
-from unstuck.tape import Tape
+from unstuck.signals.stale_gradients import StaleGradients
+from unstuck.tape.model import Tape
 
 HALF = 0.5
 """Of the steps. Clearing every few steps would leave fewer; clearing nowhere leaves all."""
 
 
-def check(leftovers: Leftovers, tape: Tape) -> Iterator[Finding]:
+def check(leftovers: StaleGradients, tape: Tape) -> Iterator[Finding]:
     """Count the steps that start from gradients already used."""
     if leftovers.share < HALF:
         return

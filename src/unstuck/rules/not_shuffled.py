@@ -24,14 +24,14 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from unstuck.diagnosis import Evidence, Finding, NotApplicable
+from unstuck.diagnosis.model import Evidence, Finding, NotApplicable
 from unstuck.remedies.shuffle_batches import DrawOrder, PermuteRows, ShuffleBatches
-from unstuck.remedy import Treatment
+from unstuck.remedies.treatment import Treatment
 from unstuck.replay.mixed import Mixed
 from unstuck.signals.order import Order
 from unstuck.signals.source import Loop
 from unstuck.signals.totals import Totals, iterated
-from unstuck.tape import Tape
+from unstuck.tape.model import Tape
 
 FAULT = "not-shuffled"
 SORTED = 0.5

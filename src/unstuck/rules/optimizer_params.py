@@ -19,14 +19,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from unstuck.diagnosis import Evidence, Finding
+from unstuck.diagnosis.model import Evidence, Finding
 from unstuck.remedies.hold_parameters import HoldParameters
 from unstuck.rules._places import optimizer_site
-from unstuck.signals.holding import Holding, size
-from unstuck.tape import Tape
+from unstuck.signals.coverage import Coverage, size
+from unstuck.tape.model import Tape
 
 
-def check(holding: Holding, tape: Tape) -> Iterator[Finding]:
+def check(holding: Coverage, tape: Tape) -> Iterator[Finding]:
     """Compare what the loss reaches with what the optimizers hold."""
     loose = [p for p in holding.loose if p not in holding.unknown]
     if not loose:
@@ -43,7 +43,7 @@ def check(holding: Holding, tape: Tape) -> Iterator[Finding]:
     yield Finding("optimizer-params", _said(holding, names, foreign), site, evidence, (remedy,), demonstrated=told)
 
 
-def _said(holding: Holding, names: tuple[str, ...], foreign: int) -> str:
+def _said(holding: Coverage, names: tuple[str, ...], foreign: int) -> str:
     few = ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")
     whose = f"; it holds {foreign} tensors that the loss never reaches" if foreign else ""
     if not holding.held:
@@ -52,7 +52,7 @@ def _said(holding: Holding, names: tuple[str, ...], foreign: int) -> str:
     return f"no optimizer holds {few}: {numbers} of {numbers + sum(map(size, holding.held))} numbers never move{whose}"
 
 
-def _told(holding: Holding, foreign: int) -> str:
+def _told(holding: Coverage, foreign: int) -> str:
     if holding.held or not foreign:
         return ""
     return f"every step moved {foreign} tensors that the loss does not depend on, and none that it does"

@@ -24,12 +24,12 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from unstuck.diagnosis import Evidence, Finding
+from unstuck.diagnosis.model import Evidence, Finding
 from unstuck.remedies.hoist_optimizer import HandOptimizer, HoistOptimizer
 from unstuck.remedies.keep_optimizer import KeepOptimizer
 from unstuck.signals.source import Binding, Loop
 from unstuck.signals.training import Training, tail
-from unstuck.tape import Tape
+from unstuck.tape.model import Tape
 
 FAULT = "optimizer-reset"
 

@@ -19,10 +19,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from unstuck.diagnosis import Evidence, Finding
-from unstuck.program import Call
+from unstuck.diagnosis.model import Evidence, Finding
 from unstuck.remedies.drop_output_activation import DropOutputActivation
-from unstuck.signals.endings import HANDING, Ending, Endings, flat
+from unstuck.signals.losses import HANDING, Ending, Losses, flat
+from unstuck.tape.program import Call
 
 FAULT = "output-range"
 OUTSIDE = 0.02
@@ -56,7 +56,7 @@ NUMBERS = {"mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "sub", "subtra
 MOVING = {"mul", "add", "sub", "div", "truediv", "rsub"}
 
 
-def check(endings: Endings) -> Iterator[Finding]:
+def check(endings: Losses) -> Iterator[Finding]:
     """What stands between the last layer and each loss."""
     for ending in endings.endings:
         scores = _scores(ending)
@@ -84,7 +84,7 @@ def _of_scores(call: Call, ending: Ending) -> Finding:
     )
 
 
-def _of_numbers(endings: Endings, ending: Ending) -> Iterator[Finding]:
+def _of_numbers(endings: Losses, ending: Ending) -> Iterator[Finding]:
     found = reach(ending)
     targets = flat(endings.targets(ending))
     if found is None or len(targets) < 2:

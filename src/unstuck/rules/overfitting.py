@@ -20,10 +20,10 @@ from statistics import mean
 
 import torch
 
-from unstuck.diagnosis import Evidence, Finding, NotApplicable
-from unstuck.lower import CannotReplay, run
-from unstuck.signals.endings import Endings
-from unstuck.tape import Evaluation, Tape
+from unstuck.diagnosis.model import Evidence, Finding, NotApplicable
+from unstuck.signals.losses import Losses
+from unstuck.tape.interpreter import CannotReplay, run
+from unstuck.tape.model import Evaluation, Tape
 
 APART = 2.0
 """The held-out loss is this many times the training loss ..."""
@@ -34,7 +34,7 @@ LATE = 0.1
 ASKED = 8
 
 
-def check(tape: Tape, endings: Endings) -> Iterator[Finding]:
+def check(tape: Tape, endings: Losses) -> Iterator[Finding]:
     """The two losses at the end."""
     name = endings.task.loss.name if endings.task.loss is not None else ""
     late = [p.loss for p in tape.passes[-max(1, int(LATE * len(tape.passes))) :]]

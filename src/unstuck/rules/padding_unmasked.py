@@ -28,11 +28,11 @@ from collections.abc import Iterator
 
 import torch
 
-from unstuck.diagnosis import Evidence, Finding, NotApplicable, Site
+from unstuck.diagnosis.model import Evidence, Finding, NotApplicable, Site
 from unstuck.remedies.ignore_index import IgnoreIndex
 from unstuck.remedies.mask_padding import MaskPadding
-from unstuck.signals.endings import Endings
-from unstuck.signals.hits import hit_rates
+from unstuck.signals.class_recall import hit_rates
+from unstuck.signals.losses import Losses
 from unstuck.signals.sequences import Sequences
 from unstuck.signals.source import Source
 
@@ -45,7 +45,7 @@ NAMED, MISSED = 0.9, 0.6
 TAKEN = {"mean": "the mean over the positions", "last": "the last position"}
 
 
-def check(sequences: Sequences, source: Source, endings: Endings | None) -> Iterator[Finding]:
+def check(sequences: Sequences, source: Source, endings: Losses | None) -> Iterator[Finding]:
     """Each mean, each last position and each loss that padding reaches."""
     for embedding, pad, share in sequences.padded():
         for call, form in sequences.unmasked(embedding) if share >= MUCH else ():
@@ -63,7 +63,7 @@ def check(sequences: Sequences, source: Source, endings: Endings | None) -> Iter
             yield Finding(FAULT, said, loss.site, (evidence,), remedies, "error" if told else "hint", demonstrated=told)
 
 
-def _named_only(endings: Endings | None, label: int) -> str:
+def _named_only(endings: Losses | None, label: int) -> str:
     """What the last quarter of the run shows, where padding is named rightly and the real labels are not."""
     try:
         rates = hit_rates(endings) if endings is not None else torch.zeros(0)

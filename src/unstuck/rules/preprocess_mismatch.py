@@ -23,14 +23,14 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
-from unstuck.diagnosis import Evidence, Finding, NotApplicable, Site
+from unstuck.diagnosis.model import Evidence, Finding, NotApplicable, Site
 from unstuck.remedies.bare_input import BareInput, first_of
 from unstuck.remedies.prepare_alike import PrepareAlike
-from unstuck.signals.sets import Sets
+from unstuck.signals.overlap import Overlap
 from unstuck.signals.source import Binding, Source
 from unstuck.signals.splits import KEPT_ASIDE, TRAINED_ON, words
 from unstuck.signals.training import Training
-from unstuck.tape import Tape
+from unstuck.tape.model import Tape
 
 FAULT = "preprocess-mismatch"
 FACTOR = 4.0
@@ -73,7 +73,7 @@ def _altered(training: Training) -> Iterator[Site]:
 def _measured(tape: Tape) -> tuple | None:
     """Whether the two sets differ, and the evidence; None where the tape does not say."""
     try:
-        shift, ratio = Sets.read(tape).spread()
+        shift, ratio = Overlap.read(tape).spread()
     except NotApplicable:
         return None
     if not len(ratio):
@@ -98,7 +98,7 @@ def _plain(tape: Tape) -> bool:
 
     Or one part was standardised, and the other has kept its units.
     """
-    sets = Sets.read(tape)
+    sets = Overlap.read(tape)
     shift, ratio = sets.spread()
     if _standardised(sets.trained) and float(shift.max()) > ELSEWHERE:
         return True

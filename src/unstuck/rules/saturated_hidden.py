@@ -19,14 +19,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from unstuck.diagnosis import Evidence, Finding, Remedy
-from unstuck.program import Call, Value
+from unstuck.diagnosis.model import Evidence, Finding, Remedy
 from unstuck.remedies.replace_activation import ReplaceActivation
 from unstuck.rules._steep import milder
 from unstuck.signals.activations import Activations, Layer
 from unstuck.signals.learning import Learning
 from unstuck.signals.task import Task
-from unstuck.tape import Tape
+from unstuck.tape.model import Tape
+from unstuck.tape.program import Call, Value
 
 FLAT = 0.999
 """Of the way from the middle to an end: the slope there is 1/500 of the steepest."""

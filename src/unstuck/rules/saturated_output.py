@@ -19,14 +19,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from unstuck.diagnosis import Evidence, Finding, Remedy
-from unstuck.program import Call, Value
+from unstuck.diagnosis.model import Evidence, Finding, Remedy
 from unstuck.remedies.loss_on_logits import LossOnLogits
 from unstuck.rules._steep import milder
 from unstuck.signals.activations import Activations, Layer
 from unstuck.signals.learning import Learning
 from unstuck.signals.task import Task
-from unstuck.tape import Tape
+from unstuck.tape.model import Tape
+from unstuck.tape.program import Call, Value
 
 MOST = 0.5
 """Share of outputs that are exactly 0 or 1. A network that has learnt a clean task comes near it, and is left alone."""

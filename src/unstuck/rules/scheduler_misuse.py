@@ -27,7 +27,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from unstuck.diagnosis import Evidence, Finding
+from unstuck.diagnosis.model import Evidence, Finding
 from unstuck.remedies.steady_rate import SteadyRate
 from unstuck.remedies.step_per_epoch import StepPerBatch, StepPerEpoch
 from unstuck.signals.learning import Learning
@@ -35,7 +35,7 @@ from unstuck.signals.rates import Rates
 from unstuck.signals.source import Loop
 from unstuck.signals.steps import Steps
 from unstuck.signals.training import tail
-from unstuck.tape import Tape
+from unstuck.tape.model import Tape
 
 FAULT = "scheduler-misuse"
 NOTHING = 0.01

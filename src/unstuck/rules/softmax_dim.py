@@ -18,12 +18,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from unstuck.diagnosis import Evidence, Finding, Remedy
-from unstuck.program import Call, Program, Value
+from unstuck.diagnosis.model import Evidence, Finding, Remedy
 from unstuck.remedies.fix_softmax_dim import FixSoftmaxDim
 from unstuck.remedies.sigmoid_for_one import SigmoidForOne
 from unstuck.rules.missing_activation import ALLOWED, off_one
-from unstuck.signals.endings import Ending, Endings
+from unstuck.signals.losses import Ending, Losses
+from unstuck.tape.program import Call, Program, Value
 
 FAULT = "softmax-dim"
 SOFTMAX = {"softmax", "log_softmax", "softmin"}
@@ -33,7 +33,7 @@ SAME = {"dropout", "contiguous", "clone", "to", "float", "type_as", "log", "clam
 BY_CLASS = {"cross_entropy", "nll_loss", "nll_loss_nd"}
 
 
-def check(endings: Endings) -> Iterator[Finding]:
+def check(endings: Losses) -> Iterator[Finding]:
     """Each softmax whose axis is known from its use."""
     outputs = {id(c): e for e in endings.endings for c in e.bent if c.name in SOFTMAX}
     for call in endings.program.calls:
@@ -56,7 +56,7 @@ def axis(call: Call) -> int:
     return given % count
 
 
-def _classes(endings: Endings, ending: Ending, call: Call) -> int | None:
+def _classes(endings: Losses, ending: Ending, call: Call) -> int | None:
     """The axis of the classes in the softmax's result; None where the way to the loss is not plain."""
     shape = endings.shape(ending.output)
     if len(call.shape) == 1 or len(shape) < 2:
@@ -115,14 +115,14 @@ def _summed(program: Program, product: Call, dimensions: int) -> int | None:
     return given % dimensions if isinstance(given, int) else None
 
 
-def _unnormalised(endings: Endings, ending: Ending) -> str:
+def _unnormalised(endings: Losses, ending: Ending) -> str:
     """In words, where the recorded outputs are no logarithms of probabilities over the classes."""
     outputs = [t for t in endings.outputs(ending) if t.dim() > 1]
     off = off_one(outputs) if ending.loss.name in BY_CLASS - {"cross_entropy"} else 0.0
     return f"a row's probabilities add up to {math.exp(off):.2g} (or one over that), not to 1" if off > ALLOWED else ""
 
 
-def _over_rows(endings: Endings, call: Call, taken: int) -> str:
+def _over_rows(endings: Losses, call: Call, taken: int) -> str:
     """In words, where the axis is that of the batch: a row alone in its batch would be given other weights."""
     rows = {endings.shape(e.output)[:1] for e in endings.endings}
     if taken != 0 or rows != {call.shape[:1]}:

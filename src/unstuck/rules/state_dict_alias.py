@@ -20,7 +20,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from unstuck.diagnosis import Evidence, Finding
+from unstuck.diagnosis.model import Evidence, Finding
 from unstuck.remedies.copy_state import CopyState
 from unstuck.signals.source import Binding, Loop, Scope
 from unstuck.signals.training import Training, tail

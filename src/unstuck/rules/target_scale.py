@@ -17,9 +17,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from unstuck.diagnosis import Evidence, Finding, NotApplicable
+from unstuck.diagnosis.model import Evidence, Finding, NotApplicable
 from unstuck.remedies.standardise_targets import StandardiseTargets
-from unstuck.signals.endings import Ending, Endings, flat
+from unstuck.signals.losses import Ending, Losses, flat
 
 WIDE, NARROW = 5.0, 0.05
 """Spreads outside of these are suspect; whether they hurt depends on loss, optimizer and rate, and is tried."""
@@ -30,7 +30,7 @@ ALIKE = 30.0
 NUMBERS = {"mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "sub", "subtract", "rsub"}
 
 
-def check(endings: Endings) -> Iterator[Finding]:
+def check(endings: Losses) -> Iterator[Finding]:
     """The targets of each loss for numbers."""
     if endings.task.kind != "regression":
         raise NotApplicable(f"the task is no regression ({endings.task.kind})")
@@ -39,7 +39,7 @@ def check(endings: Endings) -> Iterator[Finding]:
             yield from _scaled(endings, ending)
 
 
-def _scaled(endings: Endings, ending: Ending) -> Iterator[Finding]:
+def _scaled(endings: Losses, ending: Ending) -> Iterator[Finding]:
     numbers = flat(endings.targets(ending))
     if len(numbers) < 2:
         return
@@ -58,7 +58,7 @@ def _scaled(endings: Endings, ending: Ending) -> Iterator[Finding]:
     )
 
 
-def _already_there(endings: Endings, ending: Ending, mean: float, spread: float) -> bool:
+def _already_there(endings: Losses, ending: Ending, mean: float, spread: float) -> bool:
     """Whether the first outputs, before any step, are in the targets' units: the network rescales by itself."""
     first = flat(endings.outputs(ending)[:1])
     if len(first) < 2:

@@ -20,11 +20,11 @@ from collections.abc import Iterator
 
 import torch
 
-from unstuck.diagnosis import Evidence, Finding, Site
+from unstuck.diagnosis.model import Evidence, Finding, Site
 from unstuck.remedies.squeeze_prediction import SqueezePrediction
-from unstuck.signals.endings import Ending, Endings
+from unstuck.signals.losses import Ending, Losses
 from unstuck.signals.refusal import refusal
-from unstuck.tape import Tape
+from unstuck.tape.model import Tape
 
 FAULT = "target-shape"
 SPREADING = {"mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "poisson_nll_loss", "sub", "subtract", "rsub"}
@@ -40,12 +40,12 @@ def check(tape: Tape) -> Iterator[Finding]:
         sure = f"torch itself stopped the run here: {stopped.message.splitlines()[0][:120]}"
         yield from _told(stopped.loss, stopped.site, stopped.input.shape, stopped.target.shape, sure)
     if tape.passes:
-        endings = Endings.read(tape)
+        endings = Losses.read(tape)
         for ending in endings.endings:
             yield from _spread(endings, ending)
 
 
-def _spread(endings: Endings, ending: Ending) -> Iterator[Finding]:
+def _spread(endings: Losses, ending: Ending) -> Iterator[Finding]:
     output, target = endings.shape(ending.output), endings.shape(ending.target)
     if ending.loss.name not in SPREADING or ending.loss.site is None or not spreads(output, target):
         return

@@ -17,11 +17,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from unstuck.diagnosis import Evidence, Finding
+from unstuck.diagnosis.model import Evidence, Finding
 from unstuck.remedies.add_hidden import AddHidden
 from unstuck.remedies.widen import Widen
 from unstuck.signals.learning import Learning
-from unstuck.signals.rows import Rows
+from unstuck.signals.samples import Samples
 from unstuck.signals.weights import RECURRENT, Matrix, Weights, bypassed
 
 TINY = 8
@@ -36,7 +36,7 @@ ROWS = 500
 """Different rows from which on a hidden layer in the place of none learns more than to repeat them."""
 
 
-def check(weights: Weights, learning: Learning, rows: Rows | None) -> Iterator[Finding]:
+def check(weights: Weights, learning: Learning, rows: Samples | None) -> Iterator[Finding]:
     """Look at the widths of the hidden layers."""
     hidden = [m for m in weights.matrices if m.hidden and m.call.name not in RECURRENT]
     if learning.final >= LEARNT:
@@ -63,7 +63,7 @@ def check(weights: Weights, learning: Learning, rows: Rows | None) -> Iterator[F
     )
 
 
-def _linear(weights: Weights, learning: Learning, rows: Rows | None) -> Iterator[Finding]:
+def _linear(weights: Weights, learning: Learning, rows: Samples | None) -> Iterator[Finding]:
     """The whole network is one linear layer."""
     one = weights.matrices[0]
     if len(weights.matrices) > 1 or one.call.name != "linear" or rows is None or rows.distinct < ROWS:

@@ -18,11 +18,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from unstuck.diagnosis import Evidence, Finding, NotApplicable, Site
-from unstuck.program import Weight
+from unstuck.diagnosis.model import Evidence, Finding, NotApplicable, Site
 from unstuck.remedies.register_modules import RegisterModules
-from unstuck.signals.holding import Holding, size
-from unstuck.tape import Parameter, Tape
+from unstuck.signals.coverage import Coverage, size
+from unstuck.tape.model import Parameter, Tape
+from unstuck.tape.program import Weight
 
 NEW_EACH_TIME = 3
 """Programs that differ in nothing but the names of their loose weights, from which on they are new at every call."""
@@ -35,7 +35,7 @@ def check(tape: Tape) -> Iterator[Finding]:
     if tape.error and EMPTY in str(tape.error.get("message", "")):
         yield _nothing(tape)
         return
-    holding = Holding.read(tape)
+    holding = Coverage.read(tape)
     if not holding.loose:
         raise NotApplicable("an optimizer holds every weight that the loss reaches")
     fresh = _fresh(holding)
@@ -52,7 +52,7 @@ def _nothing(tape: Tape) -> Finding:
     return Finding("unregistered-params", said, sites[0] if sites else None, (), (RegisterModules(),), "error")
 
 
-def _fresh(holding: Holding) -> list[Parameter]:
+def _fresh(holding: Coverage) -> list[Parameter]:
     """Loose weights that are read in one pass only, where every pass has its own."""
     passes = holding.tape.passes
     counts: dict[str, int] = {}
@@ -74,7 +74,7 @@ def _made_anew(tape: Tape, fresh: list[Parameter]) -> Finding:
     )
 
 
-def _loose(tape: Tape, holding: Holding) -> Finding:
+def _loose(tape: Tape, holding: Coverage) -> Finding:
     names = tuple(p.name for p in holding.unknown)
     numbers = sum(map(size, holding.unknown))
     total = numbers + sum(map(size, holding.held))

@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from unstuck.diagnosis import Evidence, Finding, Remedy
+from unstuck.diagnosis.model import Evidence, Finding, Remedy
 from unstuck.remedies.redraw_weights import RedrawWeights, rectified
 from unstuck.remedies.replace_activation import ReplaceActivation
 from unstuck.signals.gradients import Gradients

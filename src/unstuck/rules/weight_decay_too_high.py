@@ -18,12 +18,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from unstuck.diagnosis import Evidence, Finding
+from unstuck.diagnosis.model import Evidence, Finding
 from unstuck.remedies.set_weight_decay import SetWeightDecay
 from unstuck.rules._places import optimizer_site
 from unstuck.signals.gradients import Gradients
 from unstuck.signals.learning import Learning
-from unstuck.tape import Tape
+from unstuck.tape.model import Tape
 
 SHARE = 0.1
 """Of the loss's gradient: from here on the decay has a say in where the weights go."""

@@ -20,14 +20,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from unstuck.diagnosis import Evidence, Finding, NotApplicable, Site
+from unstuck.diagnosis.model import Evidence, Finding, NotApplicable, Site
 from unstuck.remedies.fit_loss import FitLoss
 from unstuck.remedies.loss_of_one import LossOfOne
 from unstuck.remedies.swap_arguments import SwapArguments
 from unstuck.replay.as_classes import AsClasses
-from unstuck.signals.endings import Ending, Endings, flat
+from unstuck.signals.losses import Ending, Losses, flat
 from unstuck.signals.refusal import refusal
-from unstuck.tape import Tape
+from unstuck.tape.model import Tape
 
 FAULT = "wrong-loss"
 SEVERAL = 0.02
@@ -47,10 +47,10 @@ def check(tape: Tape) -> Iterator[Finding]:
     if stopped is not None and stopped.loss == "cross_entropy" and stopped.input.shape[1:] == (1,):
         yield _of_one(stopped.site, stopped.target.shape == stopped.input.shape[:1])
     if tape.passes:
-        yield from _recorded(Endings.read(tape))
+        yield from _recorded(Losses.read(tape))
 
 
-def _recorded(endings: Endings) -> Iterator[Finding]:
+def _recorded(endings: Losses) -> Iterator[Finding]:
     for ending in endings.endings:
         if ending.swapped and ending.loss.name in ONE_SIDED:
             yield _swapped(ending)
@@ -70,7 +70,7 @@ def _swapped(ending: Ending) -> Finding:
     return Finding(FAULT, said, site, (evidence,), remedies, "error", demonstrated=sure)
 
 
-def _several(endings: Endings, ending: Ending) -> Iterator[Finding]:
+def _several(endings: Losses, ending: Ending) -> Iterator[Finding]:
     """Targets with several labels per row under a loss that shares one among them."""
     targets = [t for t in endings.targets(ending) if t.is_floating_point() and t.dim() > 1]
     if not targets or ending.loss.site is None:
@@ -90,7 +90,7 @@ def _several(endings: Endings, ending: Ending) -> Iterator[Finding]:
         yield Finding(FAULT, said, ending.loss.site, evidence, (remedy,), "error", demonstrated=sure)
 
 
-def _single(endings: Endings, ending: Ending) -> Iterator[Finding]:
+def _single(endings: Losses, ending: Ending) -> Iterator[Finding]:
     shape = endings.shape(ending.output)
     if len(shape) > 1 and shape[1] == 1 and ending.loss.site is not None:
         yield _of_one(ending.loss.site, endings.shape(ending.target) == shape[:1])
@@ -103,7 +103,7 @@ def _of_one(site: Site, plain: bool) -> Finding:
     return Finding(FAULT, said, site, (evidence,), (LossOfOne(site),) if plain else (), "error", demonstrated=sure)
 
 
-def _numbers(endings: Endings, ending: Ending) -> Iterator[Finding]:
+def _numbers(endings: Losses, ending: Ending) -> Iterator[Finding]:
     """Class numbers under an error for quantities.
 
     An order may well be meant: this is no more than a hint, unless the same network names classes far better than its

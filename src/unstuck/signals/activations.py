@@ -9,11 +9,11 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from unstuck.diagnosis import NotApplicable
-from unstuck.lower import CannotReplay, run
-from unstuck.program import Call, Program, Value
+from unstuck.diagnosis.model import NotApplicable
 from unstuck.signals.task import main_program
-from unstuck.tape import Pass, Tape
+from unstuck.tape.interpreter import CannotReplay, run
+from unstuck.tape.model import Pass, Tape
+from unstuck.tape.program import Call, Program, Value
 
 BATCHES = 6
 """Batches that are run, spread evenly over the tape."""

@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 from statistics import median
 
-from unstuck.diagnosis import NotApplicable
+from unstuck.diagnosis.model import NotApplicable
 from unstuck.signals.task import main_program
-from unstuck.tape import Pass, Tape
+from unstuck.tape.model import Pass, Tape
 
 EARLY = 20
 """Sampled passes that count as the beginning."""

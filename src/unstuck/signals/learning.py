@@ -12,7 +12,7 @@ from torch import Tensor
 
 from unstuck.signals.task import Task, main_program
 from unstuck.signals.yardstick import Yardstick, yardstick
-from unstuck.tape import Pass, Tape
+from unstuck.tape.model import Pass, Tape
 
 Thing = TypeVar("Thing")
 STRETCHES = 24

@@ -7,8 +7,8 @@ from typing import Literal
 
 from torch import Tensor
 
-from unstuck.program import Call, Outside, Program, Value
-from unstuck.signals.sign import way
+from unstuck.signals.direction import way
+from unstuck.tape.program import Call, Outside, Program, Value
 
 LOGARITHMS = {"log_softmax", "log", "logsigmoid", "log2", "log10"}
 THROUGH = {"add", "clamp", "clip", "squeeze", "view", "reshape", "flatten", "unsqueeze"}

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import torch
 
-from unstuck.program import Call, Outside, Program
 from unstuck.signals.task import Task, main_program
-from unstuck.tape import Pass, Tape
+from unstuck.tape.model import Pass, Tape
+from unstuck.tape.program import Call, Outside, Program
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from unstuck.diagnosis import NotApplicable
+from unstuck.diagnosis.model import NotApplicable
 from unstuck.signals.task import Task, main_program
-from unstuck.tape import Tape
+from unstuck.tape.model import Tape
 
 WINDOW = 16
 """Batches are taken together until they hold so many labels: a batch of one is always pure."""

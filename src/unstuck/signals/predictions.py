@@ -9,7 +9,7 @@ from functools import cached_property
 from unstuck.signals.source import Source
 from unstuck.signals.totals import Totals
 from unstuck.signals.training import Training, tail
-from unstuck.tape import Tape
+from unstuck.tape.model import Tape
 
 SHAPES = {"squeeze", "unsqueeze", "view", "view_as", "reshape", "flatten", "ravel", "contiguous", "t", "requires_grad_"}
 """Methods that change an output's shape and not its values."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from unstuck.diagnosis import NotApplicable
-from unstuck.tape import Tape
+from unstuck.diagnosis.model import NotApplicable
+from unstuck.tape.model import Tape
 
 FEW = 20
 """Steps below which a schedule has not begun."""

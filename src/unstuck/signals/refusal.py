@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from unstuck.diagnosis import Site
+from unstuck.diagnosis.model import Site
 from unstuck.signals.task import LOSSES
-from unstuck.tape import Tape
+from unstuck.tape.model import Tape
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from unstuck.diagnosis import NotApplicable
-from unstuck.signals.rows import Rows
-from unstuck.tape import Tape
+from unstuck.diagnosis.model import NotApplicable
+from unstuck.signals.samples import Samples
+from unstuck.tape.model import Tape
 
 MOST = 1_000
 """Distinct rows that are looked at."""
@@ -39,7 +39,7 @@ class Relation:
 
     @classmethod
     def read(cls, tape: Tape) -> Relation:
-        rows = Rows.read(tape)
+        rows = Samples.read(tape)
         first = _firsts(rows.group)[:MOST]
         if len(first) < FEWEST:
             raise NotApplicable("too few different rows were recorded to look for a relation")
@@ -56,7 +56,7 @@ def _firsts(group: Tensor) -> Tensor:
     return chosen[:: max(1, len(chosen) // MOST)]
 
 
-def _features(rows: Rows, first: Tensor) -> Tensor:
+def _features(rows: Samples, first: Tensor) -> Tensor:
     parts = (part[first].double() for part in rows.parts)
     x = torch.cat([_counted(x) if looked else x for x, looked in zip(parts, rows.looked_up, strict=True)], 1)
     if x.shape[1] > WIDEST:

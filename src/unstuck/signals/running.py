@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from unstuck.diagnosis import NotApplicable
-from unstuck.lower import CannotReplay, run
-from unstuck.program import Call, Outside, Program, Value
-from unstuck.tape import Evaluation, Tape
+from unstuck.diagnosis.model import NotApplicable
+from unstuck.tape.interpreter import CannotReplay, run
+from unstuck.tape.model import Evaluation, Tape
+from unstuck.tape.program import Call, Outside, Program, Value
 
 LAST = 3
 """Evaluations that are looked at, the last ones."""

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from unstuck.diagnosis import NotApplicable
-from unstuck.program import Call, Outside, Program, Ref, Value
+from unstuck.diagnosis.model import NotApplicable
 from unstuck.signals.task import Task, main_program
-from unstuck.tape import Pass, Tape
+from unstuck.tape.model import Pass, Tape
+from unstuck.tape.program import Call, Outside, Program, Ref, Value
 
 RECURRENT = {"lstm", "gru", "rnn_tanh", "rnn_relu"}
 ARGUMENTS = 9

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
 
-from unstuck.diagnosis import NotApplicable, Site
-from unstuck.source import Page, Sources
-from unstuck.tape import Tape
+from unstuck.diagnosis.model import NotApplicable, Site
+from unstuck.source.text import Page, Sources
+from unstuck.tape.model import Tape
 
 Node = TypeVar("Node", bound=ast.AST)
 Function = ast.FunctionDef | ast.AsyncFunctionDef

@@ -9,7 +9,7 @@ from functools import cached_property
 
 from unstuck.signals.source import Binding, Source
 from unstuck.signals.training import Training, tail
-from unstuck.tape import Tape
+from unstuck.tape.model import Tape
 
 SPLITTERS = {"train_test_split", "random_split"}
 JOINERS = {"concatenate", "cat", "concat", "vstack", "row_stack", "stack"}

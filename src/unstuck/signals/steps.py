@@ -9,7 +9,7 @@ from functools import cached_property
 
 from unstuck.signals.source import Source
 from unstuck.signals.training import Training, tail
-from unstuck.tape import Tape
+from unstuck.tape.model import Tape
 
 STRANGERS = {"lightning", "pytorch_lightning", "accelerate", "transformers", "fastai", "ignite", "skorch", "deepspeed"}
 STRANGERS |= {"catalyst", "composer", "trl", "stable_baselines3"}

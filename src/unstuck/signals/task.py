@@ -9,10 +9,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from unstuck.diagnosis import NotApplicable
-from unstuck.program import Call, Outside, Program, Ref, Value, Weight
+from unstuck.diagnosis.model import NotApplicable
 from unstuck.signals.likelihood import likelihood
-from unstuck.tape import Pass, Tape
+from unstuck.tape.model import Pass, Tape
+from unstuck.tape.program import Call, Outside, Program, Ref, Value, Weight
 
 Kind = Literal["binary", "classes", "multilabel", "regression", "unknown"]
 Scale = Literal["probability", "logit", "log-probability", "value"]

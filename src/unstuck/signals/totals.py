@@ -13,7 +13,7 @@ from functools import cached_property
 
 from unstuck.signals.source import Binding, Loop, Scope, Source
 from unstuck.signals.training import Training
-from unstuck.tape import Tape
+from unstuck.tape.model import Tape
 
 CARRIERS = {
     "item",

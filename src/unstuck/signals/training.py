@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from functools import cached_property
 
 from unstuck.signals.source import Binding, Function, Loop, Source
-from unstuck.tape import Tape
+from unstuck.tape.model import Tape
 
 DEPTH = 6
 """Calls are followed outwards through so many functions."""

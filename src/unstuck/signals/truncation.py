@@ -6,9 +6,9 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from unstuck.diagnosis import NotApplicable, Site
+from unstuck.diagnosis.model import NotApplicable, Site
 from unstuck.signals.source import Source
-from unstuck.tape import Tape
+from unstuck.tape.model import Tape
 
 INTEGERS = {
     *("int", "long", "short", "byte", "uint8", "int8", "int16", "int32", "int64", "uint16", "uint32", "intp", "int_"),

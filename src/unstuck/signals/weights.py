@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from unstuck.diagnosis import NotApplicable
-from unstuck.program import Call, Outside, Program, Value, Weight
+from unstuck.diagnosis.model import NotApplicable
 from unstuck.signals.task import main_program
-from unstuck.tape import Tape
+from unstuck.tape.model import Tape
+from unstuck.tape.program import Call, Outside, Program, Value, Weight
 
 PRODUCTS = {"matmul", "mm", "bmm", "addmm", "rmatmul", "chain_matmul"}
 """Calls in which a weight stands on the right, inputs down and outputs across."""

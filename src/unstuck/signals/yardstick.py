@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from unstuck.signals.task import Task, task_of
-from unstuck.tape import Tape
+from unstuck.tape.model import Tape
 
 IMBALANCED = 0.8
 """From this share of the largest class on, accuracy is the mean over classes: the constant would be too good."""

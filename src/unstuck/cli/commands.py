@@ -1,0 +1,264 @@
+"""The command: one function per verb, each returning an exit code. The only module that prints or exits.
+
+0: nothing wrong was found. 1: a cause was found. 2: the command line was wrong. 3: the script ended or failed before
+anything could be said. torch is imported late, by what needs it, so that --help and `explain` answer at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import importlib
+import os
+import shutil
+import sys
+import tempfile
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from unstuck import __version__
+from unstuck.cli import parser
+from unstuck.cli.parser import Refused
+from unstuck.cli.terminal import MISUSED, SICK, UNSAID, WELL, bar, paper, progress, told, written
+from unstuck.diagnosis import patch
+from unstuck.diagnosis.model import Report
+from unstuck.recording import session
+from unstuck.recording.script import Target, check, syntax_error
+from unstuck.report.sentences import failed
+
+
+class Unsaid(Exception):
+    """Nothing could be said about the script; the message is what became of it, as in a report's `stopped`."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    try:
+        options, target = parser.read(list(sys.argv[1:] if argv is None else argv))
+        verb: Callable[..., int] = globals()[options.verb]
+        return verb(options) if target is None else verb(options, target)
+    except Refused as refused:
+        return told(str(refused), MISUSED)
+    except KeyboardInterrupt:
+        return told("interrupted", UNSAID)
+
+
+def run(options: argparse.Namespace, target: Target) -> int:
+    """Record the script, examine the tape, prove the repair, report."""
+    parser.check_output(options.json)
+    parser.check_output(options.patch)
+    try:
+        with _scratch() as tape:
+            _recorded(target, tape, options)
+            report = _diagnosed(tape, prove=not options.no_prove)
+    except Unsaid as end:
+        report = Report(target.name, version("torch"), __version__, steps=0, stopped=str(end), learns=None)
+    folder = _home(target)
+    _show(report, options, folder, target.words)
+    _write_json(report, options)
+    _write_patch(report, options, folder)
+    return _code(report)
+
+
+def record(options: argparse.Namespace, target: Target) -> int:
+    """Record only; the exit code is the script's own."""
+    tape = Path(options.out)
+    if tape.exists() and not (tape / "tape.json").exists() and (not tape.is_dir() or any(tape.iterdir())):
+        raise Refused(f"{tape} exists and is not a tape; nothing was recorded")
+    parser.check_output(str(tape.absolute().parent / (tape.name + ".new")))
+    try:
+        with _scratch() as scratch:
+            code = _recorded(target, scratch, options)
+            shutil.rmtree(tape, ignore_errors=True)
+            shutil.move(scratch, tape)
+    except Unsaid as end:
+        return told(str(end), UNSAID)
+    return told(f"the tape is {tape}", code if 0 <= code < 256 else UNSAID)
+
+
+def show(options: argparse.Namespace) -> int:
+    """What is on a tape."""
+    from unstuck.report import tape_view
+
+    sys.stdout.write(tape_view.render(_loaded(Path(options.tape)), **paper(sys.stdout)))
+    return WELL
+
+
+def prove(options: argparse.Namespace) -> int:
+    """Examine a tape and prove the repair."""
+    parser.check_output(options.json)
+    report, folder = _of_tape(options)
+    _show(report, options, folder)
+    _write_json(report, options)
+    return _code(report)
+
+
+def fix(options: argparse.Namespace) -> int:
+    """The repair that a tape proves, as a diff on stdout, in a file, or in the script itself."""
+    parser.check_output(options.patch)
+    report, folder = _of_tape(options)
+    if report.patch is None:
+        return told("no repair was found", _code(report))
+    if not options.patch and not options.write:
+        sys.stdout.write(report.patch.diff)
+    _write_patch(report, options, folder)
+    return _code(report)
+
+
+def explain(options: argparse.Namespace) -> int:
+    """A fault's page, or the list of faults."""
+    from unstuck.report import terminal
+    from unstuck.rules.catalogue import pages
+
+    found = pages()
+    if options.fault is None:
+        sys.stdout.write(terminal.index(found))
+        return WELL
+    name = options.fault.replace("_", "-").lower()
+    if name not in found:
+        near = " or ".join(difflib.get_close_matches(name, found, n=3))
+        raise Refused(
+            f"no fault is called {options.fault}; "
+            + (f"did you mean {near}?" if near else "unstuck explain lists them")
+        )
+    sys.stdout.write(terminal.page(name, found[name], **paper(sys.stdout)))
+    return WELL
+
+
+def fit(options: argparse.Namespace) -> int:
+    """Train on a table, judge, report, keep the model."""
+    from unstuck.cli import tables
+
+    return tables.fit(options)
+
+
+def predict(options: argparse.Namespace) -> int:
+    """A fitted model's answers to the rows of a table."""
+    from unstuck.cli import tables
+
+    return tables.predict(options)
+
+
+def study(options: argparse.Namespace) -> int:
+    """Re-run a founding story and tell what it shows."""
+    parser.check_output(options.html)
+    from unstuck.tabular.studies import command, page, terminal
+    from unstuck.tabular.studies.story import Unavailable
+
+    try:
+        with bar() as advance:
+            story = command.run(options, advance)
+    except Unavailable as reason:
+        raise Refused(str(reason)) from None
+    sys.stdout.write(terminal.render(story, **paper(sys.stdout)))
+    if options.html is not None:
+        written(Path(options.html), page.render(story))
+    return WELL
+
+
+def _recorded(target: Target, tape: Path, options: argparse.Namespace) -> int:
+    """Record the target; its return code. Raises Unsaid where there is no tape afterwards."""
+    if (shown := syntax_error(target)) is not None:
+        sys.stderr.write(shown)
+        raise Unsaid("script failed: " + shown.strip().rpartition("\n")[2])
+    if (line := check(target)) is not None:
+        raise Refused(line)
+    if options.verb == "run":  # what the analysis needs is imported while the script runs
+        threading.Thread(target=_warmed, daemon=True).start()
+    code = session.record(target, tape, options.steps, options.seconds)
+    if not (tape / "tape.json").exists():
+        raise Unsaid(session.ending(code))
+    return code
+
+
+def _warmed() -> None:
+    with suppress(Exception):  # what is wrong with it shows when it is needed
+        importlib.import_module("unstuck.diagnosis.pipeline").warm()
+
+
+def _diagnosed(tape: Path, prove: bool = True) -> Report:
+    """The report on a tape. A failure of our own is one line; UNSTUCK_DEBUG=1 shows all of it."""
+    try:
+        pipeline = importlib.import_module("unstuck.diagnosis.pipeline")
+        with progress() as say:
+            return pipeline.diagnose(tape, pipeline.Options(prove=prove), say)
+    except Exception as error:
+        if os.environ.get("UNSTUCK_DEBUG"):
+            traceback.print_exc()
+        first = (str(error).splitlines() or [""])[0]
+        raise Unsaid(f"the examination failed: {type(error).__name__}: {first}") from None
+
+
+def _home(target: Target) -> Path:
+    """The folder that the paths of a report and its patch start from, as the recorder has it."""
+    return Path.cwd() if target.path is None else Path(target.path).resolve().parent
+
+
+def _of_tape(options: argparse.Namespace) -> tuple[Report, Path]:
+    """The report on a tape that was recorded earlier, and the folder of its sources."""
+    folder = Path(_loaded(Path(options.tape)).folder)
+    try:
+        return _diagnosed(Path(options.tape)), folder
+    except Unsaid as end:
+        raise Refused(str(end)) from None
+
+
+def _loaded(folder: Path) -> Any:
+    from unstuck.tape.model import TapeError, load
+
+    try:
+        return load(folder)
+    except TapeError as error:
+        raise Refused(str(error)) from None
+
+
+def _code(report: Report) -> int:
+    if any(f.role == "cause" or f.severity != "hint" for f in report.findings):
+        return SICK
+    return UNSAID if failed(report) or not report.steps else WELL
+
+
+def _show(report: Report, options: argparse.Namespace, folder: Path, target: str = "") -> None:
+    from unstuck.report import terminal
+
+    sheet = {**paper(sys.stderr), "folder": folder}
+    # An empty line sets the report off from what the script printed last.
+    text = (
+        terminal.verdict(report, **sheet) if options.quiet else "\n" + terminal.render(report, **sheet, target=target)
+    )
+    sys.stderr.write(text)
+    sys.stderr.flush()
+
+
+def _write_json(report: Report, options: argparse.Namespace) -> None:
+    from unstuck.report import json as as_json
+
+    if options.json == "-":
+        sys.stdout.write(as_json.render(report))
+    elif options.json is not None:
+        written(Path(options.json), as_json.render(report))
+
+
+def _write_patch(report: Report, options: argparse.Namespace, folder: Path) -> None:
+    diff = report.patch.diff if report.patch is not None else ""
+    # A patch of an earlier run must not be taken for this one's.
+    if options.patch is not None and (diff or Path(options.patch).exists()):
+        written(Path(options.patch), diff)
+    if options.write and diff:
+        try:
+            changed = patch.apply(diff, folder)
+        except (patch.PatchError, OSError) as error:
+            told(f"the patch was not applied: {error}", MISUSED)
+        else:
+            told("changed " + ", ".join(map(str, changed)) + " (the original stays beside it as .orig)", SICK)
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="unstuck-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder) / "tape"

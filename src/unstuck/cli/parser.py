@@ -1,0 +1,183 @@
+"""The command line: verbs, options, and where the person's own words begin."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from unstuck import __version__
+from unstuck.recording.script import Target
+
+VERBS = {
+    "run": "record the script, examine the tape, prove the repair, report",
+    "record": "record only: the tape is examined with show, prove and fix",
+    "show": "what is on a tape",
+    "prove": "examine a tape and prove the repair",
+    "fix": "the repair that a tape proves: on stdout, as a file, or in the script itself",
+    "explain": "a fault's page, or the list of faults",
+    "fit": "train a network on a table, whatever units its columns come in",
+    "predict": "a fitted model's answers to the rows of a table",
+    "study": "re-run one of the founding stories: heart-rate, rice or cifar",
+}
+
+VALUED = {"--steps", "--seconds", "--json", "--patch", "-o", "--out"}
+"""Options that are followed by a value: what stands after one of these is not the script."""
+
+
+class Refused(Exception):
+    """The command line cannot be carried out; the message is one line."""
+
+
+def read(words: list[str]) -> tuple[argparse.Namespace, Target | None]:
+    """Our options and, for run and record, the person's target; argparse itself answers --help and mistakes."""
+    if words and words[0] not in (*VERBS, "-h", "--help", "--version"):
+        words = ["run", *words]
+    launches = words[:1] in (["run"], ["record"])
+    own, theirs = _split(words) if launches else (words, [])
+    parser = _parser()
+    options = parser.parse_args(own)
+    if options.verb is None:
+        parser.error("which script?")
+    return options, _target(options.verb, theirs) if launches else None
+
+
+def _split(words: list[str]) -> tuple[list[str], list[str]]:
+    # Theirs begin at the first word that is neither an option of ours nor the value of one.
+    at = 1
+    while at < len(words) and words[at].startswith("-") and words[at] not in ("-m", "--", "-"):
+        at += 2 if words[at] in VALUED else 1
+    return words[:at], words[at + 1 :] if words[at : at + 1] == ["--"] else words[at:]
+
+
+def _target(verb: str, theirs: list[str]) -> Target:
+    if theirs in ([], ["-m"]):
+        raise Refused(f"which script? unstuck {verb} [OPTIONS] SCRIPT [ARGS...]")
+    if theirs[0] == "-m":
+        return Target(None, theirs[1], tuple(theirs[2:]))
+    return Target(theirs[0], None, tuple(theirs[1:]))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "unstuck",
+        usage=_usage("[run]") + f"\n       unstuck {{{','.join(VERBS)}}} ...",
+        description="Finds why a PyTorch training script does not learn, proves the repair and writes the patch.",
+        epilog="Exit code of run: 0 nothing wrong was found, 1 a cause was found, 2 the command line was wrong, "
+        "3 the script ended or failed before anything could be said.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"unstuck {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", title="verbs", prog="unstuck")
+    for name, does in VERBS.items():
+        usage = _usage(name) if name in ("run", "record") else None
+        one = verbs.add_parser(name, help=does, description=does.capitalize() + ".", usage=usage, allow_abbrev=False)
+        _add_options(name, one.add_argument)
+    return parser
+
+
+def _usage(verb: str) -> str:
+    return f"unstuck {verb} [OPTIONS] SCRIPT [ARGS...]\n       unstuck {verb} [OPTIONS] -m MODULE [ARGS...]"
+
+
+def _add_options(verb: str, add: Callable[..., object]) -> None:
+    if verb in ("run", "record"):
+        add("--steps", type=_positive(int), metavar="N", help="record at most N optimizer steps")
+        add("--seconds", type=_positive(float), metavar="S", help="... or S seconds of the script's own time")
+    if verb == "record":
+        add("-o", "--out", required=True, metavar="TAPE", help="the folder that becomes the tape")
+    if verb in ("show", "prove", "fix"):
+        add("tape", metavar="TAPE", help="a folder written by record")
+    if verb in ("run", "prove"):
+        add("--json", metavar="FILE", help="the diagnosis as JSON ('-' for stdout)")
+        add("--quiet", action="store_true", help="only the verdict's lines")
+    if verb in ("run", "fix"):
+        add("--patch", metavar="FILE", help="a unified diff that git apply takes, from SCRIPT's folder")
+        add("--write", action="store_true", help="apply the patch to the script (a .orig copy stays)")
+    if verb == "run":
+        add("--no-prove", action="store_true", help="stop after the findings")
+    if verb == "explain":
+        add("fault", nargs="?", metavar="FAULT", help="a fault's name; without one, the list")
+    if verb in ("fit", "predict"):
+        _add_fit_options(verb, add)
+    if verb == "study":
+        add("study", metavar="NAME", choices=("heart-rate", "rice", "cifar"), help="heart-rate, rice or cifar")
+        add("--seeds", type=_positive(int), metavar="N", help="repeat everything with N seeds")
+        add("--epochs", type=_positive(int), metavar="N", help="train at most N epochs")
+        add("--data", metavar="PATH", help="where the data lies (rice, cifar)")
+        add("--html", metavar="FILE", help="one self-contained page with the figures")
+        add("--quick", action="store_true", help="a first look: fewer seeds and epochs")
+
+
+def _add_fit_options(verb: str, add: Callable[..., object]) -> None:
+    if verb == "predict":
+        add("model", metavar="MODEL", help="a file written by fit --model")
+    add("data", metavar="DATA", nargs="+", help="CSV, TSV, Parquet, Arrow, a folder or pattern of them, pictures")
+    if verb == "fit":
+        add("--target", action="append", required=True, metavar="COLUMN", help="what to learn; several: A,B,C")
+        add("--drop", action="append", default=[], metavar="COLUMN", help="leave a column out; several: A,B,C")
+        add("--weight", metavar="COLUMN", help="how much each row counts")
+        add("--task", choices=("binary", "multiclass", "multilabel", "regression"), help="instead of what is found")
+        add("--model", metavar="OUT", help="keep the model in this file")
+        add("--checkpoint", metavar="FOLDER", help="where an interrupted training waits (default: OUT.checkpoint)")
+        add("--resume", action="store_true", help="go on with the training that waits there")
+        apart = {"type": _share, "metavar": "SHARE", "help": "train without this share of the rows, judge by it"}
+        add("--holdout", **apart)
+        add("--test", metavar="FILE", help="judge by these rows too (DATA again: the folder's split called test)")
+        add("--hidden", type=_widths, metavar="N,N", help="hidden layers of this width, as in 300 or 64,64")
+        add("--epochs", type=_positive(int), metavar="N", help="train each network N epochs at most")
+        add("--rate", type=_positive(float), metavar="R", help="the learning rate, instead of the one found")
+        add("--seed", type=int, default=0, metavar="N", help="another start, another order")
+        add("--json", metavar="FILE", help="everything that was measured ('-' for stdout)")
+        add("--plot", metavar="FILE", help="losses, confusion and calibration as .png or .svg")
+        add("--quiet", action="store_true", help="one line alone")
+    else:
+        add("-o", "--out", metavar="FILE", help="a .csv, .tsv, .parquet or .arrow (without it: CSV on stdout)")
+        add("--keep", action="append", default=[], metavar="COLUMN", help="copy a column beside the answers")
+    add("--delimiter", metavar="C", help="between the columns of text ('tab' for a tab), instead of the one found")
+    add("--decimal", metavar="C", help="the decimal mark, . or ,")
+    add("--encoding", metavar="NAME", help="as in utf-8 or cp1252")
+    add("--header", action=argparse.BooleanOptionalAction, help="whether the first row names the columns")
+    add("--split", metavar="NAME", help="of a folder with splits, this one (default: train)")
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return value
+
+
+def _widths(text: str) -> tuple[int, ...]:
+    try:
+        widths = tuple(map(int, text.split(",")))
+    except ValueError:
+        widths = ()
+    if not widths or not all(0 < width <= 1 << 16 for width in widths):
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of widths, as in 300 or 64,64")
+    return widths
+
+
+def _positive(kind: type[int] | type[float]) -> Callable[[str], float]:
+    def read(text: str) -> float:
+        value = kind(text)
+        if not 0 < value < float("inf"):
+            raise argparse.ArgumentTypeError(f"{text} is not above zero")
+        return value
+
+    read.__name__ = "number"
+    return read
+
+
+def check_output(path: str | None) -> None:
+    """Raise Refused where a file that was asked for could not be written in the end."""
+    if path is None or path == "-":
+        return
+    file = Path(path)
+    if file.is_dir():
+        raise Refused(f"{path} is a folder")
+    if not file.parent.is_dir():
+        raise Refused(f"{path}: there is no folder {file.parent}")
+    if not os.access(file if file.exists() else file.parent, os.W_OK):
+        raise Refused(f"{path} cannot be written")

@@ -1,0 +1,95 @@
+"""The verbs `fit` and `predict`: one function each, returning an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from unstuck.cli import parser
+from unstuck.cli.parser import Refused
+from unstuck.cli.terminal import INTERRUPTED, MISUSED, WELL, paper, told, written
+
+
+def fit(options: argparse.Namespace) -> int:
+    """Train on a table, judge, report, keep the model."""
+    from unstuck.tabular.fit import command, plots
+    from unstuck.tabular.fit.progress import Progress
+
+    for path in (options.model, options.json, options.plot):
+        parser.check_output(path)
+    with _in_one_line("the training"):
+        plots.check(options.plot)
+    live = sys.stderr.isatty() and not options.quiet
+    progress = Progress(sys.stderr, live, shutil.get_terminal_size((100, 24)).columns, options.quiet)
+    try:
+        with _in_one_line("the training"):
+            fitted = command.fit(options, progress)
+    except command.Interrupted as left:
+        return told(str(left), INTERRUPTED)
+    except KeyboardInterrupt:
+        return told("interrupted before there was anything to keep", INTERRUPTED)
+    return _show_fitted(fitted, options)
+
+
+def predict(options: argparse.Namespace) -> int:
+    """A fitted model's answers to the rows of a table."""
+    from unstuck.tabular.fit.prediction import predict as answered
+
+    parser.check_output(options.out)
+    try:
+        with _in_one_line("the prediction"):
+            rows = answered(options, sys.stdout, lambda line: print(f"unstuck: {line}", file=sys.stderr))
+    except BrokenPipeError:  # whoever read our lines has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return WELL
+    return WELL if options.out is None else told(f"{rows:,} rows answered in {options.out}", WELL)
+
+
+@contextmanager
+def _in_one_line(what: str) -> Iterator[None]:
+    """Whatever goes wrong inside is one line; UNSTUCK_DEBUG=1 shows all of what nobody foresaw."""
+    from unstuck.tabular.fit.command import Interrupted
+    from unstuck.tabular.fit.refusal import CannotFit
+    from unstuck.tabular.fit.store import ModelError
+    from unstuck.tabular.tables import TableError
+
+    try:
+        yield
+    except (Refused, Interrupted, BrokenPipeError):
+        raise
+    except (TableError, ModelError, CannotFit) as error:
+        raise Refused(str(error)) from None
+    except Exception as error:
+        if os.environ.get("UNSTUCK_DEBUG"):
+            traceback.print_exc()
+        why = error.strerror if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+        raise Refused(f"{what} failed: {(str(why).splitlines() or [''])[0]}") from None
+
+
+def _show_fitted(fitted: Any, options: argparse.Namespace) -> int:
+    from unstuck.tabular.fit import plots, report
+
+    if options.json == "-":
+        sys.stdout.write(_json(fitted))
+    else:
+        sys.stdout.write(report.verdict(fitted) if options.quiet else report.render(fitted, **paper(sys.stdout)))
+    done = options.json in (None, "-") or written(Path(options.json), _json(fitted))
+    if options.plot is not None:
+        try:
+            plots.draw(fitted, Path(options.plot))
+        except OSError as error:
+            done = False
+            told(f"{options.plot} could not be written: {error.strerror}", MISUSED)
+    return WELL if done else MISUSED
+
+
+def _json(fitted: Any) -> str:
+    return json.dumps(fitted.plain(), indent=1, ensure_ascii=False) + "\n"

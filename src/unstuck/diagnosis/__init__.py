@@ -1,0 +1,1 @@
+"""From a tape to a diagnosis: a growing log of experiments, and pure functions of tape and log."""

@@ -1,0 +1,88 @@
+"""Examine a tape: build every reading that a rule asks for, once, and run all rules. Nothing is tried yet."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Iterable
+from typing import Any
+
+from unstuck.diagnosis.model import Finding, NotApplicable, Outcome
+from unstuck.rules.catalogue import Rule, catalogue
+from unstuck.tape.model import Tape
+
+
+class Readings:
+    """Readings of one tape by their class; each is taken once, and so is the reason why it cannot be."""
+
+    def __init__(self, tape: Tape, given: Iterable[object] = ()) -> None:
+        self.tape = tape
+        self._taken: dict[type, object] = {Tape: tape, **{type(g): g for g in given}}
+        self._answers: dict[Rule, tuple[list[Finding], Outcome]] = {}
+
+    def give(self, reading: object) -> None:
+        """Add a reading that was made elsewhere (an experiment's); the rules that need it will be asked again."""
+        self._taken[type(reading)] = reading
+        self._answers = {r: a for r, a in self._answers.items() if type(reading) not in _kinds(r)}
+
+    def answer(self, rule: Rule) -> tuple[list[Finding], Outcome]:
+        """What a rule finds, and what became of it; each is asked once."""
+        if rule not in self._answers:
+            self._answers[rule] = _ask(rule, self)
+        return self._answers[rule]
+
+    def of(self, kind: type) -> Any:
+        """The reading of that class; raises NotApplicable with its reason."""
+        if kind not in self._taken:
+            self._taken[kind] = self._take(kind)
+        reading = self._taken[kind]
+        if isinstance(reading, NotApplicable):
+            raise reading
+        return reading
+
+    def _take(self, kind: Any) -> object:
+        if not hasattr(kind, "read"):
+            return NotApplicable(f"no {kind.__name__.lower()} was made")
+        try:
+            return kind.read(self.tape)
+        except NotApplicable as reason:
+            return reason
+
+
+def examine(readings: Readings, rules: dict[str, Rule] | None = None) -> tuple[list[Finding], list[Outcome]]:
+    """All findings of all rules, and what became of each rule."""
+    findings, outcomes = [], []
+    for rule in (rules or catalogue()).values():
+        found, outcome = readings.answer(rule)
+        findings += found
+        outcomes.append(outcome)
+    return findings, outcomes
+
+
+def _ask(rule: Rule, readings: Readings) -> tuple[list[Finding], Outcome]:
+    try:
+        found = list(rule.check(**{name: _given(readings, kind) for name, kind in _needs(rule).items()}))
+    except NotApplicable as reason:
+        return [], Outcome(rule.fault, "not-applicable", str(reason))
+    except Exception as error:  # one rule's failure must not cost the person the others
+        return [], Outcome(rule.fault, "not-applicable", f"the rule failed: {type(error).__name__}: {error}"[:200])
+    return found, Outcome(rule.fault, "fired" if found else "quiet", found[0].message if found else "")
+
+
+def _needs(rule: Rule) -> dict[str, Any]:
+    """The readings that a rule asks for, by parameter."""
+    return {name: kind for name, kind in typing.get_type_hints(rule.check).items() if name != "return"}
+
+
+def _kinds(rule: Rule) -> set[Any]:
+    return {k for kind in _needs(rule).values() for k in (typing.get_args(kind) or (kind,))}
+
+
+def _given(readings: Readings, kind: Any) -> object:
+    """The reading that an annotation names; None where `X | None` allows it and X cannot be taken."""
+    kinds = typing.get_args(kind) or (kind,)
+    try:
+        return readings.of(kinds[0])
+    except NotApplicable:
+        if type(None) in kinds:
+            return None
+        raise

@@ -1,0 +1,120 @@
+"""The recording child: `python -m unstuck.recording --out FOLDER [--steps N] [--seconds S] -- SCRIPT ARGS...`.
+
+Runs the person's script as Python would, writes the tape, and ends with the script's own exit code. With `--wait` it
+imports what it needs, and takes its folder and its arguments from one line of JSON on stdin.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+from unstuck.recording.launch import execute, leave
+from unstuck.recording.script import Target
+
+
+def main() -> int:
+    """Run and record; the exit code is the script's."""
+    options, target = _arguments(_ordered() if sys.argv[1:] == ["--wait"] else sys.argv[1:])
+    here = Path.cwd()  # the script may go elsewhere
+    out = Path(options.out).absolute()
+    script = target.path or target.module or ""
+    folder = Path(script).resolve().parent if target.path else Path.cwd()
+    from unstuck.recording.recorder import Recorder
+
+    recorder = Recorder(folder, steps=options.steps, seconds=options.seconds)
+    failure: dict[str, Any] = {}
+    recorder.attach()
+    try:
+        code = execute(target, on_error=lambda error: failure.update(_described(error, recorder)))
+    finally:
+        recorder.detach()
+        _write(recorder, out, Path(script).name, failure, _command(options, target, here, folder))
+    return code
+
+
+def _ordered() -> list[str]:
+    """The order's arguments, once it has come; an empty line, which an end of file is too, ends the child."""
+    for name in ("torch", "torch._dynamo", "unstuck.recording.recorder"):  # the second comes with a first optimizer
+        importlib.import_module(name)
+    line = b""
+    while not line.endswith(b"\n") and (more := os.read(0, 65536)):
+        line += more
+    if not line.strip():
+        sys.exit(0)
+    order = json.loads(line)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.chdir(order["cwd"])
+    return order["argv"]
+
+
+def _command(options: argparse.Namespace, target: Target, here: Path, folder: Path) -> dict[str, Any]:
+    """What was run, so that the patched script can be run in the same way."""
+    return {
+        "path": target.path,
+        "module": target.module,
+        "args": list(target.args),
+        "cwd": str(here),
+        "folder": str(folder),
+        "steps": options.steps,
+        "seconds": options.seconds,
+    }
+
+
+def _write(recorder: Any, out: Path, script: str, failure: dict[str, Any], command: dict[str, Any]) -> None:
+    stopped = recorder.budget.spent or ("script failed: " + failure["line"] if failure else "script ended")
+    try:
+        tape = recorder.tape(script, stopped, failure or None)
+        tape.facts["command"] = command
+        tape.save(out)
+    except Exception as error:
+        print(f"unstuck: the tape could not be written: {error}", file=sys.stderr)
+        if os.environ.get("UNSTUCK_DEBUG"):
+            traceback.print_exc()
+
+
+def _described(error: BaseException, recorder: Any) -> dict[str, Any]:
+    last = traceback.format_exception_only(error)[-1].strip()
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if recorder.where.theirs(f.filename) is not None]
+    sites = [_site(recorder.where.theirs(f.filename), f) for f in frames]
+    deepest = traceback.extract_tb(error.__traceback__)
+    inside = [f.name for f in deepest[-6:]]
+    from unstuck.recording.refusal import refused
+
+    try:
+        given = refused(error.__traceback__)
+    except Exception:  # a tensor that cannot be looked at must not cost the person the traceback
+        given = {}
+    plain = {"type": type(error).__name__, "message": str(error)[:2000], "line": last[:400]}
+    return {**plain, "sites": sites[::-1], "inside": inside, "refused": given}
+
+
+def _site(file: str | None, frame: traceback.FrameSummary) -> dict[str, Any]:
+    """A frame of a traceback, with the columns of the call that it was in."""
+    place = {"line": frame.lineno, "column": frame.colno, "end_line": frame.end_lineno, "end_column": frame.end_colno}
+    known = {key: value for key, value in place.items() if value is not None}
+    return {"file": file, **known, "function": frame.name}
+
+
+def _arguments(argv: list[str]) -> tuple[argparse.Namespace, Target]:
+    cut = argv.index("--")
+    parser = argparse.ArgumentParser(prog="python -m unstuck.recording")
+    parser.add_argument("--out", required=True)
+    parser.add_argument("--steps", type=int, default=20_000)
+    parser.add_argument("--seconds", type=float, default=25.0)
+    options, rest = parser.parse_args(argv[:cut]), argv[cut + 1 :]
+    if rest[0] == "-m":
+        return options, Target(None, rest[1], tuple(rest[2:]))
+    return options, Target(rest[0], None, tuple(rest[1:]))
+
+
+if __name__ == "__main__":
+    leave(main())

@@ -1,0 +1,207 @@
+"""From the log of a step to its program: the calls that depend on a weight and that the loss depends on."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.overrides import resolve_name
+
+from unstuck.recording.parameter_names import is_weight
+from unstuck.recording.tracer import Entry, tensors
+from unstuck.tape.program import Call, Named, Outside, Program, Ref, Value, Weight, mapped
+
+name_of = inspect.unwrap(resolve_name)
+"""As torch has it wrapped, every call makes all modules forget what they have warned of; the first one still does."""
+NAMED = (torch.dtype, torch.device, torch.layout, torch.memory_format)
+BATCH_NORM = "torch.nn.functional.batch_norm"
+
+
+class Cut(NamedTuple):
+    """A program and the tensors that stood in its slots, in the order of the slots."""
+
+    program: Program
+    outside: tuple[Tensor, ...]
+
+
+def needed(entries: list[Entry], target: Tensor) -> list[Entry]:
+    """The entries that a tensor depends on, in order."""
+    wanted, kept = {id(target)}, []
+    for entry in reversed(entries):
+        if any(id(t) in wanted for t in entry.results):
+            kept.append(entry)
+            wanted.update(id(t) for t in tensors((entry.args, entry.kwargs)))
+    return kept[::-1]
+
+
+def program(
+    entries: list[Entry], target: Tensor, name: Callable[[Tensor], str], weight: Callable[[Tensor], bool] = is_weight
+) -> Cut:
+    """The program that some entries are, all of them `needed`. `name` names weights; `weight` says what is one."""
+    return _Cutter(name, weight).cut(entries, target)
+
+
+class Outline(NamedTuple):
+    """What tells a program from another, and the tensors in its slots: all that a program seen before has to give."""
+
+    key: Any
+    outside: tuple[Tensor, ...]
+
+
+def outline(
+    entries: list[Entry], target: Tensor, name: Callable[[Tensor], str], weight: Callable[[Tensor], bool] = is_weight
+) -> Outline:
+    """The outline of a program: equal keys, equal programs (but for their lines and shapes)."""
+    return _Outliner(name, weight).read(entries, target)
+
+
+class _Outliner:
+    """Goes through the entries in the cutter's order and makes no data: this runs for every step of the person's."""
+
+    def __init__(self, name: Callable[[Tensor], str], weight: Callable[[Tensor], bool]) -> None:
+        self.name, self.weight = name, weight
+        self.refs: dict[int, Any] = {}
+        self.outside: list[Tensor] = []
+        self.parts: list[Any] = []
+        self.count = 0
+
+    def read(self, entries: list[Entry], target: Tensor) -> Outline:
+        for entry in entries:
+            self._call(entry)
+        loss = self.refs.get(id(target))
+        known = type(loss) is int
+        return Outline((tuple(self.parts), loss if known else None), tuple(self.outside) if known else ())
+
+    def _call(self, entry: Entry) -> None:
+        if entry.before is not None:
+            self.refs[id(entry.args[0])] = self._enter(entry.before)
+        self.parts += (function(entry.func) or repr(entry.func), entry.grad, len(entry.results))
+        self._tree(entry.args)
+        if entry.kwargs:
+            self._tree(entry.kwargs if function(entry.func) != BATCH_NORM else _steady(entry.kwargs))
+        for result in entry.results:
+            self.refs[id(result)] = self.count
+            self.count += 1
+
+    def _tree(self, tree: Any) -> None:
+        if isinstance(tree, Tensor):
+            self.parts.append(self.refs[id(tree)] if id(tree) in self.refs else self._new(tree))
+        elif isinstance(tree, tuple | list):
+            self.parts.append(len(tree))
+            for branch in tree:
+                self._tree(branch)
+        elif isinstance(tree, dict):
+            self._tree(tuple(tree))
+            self._tree(tuple(tree.values()))
+        elif isinstance(tree, slice):
+            self._tree((tree.start, tree.stop, tree.step))
+        else:
+            self.parts.append(repr(tree))  # 1, 1.0 and True are equal, and NaN is not
+
+    def _new(self, tensor: Tensor) -> Any:
+        self.refs[id(tensor)] = ref = ("weight", self.name(tensor)) if self.weight(tensor) else self._enter(tensor)
+        return ref
+
+    def _enter(self, tensor: Tensor) -> tuple[str, int, bool]:
+        self.outside.append(tensor)
+        return "outside", len(self.outside) - 1, tensor.requires_grad
+
+
+class _Cutter:
+    def __init__(self, name: Callable[[Tensor], str], weight: Callable[[Tensor], bool]) -> None:
+        self.name, self.weight = name, weight
+        self.refs: dict[int, Ref] = {}
+        self.outside: list[Tensor] = []
+        self.count = 0
+        self.missing = ""
+
+    def cut(self, entries: list[Entry], target: Tensor) -> Cut:
+        calls = tuple(self._call(entry) for entry in entries)
+        loss = self.refs.get(id(target))
+        if not isinstance(loss, Value):
+            return Cut(
+                Program(calls, -1, len(self.outside), "the loss was not made by any call that reads a weight"), ()
+            )
+        return Cut(Program(calls, loss.id, len(self.outside), self.missing), tuple(self.outside))
+
+    def _call(self, entry: Entry) -> Call:
+        if entry.before is not None:  # what stood there before the change is what the program starts from
+            self.refs[id(entry.args[0])] = self._enter(entry.before)
+        args, kwargs = mapped(_tupled(entry.args), self._ref), mapped(entry.kwargs, self._ref)
+        results = entry.results
+        self._untraceable(entry)
+        outs = tuple(range(self.count, self.count + len(results)))
+        self.count += len(results)
+        self.refs.update((id(t), Value(n)) for t, n in zip(results, outs, strict=True))
+        shape = tuple(results[0].shape)
+        return Call(function(entry.func), args, kwargs, outs, entry.sites, entry.grad, shape, entry.cast)
+
+    def _untraceable(self, entry: Entry) -> None:
+        if entry.func is torch.autograd.grad:
+            self.missing = self.missing or "it differentiates inside its own loss (double backward)"
+        elif not function(entry.func):
+            self.missing = (
+                self.missing or f"a call without a public name ({getattr(entry.func, '__name__', entry.func)})"
+            )
+
+    def _ref(self, leaf: Any) -> Any:
+        if isinstance(leaf, Tensor):
+            return self.refs.get(id(leaf)) or self._new(leaf)
+        if isinstance(leaf, NAMED):
+            return Named(type(leaf).__name__, str(leaf).removeprefix("torch."))
+        if leaf is ...:
+            return Named("ellipsis", "...")
+        if leaf is None or isinstance(leaf, bool | int | float | str):
+            return leaf
+        if isinstance(leaf, torch.SymInt | torch.SymFloat):
+            return float(leaf) if isinstance(leaf, torch.SymFloat) else int(leaf)
+        self.missing = self.missing or f"an argument of type {type(leaf).__name__}"
+        return repr(leaf)
+
+    def _new(self, tensor: Tensor) -> Ref:
+        if self.weight(tensor):
+            self.refs[id(tensor)] = Weight(self.name(tensor))
+            return self.refs[id(tensor)]
+        if tensor.requires_grad:
+            self.missing = self.missing or f"a value made outside the recorded calls ({_maker(tensor)})"
+        self.refs[id(tensor)] = self._enter(tensor)
+        return self.refs[id(tensor)]
+
+    def _enter(self, tensor: Tensor) -> Outside:
+        self.outside.append(tensor)
+        return Outside(len(self.outside) - 1)
+
+
+def _steady(options: dict[str, Any]) -> dict[str, Any]:
+    """Batch norm's options without the newest batch's share: it falls by itself, and makes no other program."""
+    return {k: v for k, v in options.items() if k != "momentum"}
+
+
+def _maker(tensor: Tensor) -> str:
+    try:
+        return type(tensor.grad_fn).__name__.removesuffix("Backward") if tensor.grad_fn else "an earlier step"
+    except RuntimeError:  # a view whose base was changed in place under other gradient rules
+        return "a view changed in place"
+
+
+def _tupled(tree: Any) -> Any:
+    """Named tuples and torch.Size as plain tuples, ranges as lists, so that trees compare and store alike."""
+    if isinstance(tree, tuple):
+        return tuple(_tupled(branch) for branch in tree)
+    if isinstance(tree, list | range):
+        return [_tupled(branch) for branch in tree]
+    return tree
+
+
+def function(func: Any) -> str:
+    """The public name of a torch function ("" where it has none)."""
+    return _function(func) if func.__hash__ is not None else ""
+
+
+@functools.cache
+def _function(func: Any) -> str:
+    return "torch.autograd.grad" if func is torch.autograd.grad else name_of(func) or ""

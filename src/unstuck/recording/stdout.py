@@ -1,0 +1,88 @@
+"""What the script says of itself: the lines with numbers that it prints, in their order among its steps.
+
+The stream stays the very object that it was; only its `write` is looked up on the way, and taken away at the end.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from unstuck.diagnosis.model import Site
+
+LINES = 600
+"""So many of the last lines are kept."""
+LONGEST = 400
+"""Of each line, so many characters."""
+
+
+class Speech:
+    """Listens to `sys.stdout` of this process; `said` gets each line that holds a digit, once it is whole."""
+
+    def __init__(self, said: Callable[[str], None], trouble: Callable[[Exception], None]) -> None:
+        self._said, self._trouble = said, trouble
+        self._stream: Any = None
+        self._rest = ""
+        self._process, self._thread = os.getpid(), threading.get_ident()
+
+    def attach(self) -> None:
+        """Begin to listen, where stdout is the interpreter's own kind of stream."""
+        stream = sys.stdout
+        if type(stream) is not io.TextIOWrapper or "write" in vars(stream):
+            return
+        original = stream.write
+
+        def write(text: str, /) -> int:
+            count = original(text)
+            self._hear(text)
+            return count
+
+        stream.write = write  # type: ignore[method-assign]
+        self._stream = stream
+
+    def detach(self) -> None:
+        """Leave the stream as it was; a line that was begun is over."""
+        if self._stream is not None:
+            self._hear("\n" if self._rest else "")
+            vars(self._stream).pop("write", None)
+            self._stream = None
+
+    def _hear(self, text: str) -> None:
+        if os.getpid() != self._process or threading.get_ident() != self._thread:
+            return
+        try:
+            *lines, self._rest = (self._rest + text[-65536:]).split("\n")
+            self._rest = self._rest[-LONGEST:]
+            for line in lines:
+                last = line.rpartition("\r")[2]  # a progress bar writes over what it wrote
+                if any(c.isdigit() for c in last):
+                    self._said(last[:LONGEST])
+        except Exception as error:
+            self._trouble(error)
+
+
+class Sayings:
+    """Lines with their places: how many passes, and how many forwards that no backward followed, came before each."""
+
+    def __init__(self) -> None:
+        self.lines: deque[tuple[int, int, int, str, Site | None]] = deque(maxlen=LINES)
+        self._waiting: deque[tuple[int, str, Site | None]] = deque(maxlen=LINES)
+
+    def add(self, calls: int, line: str, sites: tuple[Site, ...]) -> None:
+        """A line, said after so many calls of the step that is under way, and the frames that said it."""
+        self._waiting.append((calls, line, sites[0] if sites else None))
+
+    def place(self, passes: int, ended: list[tuple[int, bool]], kept: int, seen: int) -> None:
+        """The step is over: `ended` tells after how many of its calls each forward was whole, and if it was kept.
+
+        `seen` below 0: nobody counts the forwards any more.
+        """
+        for calls, line, site in self._waiting:
+            before = [on_tape for end, on_tape in ended if end <= calls]
+            self.lines.append((passes, kept + sum(before), -1 if seen < 0 else seen + len(before), line, site))
+        self._waiting.clear()

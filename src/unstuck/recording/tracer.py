@@ -1,0 +1,146 @@
+"""The log: a function mode that notes every torch call that depends on a weight.
+
+What does not depend on a weight is data preparation and is not kept; neither is anything once the step is over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from unstuck.diagnosis.model import Site
+from unstuck.recording.parameter_names import is_weight
+
+Marks = dict[Any, Callable[..., Any]]
+LONGEST = 40_000
+"""Calls kept at most between two steps; a log beyond that is dropped and the step is not recorded."""
+LIKE = ("zeros_like", "ones_like", "full_like", "empty_like", "rand_like", "randn_like", "randint_like")
+NEW = ("new_zeros", "new_ones", "new_full", "new_empty", "new_tensor")
+SKIPPED = {
+    torch.Tensor.grad.__get__,  # type: ignore[attr-defined]
+    *(getattr(torch, name) for name in LIKE),
+    *(getattr(torch.Tensor, name) for name in NEW),
+}
+"""A gradient is no value of the program, and what only takes a value's shape does not depend on it (noise is data)."""
+SETTERS = {torch.Tensor.__setitem__}
+"""Calls that change their first argument and return nothing."""
+
+
+class Entry(NamedTuple):
+    """One call as it happened. `out` is what it made, or the tensor it changed in place."""
+
+    func: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    out: Any
+    results: tuple[Tensor, ...]
+    """The tensors in `out`."""
+    sites: tuple[Site, ...]
+    grad: bool
+    cast: str
+    """The autocast dtype in force ("" where none)."""
+    before: Tensor | None
+    """A copy of the tensor that was changed in place, where no logged call had made it."""
+
+
+def tensors(tree: Any) -> Iterator[Tensor]:
+    """The tensors among nested arguments."""
+    if isinstance(tree, Tensor):
+        yield tree
+    elif isinstance(tree, tuple | list):
+        for branch in tree:
+            yield from tensors(branch)
+    elif isinstance(tree, dict):
+        for branch in tree.values():
+            yield from tensors(branch)
+
+
+class Log(TorchFunctionMode):
+    """Notes calls; calls in `marks` (backward, grad) are handed over instead."""
+
+    def __init__(
+        self, marks: Marks, where: Callable[[], tuple[Site, ...]], trouble: Callable[[Exception], None]
+    ) -> None:
+        super().__init__()
+        self.marks, self.where, self.trouble = marks, where, trouble
+        self.entries: list[Entry] = []
+        self.made: dict[int, Tensor] = {}
+        self.written: list[Tensor] = []
+        self.overflowed = False
+        self.quiet = False
+
+    def clear(self) -> None:
+        """Forget the calls so far."""
+        self.entries, self.made, self.written, self.overflowed = [], {}, [], False
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        mark = self.marks.get(func) if func.__hash__ is not None else None
+        if mark is not None:
+            return mark(func, args, kwargs)
+        if self.quiet or func in SKIPPED or not self._depends(args, kwargs):
+            return func(*args, **kwargs)
+        before = self._untouched(func, args)
+        out = func(*args, **kwargs)
+        try:
+            self._note(func, args, kwargs, out, before)
+        except Exception as e:
+            self.trouble(e)
+        return out
+
+    def _depends(self, args: Any, kwargs: Any) -> bool:
+        # Written out rather than through tensors(): this runs for every torch call of the person's step.
+        made = self.made
+        for a in args:
+            if isinstance(a, Tensor):
+                if id(a) in made or a.requires_grad or type(a) is nn.Parameter:
+                    return True
+            elif isinstance(a, tuple | list) and any(
+                id(t) in made or t.requires_grad or is_weight(t) for t in tensors(a)
+            ):
+                return True
+        return bool(kwargs) and any(id(t) in made or t.requires_grad or is_weight(t) for t in tensors(kwargs))
+
+    def _untouched(self, func: Any, args: Any) -> Tensor | None:
+        """A copy of what an in-place call is about to change, unless a logged call made it."""
+        if not (args and isinstance(args[0], Tensor) and changes_first(func)):
+            return None
+        first = args[0]
+        return None if id(first) in self.made or is_weight(first) else first.detach().clone()
+
+    def _note(self, func: Any, args: Any, kwargs: Any, out: Any, before: Tensor | None) -> None:
+        out = args[0] if func in SETTERS else out
+        results = (out,) if isinstance(out, Tensor) else tuple(tensors(out))
+        written = [t for t in results if is_weight(t)]
+        if written:  # a weight stays a leaf: setting it is the script's business, not a step of the program
+            self.written.extend(written)
+            return
+        if not results:
+            return
+        if len(self.entries) >= LONGEST:
+            self.clear()
+            self.overflowed = True
+        self.entries.append(
+            Entry(func, tuple(args), kwargs, out, results, self.where(), torch.is_grad_enabled(), _cast(), before)
+        )
+        self.made.update((id(t), t) for t in results)
+
+
+def changes_first(func: Any) -> bool:
+    """Whether a call changes its first argument in place, by the naming rule of torch."""
+    name = getattr(func, "__name__", "")
+    if name.startswith("__"):
+        return name in ("__setitem__",) or (
+            name.startswith("__i") and name not in ("__index__", "__invert__", "__int__")
+        )
+    return name.endswith("_") and not name.startswith("_")
+
+
+def _cast() -> str:
+    if not torch.is_autocast_enabled("cpu"):
+        return ""
+    return str(torch.get_autocast_dtype("cpu")).removeprefix("torch.")

@@ -1,0 +1,74 @@
+"""How the finished network does in the script's own last evaluation: its outputs on those batches, scored by us.
+
+Where only the evaluation is wrong (its mode, its statistics, a dimension), training looks well and this does not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from unstuck.diagnosis.model import NotApplicable
+from unstuck.signals.task import Task, handed_on, main_program
+from unstuck.signals.yardstick import Yardstick, yardstick
+from unstuck.tape.interpreter import CannotReplay, run
+from unstuck.tape.model import Evaluation, Tape
+from unstuck.tape.program import Outside, Program, Value, Weight
+
+
+@dataclass(frozen=True)
+class FinalEvaluation:
+    """The metric over the evaluations that follow the last training step."""
+
+    score: float
+    skill: float
+    name: str
+    rows: int
+
+    @classmethod
+    def read(cls, tape: Tape) -> FinalEvaluation:
+        number, task = main_program(tape), Task.read(tape)
+        last = [e for e in tape.evaluations if e.after == len(tape.passes)]
+        if not last or len(tape.losses) != len(tape.passes) or task.output is None:
+            raise NotApplicable("no evaluation after the last training step is on the tape")
+        yard = yardstick(tape, number, task)
+        parts = [p for e in last if (p := _rows(tape, tape.programs[number], task, yard, e)) is not None]
+        if not parts:
+            raise NotApplicable("the last evaluation's targets are not known")
+        score = yard.score(torch.stack(parts).sum(0))
+        return cls(float(score), float(yard.skill(score)), yard.name, len(parts))
+
+
+def _rows(tape: Tape, training: Program, task: Task, yard: Yardstick, evaluation: Evaluation) -> Tensor | None:
+    program = tape.programs[evaluation.program]
+    outside = tuple(tape.tensors[k] for k in evaluation.outside)
+    assert task.output is not None
+    output = handed_on(training, task.output, program)
+    target = target_of(program, output, outside) if output is not None else None
+    if output is None or target is None:
+        return None
+    try:
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            torch.manual_seed(0)
+            values = run(program, _final(tape, program), outside, {})
+        return yard.rows(task, values[output.id].unsqueeze(0), outside[target])[0]
+    except (CannotReplay, RuntimeError, IndexError, KeyError, TypeError, ValueError):
+        return None
+
+
+def _final(tape: Tape, program: Program) -> dict[str, Tensor]:
+    return {name: tape.tensors[f"f:{name}"] for name in program.weights()}
+
+
+def target_of(program: Program, output: Value, outside: tuple[Tensor, ...]) -> int | None:
+    """The slot that meets the output, or what is made of it, and no weight."""
+    inputs = {r for c in program.calls if any(isinstance(w, Weight) for w in c.refs()) for r in c.refs()}
+    maker = program.maker(output)
+    rows = maker.shape[0] if maker and maker.shape else -1
+    for call in program.calls:
+        for ref in call.refs():
+            if isinstance(ref, Outside) and ref not in inputs and outside[ref.slot].shape[:1] == (rows,):
+                return ref.slot
+    return None

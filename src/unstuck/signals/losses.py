@@ -1,0 +1,154 @@
+"""How the step ends: every loss of the program, what it is given, and the calls between the last weights and it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from unstuck.signals.task import DIFFERENCES, LOSSES, Task, main_program
+from unstuck.tape.model import Pass, Tape
+from unstuck.tape.program import Call, Outside, Program, Ref, Value, Weight
+
+HANDING = {
+    *("squeeze", "unsqueeze", "view", "reshape", "flatten", "unflatten", "ravel", "contiguous", "clone", "getitem"),
+    *("permute", "transpose", "t", "T", "mT", "view_as", "reshape_as", "expand", "select", "float", "double", "to"),
+    *("type", "dropout", "movedim", "swapaxes", "narrow"),
+}
+"""Calls that hand values on as they are."""
+SAMPLED = 40
+"""Passes whose outputs and targets are looked at, spread over the whole run."""
+MOST = 400_000
+"""Numbers looked at in all."""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """One loss, what the network gives it, and how that came about."""
+
+    loss: Call
+    output: Value | None
+    """What the loss is given by the network (None where it is given nothing of the network's)."""
+    target: Outside | None
+    swapped: bool
+    """The network's output stands where the target belongs."""
+    tail: tuple[Call, ...]
+    """The calls from just behind the last weights to the loss, in order."""
+    layer: Call | None
+    """The last call that reads weights before the tail."""
+
+    @property
+    def named(self) -> bool:
+        """Whether it is a loss function of torch (else a difference written by hand)."""
+        return self.loss.name in LOSSES
+
+    @property
+    def bent(self) -> tuple[Call, ...]:
+        """The calls of the tail that do something to the values."""
+        return tuple(c for c in self.tail if c.name not in HANDING)
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Every loss of the main program."""
+
+    tape: Tape
+    program: Program
+    task: Task
+    endings: tuple[Ending, ...]
+    passes: tuple[Pass, ...] = field(repr=False)
+    """A sample of the program's passes, in order."""
+
+    @classmethod
+    def read(cls, tape: Tape) -> Losses:
+        number = main_program(tape)
+        program = tape.programs[number]
+        passes = [p for p in tape.passes if p.program == number]
+        step = max(1, len(passes) // SAMPLED)
+        return cls(tape, program, Task.read(tape), tuple(_endings(program)), tuple(passes[::step]))
+
+    def shape(self, ref: Ref | None) -> tuple[int, ...]:
+        """A value's shape as recorded."""
+        if isinstance(ref, Outside):
+            return tuple(self.tape.tensors[self.passes[0].outside[ref.slot]].shape)
+        maker = self.program.maker(ref) if ref is not None else None
+        return maker.shape if maker is not None and maker.outs[0] == getattr(ref, "id", None) else ()
+
+    def targets(self, ending: Ending) -> list[Tensor]:
+        """The targets that an ending's loss was given (a sample)."""
+        if ending.target is None:
+            return []
+        return _few(self.tape, dict.fromkeys(p.outside[ending.target.slot] for p in self.passes))
+
+    def outputs(self, ending: Ending) -> list[Tensor]:
+        """The outputs that an ending's loss was given (a sample; none where they were not recorded)."""
+        if ending.output is None or self.task.output != ending.output.id:
+            return []
+        return _few(self.tape, dict.fromkeys(p.output for p in self.passes if p.output))
+
+
+def flat(tensors: list[Tensor]) -> Tensor:
+    """All finite numbers of some tensors, in float64."""
+    parts = [t.double().flatten() for t in tensors]
+    numbers = torch.cat(parts) if parts else torch.zeros(0, dtype=torch.float64)
+    return numbers[torch.isfinite(numbers)]
+
+
+def tail_of(program: Program, ref: Ref | None) -> tuple[tuple[Call, ...], Call | None]:
+    """The calls of one value each that made a value, back to the last call that reads weights, and that call."""
+    found: list[Call] = []
+    call = program.maker(ref) if ref is not None else None
+    while call is not None and not _weights(call):
+        values = {r for r in call.refs() if isinstance(r, Value)}
+        found.append(call)
+        if len(values) != 1:
+            return tuple(reversed(found)), None
+        call = program.maker(values.pop())
+    return tuple(reversed(found)), call
+
+
+def _weights(call: Call) -> bool:
+    return any(isinstance(r, Weight) for r in call.refs())
+
+
+def _few(tape: Tape, keys: dict[str, None]) -> list[Tensor]:
+    found, size = [], 0
+    for key in keys:
+        found.append(tape.tensors[key])
+        size += found[-1].numel()
+        if size > MOST:
+            break
+    return found
+
+
+def _endings(program: Program) -> Iterator[Ending]:
+    for call in program.calls:
+        if call.name in LOSSES:
+            yield _ending(program, call, call.argument(0, "input"), call.argument(1, "target"))
+        elif call.name in DIFFERENCES and len(call.refs()) == 2 and not _feeds_weights(program, call):
+            one, other = call.refs()
+            if isinstance(other, Value) and isinstance(one, Outside):
+                one, other = other, one
+            if isinstance(one, Value) and isinstance(other, Outside):
+                yield _ending(program, call, one, other)
+
+
+def _ending(program: Program, call: Call, first: object, second: object) -> Ending:
+    swapped = isinstance(first, Outside) and isinstance(second, Value)
+    output, target = (second, first) if swapped else (first, second)
+    ref = output if isinstance(output, Value) else None
+    tail, layer = tail_of(program, ref)
+    return Ending(call, ref, target if isinstance(target, Outside) else None, swapped, tail, layer)
+
+
+def _feeds_weights(program: Program, call: Call) -> bool:
+    """Whether what a call makes goes through further weights: then it is no residual."""
+    reach: set[Ref] = {Value(out) for out in call.outs}
+    for later in program.calls:
+        if any(r in reach for r in later.refs()):
+            if _weights(later):
+                return True
+            reach |= {Value(out) for out in later.outs}
+    return False

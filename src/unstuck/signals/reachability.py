@@ -1,0 +1,83 @@
+"""Which weights the loss can teach: those from which a way without a cut leads to it, and the calls that cut."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from unstuck.diagnosis.model import NotApplicable
+from unstuck.signals.task import main_program
+from unstuck.tape.model import Tape
+from unstuck.tape.program import Call, Program, Ref, Value, Weight
+
+CUTS = {"detach", "data"}
+"""Calls whose result has no past."""
+STEPS_DOWN = {
+    "argmax",
+    "argmin",
+    "round",
+    "floor",
+    "ceil",
+    "sign",
+    "eq",
+    "ne",
+    "lt",
+    "le",
+    "gt",
+    "ge",
+    "one_hot",
+    "multinomial",
+    "bernoulli",
+}
+"""Calls through which no gradient comes, because they have none."""
+
+
+@dataclass(frozen=True)
+class Reach:
+    """The weights of all training programs, and what stands between them and the loss."""
+
+    program: Program
+    """The main program."""
+    used: frozenset[str]
+    """The weights that any training program reads."""
+    taught: frozenset[str]
+    """Those that some program's loss reaches by gradient."""
+    cuts: tuple[Call, ...]
+    """Calls of the main program that cut a way from a weight to the loss."""
+
+    @classmethod
+    def read(cls, tape: Tape) -> Reach:
+        numbers = dict.fromkeys(p.program for p in tape.passes)
+        programs = tuple(tape.programs[n] for n in numbers if tape.programs[n].loss >= 0)
+        if not programs:
+            raise NotApplicable("no training step was recorded")
+        used = frozenset(name for p in programs for name in p.weights())
+        taught = frozenset(name for p in programs for name in taught_by(p))
+        main = tape.programs[main_program(tape)]
+        return cls(main, used, taught, tuple(cuts_of(main)))
+
+
+def cuts(call: Call) -> bool:
+    """Whether no gradient comes back through a call."""
+    return not call.grad or call.name in CUTS or call.name in STEPS_DOWN
+
+
+def taught_by(program: Program) -> frozenset[str]:
+    """The weights that the loss of a program reaches by gradient."""
+    wanted: set[Ref] = {Value(program.loss)}
+    for call in reversed(program.calls):
+        if any(Value(out) in wanted for out in call.outs) and not cuts(call):
+            wanted.update(call.refs())
+    return frozenset(r.name for r in wanted if isinstance(r, Weight))
+
+
+def cuts_of(program: Program) -> list[Call]:
+    """The calls that cut a value that depends on a weight."""
+    alive: set[Ref] = set()
+    found = []
+    for call in program.calls:
+        depends = any(isinstance(r, Weight) or r in alive for r in call.refs())
+        if depends and cuts(call):
+            found.append(call)
+        elif depends:
+            alive.update(Value(out) for out in call.outs)
+    return found

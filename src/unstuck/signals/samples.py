@@ -1,0 +1,167 @@
+"""The rows that enter the network, with their targets: how many differ, and what any network could tell by them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from unstuck.diagnosis.model import NotApplicable
+from unstuck.signals.inputs import FEATURE_CALLS, NORMALISING
+from unstuck.signals.task import Task, main_program
+from unstuck.tape.model import Tape
+from unstuck.tape.program import Call, Outside, Program
+
+MOST_ROWS = 6_000
+MOST_NUMBERS = 12_000_000
+FEWEST = 16
+"""Rows below which nothing is said."""
+LOOKUPS = {"embedding", "embedding_bag"}
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The rows of the main program's inputs."""
+
+    program: Program
+    task: Task
+    slot: int
+    call: Call
+    """The first that reads the slot."""
+    beside: tuple[int, ...]
+    """Slots that hold more of every row: a mask, a second input."""
+    parts: tuple[Tensor, ...]
+    """(rows, numbers) of the slot, and of those beside it, as recorded."""
+    targets: Tensor
+    """(rows,): class numbers, or values (the first of several)."""
+    group: Tensor
+    """(rows,): the number of each row's content, the same for equal rows."""
+
+    @property
+    def rows(self) -> Tensor:
+        """(rows, numbers): what the first slot held."""
+        return self.parts[0]
+
+    @property
+    def looked_up(self) -> tuple[bool, ...]:
+        """Whether each part holds numbers of things, for an embedding."""
+        users = ({c.name for c in self.program.users(Outside(s))} for s in (self.slot, *self.beside))
+        return tuple(bool(names & LOOKUPS) for names in users)
+
+    @property
+    def distinct(self) -> int:
+        """How many different rows there are."""
+        return int(self.group.max()) + 1
+
+    @property
+    def constant(self) -> float:
+        """The score of the best answer that is the same for every row (0 for numbers)."""
+        return _best(self.targets, torch.zeros_like(self.group), self.classified)
+
+    @property
+    def ceiling(self) -> float:
+        """The best score that any function of these rows could have on them: accuracy, or R2."""
+        return _best(self.targets, self.group, self.classified)
+
+    @property
+    def classified(self) -> bool:
+        """Whether the targets are classes."""
+        return self.task.kind in ("classes", "binary")
+
+    @classmethod
+    def read(cls, tape: Tape) -> Samples:
+        number, task = main_program(tape), Task.read(tape)
+        program = tape.programs[number]
+        if task.target is None or task.kind in ("unknown", "multilabel"):
+            raise NotApplicable("what belongs to each row is not known")
+        inputs = _inputs(program)
+        slot, call = next(iter(inputs.items()))
+        beside = tuple(sorted({*inputs, *_moving(tape, number, task.target)} - {slot, task.target}))
+        slots = (slot, *beside, task.target)
+        _belonging(tape, number, slots)
+        keys = dict.fromkeys(tuple(p.outside[s] for s in slots) for p in tape.passes if p.program == number)
+        parts, targets = _gathered(tape, list(keys), task)
+        _, group = torch.unique(torch.cat(parts, 1), dim=0, return_inverse=True)
+        return cls(program, task, slot, call, beside, parts, targets, group)
+
+
+def _inputs(program: Program) -> dict[int, Call]:
+    """The slots by which inputs enter, each with the call that reads it."""
+    found = {}
+    for slot in range(program.slots):
+        for call in program.users(Outside(slot)):
+            first = next(iter(call.refs()), None)
+            enters = call.name in FEATURE_CALLS or call.name in NORMALISING or call.name in LOOKUPS
+            if enters and (first == Outside(slot) or (Outside(slot) in call.refs()[:2] and "cell" not in call.name)):
+                found.setdefault(slot, call)
+                break
+    recurrent = {s: c for s, c in found.items() if c.refs()[0] == Outside(s) or c.name in LOOKUPS | {"matmul", "mm"}}
+    found = recurrent or found
+    if not found:
+        raise NotApplicable("there is no input whose rows could be compared")
+    return found
+
+
+def _moving(tape: Tape, number: int, target: int) -> Iterator[int]:
+    """Slots that hold something else from pass to pass: parts of a row that its first part does not show.
+
+    What only ever holds zeros is a recurrent layer's first state, whose size goes with the batch's; the running
+    statistics of a batch norm are the layer's own.
+    """
+    passes = [p for p in tape.passes if p.program == number][:50]
+    for slot in range(tape.programs[number].slots):
+        keys = {p.outside[slot] for p in passes}
+        own = {c.name for c in tape.programs[number].users(Outside(slot))} <= {"batch_norm"}
+        if slot != target and not own and len(keys) > 1 and any(bool(tape.tensors[k].any()) for k in keys):
+            yield slot
+
+
+def _belonging(tape: Tape, number: int, slots: tuple[int, ...]) -> None:
+    """Raises NotApplicable where something enters with a batch that has not one part for each of its rows."""
+    first = next(p for p in tape.passes if p.program == number)
+    if len({tape.tensors[first.outside[s]].shape[:1] for s in slots}) > 1:
+        raise NotApplicable("something enters with every batch that does not belong to its rows")
+
+
+def _gathered(tape: Tape, keys: list[tuple[str, ...]], task: Task) -> tuple[tuple[Tensor, ...], Tensor]:
+    kept: list[list[Tensor]] = []
+    targets: list[Tensor] = []
+    count = 0
+    for names in keys:
+        parts, y = [tape.tensors[name] for name in names[:-1]], _labels(tape.tensors[names[-1]], task)
+        if not all(x.dim() and len(x) == len(y) for x in parts):
+            continue
+        parts = [x.reshape(len(x), -1) for x in parts]
+        if kept and any(x.shape[1] != first.shape[1] for x, first in zip(parts, kept[0], strict=True)):
+            continue
+        kept.append(parts)
+        targets.append(y)
+        count += len(y)
+        if count >= MOST_ROWS or count * sum(x.shape[1] for x in parts) >= MOST_NUMBERS:
+            break
+    if count < FEWEST:
+        raise NotApplicable("too few rows with one target each were recorded")
+    whole = (torch.nan_to_num(torch.cat(part).float()) for part in zip(*kept, strict=True))
+    return tuple(whole), torch.cat(targets)
+
+
+def _labels(target: Tensor, task: Task) -> Tensor:
+    """One number per row; an empty tensor where a row has a field of targets."""
+    if task.kind == "classes" and target.is_floating_point() and target.dim() > 1:
+        return target.argmax(1).double()
+    flat = target.reshape(len(target), -1).double() if target.dim() else torch.zeros(0, 1, dtype=torch.float64)
+    return flat[:, 0] if flat.shape[1] == 1 or task.kind == "regression" else flat[:0, 0]
+
+
+def _best(targets: Tensor, group: Tensor, classified: bool) -> float:
+    groups = int(group.max()) + 1
+    if classified:
+        kinds, number = torch.unique(targets, return_inverse=True)
+        table = torch.zeros(groups, len(kinds)).index_put_((group, number), torch.ones(len(number)), accumulate=True)
+        return float(table.amax(1).sum() / len(targets))
+    size = torch.bincount(group, minlength=groups).double()
+    mean = torch.zeros(groups, dtype=torch.float64).index_add_(0, group, targets) / size.clamp(min=1)
+    around = (targets - targets.mean()).square().sum()
+    return float(1 - (targets - mean[group]).square().sum() / around) if float(around) > 0 else 1.0

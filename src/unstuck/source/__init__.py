@@ -1,0 +1,1 @@
+"""One model of the person's text: scopes, values and exact edits."""

@@ -1,0 +1,1 @@
+"""The trainer for tables (`unstuck fit`), the scaling law, and the founding studies."""

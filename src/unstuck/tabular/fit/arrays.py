@@ -1,0 +1,136 @@
+"""X of any kind as a frame: arrays, lists, sparse matrices, tensors, data frames of pandas, polars and Arrow.
+
+A column is numbers or words, and stays what it was when the model was fitted. Numbers, truth values, dates and times
+are numbers. What a data frame declares as text or as categories is words; in arrays and in columns of objects, text
+that reads as numbers throughout is numbers, as scikit-learn has it. None of these libraries is imported here.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unstuck.tabular.fit.cells import Column, as_numbers, as_words, read
+from unstuck.tabular.fit.frame import Frame
+
+Array = np.ndarray
+BLOCK = 1 << 22
+"""Numbers that are answered for in one go."""
+COPIES = 3
+"""A table in memory, its columns as the network sees them, and what is on the way between the two."""
+
+
+@dataclass(frozen=True)
+class Schema:
+    """Which of X's columns are words, (d,)."""
+
+    words: tuple[bool, ...]
+
+
+def plain(x: Any) -> Any:
+    """A tensor as an array; anything else as it is. torch is not imported for it: who has a tensor has torch."""
+    torch = sys.modules.get("torch")
+    if torch is None or not isinstance(x, torch.Tensor):
+        return x
+    x = x.detach().cpu()
+    return (x.float() if x.dtype == torch.bfloat16 else x).numpy()
+
+
+def is_table(x: Any) -> bool:
+    """Whether x has columns of their own types: a data frame of pandas or polars, or an Arrow table."""
+    return hasattr(x, "columns") and (hasattr(x, "iloc") or hasattr(x, "get_columns") or hasattr(x, "column_names"))
+
+
+def frame_of(x: Any, schema: Schema | None = None) -> tuple[Frame, Schema]:
+    """X as a frame; `schema` as it was in training, None in training.
+
+    Raises ValueError where a column that was numbers no longer is, TypeError for cells that are neither numbers nor
+    text, and MemoryError for a sparse matrix that would not fit when its zeros are written out.
+    """
+    if is_table(x):
+        return _assembled(list(_columns(x)), schema)
+    if hasattr(x, "toarray"):
+        return Frame(_dense(x)), Schema((False,) * x.shape[1])
+    x = np.asarray(x)
+    if x.dtype.kind in "buif" and not (schema and any(schema.words)):
+        return Frame(x), Schema((False,) * x.shape[1])
+    return _assembled([Column(str(j), x[:, j], declared=False) for j in range(x.shape[1])], schema)
+
+
+def blocks(x: Any, schema: Schema) -> Iterator[Frame]:
+    """X's rows as frames of bounded size."""
+    size = max(1, BLOCK // max(x.shape[1], 1))
+    if hasattr(x, "toarray"):
+        yield from (frame_of(x[at : at + size], schema)[0] for at in range(0, x.shape[0], size))
+        return
+    whole = frame_of(x, schema)[0]
+    yield from (whole.take(slice(at, at + size)) for at in range(0, len(whole), size))  # type: ignore[arg-type]
+
+
+def _assembled(columns: list[Column], schema: Schema | None) -> tuple[Frame, Schema]:
+    if schema is None:
+        cells = [read(column) for column in columns]
+        schema = Schema(tuple(one.dtype == object for one in cells))
+    else:
+        cells = [(as_words if words else as_numbers)(c) for c, words in zip(columns, schema.words, strict=True)]
+    numbers = [one for one, words in zip(cells, schema.words, strict=True) if not words]
+    texts = tuple(one.tolist() for one, words in zip(cells, schema.words, strict=True) if words)
+    rows = len(cells[0]) if cells else 0
+    return Frame(_stacked(numbers, rows), texts), schema
+
+
+def _stacked(columns: list[Array], rows: int) -> Array:
+    out = np.empty((rows, len(columns)), np.result_type(*columns) if columns else np.float64)
+    for j, column in enumerate(columns):
+        out[:, j] = column
+    return out
+
+
+def _columns(x: Any) -> Iterator[Column]:
+    if hasattr(x, "iloc"):
+        for j, name in enumerate(x.columns):
+            yield _pandas(str(name), x.iloc[:, j])
+    else:
+        names, columns = (x.column_names, x.columns) if hasattr(x, "column_names") else (x.columns, x.get_columns())
+        for name, column in zip(names, columns, strict=True):
+            yield Column(str(name), _cells(column), declared=True)
+
+
+def _pandas(name: str, series: Any) -> Column:
+    kind = series.dtype.kind
+    if kind == "M":  # with a time zone: as UTC
+        return Column(name, series.to_numpy("datetime64[ns]"), declared=True)
+    if kind in "buif" and not isinstance(series.dtype, np.dtype):
+        return Column(name, series.to_numpy(np.float64, na_value=np.nan), declared=True)
+    return Column(name, series.to_numpy(), declared=not isinstance(series.dtype, np.dtype))
+
+
+def _cells(column: Any) -> Array:
+    """Words of an Arrow dictionary as text, everything else as its container writes it."""
+    if str(getattr(column, "type", "")).startswith("dictionary"):
+        return np.array([*column.to_pylist(), None], object)[:-1]
+    return column.to_numpy()
+
+
+def _dense(x: Any) -> Array:
+    need, free = COPIES * x.shape[0] * x.shape[1] * max(x.dtype.itemsize, 4), _free()
+    if need > free:
+        raise MemoryError(
+            f"a sparse X of {x.shape[0]} x {x.shape[1]} needs {need / 2**30:.1f} GiB with its zeros written out, and "
+            f"{free / 2**30:.1f} GiB are free: reduce its columns first (TruncatedSVD, SelectKBest)"
+        )
+    return x.toarray()
+
+
+def _free() -> float:
+    """Bytes of memory that are free; infinite where the system does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        return next(1024.0 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration, ValueError):
+        return float("inf")

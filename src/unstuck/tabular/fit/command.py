@@ -1,0 +1,139 @@
+"""`unstuck fit`: from a table and a column's name to a model, and to what is known of it."""
+
+from __future__ import annotations
+
+import os
+import time
+from argparse import Namespace
+from pathlib import Path
+
+import numpy as np
+
+from unstuck import __version__
+from unstuck.tabular.fit.checkpoint import Curves, mark_of, opened, removed
+from unstuck.tabular.fit.ensemble import Wishes
+from unstuck.tabular.fit.fitted import Fitted, Judged, courses
+from unstuck.tabular.fit.job import Job, chunks, names_in, prepared
+from unstuck.tabular.fit.judging import judged
+from unstuck.tabular.fit.model import Model, learn
+from unstuck.tabular.fit.progress import Progress
+from unstuck.tabular.fit.refusal import CannotFit
+from unstuck.tabular.fit.remarks import remarks
+from unstuck.tabular.fit.store import ModelError, save
+from unstuck.tabular.fit.target import Target
+from unstuck.tabular.tables import TableError
+
+
+class Interrupted(Exception):
+    """Somebody pressed Ctrl-C; the message says what is left."""
+
+
+def fit(options: Namespace, progress: Progress) -> Fitted:
+    """Train as was asked for, judge, save. Raises TableError, ModelError and CannotFit with one line each, Interrupted
+    where the training was broken off."""
+    begun = time.monotonic()
+    job = prepared(options, progress.reading)
+    wishes = Wishes(hidden=options.hidden, epochs=options.epochs, rate=options.rate, seed=options.seed)
+    folder = _folder(options)
+    history = Curves(told=progress.say)
+    if folder is not None:
+        history.kept = opened(folder, _mark(options, job, wishes), options.resume)
+    progress.idle = _idle(job.aim)
+    progress.measure = "R2" if job.aim.sort == "regression" else "explained"
+    progress.trying()
+    try:
+        model = _trained(job, wishes, progress, history)
+        progress.done()
+        fitted = _told(options, job, model, history, time.monotonic() - begun)
+        if options.model is not None:
+            save(model, Path(options.model), _about(job, fitted))
+    except KeyboardInterrupt:
+        progress.done()
+        raise Interrupted(_left(folder)) from None
+    except (MemoryError, ModelError, TableError) as error:
+        why = str(error) if not isinstance(error, MemoryError) else "there is not enough memory"
+        kept = f"; {folder} holds the training: --resume goes on with it" if _noted(folder) else ""
+        raise CannotFit(why + kept) from None
+    finally:
+        if folder is not None and not _noted(folder):
+            removed(folder)
+    if folder is not None:
+        removed(folder)
+    return fitted
+
+
+def _idle(aim: Target) -> float:
+    w = None if aim.weights is None else aim.weights.astype(np.float32)
+    return aim.task.loss.idle(aim.task.encode(aim.y), w)
+
+
+def _trained(job: Job, wishes: Wishes, progress: Progress, history: Curves) -> Model:
+    if job.intake is not None:
+        return learn(job.frame(), job.aim.y, job.aim.task, wishes, job.aim.weights, progress.epoch, history)
+    if job.aim.sort == "multilabel":
+        raise CannotFit("the table does not fit in memory, and several labels at once are learned in memory alone")
+    from unstuck.tabular.fit.stream import learn_streamed
+
+    classes = job.aim.sort != "regression"
+    return learn_streamed(lambda: chunks(job), classes, wishes, progress.epoch, history)
+
+
+def _told(options: Namespace, job: Job, model: Model, history: Curves, seconds: float) -> Fitted:
+    figures, more = judged(options, job, model)
+    notes = [*job.table.notes, *job.roles.notes, *job.aim.notes]
+    notes += remarks(job.intake.frame, model.encoder) if job.intake is not None else []
+    notes += [*model.notes, *more]
+    targets = tuple(names_in(options.target, job.table))
+    return Fitted(
+        " ".join(options.data), job.aim.sort, targets, tuple(job.roles.inputs), len(job.aim.rows), model,
+        tuple(figures), courses(model, history.curves), tuple(dict.fromkeys(notes)), seconds, options.model,
+    )  # fmt: skip
+
+
+def _folder(options: Namespace) -> Path | None:
+    """Where the training waits if it is broken off."""
+    if options.checkpoint is not None:
+        return Path(options.checkpoint)
+    if options.model is not None:
+        return Path(options.model + ".checkpoint")
+    if options.resume:
+        raise CannotFit("--resume: of which training? name its --model or its --checkpoint")
+    return None
+
+
+def _mark(options: Namespace, job: Job, wishes: Wishes) -> str:
+    asked = (wishes, job.aim.sort, options.target, dict(job.roles.inputs), options.weight, options.holdout)
+    if job.intake is not None:
+        return mark_of(*asked, intake=job.intake)
+    files = [(source.file, os.stat(source.file)) for source in job.table.sources]  # noqa: PTH116
+    return mark_of(*asked, [(file, found.st_size, found.st_mtime_ns) for file, found in files])
+
+
+def _noted(folder: Path | None) -> bool:
+    return folder is not None and any(folder.glob("*.safetensors"))
+
+
+def _left(folder: Path | None) -> str:
+    if _noted(folder):
+        return f"interrupted; {folder} holds the training: the same command with --resume goes on with it"
+    if folder is not None:
+        return "interrupted before there was anything to keep"
+    return "interrupted; nothing was kept (with --model, there would be a checkpoint)"
+
+
+def _about(job: Job, fitted: Fitted) -> dict[str, object]:
+    """What `predict` needs to know, and what a person may ask of the file."""
+    return {
+        "unstuck": __version__,
+        "task": fitted.sort,
+        "targets": list(fitted.targets),
+        "names": list(job.aim.names),
+        "columns": [[name, kind.name, list(kind.shape)] for name, kind in job.roles.inputs.items()],
+        "rows": fitted.rows,
+        "judged": [{"of": one.of, "rows": one.figures.rows} | _scores(one) for one in fitted.judged],
+        "notes": list(fitted.notes),
+    }
+
+
+def _scores(one: Judged) -> dict[str, float]:
+    return {f"{score.of} {score.name}".strip(): score.model for score in one.figures.scores}

@@ -1,0 +1,124 @@
+"""What `Classifier` and `Regressor` share: scikit-learn's contract but for the target."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from unstuck.tabular.fit.arrays import Schema, blocks, frame_of, is_table, plain
+from unstuck.tabular.fit.course import Course, noted
+from unstuck.tabular.fit.ensemble import Wishes
+from unstuck.tabular.fit.frame import Frame
+from unstuck.tabular.fit.online import Pace
+from unstuck.tabular.fit.options import wished
+from unstuck.tabular.fit.task import Task
+from unstuck.tabular.fit.trainer import trainer
+
+Array = np.ndarray
+
+
+class Network(BaseEstimator):
+    """What both estimators do, whatever the target is."""
+
+    _seed: int
+    """Drawn from `random_state` by the first fit; going on from a model goes on with its seed."""
+    _schema: Schema
+    _pace: Pace
+    warm_start: bool
+    verbose: int
+    random_state: Any
+    n_features_in_: int
+
+    def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
+        """Fit X (n, d) to y; `sample_weight` (n,): a row of weight w counts as w rows.
+
+        X: an array, a list of rows, a sparse matrix, a tensor, a data frame of pandas or polars, an Arrow table. With
+        `warm_start`, a further call trains the present networks on and keeps the measure of the columns.
+        """
+        before = self.model_ if self.warm_start and hasattr(self, "model_") else None
+        frame, y, weights = self._taken(X, y, sample_weight, before is None)
+        task = before.task if before else self._task(y, weights)
+        wishes = self._wishes(before is None)
+        course = Course(self.verbose)
+        self.model_ = trainer(self).learn(frame, y, task, wishes, weights, course.watch, before=before)
+        self._pace = Pace()
+        self.loss_curve_, self.validation_curve_ = course.train, course.held
+        return self._told()
+
+    def _partial_fit(self, X: Any, y: Any, sample_weight: ArrayLike | None, first: bool, classes: Any = None) -> Self:
+        frame, y, weights = self._taken(X, y, sample_weight, first, classes)
+        wishes = self._wishes(first)
+        if first:
+            self.model_ = trainer(self).begin(frame, y, self._task(y, weights, True), wishes, weights)
+            self._pace, self.loss_curve_, self.validation_curve_ = Pace(), [], []
+        self.model_, self._pace, cost = trainer(self).follow(self.model_, self._pace, frame, y, wishes, weights)
+        self.loss_curve_, self.validation_curve_ = [*self.loss_curve_, cost], [*self.validation_curve_, cost]
+        return self._told()
+
+    def _told(self) -> Self:
+        self.n_iter_ = len(self.loss_curve_)
+        self.best_loss_ = min(self.validation_curve_)
+        self.notes_ = noted(self.model_, self.n_features_in_)
+        return self
+
+    def _taken(
+        self, X: Any, y: Any, sample_weight: Any, reset: bool, classes: Any = None
+    ) -> tuple[Frame, Array, Array | None]:
+        """Rows that count, their targets and weights."""
+        if y is None:
+            raise ValueError(f"This {type(self).__name__} estimator requires y to be passed, but the target y is None.")
+        X = self._checked(X, reset)
+        y = self._target(y, reset, classes)
+        check_consistent_length(X, y)
+        frame, schema = frame_of(X, None if reset else self._schema)
+        weights = self._weights(X, y, plain(sample_weight))
+        self._schema = schema
+        if weights is None or (weights > 0).all():
+            return frame, y, weights
+        there = np.flatnonzero(weights > 0)
+        return frame.take(there), y[there], weights[there]
+
+    def _checked(self, X: Any, reset: bool) -> Any:
+        X = plain(X)
+        if is_table(X):
+            if not all(X.shape):
+                raise ValueError(f"X has {X.shape[0]} rows and {X.shape[1]} columns: at least one of each is required.")
+            return validate_data(self, X, reset=reset, skip_check_array=True)
+        return validate_data(self, X, reset=reset, dtype=None, accept_sparse="csr", ensure_all_finite=False)
+
+    def _weights(self, X: Any, y: Array, sample_weight: Any) -> Array | None:
+        if sample_weight is None:
+            return None
+        weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+        if not weights.any():
+            raise ValueError("every sample_weight is 0: no row is left to learn from")
+        return weights
+
+    def _wishes(self, first: bool) -> Wishes:
+        if first:
+            self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        return wished(self, self._seed)
+
+    def _answers(self, X: Any) -> Array:
+        check_is_fitted(self)
+        X = self._checked(X, reset=False)
+        return np.concatenate([self.model_.answers(frame) for frame in blocks(X, self._schema)])
+
+    def _target(self, y: Any, reset: bool, classes: Any = None) -> Array:
+        """(n,) labels, or (n, k) labels or numbers."""
+        raise NotImplementedError
+
+    def _task(self, y: Array, weights: Array | None, partial: bool = False) -> Task:
+        """What is to be learned; `partial`: more rows will come."""
+        raise NotImplementedError
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = tags.input_tags.sparse = True
+        # Columns of text are welcome. The tag `string` stays off, since it promises that any object will do as a cell.
+        return tags

@@ -1,0 +1,217 @@
+"""`Classifier` and `Regressor`: the trainer behind scikit-learn's contract. Importing scikit-learn takes a second: only
+this module and `contract` do."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import ClassifierMixin, MultiOutputMixin, RegressorMixin
+from sklearn.utils import check_array
+from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import column_or_1d
+
+from unstuck.tabular.fit.arrays import plain
+from unstuck.tabular.fit.contract import Network
+from unstuck.tabular.fit.task import Classes, Labels, Numbers, Task
+
+Array = np.ndarray
+
+
+class Classifier(ClassifierMixin, Network):
+    """Tells classes apart, whatever units the columns come in: binary, multi-class, or multi-label (y (n, k) of 0, 1).
+
+    A parameter that is None is chosen from the data. Early stopping is always on: every network keeps the weights with
+    which held-out rows cost least.
+
+    Parameters
+    ----------
+    hidden : int or tuple of int: units per hidden layer. None: an ensemble that grows for as long as that pays.
+    activation : "relu", "silu" or "tanh".
+    module : a network of your own: an nn.Module, or a class or function that makes one of (inputs, outputs).
+    lanes : how many networks are trained side by side, each with held-out rows of its own; answers are their mean.
+    epochs : passes over the rows, at most.
+    batch_size : rows per step.
+    learning_rate : of AdamW, at its peak. None: a sweep over sixteen rates finds it.
+    weight_decay : of AdamW, for weights, not for biases.
+    class_weight : "balanced", or {class: weight}.
+    warm_start : whether a further `fit` trains the present networks on.
+    device : where a `module` is trained, such as "cuda".
+    random_state : an int gives the same bits every time.
+    verbose : 1 prints every epoch.
+
+    Attributes
+    ----------
+    classes_, n_features_in_, feature_names_in_ : as everywhere in scikit-learn; several labels are numbered.
+    n_iter_ : epochs, over all networks (after `partial_fit`: calls).
+    loss_curve_, validation_curve_ : loss per epoch on rows trained on and on held-out ones.
+    best_loss_ : the least of the latter.
+    notes_ : what was decided, in sentences.
+    model_ : the fitted model.
+    """
+
+    def __init__(
+        self,
+        hidden: int | tuple[int, ...] | None = None,
+        activation: str | None = None,
+        module: Any = None,
+        lanes: int | None = None,
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        learning_rate: float | None = None,
+        weight_decay: float = 0.02,
+        class_weight: Any = None,
+        warm_start: bool = False,
+        device: str | None = None,
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.hidden = hidden
+        self.activation = activation
+        self.module = module
+        self.lanes = lanes
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.class_weight = class_weight
+        self.warm_start = warm_start
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: ArrayLike | None = None) -> Self:
+        """One pass over some rows. The first call is told all `classes` that will ever come, and measures the columns
+        for good: give it some hundred rows that stand for the rest."""
+        if isinstance(self.class_weight, str):
+            raise ValueError("class_weight='balanced' needs all rows at once: give partial_fit the weights as a dict")
+        first = not hasattr(self, "model_")
+        if first and classes is None:
+            raise ValueError("classes must be passed on the first call to partial_fit.")
+        if classes is not None:
+            classes = np.unique(plain(classes))
+            if not first and not np.array_equal(classes, self.classes_):
+                raise ValueError(f"classes are {classes}, and were {self.classes_} on the first call to partial_fit.")
+        return self._partial_fit(X, y, sample_weight, first, classes)
+
+    def predict_proba(self, X: Any) -> Array:
+        """Probabilities (n, classes), in the order of `classes_`; of several labels: of each being there, (n, k)."""
+        return self._answers(X)
+
+    def predict_log_proba(self, X: Any) -> Array:
+        """Their logarithms."""
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
+
+    def predict(self, X: Any) -> Array:
+        """The likeliest class (n,); of several labels, (n, k) of 0 and 1."""
+        found = self._answers(X)
+        if isinstance(self.model_.task, Labels):
+            return (found > 0.5).astype(np.int64)
+        return self.classes_[found.argmax(axis=1)]
+
+    def _target(self, y: Any, reset: bool, classes: Any = None) -> Array:
+        y = plain(y)
+        y = y.toarray() if hasattr(y, "toarray") else y
+        check_classification_targets(y)
+        kind = type_of_target(y, input_name="y")
+        if kind == "multiclass-multioutput":
+            raise ValueError("y holds several targets of more than two classes each: fit one Classifier for each")
+        y = np.asarray(y) if kind == "multilabel-indicator" else column_or_1d(y, warn=True)
+        found = np.arange(y.shape[1]) if y.ndim == 2 else np.unique(y)
+        if reset:
+            self.classes_ = found if classes is None or y.ndim == 2 else classes
+        if len(new := np.setdiff1d(found, self.classes_)):
+            raise ValueError(f"y holds the classes {new}, and was fitted to {self.classes_}")
+        return y
+
+    def _task(self, y: Array, weights: Array | None, partial: bool = False) -> Task:
+        if y.ndim == 2:
+            return Labels(tuple(map(str, self.classes_)))
+        if not partial and len(np.unique(y)) < 2:
+            raise ValueError(f"y holds one class only, {y[0]!r}: there is nothing to tell apart")
+        return Classes(self.classes_)
+
+    def _weights(self, X: Any, y: Array, sample_weight: Any) -> Array | None:
+        weights = super()._weights(X, y, sample_weight)
+        if self.class_weight is None:
+            return weights
+        if y.ndim == 2 or not isinstance(self.class_weight, str):
+            by_class = compute_sample_weight(self.class_weight, y)
+        elif self.class_weight == "balanced":
+            by_class = _balanced(np.searchsorted(self.classes_, y), weights)
+        else:
+            raise ValueError(f"class_weight is 'balanced', a dict or None, not {self.class_weight!r}")
+        return by_class if weights is None else weights * by_class
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
+
+class Regressor(RegressorMixin, MultiOutputMixin, Network):
+    """Predicts numbers, y (n,) or (n, k), whatever units they and the columns come in.
+
+    Parameters and attributes are those of `Classifier`, without classes and their weights.
+    """
+
+    def __init__(
+        self,
+        hidden: int | tuple[int, ...] | None = None,
+        activation: str | None = None,
+        module: Any = None,
+        lanes: int | None = None,
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        learning_rate: float | None = None,
+        weight_decay: float = 0.02,
+        warm_start: bool = False,
+        device: str | None = None,
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.hidden = hidden
+        self.activation = activation
+        self.module = module
+        self.lanes = lanes
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.warm_start = warm_start
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def partial_fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
+        """One pass over some rows. The first call measures columns and target for good: give it some hundred rows that
+        stand for the rest."""
+        return self._partial_fit(X, y, sample_weight, not hasattr(self, "model_"))
+
+    def predict(self, X: Any) -> Array:
+        """The numbers, (n,) or (n, k) as y was."""
+        found = self._answers(X)
+        return found[:, 0] if self._flat else found
+
+    def _target(self, y: Any, reset: bool, classes: Any = None) -> Array:
+        y = check_array(plain(y), ensure_2d=False, dtype="numeric", input_name="y")
+        if y.ndim > 2:
+            raise ValueError(f"y has {y.ndim} dimensions: it is to have the shape (n,) or (n, k)")
+        if reset:
+            self._flat = y.ndim == 1
+        y = y.reshape(len(y), -1).astype(np.float64)
+        if not reset and y.shape[1] != len(self.model_.task.mean):
+            raise ValueError(f"y has {y.shape[1]} columns, and had {len(self.model_.task.mean)} before")
+        return y
+
+    def _task(self, y: Array, weights: Array | None, partial: bool = False) -> Task:
+        return Numbers.of(y, weights)
+
+
+def _balanced(codes: Array, weights: Array | None) -> Array:
+    """(n,): weights with which every class that occurs has the same mass."""
+    mass = np.bincount(codes, weights)
+    return (mass.sum() / np.count_nonzero(mass) / np.where(mass > 0, mass, 1.0))[codes]

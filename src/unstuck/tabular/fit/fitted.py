@@ -1,0 +1,82 @@
+"""What a fit came to: everything that the report, the plot and the JSON are made of."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from unstuck import __version__
+from unstuck.tabular.fit.figures import Figures
+from unstuck.tabular.fit.model import Model
+from unstuck.tabular.fit.train import Epoch, Shape
+
+
+@dataclass(frozen=True)
+class Course:
+    """How a crew's losses went; `weight`: its share of the answers, 0 where the blend did without it."""
+
+    name: str
+    shape: Shape | None
+    lanes: int
+    weight: float
+    epochs: tuple[Epoch, ...]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Figures, and of which rows they are."""
+
+    of: str
+    figures: Figures
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A model and all that is known of it."""
+
+    data: str
+    sort: str
+    targets: tuple[str, ...]
+    inputs: tuple[str, ...]
+    rows: int
+    """That were trained on."""
+    model: Model
+    judged: tuple[Judged, ...]
+    """The last one is the strictest."""
+    courses: tuple[Course, ...]
+    notes: tuple[str, ...]
+    seconds: float
+    saved: str | None = None
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON can say it."""
+        return {
+            "format": 1,
+            "unstuck": __version__,
+            "data": self.data,
+            "task": self.sort,
+            "targets": list(self.targets),
+            "inputs": list(self.inputs),
+            "rows": self.rows,
+            "seconds": round(self.seconds, 3),
+            "judged": [{"of": one.of} | one.figures.plain() for one in self.judged],
+            "crews": [asdict(course) for course in self.courses],
+            "notes": list(self.notes),
+            "model": self.saved,
+        }
+
+
+def courses(model: Model, curves: dict[str, list[Epoch]]) -> tuple[Course, ...]:
+    """The crews in the order in which they were trained."""
+    shares = {_key(crew.shape, len(crew.flat)): crew for crew in model.crews}
+    out = []
+    for key, epochs in curves.items():
+        crew = shares.get(key.rpartition("-")[0]) or (model.crews[0] if key == "stream" else None)
+        out.append(
+            Course(key, crew and crew.shape, len(crew.flat) if crew else 0, crew.weight if crew else 0.0, tuple(epochs))
+        )
+    return tuple(out)
+
+
+def _key(shape: Shape, lanes: int) -> str:
+    return "-".join([*shape.views, *map(str, shape.hidden), shape.activation, str(lanes)])

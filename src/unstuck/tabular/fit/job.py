@@ -1,0 +1,119 @@
+"""What is to be trained on: from what was typed to rows with their targets, and those that are held out."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from unstuck.tabular.fit.frame import Frame
+from unstuck.tabular.fit.loading import Intake, frame_of, gather
+from unstuck.tabular.fit.refusal import CannotFit
+from unstuck.tabular.fit.roles import Roles, roles
+from unstuck.tabular.fit.size import fits
+from unstuck.tabular.fit.statistics import Chunk
+from unstuck.tabular.fit.target import Target, target
+from unstuck.tabular.tables import NUMBER, Table, TableError, read
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """What is to be trained on: a table, who is who in it, and the rows with their targets."""
+
+    table: Table
+    roles: Roles
+    aim: Target
+    """Of the rows that are trained on."""
+    apart: Target | None
+    """Of those that are held out for the end."""
+    intake: Intake | None
+    """None where the rows do not fit in memory."""
+    test: Table | None = None
+    """Rows from elsewhere to judge by: the inputs and the targets, read as in `table`."""
+
+    def frame(self) -> Frame:
+        """The inputs of the rows that are trained on, where they are in memory."""
+        assert self.intake is not None
+        whole = len(self.aim.rows) == len(self.intake)
+        return self.intake.frame if whole else self.intake.frame.take(self.aim.rows)
+
+
+def opened_table(data: list[str], options: Namespace, split: str | None = None) -> Table:
+    """The table behind what was typed."""
+    return read(
+        data[0] if len(data) == 1 else data,
+        delimiter={"tab": "\t", "\\t": "\t"}.get(options.delimiter or "", options.delimiter),
+        decimal=options.decimal,
+        encoding=options.encoding,
+        header=options.header,
+        split=split,
+    )
+
+
+def prepared(options: Namespace, told: Callable[[int], None]) -> Job:
+    """The job behind a command line; `told` hears how many rows have been read. Raises TableError and CannotFit."""
+    table = opened_table(options.data, options, options.split)
+    targets = names_in(options.target, table)
+    as_numbers = [*(targets if options.task == "regression" else ()), *([options.weight] if options.weight else [])]
+    texts = {name for name in as_numbers if name in table.columns and table.columns[name].name == "text"}
+    table = table.read_as(dict.fromkeys(texts, NUMBER))  # whose reading names the row that is none
+    who = roles(table, targets, names_in(options.drop, table), options.weight)
+    test = None if options.test is None else _test(options, table, who)
+    whole = fits(table, who)
+    intake = gather(table, who if whole else replace(who, inputs={}), told)
+    kinds = [table.columns[name] for name in targets]
+    aim = target(targets, kinds, intake.targets, intake.weights, options.task)
+    train, held = _parted(aim, options.holdout, options.seed)
+    apart = aim.take(held) if len(held) else None
+    return Job(table, who, aim.take(train) if len(held) else aim, apart, intake if whole else None, test)
+
+
+def _test(options: Namespace, table: Table, who: Roles) -> Table:
+    """The rows of another file; of the folder that is trained on, its split called test."""
+    same = options.test in options.data
+    if same and not Path(options.test).is_dir():
+        raise CannotFit(f"--test {options.test}: that is what is trained on; --holdout keeps a share of it apart")
+    found = opened_table([options.test], options, "test" if same else None)
+    wanted = dict.fromkeys((*who.inputs, *who.targets))
+    for name, kind in who.inputs.items():
+        if kind.shape and found.columns.get(name, kind) != kind:
+            raise TableError(f"is {found.columns[name]}, and {kind} is trained on", file=options.test, column=name)
+    return found.select(wanted).read_as({name: table.columns[name] for name in wanted})
+
+
+def names_in(words: list[str], table: Table) -> tuple[str, ...]:
+    """Columns as they were typed: each word is a name, or several with commas between them."""
+    names = (name for word in words for name in ([word] if word in table.columns else word.split(",")))
+    return tuple(dict.fromkeys(name if name in table.columns else name.strip() for name in names))
+
+
+def _parted(aim: Target, share: float | None, seed: int) -> tuple[Array, Array]:
+    """Who is trained on and who is held out: every class, or every size of number, in the same share."""
+    n = len(aim.rows)
+    if share is None:
+        return np.arange(n), np.zeros(0, np.int64)
+    rng = np.random.Generator(np.random.Philox(key=[seed, 0x4E1D]))
+    order = rng.permutation(n)
+    order = order[np.argsort(aim.task.strata(aim.task.encode(aim.y))[order], kind="stable")]
+    steps = np.floor((np.arange(n) + 1) * share) > np.floor(np.arange(n) * share)
+    if not steps.any() or steps.all():
+        raise CannotFit(f"--holdout {share:g} of {n:,} rows leaves none on one side")
+    train, held = np.sort(order[~steps]), np.sort(order[steps])
+    if aim.sort in ("binary", "multiclass") and len(np.unique(aim.y[train])) < len(np.unique(aim.y)):
+        raise CannotFit("a class would stand among the held-out rows alone: hold out fewer, or none")
+    return train, held
+
+
+def chunks(job: Job) -> Iterator[Chunk]:
+    """The rows that are trained on, from the first to the last, a batch at a time."""
+    at, aim = 0, job.aim
+    for batch in job.table.select(job.roles.inputs).batches():
+        first, end = np.searchsorted(aim.rows, [at, at + batch.num_rows])
+        frame = frame_of(batch, job.roles).take(aim.rows[first:end] - at)
+        yield Chunk(frame, aim.y[first:end], None if aim.weights is None else aim.weights[first:end])
+        at += batch.num_rows

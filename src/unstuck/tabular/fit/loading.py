@@ -1,0 +1,175 @@
+"""From a table to what can be trained on: numbers in one array, words in lists, targets and weights beside them.
+
+Arrow's own way to numpy imports pandas where it is installed, which lasts as long as training on a small table; so the
+buffers are taken as they lie.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from unstuck.tabular.fit.frame import Frame
+from unstuck.tabular.fit.roles import Roles
+from unstuck.tabular.tables import Table, TableError
+
+Array = np.ndarray
+Told = Callable[[int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Intake:
+    """n rows in memory."""
+
+    frame: Frame
+    targets: tuple[Array, ...]
+    """Per target column (n,): float64 with NaN, or objects (str, None where missing)."""
+    weights: Array | None = None
+    """(n,) float64."""
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def take(self, index: Array) -> Intake:
+        """Some rows."""
+        weights = None if self.weights is None else self.weights[index]
+        return Intake(self.frame.take(index), tuple(t[index] for t in self.targets), weights)
+
+
+@dataclass
+class _Filling:
+    """The arrays of n rows, filled from batch to batch."""
+
+    roles: Roles
+    numbers: Array
+    words: list[list[str | None]]
+    targets: list[list[Array]]
+    weights: list[Array]
+    at: int = 0
+    known: list[dict[str, str]] = field(default_factory=list)
+
+    def add(self, batch: Any) -> None:
+        part = self.numbers[self.at : self.at + batch.num_rows]
+        fill(part, batch, self.roles)
+        for words, name in zip(self.words, self.roles.words, strict=True):
+            words += texts(batch.column(name))
+        for values, name in zip(self.targets, self.roles.targets, strict=True):
+            values.append(cells(batch.column(name)))
+        if self.roles.weight is not None:
+            self.weights.append(reals(batch.column(self.roles.weight)))
+        self.at += batch.num_rows
+
+
+def gather(table: Table, roles: Roles, told: Told = lambda rows: None) -> Intake:
+    """Read everything. `told` hears how many rows have been read. Raises TableError."""
+    wanted = [*roles.inputs, *roles.targets, *([roles.weight] if roles.weight is not None else [])]
+    batches = table.select(wanted).batches()
+    rows = table.rows
+    if rows is None:  # as Arrow holds them until it is known how many there are
+        waiting = list(_counted(batches, told))
+        rows, batches = sum(batch.num_rows for batch in waiting), iter(waiting)
+    filling = _Filling(
+        roles, np.empty((rows, roles.width), sort_of(roles)), [[] for _ in roles.words], [[] for _ in roles.targets], []
+    )
+    for batch in batches:
+        filling.add(batch)
+        told(filling.at)
+    if not filling.at:
+        raise TableError("holds no rows", file=table.name)
+    weights = None if roles.weight is None else _checked(np.concatenate(filling.weights), roles.weight, table)
+    targets = tuple(np.concatenate(values) for values in filling.targets)
+    frame = Frame(filling.numbers[: filling.at], tuple(filling.words), roles.names())
+    return Intake(frame, targets, weights)
+
+
+def _counted(batches: Iterator[Any], told: Told) -> Iterator[Any]:
+    rows = 0
+    for batch in batches:
+        rows += batch.num_rows
+        told(rows)
+        yield batch
+
+
+def sort_of(roles: Roles) -> type:
+    """Pictures alone stay the bytes they are."""
+    kinds = {kind.name for kind in roles.numbers.values()}
+    return np.uint8 if kinds == {"image"} else np.float64
+
+
+def frame_of(batch: Any, roles: Roles) -> Frame:
+    """A batch's inputs."""
+    numbers = np.empty((batch.num_rows, roles.width), sort_of(roles))
+    fill(numbers, batch, roles)
+    return Frame(numbers, tuple(texts(batch.column(name)) for name in roles.words), roles.names())
+
+
+def fill(numbers: Array, batch: Any, roles: Roles) -> None:
+    """Write a batch's numbers and pixels into (n, roles.width)."""
+    at = 0
+    for name, kind in roles.numbers.items():
+        width = math.prod(kind.shape)
+        numbers[:, at : at + width] = (
+            pixels(batch.column(name), width) if kind.shape else reals(batch.column(name))[:, None]
+        )
+        at += width
+
+
+def reals(column: Any) -> Array:
+    """A column of float64 as (n,), NaN where it has nothing."""
+    found = (
+        np.frombuffer(column.buffers()[1], np.float64)[column.offset : column.offset + len(column)]
+        if len(column)
+        else np.zeros(0)
+    )
+    return np.where(_holes(column), np.nan, found) if column.null_count else found
+
+
+def _holes(column: Any) -> Array:
+    bits = np.unpackbits(np.frombuffer(column.buffers()[0], np.uint8), bitorder="little")
+    return bits[column.offset : column.offset + len(column)] == 0
+
+
+def pixels(column: Any, width: int) -> Array:
+    """Pictures as (n, width) uint8; raises TableError where one is missing."""
+    if column.null_count:
+        raise TableError("a picture is missing")
+    flat = np.frombuffer(column.values.buffers()[1], np.uint8)
+    start = (column.offset + 0) * width + column.values.offset
+    return flat[start : start + len(column) * width].reshape(len(column), width)
+
+
+def texts(column: Any) -> list[str | None]:
+    """A column of text; equal words are one object, or a word per row would fill the memory."""
+    known: dict[str | None, str | None] = {}
+    return [known.setdefault(word, word) for word in column.to_pylist()]
+
+
+def cells(column: Any) -> Array:
+    """A target's values: numbers, or objects where they are texts."""
+    if str(column.type) == "double":
+        return reals(column)
+    return np.array([*texts(column), None], object)[:-1]
+
+
+def _checked(weights: Array, name: str, table: Table) -> Array:
+    wrong = ~np.isfinite(weights) | (weights < 0)
+    if wrong.any():
+        first = int(np.flatnonzero(wrong)[0])
+        what = (
+            "a weight is missing"
+            if np.isnan(weights[first])
+            else f"{weights[first]:g} is no weight: below 0 or infinite"
+        )
+        raise TableError(what, file=table.name, row=row_in_file(table, first), column=name)
+    if not weights.any():
+        raise TableError("every weight is 0", file=table.name, column=name)
+    return weights
+
+
+def row_in_file(table: Table, row: int) -> int | None:
+    """The number that people give to a row, where the data is one file."""
+    return table.sources[0].first_row + row if len(table.sources) == 1 else None

@@ -1,0 +1,158 @@
+"""A person's own `nn.Module` as the network. Needs torch.
+
+It gets what our own networks get, (b, inputs) float32 without a trace of units, and gives logits or numbers. Its rows,
+their order, what is held out, the schedule and the end are theirs as well. It lives in random numbers of its own, drawn
+from one seed; the person's stay as they were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from unstuck.tabular.fit.batches import InMemory, Rows, Split
+from unstuck.tabular.fit.encoder import Encoder
+from unstuck.tabular.fit.ensemble import PLAIN, Wishes, batch_of
+from unstuck.tabular.fit.frame import Frame
+from unstuck.tabular.fit.loss import Loss
+from unstuck.tabular.fit.model import Unseen, Watch, prepared
+from unstuck.tabular.fit.module_making import made
+from unstuck.tabular.fit.module_training import Batch, Plan, advance, judged, optimizer, rate_of, shaped, train
+from unstuck.tabular.fit.network import with_one
+from unstuck.tabular.fit.online import BATCH, RATE, Pace
+from unstuck.tabular.fit.task import Task
+
+Array = np.ndarray
+EPOCHS = 100
+"""At most; patience ends most trainings long before."""
+ANSWERED = 4096
+"""Rows that are answered in one go."""
+
+
+@dataclass(frozen=True, eq=False)
+class ModuleModel:
+    """A fitted module, or several beside each other; with the face of `unstuck.tabular.fit.model.Model`."""
+
+    encoder: Encoder
+    task: Task
+    nets: tuple[nn.Module, ...]
+    notes: tuple[str, ...] = ()
+    unseen: Unseen | None = None
+
+    def answers(self, frame: Frame) -> Array:
+        """For every row, (n, k) float64: probabilities of classes or labels, or numbers in the target's units."""
+        x = self.encoder.encode(frame, PLAIN)
+        every = np.stack([answers(net, x, self.task.loss) for net in self.nets])
+        return self.task.decode(every.mean(axis=0, dtype=np.float64).astype(np.float32))
+
+
+def answers(net: nn.Module, x: Array, loss: Loss) -> Array:
+    """Of a net for x (n, d): (n, outputs) float32. In float64 if the net can: a row's answer is then the same to the
+    last bit, whichever rows are beside it."""
+    parts = torch.from_numpy(x).split(ANSWERED)
+    with torch.no_grad():
+        try:
+            wide = deepcopy(net).double().eval()
+            z = [shaped(wide(part.double()), loss) for part in parts]
+        except RuntimeError:  # it makes tensors of a type of its own
+            z = [shaped(net.eval()(part), loss) for part in parts]
+    return loss.answers(torch.cat(z).double().numpy()).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class ByTorch:
+    """Trains `module`: an nn.Module, or what makes one of (inputs, outputs)."""
+
+    module: Any
+    device: str
+
+    def learn(
+        self, frame: Frame, y: Array, task: Task, wishes: Wishes, weights: Array | None,
+        watch: Watch, before: ModuleModel | None = None,
+    ) -> ModuleModel:  # fmt: skip
+        """Train to the end, from the weights of `before` if there is one."""
+        ground, order = prepared(frame, y, task, wishes, weights, watch, None, before and before.encoder)
+        lanes = len(before.nets) if before else min(wishes.lanes or 1, max(len(ground.frame) // 2, 1))
+        rows, split = ground.rows(PLAIN), ground.split(lanes)
+        size, notes = batch_of(wishes, split.train.shape[1]), before.notes if before else ()
+        with _dice(wishes.seed, self.device):
+            nets = self._copies(before.nets) if before else self._made(rows, task, lanes)
+            ways = [Split(_lane(split.train, i), _lane(split.held, i)) for i in range(lanes)]
+            feeds = [InMemory(rows, way, size, wishes.seed) for way in ways]
+            rate = wishes.rate or rate_of(nets[0], feeds[0], task.loss, self.device)
+            plan = Plan(wishes, rate, wishes.epochs or EPOCHS, self.device, before is not None)
+            for net, feed in zip(nets, feeds, strict=True):
+                train(net, feed, task.loss, plan, watch)
+        nets = tuple(net.cpu() for net in nets)
+        held = np.concatenate([way.held[0] for way in ways])
+        told = [answers(net, rows.x[way.held[0], :-1], task.loss) for net, way in zip(nets, ways, strict=True)]
+        unseen = Unseen(order[held], task.decode(np.concatenate(told)))
+        return ModuleModel(ground.encoder, task, nets, notes or (f"trained at the rate {rate:.2g}",), unseen)
+
+    def begin(self, frame: Frame, y: Array, task: Task, wishes: Wishes, weights: Array | None = None) -> ModuleModel:
+        """A model at its first weights, its columns measured on these rows."""
+        encoded = task.encode(y)
+        encoder = Encoder.of(frame, weights, np.abs(encoded.reshape(len(y), -1)))
+        rows = Rows(with_one(encoder.encode(frame, PLAIN)), encoded)
+        with _dice(wishes.seed, self.device):
+            nets = self._made(rows, task, wishes.lanes or 1)
+        return ModuleModel(encoder, task, tuple(net.cpu() for net in nets))
+
+    def follow(
+        self, model: ModuleModel, pace: Pace, frame: Frame, y: Array, wishes: Wishes, weights: Array | None = None
+    ) -> tuple[ModuleModel, Pace, float]:
+        """The model after one pass over some rows, and what these cost before it."""
+        w = None if weights is None else weights.astype(np.float32)
+        rows, loss = Rows(with_one(model.encoder.encode(frame, PLAIN)), model.task.encode(y), w), model.task.loss
+        nets, costs = self._copies(model.nets), []
+        adams = [optimizer(net, wishes.decay) for net in nets]
+        for adam, state in zip(adams, pace.adams, strict=False):
+            adam.load_state_dict(state)
+        every = Batch.of(rows.take(np.arange(len(rows))[None]), self.device)
+        with _dice(wishes.seed + pace.calls, self.device):
+            for net, adam in zip(nets, adams, strict=True):
+                costs.append(judged(net, every, loss))
+                for part in torch.randperm(len(rows)).split(wishes.batch or BATCH):
+                    here = Batch.of(rows.take(part.numpy()[None]), self.device)
+                    advance(net, adam, here, loss, wishes.rate or RATE)
+        states = tuple(deepcopy(adam.state_dict()) for adam in adams)
+        nets = tuple(net.cpu() for net in nets)
+        return replace(model, nets=nets, unseen=None), Pace(pace.calls + 1, states), float(np.mean(costs))
+
+    def restored(self, encoder: Encoder, task: Task, states: list[dict[str, Array]]) -> ModuleModel:
+        """A model of nets built anew and given their weights. Raises RuntimeError where these belong to others."""
+        x = torch.zeros(4, encoder.width(PLAIN))
+        with _dice(0, "cpu"):
+            nets = made(self.module, x, task.loss, len(states))
+        for net, state in zip(nets, states, strict=True):
+            net.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in state.items()})
+        return ModuleModel(encoder, task, tuple(nets))
+
+    def _made(self, rows: Rows, task: Task, lanes: int) -> list[nn.Module]:
+        return [net.to(self.device) for net in made(self.module, torch.from_numpy(rows.x[:4, :-1]), task.loss, lanes)]
+
+    def _copies(self, nets: tuple[nn.Module, ...]) -> list[nn.Module]:
+        return [deepcopy(net).to(self.device) for net in nets]
+
+
+def _lane(index: Array, lane: int) -> Array:
+    return index[min(lane, len(index) - 1)][None]
+
+
+@contextmanager
+def _dice(seed: int, device: str) -> Iterator[None]:
+    """torch's random numbers from a seed, and afterwards as they were."""
+    place = torch.device(device)
+    with torch.random.fork_rng([place] if place.type == "cuda" else []):
+        torch.default_generator.manual_seed(seed)
+        if place.type == "cuda":
+            with torch.cuda.device(place):
+                torch.cuda.manual_seed(seed)
+        yield

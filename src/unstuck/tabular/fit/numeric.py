@@ -1,0 +1,158 @@
+"""Numbers, written so that their units leave no trace.
+
+Every column is measured on the training rows, moved to its own middle, divided by its own size, given a sign that
+depends on its shape alone, and rounded to a grid. A map x -> a x + b of a column then changes not one bit of what the
+network sees: rounding differences are some 1e-13 of the column's spread, the grid's step is 2.4e-4 of it, and a value
+that lies within the former of an edge of the latter is rarer than one in a hundred million.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from statistics import NormalDist
+
+import numpy as np
+
+from unstuck.tabular.fit.grid import directions, evenly, leading, snapped
+from unstuck.tabular.fit.quantiles import ENOUGH, PARTS, quantiles
+from unstuck.tabular.moments import Moments
+
+Array = np.ndarray
+GRID = 2.0**-12
+"""The step of the grid, in units of the column's size: far coarser than rounding, far finer than any meaning."""
+FAR = 2.0**11
+"""Standardised values are cut here, so that a float32 holds every point of the grid."""
+MANY = 256
+"""Above this many columns they are measured by mean and spread alone: pixels need no quantiles."""
+BLOCK = 1 << 21
+"""Numbers that are encoded at once."""
+FLAT = 1e-9
+"""A distance between quartiles below this share of the spread says that half the rows are equal."""
+KNEE = 3.0
+BINS = 8
+VIEWS = ("smooth", "normal", "steps")
+
+
+@dataclass(frozen=True, eq=False)
+class Numeric:
+    """What was measured of the columns that vary: all arrays are (kept,), but for `knots` (kept, 257 or 0)."""
+
+    kept: Array
+    """Column numbers of those that vary; the others say nothing."""
+    centre: Array
+    scale: Array
+    sign: Array
+    gaps: Array
+    """Whether values were missing in training; such a column is accompanied by one that says where."""
+    knots: Array
+    """Quantiles of the standardised values."""
+
+    @classmethod
+    def of(cls, x: Array, weights: Array | None = None, beside: Array | None = None) -> Numeric:
+        """Measure x (n, d), float; NaN and infinities are missing; a row of weight w counts as w rows. `beside`, (n, k)
+        without signs, helps to tell rows apart."""
+        return cls.seen(Moments.of(x, weights), x, weights, beside)
+
+    @classmethod
+    def seen(cls, found: Moments, x: Array, weights: Array | None = None, beside: Array | None = None) -> Numeric:
+        """From the moments of all rows and a sample of them, x (n, d), for what only a sort can tell."""
+        kept = np.flatnonzero(~found.constant)
+        found = found.take(kept)
+        if len(kept) > MANY:
+            middle = Measured(found.mean, found.spread, np.zeros((len(kept), 0)))
+        else:
+            middle = measured(x[:, kept], weights, found)
+        first = cls(kept, middle.centre, middle.scale, np.ones(len(kept)), found.missing > 0, middle.knots)
+        middle = (found.mean - (found.min / 2 + found.max / 2)) / first.scale
+        return first._signed(x, weights, beside, middle)
+
+    def _signed(self, x: Array, weights: Array | None, beside: Array | None, middle: Array) -> Numeric:
+        """The sign that makes the longer tail point upward, by the quantiles, or, where there are none, by where the
+        middle of the range lies; where both tails are alike, some row decides."""
+        knots = (self.knots - self.centre[:, None]) / self.scale[:, None]
+        tails = evenly(knots + knots[:, ::-1] if knots.size else middle[:, None], GRID)
+        sign = leading(tails)
+        if len(even := np.flatnonzero(sign == 0)):
+            some = slice(None, None, max(1, len(x) // ENOUGH, x.size // BLOCK))
+            rows = evenly(self._moved(x[some]), GRID)
+            sign[even] = directions(rows, even, *(None if a is None else a[some] for a in (weights, beside)))
+        turned = snapped(np.where(sign[:, None] < 0, -knots[:, ::-1], knots), GRID, FAR)
+        return Numeric(self.kept, self.centre, self.scale, sign, self.gaps, turned)
+
+    def standard(self, x: Array) -> Array:
+        """The values on the grid, (n, kept) float64; NaN where missing."""
+        return snapped(self._moved(x), GRID, FAR)
+
+    def _moved(self, x: Array) -> Array:
+        with np.errstate(over="ignore", invalid="ignore"):
+            own = x if len(self.kept) == x.shape[1] else x[:, self.kept]
+            z = (own.astype(np.float64, copy=False) - self.centre) / self.scale * self.sign
+        return np.where(np.isfinite(z), z, np.nan)
+
+    def encode(self, x: Array, views: tuple[str, ...]) -> Array:
+        """What the network sees, (n, width(views)) float32. In blocks of rows: float64 is for passing through."""
+        size = max(1, BLOCK // max(len(self.kept), 1))
+        parts = [self.seen_as(self.standard(x[at : at + size]), views) for at in range(0, max(len(x), 1), size)]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def seen_as(self, z: Array, views: tuple[str, ...]) -> Array:
+        """The same, of standardised values (n, kept); a float32 holds them whole."""
+        holes = np.isnan(z)
+        z = np.where(holes, 0.0, z) if holes.any() else z.astype(np.float64, copy=False)
+        parts = [_VIEWS[view](z, self.knots) for view in views]
+        if self.gaps.any():
+            parts.append(holes[:, self.gaps] * 1.0)
+        return np.concatenate(parts, axis=1, dtype=np.float32)
+
+    def width(self, views: tuple[str, ...]) -> int:
+        """How many inputs `encode` gives."""
+        return self.encode(np.zeros((0, int(self.kept.max(initial=-1)) + 1)), views).shape[1]
+
+    def state(self) -> dict[str, Array]:
+        """As arrays, to be stored."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Middle, size and quantiles of columns, in their own units."""
+
+    centre: Array
+    scale: Array
+    knots: Array
+
+
+def measured(x: Array, weights: Array | None, found: Moments) -> Measured:
+    """The median and the distance between the quartiles; mean and spread where half the rows are equal."""
+    knots = quantiles(x, weights)
+    centre, between = knots[:, PARTS // 2], knots[:, 3 * PARTS // 4] - knots[:, PARTS // 4]
+    flat = ~(between > FLAT * found.spread)
+    return Measured(np.where(flat, found.mean, centre), np.where(flat, found.spread, between), knots)
+
+
+def _smooth(z: Array, knots: Array) -> Array:
+    """Linear in the middle, never beyond +-KNEE: a value far out cannot drown the rest."""
+    return z / np.sqrt(1 + np.square(z / KNEE))
+
+
+def _normal(z: Array, knots: Array) -> Array:
+    """By rank, as a standard normal variable: what spans orders of magnitude is spread out evenly."""
+    return np.stack([_scored(z[:, j], knots[j]) for j in range(z.shape[1])], axis=1) if z.shape[1] else z
+
+
+def _scored(z: Array, knots: Array) -> Array:
+    at, first, times = np.unique(knots, return_index=True, return_counts=True)
+    share = (first + (times - 1) / 2) / PARTS
+    return np.interp(z, at, [NormalDist().inv_cdf(0.002 + 0.996 * p) for p in share])
+
+
+def _steps(z: Array, knots: Array) -> Array:
+    """Piecewise linear: one input per eighth of the rows, rising through it (Gorishniy et al. 2022)."""
+    edges = knots[:, :: PARTS // BINS]
+    low, width = edges[:, :-1], np.diff(edges, axis=1)
+    some = width > 0
+    rise = np.clip((z[:, :, None] - low) / np.where(some, width, 1.0), 0.0, 1.0) - 0.5
+    return rise[:, some]
+
+
+_VIEWS = {"smooth": _smooth, "normal": _normal, "steps": _steps}

@@ -1,0 +1,55 @@
+"""An estimator's parameters as wishes, checked."""
+
+from __future__ import annotations
+
+import math
+from numbers import Integral, Real
+from typing import Any
+
+from unstuck.tabular.fit.activation import ACTIVATIONS
+from unstuck.tabular.fit.ensemble import Wishes
+
+WHOLE = ("lanes", "epochs", "batch_size")
+
+
+def wished(estimator: Any, seed: int) -> Wishes:
+    """What an estimator asks for. Raises ValueError for what cannot be meant, with the parameter's name."""
+    for name in WHOLE:
+        value = getattr(estimator, name)
+        if value is not None and not _whole(value):
+            raise ValueError(f"{name} is a whole number from 1 on, or None, not {value!r}")
+    rate, decay = _real(estimator.learning_rate), _real(estimator.weight_decay)
+    if estimator.learning_rate is not None and not 0 < rate < math.inf:
+        raise ValueError(f"learning_rate is a number above 0, or None, not {estimator.learning_rate!r}")
+    if not 0 <= decay < math.inf:
+        raise ValueError(f"weight_decay is a number from 0 on, not {estimator.weight_decay!r}")
+    if estimator.activation not in (None, *ACTIVATIONS):
+        raise ValueError(f"activation is one of {', '.join(ACTIVATIONS)}, or None, not {estimator.activation!r}")
+    return Wishes(
+        hidden=_hidden(estimator.hidden),
+        activation=estimator.activation,
+        lanes=estimator.lanes,
+        batch=estimator.batch_size,
+        epochs=estimator.epochs,
+        rate=None if estimator.learning_rate is None else rate,
+        decay=decay,
+        seed=seed,
+    )
+
+
+def _hidden(hidden: Any) -> tuple[int, ...] | None:
+    if hidden is None:
+        return None
+    sizes = (hidden,) if isinstance(hidden, Integral) else hidden
+    if not isinstance(sizes, tuple | list) or not sizes or not all(map(_whole, sizes)):
+        raise ValueError(f"hidden is a number of units, a tuple of such numbers, or None, not {hidden!r}")
+    return tuple(map(int, sizes))
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1
+
+
+def _real(value: Any) -> float:
+    """NaN, which lies in no range, for what is no number."""
+    return float(value) if isinstance(value, Real) else math.nan

@@ -1,0 +1,90 @@
+"""A fitted estimator as a file that executes nothing when it is read. A module in it is built anew by its owner."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unstuck.tabular.fit import store
+from unstuck.tabular.fit.arrays import Schema
+from unstuck.tabular.fit.estimators import Classifier, Regressor
+from unstuck.tabular.fit.online import Pace
+from unstuck.tabular.fit.store import ModelError
+from unstuck.tabular.fit.task import Numbers, Task
+from unstuck.tabular.fit.trainer import trainer
+
+Array = np.ndarray
+KINDS = {"Classifier": Classifier, "Regressor": Regressor}
+SETTINGS = ("activation", "lanes", "epochs", "batch_size", "learning_rate", "weight_decay", "warm_start")
+CURVES = ("loss_curve_", "validation_curve_", "notes_")
+
+
+def save(estimator: Classifier | Regressor, path: str | Path) -> None:
+    """Write a fitted estimator: what it measured, its weights, its settings but `class_weight`, `random_state` and
+    `module`. Raises ModelError where it cannot be written."""
+    about = {
+        "estimator": type(estimator).__name__,
+        "settings": {name: getattr(estimator, name) for name in SETTINGS} | {"hidden": estimator.hidden},
+        "words": list(estimator._schema.words),
+        "names": list(map(str, getattr(estimator, "feature_names_in_", ()))),
+        "flat": bool(getattr(estimator, "_flat", True)),
+        "seed": estimator._seed,
+        "curves": {name: list(getattr(estimator, name)) for name in CURVES},
+    }
+    model = estimator.model_
+    if estimator.module is None:
+        store.save(model, Path(path), about)
+        return
+    head, arrays = store.packed(model.encoder, model.task)
+    for lane, net in enumerate(model.nets):
+        arrays |= {f"module.{lane}.{name}": value.detach().cpu().numpy() for name, value in net.state_dict().items()}
+    store.write(Path(path), head | {"modules": len(model.nets), "about": about, "crews": []}, arrays)
+
+
+def load(path: str | Path, module: Any = None) -> Classifier | Regressor:
+    """A saved estimator, fitted as it was. `module`: what makes its network, where it had one of its owner's.
+
+    Raises ModelError for a file that is none, and where `module` is missing or makes another network.
+    """
+    path = Path(path)
+    head, arrays = store.read(path)
+    try:
+        about, own = head["about"], int(head.get("modules", 0))
+        settings = about["settings"]
+        settings["hidden"] = tuple(settings["hidden"]) if isinstance(settings["hidden"], list) else settings["hidden"]
+        estimator = KINDS[about["estimator"]](**settings, module=module)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise ModelError(f"{path} holds no estimator; `unstuck predict` may know what to do with it") from None
+    if bool(own) != (module is not None):
+        needs = "was saved with a module of its owner's: hand over what makes it" if own else "has no module"
+        raise ModelError(f"{path} {needs}")
+    if not own:
+        estimator.model_ = store.load(path)[0]
+    else:
+        encoder, task = store.unpacked(head, arrays)
+        states = [_state(arrays, f"module.{lane}.") for lane in range(own)]
+        try:
+            estimator.model_ = trainer(estimator).restored(encoder, task, states)
+        except (RuntimeError, ValueError, TypeError) as error:
+            raise ModelError(f"{path} holds the weights of another module: {str(error).splitlines()[0]}") from None
+    return _fitted(estimator, about, estimator.model_.task)
+
+
+def _state(arrays: dict[str, Array], prefix: str) -> dict[str, Array]:
+    return {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
+
+
+def _fitted(estimator: Any, about: dict[str, Any], task: Task) -> Classifier | Regressor:
+    estimator._schema, estimator._seed = Schema(tuple(map(bool, about["words"]))), int(about["seed"])
+    estimator._pace, estimator._flat = Pace(), bool(about["flat"])
+    estimator.n_features_in_ = len(about["words"])
+    if about["names"]:
+        estimator.feature_names_in_ = np.array(about["names"], object)
+    if not isinstance(task, Numbers):
+        estimator.classes_ = getattr(task, "labels", np.arange(task.loss.outputs))
+    for name in CURVES:
+        setattr(estimator, name, about["curves"][name])
+    estimator.n_iter_, estimator.best_loss_ = len(estimator.loss_curve_), min(estimator.validation_curve_)
+    return estimator

@@ -1,0 +1,96 @@
+"""`unstuck predict`: a model's answers to the rows of a table, a batch at a time."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+import pyarrow as pa
+
+from unstuck.tabular.fit import writer
+from unstuck.tabular.fit.figures import written
+from unstuck.tabular.fit.job import names_in, opened_table
+from unstuck.tabular.fit.loading import frame_of
+from unstuck.tabular.fit.model import Model
+from unstuck.tabular.fit.roles import Roles, listed
+from unstuck.tabular.fit.store import ModelError, load
+from unstuck.tabular.fit.task import Classes
+from unstuck.tabular.tables import Kind, Table, TableError
+from unstuck.tabular.tables.refusal import shown
+
+Array = np.ndarray
+
+
+def predict(options: Namespace, stream: TextIO, say: Callable[[str], None]) -> int:
+    """Write a table with the answers; the number of rows. Raises ModelError and TableError with one line each."""
+    writer.check(options.out)
+    model, about = load(Path(options.model))
+    who = _columns(about, options.model)
+    table = opened_table(options.data, options, options.split)
+    keep = names_in(options.keep, table)
+    for note in _misfits(table, who, keep):
+        say(note)
+    table = table.select(dict.fromkeys((*who.inputs, *keep))).read_as(dict(who.inputs))
+    schema = _schema(table, keep, model, tuple(map(str, about["names"])))
+    rows = 0
+    with writer.sink(options.out, schema, stream) as put:
+        for batch in table.batches():
+            put(pa.RecordBatch.from_arrays(list(_arrays(batch, keep, model, who, schema)), schema=schema))
+            rows += batch.num_rows
+    return rows
+
+
+def _columns(about: dict[str, Any], file: str) -> Roles:
+    """The columns that the model learned from."""
+    try:
+        inputs = {str(name): Kind(str(kind), tuple(map(int, shape))) for name, kind, shape in about["columns"]}
+        return Roles(inputs, tuple(map(str, about["targets"])))
+    except (KeyError, TypeError, ValueError):
+        raise ModelError(f"{file} does not say which columns it learned from: it was not made by unstuck fit") from None
+
+
+def _misfits(table: Table, who: Roles, keep: tuple[str, ...]) -> Iterator[str]:
+    """What is to be said about the columns. Raises TableError where one that is needed is missing."""
+    missing = [name for name in who.inputs if name not in table.columns]
+    if len(missing) > 1:
+        raise TableError(f"columns that the model learned from are missing: {listed(missing)}", file=table.name)
+    if missing:
+        table.select(missing)  # says which it might be
+    extra = [name for name in table.columns if name not in {*who.inputs, *who.targets, *keep}]
+    if extra:
+        yield f"not used, for the model did not learn from them: {listed(extra)}"
+    for name, kind in who.inputs.items():
+        found = table.columns.get(name)
+        if found is not None and kind.shape and found != kind:
+            raise TableError(f"is {found}, and the model learned from {kind}", file=table.name, column=name)
+
+
+def _schema(table: Table, keep: tuple[str, ...], model: Model, names: tuple[str, ...]) -> pa.Schema:
+    fields = [table.schema.field(name) for name in keep]
+    if isinstance(model.task, Classes):
+        fields.append(pa.field("prediction", pa.array(model.task.labels[:1]).type))
+        fields += [pa.field(f"p({written(label)})", pa.float64()) for label in model.task.labels.tolist()]
+    elif model.task.loss.outputs and hasattr(model.task, "names"):
+        fields.append(pa.field("prediction", pa.string()))
+        fields += [pa.field(f"p({name})", pa.float64()) for name in names]
+    else:
+        fields += [pa.field("prediction" if len(names) == 1 else f"prediction({name})", pa.float64()) for name in names]
+    found = [field.name for field in fields]
+    twice = next((name for name in found if found.count(name) > 1), None) if len(found) < 10_000 else None
+    if twice is not None:
+        raise TableError(f"two columns would be called {shown(twice)}: keep it under another name", column=twice)
+    return pa.schema(fields)
+
+
+def _arrays(batch: Any, keep: tuple[str, ...], model: Model, who: Roles, schema: pa.Schema) -> Iterator[Any]:
+    yield from (batch.column(name) for name in keep)
+    answers = model.answers(frame_of(batch, who))
+    if isinstance(model.task, Classes):
+        yield pa.array(model.task.labels[answers.argmax(axis=1)], schema.field(len(keep)).type)
+    elif schema.field(len(keep)).type == pa.string():
+        names = np.array([field.name[2:-1] for field in schema][len(keep) + 1 :], object)
+        yield pa.array([";".join(names[row > 0.5]) for row in answers], pa.string())
+    yield from (pa.array(answers[:, j]) for j in range(answers.shape[1]))

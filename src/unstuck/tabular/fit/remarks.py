@@ -1,0 +1,95 @@
+"""What a person should know about the columns: said, and nothing done about it behind their back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from unstuck.tabular.fit.encoder import Encoder
+from unstuck.tabular.fit.ensemble import FEW
+from unstuck.tabular.fit.frame import Frame
+from unstuck.tabular.fit.roles import listed
+from unstuck.tabular.tables.refusal import shown
+
+Array = np.ndarray
+ROWS = 8
+"""Fewer rows than this in order are in order by chance."""
+PIXELS = 1000
+"""Above this many columns they are not spoken of one by one."""
+TAIL = 30.0
+"""Distances between the quartiles; farther out a column is called skewed."""
+
+
+def remarks(frame: Frame, encoder: Encoder) -> Iterator[str]:
+    """Notes on the columns of a frame."""
+    d = frame.numbers.shape[1]
+    names = frame.names or tuple(f"column {j + 1}" for j in range(d + len(frame.words)))
+    if len(frame) < FEW:
+        yield f"{len(frame)} rows are too few to hold any out: nothing here tells how good the model is on others"
+    yield from _counting(frame, names)
+    yield from _silent(encoder, names[:d])
+    yield from _holes(encoder, frame, names)
+    yield from _tails(encoder, names)
+    yield from _many_words(encoder, names[d:])
+
+
+def _counting(frame: Frame, names: tuple[str, ...]) -> Iterator[str]:
+    """Columns that number the rows."""
+    d, n = frame.numbers.shape[1], len(frame)
+    if n < ROWS:
+        return
+    for j in range(d if d <= PIXELS and frame.numbers.dtype != np.uint8 else 0):
+        column = frame.numbers[:, j]
+        if column[1] == column[0] + 1 and np.isfinite(column).all() and (np.diff(column) == 1).all():
+            yield _number_of(names[j], "counts the rows")
+    for j, words in enumerate(frame.words):
+        if len(set(words)) == n and None not in words:
+            yield _number_of(names[d + j], "is different in every row")
+
+
+def _number_of(name: str, how: str) -> str:
+    return f"column {shown(name)} {how}: if it only names them, leave it out (--drop {name})"
+
+
+def _silent(encoder: Encoder, names: tuple[str, ...]) -> Iterator[str]:
+    kept = set(encoder.numeric.kept.tolist())
+    silent = [name for j, name in enumerate(names) if j not in kept]
+    if silent:
+        yield f"{_columns(silent)} the same value (or none) in every row and {_says(silent)} nothing: {listed(silent)}"
+
+
+def _holes(encoder: Encoder, frame: Frame, names: tuple[str, ...]) -> Iterator[str]:
+    d = frame.numbers.shape[1]
+    gaps = [names[j] for j, gap in zip(encoder.numeric.kept, encoder.numeric.gaps, strict=True) if gap]
+    gaps += [names[d + j] for j, words in enumerate(frame.words) if None in words]
+    if gaps:
+        has, whether = ("has", "it is") if len(gaps) == 1 else ("have", "they are")
+        yield f"{listed(gaps)} {has} missing values; that {whether} missing is learned from too"
+
+
+def _tails(encoder: Encoder, names: tuple[str, ...]) -> Iterator[str]:
+    numeric = encoder.numeric
+    if not numeric.knots.size:
+        return
+    far = np.abs(numeric.knots).max(axis=1) > TAIL
+    if far.any():
+        bent = listed([names[numeric.kept[j]] for j in np.flatnonzero(far)])
+        yield f"skewed, or with values far out, which are bent and cannot drown the rest: {bent}"
+
+
+def _many_words(encoder: Encoder, names: tuple[str, ...]) -> Iterator[str]:
+    for one, name in zip(encoder.words, names, strict=True):
+        if one.cut:
+            yield (
+                f"column {shown(name)}: {len(one.words)} frequent words have an input each; the others, "
+                f"{one.share_cut():.0%} of the rows, share one"
+            )
+
+
+def _columns(names: list[str]) -> str:
+    return f"{len(names):,} columns have" if len(names) > 1 else "a column has"
+
+
+def _says(names: list[str]) -> str:
+    return "say" if len(names) > 1 else "says"

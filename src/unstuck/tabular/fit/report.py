@@ -1,0 +1,131 @@
+"""What a fit came to, as text: how good it is beside a constant answer, where it errs, what was decided."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from unstuck.report.layout import printed, stacked, table, titled
+from unstuck.tabular.fit.chart import curves, gauge
+from unstuck.tabular.fit.figures import Figures, Score
+from unstuck.tabular.fit.fitted import Course, Fitted, Judged
+from unstuck.tabular.fit.progress import clock, named
+
+CLASSES = 12
+"""Of more classes, only those that are confused most are shown."""
+SHARES = ("accuracy", "balanced accuracy", "all labels right", "labels right")
+EACH = 12
+"""Targets and labels that are shown one by one."""
+
+
+def render(fitted: Fitted, *, width: int = 100, colour: bool = False, ascii: bool = False) -> str:
+    """The whole report."""
+    text = printed(list(_parts(fitted, width, ascii)), width, colour, False)
+    return text.encode("ascii", "replace").decode() if ascii else text
+
+
+def verdict(fitted: Fitted) -> str:
+    """One line: the first measure on the strictest rows."""
+    if not fitted.judged:
+        return "nothing was held out: nobody knows how good it is\n"
+    score = fitted.judged[-1].figures.scores[0]
+    name = f"{score.name} of {score.of}" if score.of else score.name
+    return f"{name} {_said(score, score.model)} (a constant answer: {_said(score, score.constant)})\n"
+
+
+def _parts(fitted: Fitted, width: int, ascii: bool) -> Iterator[RenderableType]:
+    yield _head(fitted)
+    for judged in fitted.judged:
+        yield _scores(judged)
+    if fitted.judged:
+        yield from _errors(fitted.judged[-1].figures, ascii)
+    yield from _curve(fitted.courses, width, ascii)
+    if fitted.notes:
+        yield titled("What was found and decided", _points(fitted.notes))
+    yield from _next(fitted)
+
+
+def _head(fitted: Fitted) -> RenderableType:
+    what = ", ".join(fitted.targets[:3]) + (f" and {len(fitted.targets) - 3} more" if len(fitted.targets) > 3 else "")
+    columns = "column" if len(fitted.inputs) == 1 else "columns"
+    rows = f"{fitted.sort}, {fitted.rows:,} rows, {len(fitted.inputs):,} {columns}, {clock(fitted.seconds)}"
+    return stacked(Text(f"{fitted.data}: {what}", "bold"), Text(rows))
+
+
+def _points(lines: Sequence[str]) -> RenderableType:
+    grid = Table.grid(padding=(0, 1))
+    for line in lines:
+        grid.add_row("-", Text(line))
+    return grid
+
+
+def _scores(judged: Judged) -> RenderableType:
+    of_each = any(score.of for score in judged.figures.scores)
+    rows = table("", *(["of"] if of_each else []), "model", "constant answer")
+    shown = [score for score in judged.figures.scores if not score.of]
+    each = [score for score in judged.figures.scores if score.of]
+    for score in (*shown, *each[:EACH]):
+        cells = [score.name, *([score.of] if of_each else []), _said(score, score.model), _said(score, score.constant)]
+        rows.add_row(*map(Text, cells))
+    more = [Text(f"... and {len(each) - EACH} more")] if len(each) > EACH else []
+    return titled(f"How good it is, on {judged.figures.rows:,} {judged.of}", rows, *more)
+
+
+def _said(score: Score, value: float) -> str:
+    return f"{value:.2%}" if score.name in SHARES else f"{value:.4g}"
+
+
+def _errors(figures: Figures, ascii: bool) -> Iterator[RenderableType]:
+    if figures.confusion:
+        yield _confusion(figures)
+    if figures.bins and figures.calibration_error is not None:
+        yield _calibration(figures, ascii)
+
+
+def _confusion(figures: Figures) -> RenderableType:
+    shown = _most_confused(figures)
+    rows = table("was \\ taken for", *(figures.labels[j] for j in shown))
+    for i in shown:
+        rows.add_row(Text(figures.labels[i]), *(Text(f"{figures.confusion[i][j]:,.6g}") for j in shown))
+    left = len(figures.labels) - len(shown)
+    more = [Text(f"the {left} other classes are confused less; --json has them all")] if left else []
+    return titled("Confusion matrix", rows, *more)
+
+
+def _most_confused(figures: Figures) -> list[int]:
+    errors = [
+        sum(row) - row[i] + sum(other[i] for other in figures.confusion) - row[i]
+        for i, row in enumerate(figures.confusion)
+    ]
+    worst = sorted(range(len(errors)), key=lambda i: -errors[i])[:CLASSES]
+    return sorted(worst)
+
+
+def _calibration(figures: Figures, ascii: bool) -> RenderableType:
+    rows = table("said", "came true", "rows", f"{'=' if ascii else '█'} came true, {'|' if ascii else '│'} said")
+    for one in figures.bins:
+        rows.add_row(f"{one.said:.1%}", f"{one.came:.1%}", f"{one.rows:,.6g}", Text(gauge(one.said, one.came, ascii)))
+    of = f" of p({figures.labels[1]})" if len(figures.labels) == 2 else ""
+    return titled(f"Calibration{of}: off by {figures.calibration_error:.2%} on average", rows)
+
+
+def _curve(courses: Sequence[Course], width: int, ascii: bool) -> Iterator[RenderableType]:
+    if not courses:
+        return
+    main = max(courses, key=lambda course: course.weight)
+    lines = curves([e.train for e in main.epochs], [e.held for e in main.epochs], width - 2, ascii)
+    if lines and main.shape is not None:
+        share = f"{main.weight:.0%} of the answer; " if len([c for c in courses if c.weight]) > 1 else ""
+        trained = f"{len(courses)} crew{'s' if len(courses) > 1 else ''} trained"
+        crew = f"{named(main.shape)}, {main.lanes} network{'s' if main.lanes > 1 else ''}; {share}{trained}"
+        yield titled(f"Loss by epoch ({crew})", Group(*(Text(line, no_wrap=True) for line in lines)))
+
+
+def _next(fitted: Fitted) -> Iterator[RenderableType]:
+    if fitted.saved is not None:
+        yield titled("Next", Text(f"saved as {fitted.saved}: unstuck predict {fitted.saved} DATA"))
+    else:
+        yield titled("Next", Text("nothing was saved: --model FILE keeps the model for unstuck predict"))

@@ -1,0 +1,141 @@
+"""A model as one file: safetensors, whose header carries the rest as JSON. Nothing in it is ever executed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unstuck.tabular.fit.calibration import Belief
+from unstuck.tabular.fit.categories import Words
+from unstuck.tabular.fit.encoder import Encoder
+from unstuck.tabular.fit.ensemble import Crew
+from unstuck.tabular.fit.model import Model
+from unstuck.tabular.fit.network import Dense
+from unstuck.tabular.fit.numeric import VIEWS, Numeric
+from unstuck.tabular.fit.task import Classes, Labels, Numbers, Task
+from unstuck.tabular.fit.train import Shape
+
+Array = np.ndarray
+FORMAT = 1
+
+
+class ModelError(Exception):
+    """A file is not a model, or not one that can be read; one line."""
+
+
+def save(model: Model, path: Path, about: Mapping[str, Any] | None = None) -> None:
+    """Write a model, with anything JSON can say about it. Written beside and moved into place at the end.
+
+    Raises ModelError where it cannot be written; what stood there before stays.
+    """
+    head, arrays = packed(model.encoder, model.task)
+    arrays |= {f"crew.{i}": crew.flat for i, crew in enumerate(model.crews)}
+    head |= {
+        "crews": [asdict(crew.shape) | {"weight": crew.weight} for crew in model.crews],
+        "belief": asdict(model.belief),
+        "notes": list(model.notes),
+        "about": dict(about or {}),
+    }
+    write(path, head, arrays)
+
+
+def packed(encoder: Encoder, task: Task) -> tuple[dict[str, Any], dict[str, Array]]:
+    """What a file says about columns and target, whatever stands between them: JSON and arrays."""
+    arrays = {f"numeric.{k}": v for k, v in encoder.numeric.state().items()}
+    target, more = _packed_task(task)
+    return {"task": target, "words": [asdict(words) for words in encoder.words]}, arrays | more
+
+
+def write(path: Path, head: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
+    """Write a file, whole or not at all. Raises ModelError where that cannot be done."""
+    from safetensors.numpy import save as packed
+
+    beside = path.with_name(path.name + ".new")
+    try:
+        whole = {k: np.ascontiguousarray(v) for k, v in arrays.items()}
+        # As bytes, so that the file gets the rights that the person's files get.
+        beside.write_bytes(packed(whole, {"unstuck": json.dumps({"format": FORMAT, **head})}))
+        beside.replace(path)
+    except Exception as error:
+        beside.unlink(missing_ok=True)
+        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error).splitlines()[0]
+        raise ModelError(f"{path} could not be written: {why}") from None
+
+
+def load(path: Path) -> tuple[Model, dict[str, Any]]:
+    """A model and what was said about it. Raises ModelError for whatever is not one."""
+    head, arrays = read(path)
+    try:
+        return _model(head, arrays), dict(head["about"])
+    except Exception:
+        raise ModelError(f"{path} is damaged: its parts do not fit together") from None
+
+
+def read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
+    """What `write` wrote. Raises ModelError for whatever it did not."""
+    from safetensors import safe_open
+
+    if not path.is_file():
+        raise ModelError(f"{path}: there is no such file")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            head = json.loads((file.metadata() or {})["unstuck"])
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except Exception as error:
+        if isinstance(error, PermissionError):
+            raise ModelError(f"{path} may not be read") from None
+        raise ModelError(f"{path} is not a model that unstuck saved, or it is damaged") from None
+    if not isinstance(head, dict) or head.get("format") != FORMAT:
+        raise ModelError(f"{path} is of another version of unstuck")
+    return head, arrays
+
+
+def unpacked(head: dict[str, Any], arrays: dict[str, Array]) -> tuple[Encoder, Task]:
+    """What `packed` packed."""
+    numeric = Numeric(**{k.removeprefix("numeric."): v for k, v in arrays.items() if k.startswith("numeric.")})
+    words = tuple(
+        Words(tuple(map(str, w["words"])), tuple(map(int, w["counts"])), int(w["rows"]), bool(w["cut"]))
+        for w in head["words"]
+    )
+    return Encoder(numeric, words), _task(head["task"], arrays)
+
+
+def _model(head: dict[str, Any], arrays: dict[str, Array]) -> Model:
+    encoder, task = unpacked(head, arrays)
+    if not head["crews"]:
+        raise ValueError("no network")
+    crews = tuple(_crew(one, arrays[f"crew.{i}"], encoder, task) for i, one in enumerate(head["crews"]))
+    belief = Belief(float(head["belief"]["heat"]), float(head["belief"]["rows"]))
+    return Model(encoder, task, crews, belief, None, tuple(map(str, head["notes"])))
+
+
+def _crew(head: dict[str, Any], flat: Array, encoder: Encoder, task: Task) -> Crew:
+    shape = Shape(tuple(head["views"]), tuple(map(int, head["hidden"])), str(head["activation"]))
+    if not set(shape.views) <= set(VIEWS) or flat.dtype != np.float32 or flat.ndim != 2:
+        raise ValueError("not a crew")
+    sizes = (encoder.width(shape.views), *shape.hidden, task.loss.outputs)
+    if flat.shape[1] != Dense.count(sizes) or not np.isfinite(flat).all():
+        raise ValueError("weights of another shape")
+    return Crew(shape, flat, float(head["weight"]))
+
+
+def _packed_task(task: Task) -> tuple[dict[str, Any], dict[str, Array]]:
+    if isinstance(task, Classes):
+        return {"kind": "classes", "labels": task.labels.tolist(), "type": task.labels.dtype.kind}, {}
+    if isinstance(task, Labels):
+        return {"kind": "labels", "names": list(task.names)}, {}
+    return {"kind": "numbers"}, {"task.mean": task.mean, "task.spread": task.spread, "task.sign": task.sign}
+
+
+def _task(head: dict[str, Any], arrays: dict[str, Array]) -> Task:
+    if head["kind"] == "classes":
+        labels = np.array(head["labels"], dtype=object if head["type"] == "O" else None)
+        return Classes(labels)
+    if head["kind"] == "labels":
+        return Labels(tuple(map(str, head["names"])))
+    return Numbers(arrays["task.mean"], arrays["task.spread"], arrays["task.sign"])

@@ -1,0 +1,166 @@
+"""Training on rows that do not fit in memory.
+
+An epoch is a slab: as many rows as fit, drawn from all over the data, whichever way it is sorted. Every pass over the
+data gives one; in as many passes as the data has slabs, every row has been drawn once. Within a slab the rows are
+shuffled. So a table sorted by class trains as a shuffled one does, and memory stays where it was asked to stay.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from unstuck.tabular.fit.batches import SAMPLE, Rows, holdout
+from unstuck.tabular.fit.calibration import Belief
+from unstuck.tabular.fit.encoder import Encoder
+from unstuck.tabular.fit.ensemble import Crew, Wishes, views_worth_trying
+from unstuck.tabular.fit.history import Diary
+from unstuck.tabular.fit.model import Model, Unseen, Watch
+from unstuck.tabular.fit.network import with_one
+from unstuck.tabular.fit.statistics import Chunk, Chunks, Survey, mixed, survey
+from unstuck.tabular.fit.sweep import Trial, sweep
+from unstuck.tabular.fit.task import Task
+from unstuck.tabular.fit.train import Plan, Shape, Training, answers, train
+
+Array = np.ndarray
+SLAB = 1 << 28
+"""Bytes of rows that are held at once."""
+HELD = 20_000
+"""Rows that are held out, at most a tenth of all."""
+VISITS = 10_000_000
+"""Rows that are trained on, unless ten times the data is less or the data more."""
+HIDDEN, LANES, BATCH = (128, 64), 4, 256
+
+
+@dataclass(frozen=True, eq=False)
+class Slabs:
+    """A feed from slabs, for lanes that share their batches."""
+
+    chunks: Chunks
+    encoder: Encoder
+    task: Task
+    views: tuple[str, ...]
+    rows: int
+    room: int
+    size: int
+    seed: int
+
+    @property
+    def parts(self) -> int:
+        """Slabs that make up the data."""
+        return max(1, math.ceil(4 * self.rows * (self.encoder.kept + 2) / self.room))
+
+    @property
+    def steps(self) -> int:
+        """Batches of a slab, about: which rows it gets is drawn."""
+        return max(1, self.rows // self.parts // self.size)
+
+    def epoch(self, number: int) -> Iterator[Rows]:
+        """The batches of a slab. Its rows are kept short; what the network sees of them is worked out per batch."""
+        turn, part = divmod(number, self.parts)
+        slab = self._drawn(lambda rows: (mixed(rows, 3 + turn) % self.parts == part) & ~self._out(rows))
+        rng = np.random.Generator(np.random.Philox(key=[self.seed, number + 1]))
+        order, size = rng.permutation(len(slab)), min(self.size, len(slab))
+        for at in range(0, len(order) - size + 1, max(size, 1)):
+            yield self._seen(slab.take(order[at : at + size]))
+
+    def held(self) -> Rows:
+        """The rows that are never trained on."""
+        return self._held
+
+    @cached_property
+    def _held(self) -> Rows:
+        return self._seen(self._drawn(self._out))
+
+    def own(self) -> Rows:
+        """A few that are."""
+        share = min(1.0, 4 * SAMPLE / max(self.rows, 1))
+        return self._seen(self._drawn(lambda rows: _below(rows, 5, share) & ~self._out(rows)))
+
+    def _seen(self, brief: Rows) -> Rows:
+        x = with_one(self.encoder.unfold(brief.x, self.views))
+        return Rows(x[None], brief.y[None], None if brief.w is None else brief.w[None])
+
+    def _out(self, rows: Array) -> Array:
+        return _below(rows, 2, min(0.1, HELD / max(self.rows, 1)))
+
+    def _drawn(self, which: Callable[[Array], Array]) -> Rows:
+        """Some of all rows, in brief. They are written into one array as they come: two would be too many."""
+        most = int(1.1 * self.rows / self.parts) + 4096
+        x, y, w, start, end = np.empty((most, self.encoder.kept), np.float32), [], [], 0, 0
+        for chunk in self.chunks():
+            index = np.flatnonzero(which(np.arange(start, start + len(chunk.frame))))[: most - end]
+            start, own = start + len(chunk.frame), chunk.take(index)
+            x[end : end + len(index)] = self.encoder.brief(own.frame)
+            end += len(index)
+            y.append(self.task.encode(own.y))
+            w.append(own.w)
+        weights = None if not w or w[0] is None else np.concatenate(w).astype(np.float32)
+        return Rows(x[:end], np.concatenate(y), weights)
+
+
+def _below(rows: Array, key: int, share: float) -> Array:
+    return mixed(rows, key) < np.uint64(min(share, 1.0) * (2**64 - 2**12))
+
+
+def encoded(chunk: Chunk, encoder: Encoder, task: Task, views: tuple[str, ...]) -> Rows:
+    """What the network sees of a chunk."""
+    w = None if chunk.w is None else chunk.w.astype(np.float32)
+    return Rows(with_one(encoder.encode(chunk.frame, views)), task.encode(chunk.y), w)
+
+
+def learn_streamed(
+    chunks: Chunks,
+    classes: bool,
+    wishes: Wishes | None = None,
+    watch: Watch | None = None,
+    history: Diary | None = None,
+    room: int = SLAB,
+) -> Model:
+    """Fit rows that are read again and again: `chunks()` gives them from the first to the last, with their targets.
+
+    `classes`: whether the target names classes (else numbers, (n, k)). `room`: bytes of rows held at once. The
+    result depends on the rows and their order, not on the chunks.
+    """
+    wishes, history = wishes or Wishes(), history or Diary()
+    seen = survey(chunks, classes)
+    trial = _tried(seen, wishes)
+    feed = Slabs(
+        chunks, seen.encoder, seen.task, trial.shape.views, seen.rows, room, wishes.batch or BATCH, wishes.seed
+    )
+    visits = min(10 * seen.rows, max(seen.rows, VISITS))
+    epochs = wishes.epochs or max(2, math.ceil(visits / max(seen.rows // feed.parts, 1)))
+    plan = Plan(
+        trial.shape, wishes.lanes or LANES, feed.size, epochs, max(3, epochs // 4), wishes.rate or trial.rate,
+        wishes.decay, wishes.seed,
+    )  # fmt: skip
+    told = watch or (lambda shape, now: None)
+
+    def noted(now: Training) -> None:
+        history.note("stream", now)
+        told(plan.shape, now)
+
+    done = train(feed, seen.task.loss, plan, noted, history.recall("stream"))
+    done.net.flat[:] = done.best
+    held = feed.held()
+    out, loss = answers(done.net, held.x[0], seen.task.loss).mean(axis=0), seen.task.loss
+    belief = Belief.of(loss, out, held.y[0], None if held.w is None else held.w[0])
+    unseen = Unseen(np.zeros(0, np.int64), seen.task.decode(belief.apply(out, loss)))
+    note = f"{seen.rows} rows were read in slabs of about {seen.rows // feed.parts}, drawn from all over the data"
+    return Model(seen.encoder, seen.task, (Crew(plan.shape, done.best, 1.0),), belief, unseen, (note,))
+
+
+def _tried(seen: Survey, wishes: Wishes) -> Trial:
+    """The views and the rate, found on the sample."""
+    rng = np.random.Generator(np.random.Philox(key=[wishes.seed, 0xF01D]))
+    hidden, activation = wishes.hidden or HIDDEN, wishes.activation or "relu"
+    trials = []
+    for views in [wishes.views] if wishes.views else views_worth_trying(seen.encoder):
+        rows = encoded(seen.sample, seen.encoder, seen.task, views)
+        split = holdout(seen.task.strata(rows.y), 0.2, rng)
+        trials.append(sweep(rows, split, seen.task.loss, Shape(views, hidden, activation), wishes.seed))
+    return min(trials, key=lambda trial: trial.ends.min())

@@ -1,0 +1,121 @@
+"""What is to be learned: the kind of target, its numbers for the network, and the way back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from unstuck.tabular.fit.grid import directions, evenly, leading, snapped
+from unstuck.tabular.fit.loss import Loss, Sigmoid, Softmax, Squares
+from unstuck.tabular.fit.quantiles import quantiles
+from unstuck.tabular.moments import Moments
+
+Array = np.ndarray
+FINE = 2.0**-16
+"""The grid of standardised targets: what a float32 in -128..128 still tells apart."""
+EDGE = 128.0
+RANKS = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Classes:
+    """One of two or more classes; `labels` in their sorted order, as the person wrote them."""
+
+    labels: Array
+
+    @property
+    def loss(self) -> Loss:
+        """Two classes are told apart by one output."""
+        k = len(self.labels)
+        return Sigmoid(1) if k <= 2 else Softmax(k)
+
+    def encode(self, y: Array) -> Array:
+        """Class numbers (n,), or (n, 1) float32 of two classes. Raises KeyError for a label that is not known."""
+        at = np.searchsorted(self.labels, y)
+        at = np.minimum(at, len(self.labels) - 1)
+        wrong = self.labels[at] != y
+        if wrong.any():
+            raise KeyError(y[wrong][0])
+        return at if len(self.labels) > 2 else at.astype(np.float32)[:, None]
+
+    def strata(self, y: Array) -> Array:
+        """Encoded targets by class."""
+        return y if y.ndim == 1 else y[:, 0].astype(np.int64)
+
+    def decode(self, answers: Array) -> Array:
+        """Probabilities (n, classes) from the network's answers (n, outputs)."""
+        if len(self.labels) == 1:
+            return np.ones((len(answers), 1))
+        p = answers.astype(np.float64)
+        p = np.concatenate([1 - p, p], axis=1) if len(self.labels) == 2 else p
+        return p / p.sum(axis=1, keepdims=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """Any number of k labels at once."""
+
+    names: tuple[str, ...]
+
+    @property
+    def loss(self) -> Loss:
+        """A yes or no per label."""
+        return Sigmoid(len(self.names))
+
+    def encode(self, y: Array) -> Array:
+        """(n, k) float32 of 0 and 1."""
+        return np.asarray(y, np.float32)
+
+    def strata(self, y: Array) -> Array:
+        """By the number of labels."""
+        return y.sum(axis=1).astype(np.int64)
+
+    def decode(self, answers: Array) -> Array:
+        """Probabilities (n, k)."""
+        return answers.astype(np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class Numbers:
+    """k numbers, each in units of its own spread, with the longer tail upward: (k,) arrays."""
+
+    mean: Array
+    spread: Array
+    sign: Array
+
+    @classmethod
+    def of(cls, y: Array, weights: Array | None = None) -> Numbers:
+        """Measure y (n, k)."""
+        return cls.seen(Moments.of(y, weights), y, weights)
+
+    @classmethod
+    def seen(cls, found: Moments, y: Array, weights: Array | None = None) -> Numbers:
+        """From the moments of all targets and a sample of them."""
+        spread = np.where(found.constant, 1.0, found.spread)
+        knots = (quantiles(y, weights) - found.mean[:, None]) / spread[:, None]
+        sign = leading(evenly(knots + knots[:, ::-1], FINE))
+        if len(even := np.flatnonzero(sign == 0)):
+            sign[even] = directions(evenly((y - found.mean) / spread, FINE), even, weights)
+        return cls(found.mean, spread, np.where(found.constant, 0.0, sign))  # what never changes is answered exactly
+
+    @property
+    def loss(self) -> Loss:
+        """Squared error."""
+        return Squares(len(self.mean))
+
+    def encode(self, y: Array) -> Array:
+        """(n, k) float32 on a grid."""
+        z = (np.asarray(y, np.float64) - self.mean) / self.spread * self.sign
+        return snapped(z, FINE, EDGE).astype(np.float32)
+
+    def strata(self, y: Array) -> Array:
+        """By the rank of the first number, in sixteen steps."""
+        return np.argsort(np.argsort(y[:, 0], kind="stable"), kind="stable") * RANKS // max(len(y), 1)
+
+    def decode(self, answers: Array) -> Array:
+        """In the units of the target, (n, k)."""
+        return answers.astype(np.float64) * self.sign * self.spread + self.mean
+
+
+Task = Classes | Labels | Numbers

@@ -1,0 +1,173 @@
+"""Training a crew: lanes of one shape, side by side, each kept at the epoch where its held-out loss was least."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from unstuck.tabular.fit.adam import AdamW
+from unstuck.tabular.fit.batches import Feed, Rows
+from unstuck.tabular.fit.loss import Loss
+from unstuck.tabular.fit.network import Dense
+
+Array = np.ndarray
+WARM = 0.05
+"""The share of a training over which the rate rises."""
+JUDGED = 4096
+"""Rows that are judged in one go: what a larger pass would need in memory buys nothing."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a network looks like and what it looks at."""
+
+    views: tuple[str, ...] = ("smooth",)
+    hidden: tuple[int, ...] = (32,)
+    activation: str = "relu"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a crew is trained."""
+
+    shape: Shape
+    lanes: int
+    batch: int
+    epochs: int
+    patience: int
+    rate: float
+    decay: float = 0.02
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What an epoch came to: mean losses over the lanes, on a sample of their own rows and on the held-out ones."""
+
+    number: int
+    of: int
+    train: float
+    held: float
+
+
+@dataclass
+class Training:
+    """Everything that the next epoch depends on."""
+
+    net: Dense
+    adam: AdamW
+    best: Array
+    """(lanes, parameters): each lane's weights at its least held-out loss."""
+    least: Array
+    since: Array
+    """Epochs since then, per lane."""
+    curve: list[Epoch]
+
+    @classmethod
+    def begin(cls, inputs: int, loss: Loss, plan: Plan, start: Array | None = None) -> Training:
+        """At the first weights, or at `start`, (lanes, parameters)."""
+        net = Dense((inputs, *plan.shape.hidden, loss.outputs), plan.lanes, plan.shape.activation)
+        net.draw([plan.seed * 1000 + lane for lane in range(plan.lanes)])
+        if start is not None:
+            net.flat[:] = start
+        adam = AdamW(net.flat.shape, net.decayed(plan.decay))
+        return cls(net, adam, net.flat.copy(), np.full(plan.lanes, np.inf), np.zeros(plan.lanes, np.int64), [])
+
+    def state(self) -> dict[str, Array]:
+        """As arrays."""
+        adam = {"first": self.adam.first, "second": self.adam.second, "steps": np.array([self.adam.steps])}
+        curve = np.array([[e.number, e.of, e.train, e.held] for e in self.curve])
+        return {
+            "flat": self.net.flat,
+            "best": self.best,
+            "least": self.least,
+            "since": self.since,
+            "curve": curve,
+        } | adam
+
+    def restore(self, state: dict[str, Array]) -> None:
+        """Back to where `state` was taken."""
+        self.net.flat[:] = state["flat"]
+        self.adam.first[:], self.adam.second[:] = state["first"], state["second"]
+        self.adam.steps = int(state["steps"][0])
+        self.best, self.least, self.since = state["best"].copy(), state["least"].copy(), state["since"].copy()
+        self.curve = [Epoch(int(a), int(b), float(c), float(d)) for a, b, c, d in state["curve"]]
+
+
+Watch = Callable[[Training], None]
+
+
+def train(
+    feed: Feed, loss: Loss, plan: Plan, watch: Watch, before: dict | None = None, start: Array | None = None
+) -> Training:
+    """Train a crew; `before`: the state of an earlier training that this one continues; `start`: the weights of a
+    finished one, (lanes, parameters), which stay where no epoch betters them."""
+    held, own = feed.held(), feed.own()
+    now = Training.begin(held.x.shape[-1] - 1, loss, plan, start)
+    if start is not None:
+        now.least = judge(now.net, held, loss)
+    if before is not None:
+        now.restore(before)
+    for number in range(len(now.curve), plan.epochs):
+        if number and (now.since > plan.patience).all():
+            break
+        rates = _rates(plan.rate, now.adam.steps, feed.steps * plan.epochs)
+        for part, rate in zip(feed.epoch(number), rates, strict=False):
+            advance(now.net, now.adam, loss, part, rate)
+        costs = judge(now.net, held, loss)
+        _keep(now, costs)
+        now.curve.append(Epoch(number + 1, plan.epochs, float(judge(now.net, own, loss).mean()), float(costs.mean())))
+        watch(now)
+    return now
+
+
+def _rates(rate: float, done: int, steps: int) -> Iterator[Array]:
+    while True:
+        yield np.array([[rate * schedule(done / steps)]], np.float32)
+        done += 1
+
+
+def schedule(part: float) -> float:
+    """Up over the first twentieth, then down half a cosine to nothing."""
+    if part < WARM:
+        return part / WARM + 1e-3
+    return 0.5 * (1 + math.cos(math.pi * min((part - WARM) / (1 - WARM), 1.0)))
+
+
+def advance(net: Dense, adam: AdamW, loss: Loss, part: Rows, rate: Array) -> None:
+    """One step of every lane at `rate`, (1 or lanes, 1)."""
+    slope = loss.slope(net.forward(part.x), part.y)
+    share = np.float32(1 / part.x.shape[1])
+    slope *= share if part.w is None else part.w[..., None] * share
+    net.backward(slope)
+    adam.step(net.flat, net.gradient, rate)
+
+
+def judge(net: Dense, rows: Rows, loss: Loss) -> Array:
+    """Mean loss of each lane on rows of (1 or lanes, v): (lanes,); infinite where it is no number."""
+    total, weight = np.zeros(net.lanes), np.zeros(net.lanes)
+    for at in range(0, rows.x.shape[1], JUDGED):
+        part = rows.cut(slice(at, at + JUDGED))
+        losses = loss.losses(net.forward(part.x), part.y)
+        w = np.ones(losses.shape) if part.w is None else np.broadcast_to(part.w, losses.shape)
+        total, weight = total + (losses * w).sum(axis=-1), weight + w.sum(axis=-1)
+    return np.nan_to_num(total / weight, nan=np.inf)
+
+
+def _keep(now: Training, held: Array) -> None:
+    better = held < now.least
+    now.least = np.where(better, held, now.least)
+    now.best[better] = now.net.flat[better]
+    now.since = np.where(better, 0, now.since + 1)
+
+
+def answers(net: Dense, x: Array, loss: Loss) -> Array:
+    """Each lane's answers for x (n, d + 1), shared by the lanes: (lanes, n, outputs) float32."""
+    out = np.empty((net.lanes, len(x), loss.outputs), np.float32)
+    for at in range(0, len(x), JUDGED):
+        part = x[None, at : at + JUDGED].astype(net.flat.dtype, copy=False)
+        out[:, at : at + JUDGED] = loss.answers(net.forward(part))
+    return out

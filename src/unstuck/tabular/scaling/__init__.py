@@ -1,0 +1,49 @@
+"""The scaling law: training on `c x + b` told as training on x, and the other way round.
+
+    equivalent   the recipe that on other units of the input or the loss follows the same path
+    rescaled     the recipe after ReLU's symmetry: one layer divided, the next multiplied
+    balanced     the recipe told with one learning rate for all layers
+    deviation    the price of leaving an optimizer's epsilon as it is
+    Affine       moved inputs: what plain rates cannot do, and the mixing of gradients that can
+    realise      start a torch training run from a recipe
+
+Nothing here imports torch but `realise`, `precondition` and `Recipe.of`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from unstuck.tabular.scaling.columns import Columns
+from unstuck.tabular.scaling.epsilon import Deviation, deviation
+from unstuck.tabular.scaling.law import balanced, equivalent, rescaled
+from unstuck.tabular.scaling.offsets import Affine
+from unstuck.tabular.scaling.recipe import Layer, Recipe, Share
+from unstuck.tabular.scaling.units import NotEquivalent
+
+if TYPE_CHECKING:
+    from unstuck.tabular.scaling.optimizer import precondition, realise
+
+__all__ = [
+    "Affine",
+    "Columns",
+    "Deviation",
+    "Layer",
+    "NotEquivalent",
+    "Recipe",
+    "Share",
+    "balanced",
+    "deviation",
+    "equivalent",
+    "precondition",
+    "realise",
+    "rescaled",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in ("precondition", "realise"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from unstuck.tabular.scaling import optimizer
+
+    return getattr(optimizer, name)

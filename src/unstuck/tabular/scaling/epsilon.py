@@ -1,0 +1,63 @@
+"""How far an epsilon that was left as it is breaks the law.
+
+Adam and its kin step by `m / (r + eps)`, r the running size of the gradient. On `c x` all gradients of the first layer
+are c times larger, so an unchanged eps acts there as `eps / |c|` would on x, and a step is off by
+
+    (r + eps) / (r + eps/|c|) - 1  =  eps (1 - 1/|c|) / (r + eps/|c|)
+
+where r is the size on x: nothing while r is far above eps, and at most `|c| - 1`, which a gradient of 0 would reach.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unstuck.tabular.scaling.recipe import Recipe
+from unstuck.tabular.scaling.units import GRADIENT, NotEquivalent, unit_of
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """Relative error of every step of the first layer's weights, same shape as the sizes; positive: too far."""
+
+    each: NDArray[np.float64]
+    limit: float
+    """What no size can exceed."""
+
+    @property
+    def median(self) -> float:
+        """Half of the weights step with an error below this (by size of the error)."""
+        return float(np.median(np.abs(self.each)))
+
+    @property
+    def worst(self) -> float:
+        """The largest error among the sizes."""
+        return float(np.max(np.abs(self.each)))
+
+    def __str__(self) -> str:
+        return (
+            f"steps are off by {self.median:.2g} (median), {self.worst:.2g} (worst), never more than {self.limit:.3g}"
+        )
+
+
+def deviation(recipe: Recipe, sizes: Any, input_scale: float) -> Deviation:
+    """What it costs to keep epsilon where `equivalent(recipe, input_scale)` would change it.
+
+    `sizes`: of the first layer's gradients on x, entry by entry (for Adam the square root of the bias-corrected second
+    moment, for which the root mean square over some batches will do). Raises NotEquivalent for an optimizer without
+    such an epsilon.
+    """
+    share = recipe.layers[0].weight
+    if unit_of(recipe.method, "eps", share.settings) != GRADIENT or recipe.method == "adamax":
+        raise NotEquivalent(f"{recipe.method} adds no epsilon to the size of a gradient")
+    size = np.abs(np.asarray(sizes, dtype=np.float64))
+    if not np.isfinite(size).all() or input_scale == 0:
+        raise ValueError("sizes must be finite and the scale not 0")
+    inverse = 1.0 / abs(input_scale)
+    with np.errstate(invalid="ignore"):
+        each = share.eps * (1 - inverse) / (size + share.eps * inverse)
+    return Deviation(np.nan_to_num(each), abs(abs(input_scale) - 1) if share.eps else 0.0)

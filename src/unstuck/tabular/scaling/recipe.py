@@ -1,0 +1,230 @@
+"""A recipe: what a training run is started with, layer by layer, without its data and its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from unstuck.tabular.scaling.columns import Columns, Value, times
+from unstuck.tabular.scaling.units import DEFAULTS
+
+if TYPE_CHECKING:
+    from torch import nn
+    from torch.optim import Optimizer
+
+HOMOGENEOUS = frozenset({"relu", "leaky_relu", "prelu", "identity"})
+"""Activations with act(a z) = a act(z) for every a > 0."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one parameter gets: the factor on its initial values, and its own settings of the optimizer."""
+
+    settings: Mapping[str, Value]
+    init: Value = 1.0
+
+    @property
+    def lr(self) -> Value:
+        """The learning rate; 0 for a frozen parameter."""
+        return self.settings["lr"]
+
+    @property
+    def weight_decay(self) -> Value:
+        """0 where the optimizer has none."""
+        return self.settings.get("weight_decay", 0.0)
+
+    @property
+    def eps(self) -> Value:
+        """0 where the optimizer has none."""
+        return self.settings.get("eps", 0.0)
+
+    def times(self, factors: Mapping[str, Value]) -> Share:
+        """Settings multiplied by name; `init` multiplies the initial factor."""
+        unknown = factors.keys() - self.settings.keys() - {"init"}
+        if unknown:
+            raise ValueError(f"no such setting: {', '.join(sorted(unknown))}")
+        changed = {name: times(v, factors[name]) if name in factors else v for name, v in self.settings.items()}
+        return Share(changed, times(self.init, factors.get("init", 1.0)))
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A linear map or a normalisation, with what comes between it and the next one."""
+
+    weight: Share
+    bias: Share | None = None
+    activation: str = "relu"
+    kind: str = "linear"
+    """`linear`, `padded` (a convolution that adds zeros at the borders) or `norm`."""
+    centred: bool = False
+    """Whether the mean over the batch is taken out of its output before anything else sees it (BatchNorm follows)."""
+    offset: Value = 0.0
+    """Offset of the input, taken out of the initial bias: `bias -= weight @ offset`, with the weight already scaled."""
+
+    def shares(self) -> Iterator[tuple[str, Share]]:
+        """`weight` and, where there is one, `bias`."""
+        yield "weight", self.weight
+        if self.bias is not None:
+            yield "bias", self.bias
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Optimizer and settings per layer, first layer first. Two recipes are equivalent if they walk the same path.
+
+    `method` is the optimizer's class name in lower case; `clip_norm` the bound on the gradient's norm over all layers.
+    """
+
+    method: str
+    layers: tuple[Layer, ...]
+    clip_norm: float | None = None
+
+    @classmethod
+    def plain(
+        cls,
+        method: str,
+        settings: Mapping[str, Value],
+        layers: int = 2,
+        bias: bool = False,
+        activation: str = "relu",
+    ) -> Recipe:
+        """The same settings in all layers of a plain network; those with a unit that are not given are torch's.
+
+        Without biases unless asked for.
+        """
+        share = Share({**DEFAULTS.get(method, {}), **settings})
+        return cls(method, (Layer(share, share if bias else None, activation),) * layers)
+
+    @classmethod
+    def sgd(
+        cls,
+        lr: float,
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+        dampening: float = 0.0,
+        nesterov: bool = False,
+        layers: int = 2,
+        bias: bool = False,
+        activation: str = "relu",
+    ) -> Recipe:
+        """Stochastic gradient descent with torch's settings."""
+        settings = {
+            "lr": lr,
+            "momentum": momentum,
+            "dampening": dampening,
+            "weight_decay": weight_decay,
+            "nesterov": nesterov,
+        }
+        return cls.plain("sgd", settings, layers, bias, activation)
+
+    @classmethod
+    def adam(
+        cls,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        amsgrad: bool = False,
+        layers: int = 2,
+        bias: bool = False,
+        activation: str = "relu",
+    ) -> Recipe:
+        """Adam, whose weight decay is added to the gradient."""
+        settings = {
+            "lr": lr,
+            "betas": betas,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "amsgrad": amsgrad,
+        }
+        return cls.plain("adam", settings, layers, bias, activation)
+
+    @classmethod
+    def adamw(
+        cls,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+        amsgrad: bool = False,
+        layers: int = 2,
+        bias: bool = False,
+        activation: str = "relu",
+    ) -> Recipe:
+        """AdamW, whose weight decay acts on the weight directly."""
+        settings = {
+            "lr": lr,
+            "betas": betas,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "amsgrad": amsgrad,
+        }
+        return cls.plain("adamw", settings, layers, bias, activation)
+
+    @classmethod
+    def rmsprop(
+        cls,
+        lr: float = 1e-2,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        momentum: float = 0.0,
+        centered: bool = False,
+        layers: int = 2,
+        bias: bool = False,
+        activation: str = "relu",
+    ) -> Recipe:
+        """RMSprop with torch's settings."""
+        settings = {
+            "lr": lr,
+            "alpha": alpha,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "momentum": momentum,
+            "centered": centered,
+        }
+        return cls.plain("rmsprop", settings, layers, bias, activation)
+
+    @classmethod
+    def of(cls, optimizer: Optimizer, model: nn.Module) -> Recipe:
+        """The recipe of a torch optimizer and an `nn.Sequential` whose weights are as they were drawn.
+
+        Raises NotEquivalent where the model is not a plain chain that the input enters through one linear layer.
+        """
+        from unstuck.tabular.scaling.optimizer import read
+
+        return read(optimizer, model)
+
+    def times(self, layer: int, **factors: Value) -> Recipe:
+        """The recipe with settings of one layer multiplied: `times(0, init=1/255, lr=1/255)`; bias and weight alike."""
+        changed = self.layers[layer]
+        bias = changed.bias and changed.bias.times(factors)
+        return self.with_layer(layer, replace(changed, weight=changed.weight.times(factors), bias=bias))
+
+    def with_layer(self, index: int, layer: Layer) -> Recipe:
+        """The recipe with one layer exchanged."""
+        layers = list(self.layers)
+        layers[index] = layer
+        return replace(self, layers=tuple(layers))
+
+    def __str__(self) -> str:
+        lines = [f"{self.method}"]
+        for number, layer in enumerate(self.layers, 1):
+            lines += [f"  layer {number} {name}: {_sentence(share)}" for name, share in layer.shares()]
+        return "\n".join(lines)
+
+
+SHOWN = ("lr", "weight_decay", "eps")
+
+
+def _sentence(share: Share) -> str:
+    """Initial factor and the settings that the law changes."""
+    shown = [f"{name} {_number(share.settings[name])}" for name in SHOWN if name in share.settings]
+    return ", ".join([f"initial values x {_number(share.init)}", *shown])
+
+
+def _number(value: Value) -> str:
+    if isinstance(value, Columns):
+        return f"{min(value):.6g} to {max(value):.6g} by feature"
+    return f"{value:.6g}"

@@ -1,0 +1,80 @@
+"""The pictures in memory as bytes, and the float batches that the variants are fed, made once per batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from unstuck.tabular.studies.cifar.crew import Crew, alone
+from unstuck.tabular.studies.cifar.variants import Preparation, Variant
+
+BRIGHTEST = 255.0
+"""Of a byte: pixels are divided by it, as `ToTensor` does."""
+Fed = dict[tuple[Preparation, float], Tensor]
+"""Float batches by the preparation and scale of the variants that they are for."""
+ORDER = 1000
+"""Added to a run's seed for the order of its batches, so that it is not drawn from the numbers behind the weights."""
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Pixels as bytes (pictures, channels, pixels per channel) and labels (pictures,), for training and for testing."""
+
+    train: Tensor
+    train_labels: Tensor
+    test: Tensor
+    test_labels: Tensor
+
+    @property
+    def inputs(self) -> int:
+        """Numbers per picture."""
+        return self.train[0].numel()
+
+    @cached_property
+    def channels(self) -> tuple[Tensor, Tensor]:
+        """Mean and spread of each channel over the training pictures, (channels, 1), in units of 0..1, float64."""
+        shades = torch.arange(256, dtype=torch.float64) / BRIGHTEST
+        counts = torch.stack([torch.bincount(c.flatten(), minlength=256) for c in self.train.transpose(0, 1)]).double()
+        shares = counts / counts.sum(1, keepdim=True)
+        mean = shares @ shades
+        spread = (shares @ shades**2 - mean**2).clamp_min(0).sqrt()
+        return mean[:, None], spread[:, None]
+
+    def prepared(self, pixels: Tensor, preparation: Preparation, scale: float, dtype: torch.dtype) -> Tensor:
+        """Bytes (n, channels, pixels) as inputs (n, channels * pixels): prepared first, multiplied by `scale` last."""
+        x = pixels.to(dtype).div_(BRIGHTEST)
+        if preparation != "unit":
+            mean, spread = (part.to(dtype) for part in self.channels)
+            x.sub_(mean)
+            if preparation == "standardised":
+                x.div_(spread)
+        return (x if scale == 1.0 else x.mul_(scale)).flatten(1)
+
+
+def fed(
+    pictures: Pictures,
+    pixels: Tensor,
+    variants: Iterable[Variant],
+    dtype: torch.dtype = torch.float32,
+    crew: Crew = alone,
+) -> Fed:
+    """The same bytes as the inputs of all variants, by their `inputs`: each made once."""
+    wanted = list(dict.fromkeys(v.inputs for v in variants))
+    made = crew(lambda inputs: pictures.prepared(pixels, *inputs, dtype), wanted)
+    return dict(zip(wanted, made, strict=True))
+
+
+def order(pictures: Pictures, seed: int, batch: int) -> Iterator[Tensor]:
+    """Endless batches of row numbers, reshuffled each epoch by a generator of their own; a short last one is kept."""
+    generator = torch.Generator().manual_seed(ORDER + seed)
+    while True:
+        yield from torch.randperm(len(pictures.train), generator=generator).split(batch)
+
+
+def steps_per_epoch(pictures: Pictures, batch: int) -> int:
+    """Batches in an epoch."""
+    return -(-len(pictures.train) // batch)

@@ -1,0 +1,29 @@
+"""How the sections of the heart-rate story speak of epochs."""
+
+from __future__ import annotations
+
+import math
+
+from unstuck.tabular.studies.story import Axis, Spread, number
+
+EPOCHS = Axis("epoch", log=True)
+
+
+def got(spread: Spread) -> str:
+    """How a sentence goes on after "reaches 99 %": `with every seed (median 510 epochs)`."""
+    seeds = len(spread.values)
+    if not spread.reached:
+        return "with no seed"
+    if spread.reached < seeds:
+        return f"with {spread.reached} of {seeds} seeds ({_range(spread)} epochs)"
+    return f"with every seed ({'median ' * (seeds > 1)}{number(spread.median)} epochs)"
+
+
+def _range(spread: Spread) -> str:
+    low, high = min(spread.known), max(spread.known)
+    return number(low) if low == high else f"{number(low)} to {number(high)}"
+
+
+def times(a: float, b: float) -> str:
+    """`15 times`: how many b fit into a."""
+    return f"{number(a / b, 2)} times" if math.isfinite(a) and math.isfinite(b) and b else "an unknown multiple of"

@@ -1,0 +1,95 @@
+"""A study as one HTML file: claim, measurement, verdict, table and figures, in this order.
+
+Nothing is fetched and nothing runs. The same data as on the terminal, so the two cannot disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from xml.etree.ElementTree import Element
+
+from unstuck.tabular.studies.page import blocks, lines
+from unstuck.tabular.studies.page.frame import grid
+from unstuck.tabular.studies.page.markup import Child, tag, written
+from unstuck.tabular.studies.page.style import STYLE
+from unstuck.tabular.studies.story import SAID, Bars, Figure, Heatmap, Histogram, Lines, Section, Study, Table, Verdict
+
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+"""What the page may do: use its own style. It asks the network for nothing, and a browser would not let it."""
+MARKS: dict[Verdict, tuple[str, str]] = {
+    "holds": ("yes", "\u2713"),
+    "partly": ("partly", "\u25d0"),
+    "does not hold": ("no", "\u2717"),
+}
+
+
+def render(study: Study) -> str:
+    """The page as text; written as UTF-8 it is complete."""
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
+        tag("meta", name_="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", name_="color-scheme", content="light dark"),
+        tag("title", study.title),
+        tag("style", STYLE),
+    )
+    return "<!doctype html>\n" + written(tag("html", head, tag("body", tag("main", _story(study))), lang="en")) + "\n"
+
+
+def _story(study: Study) -> Iterator[Child]:
+    yield tag("h1", study.title)
+    yield tag("blockquote", _paragraphs(study.question))
+    yield tag("section", tag("h2", "In short"), _paragraphs(study.answer), class_="short")
+    yield tag("nav", tag("ol", (_entry(i, s) for i, s in enumerate(study.sections, 1))), aria_label="Claims")
+    yield from (_section(i, s) for i, s in enumerate(study.sections, 1))
+    if study.made:
+        yield tag("footer", tag("h2", "How this was made"), tag("ul", (tag("li", line) for line in study.made)))
+
+
+def _entry(place: int, section: Section) -> Element:
+    claim = tag("a", section.claim.partition("\n\n")[0], href=f"#claim-{place}")
+    return tag("li", claim, " ", _badge(section.verdict, section.verdict))
+
+
+def _section(place: int, section: Section) -> Element:
+    return tag(
+        "section",
+        tag("h2", f"{place}. {section.title}"),
+        tag("div", tag("h3", "Claim"), _paragraphs(section.claim), class_="claim"),
+        tag("div", tag("h3", "Measurement"), _paragraphs(section.measurement)),
+        tag("p", _badge(section.verdict, SAID[section.verdict])),
+        _table(section.table) if section.table else None,
+        map(_figure, section.figures),
+        id=f"claim-{place}",
+    )
+
+
+def _badge(verdict: Verdict, words: str) -> Element:
+    kind, sign = MARKS[verdict]
+    return tag("span", tag("span", sign, aria_hidden="true"), " " + words, class_=f"verdict {kind}")
+
+
+def _paragraphs(text: str) -> Iterator[Element]:
+    yield from (tag("p", paragraph) for paragraph in text.split("\n\n") if paragraph.strip())
+
+
+def _table(table: Table) -> Element:
+    note = tag("p", table.note, class_="note") if table.note else None
+    return tag("div", grid(table.columns, table.rows), note, class_="table")
+
+
+def _figure(figure: Figure) -> Element:
+    return tag("figure", tag("figcaption", figure.title), _drawn(figure))
+
+
+def _drawn(figure: Figure) -> Iterator[Element | None]:
+    match figure:
+        case Lines():
+            return lines.draw(figure)
+        case Histogram():
+            return blocks.histogram(figure)
+        case Heatmap():
+            return blocks.heatmap(figure)
+        case Bars():
+            return blocks.bars(figure)

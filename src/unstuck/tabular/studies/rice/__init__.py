@@ -1,0 +1,56 @@
+"""The rice study: a table of grains, a small network, and a loss that freezes at once."""
+
+from __future__ import annotations
+
+from unstuck.tabular.studies.lanes import one_thread
+from unstuck.tabular.studies.rice import cures, stuck
+from unstuck.tabular.studies.rice.faults import others
+from unstuck.tabular.studies.rice.price import price
+from unstuck.tabular.studies.rice.run import MAXABS, RAW, RAW_LOGITS, Run
+from unstuck.tabular.studies.rice.table import find, read
+from unstuck.tabular.studies.rice.training import EPOCHS, stretches, train_all, variants
+from unstuck.tabular.studies.story import Progress, Request, Study, number
+
+SEEDS, QUICK_SEEDS, QUICK_EPOCHS = 20, 4, 3
+FEW_SEEDS = 5
+"""For the scales: a curve over nine of them shows its own noise."""
+
+QUESTION = (
+    "Somebody trains a network of two linear layers and a sigmoid on a table of rice grains: measured columns, two "
+    "classes, BCELoss, Adam, batches of 8. Loss and accuracy freeze at once. With BCEWithLogitsLoss and no sigmoid "
+    "it works. The asker knows what the two losses compute: why should it matter?"
+)
+
+
+@one_thread()
+def tell(request: Request, progress: Progress) -> Study:
+    """Run the study. Raises Unavailable, with where to put it, where there is no table."""
+    rice = read(find(request.data))
+    seeds = request.seeds or (QUICK_SEEDS if request.quick else SEEDS)
+    epochs = request.epochs or (QUICK_EPOCHS if request.quick else EPOCHS)
+    every, words = variants(rice), f"{seeds} seeds, {epochs} epochs"
+    trained = train_all(rice, every, seeds, epochs, lambda share: progress(0.8 * share, words))
+    few = min(FEW_SEEDS, seeds)
+    scales = train_all(rice, stretches(), few, epochs, lambda share: progress(0.8 + 0.15 * share, "powers of ten"))
+    progress(0.95, "where float32 ends, and the other mistakes")
+    run = Run(rice, trained, scales, seeds, epochs)
+    sections = [stuck.frozen(run), stuck.witness(run), stuck.limits(run), stuck.outside(run)]
+    sections += [cures.on_logits(run), cures.scaling(run), cures.against_scale(run)]
+    sections += [cures.with_id(run)] if rice.ids is not None else []
+    sections += [others(run)]
+    return Study(
+        "rice", "A table of rice, and a loss that freezes at once", QUESTION, _answer(run), tuple(sections), price(run)
+    )
+
+
+def _answer(run: Run) -> str:
+    raw, e, start = run.courses(RAW), run.edges, run.starts
+    return (
+        "The columns are large. The logits start at a median size of "
+        f"{number(float(start['raw'].logits.abs().median()))}; in float32 the sigmoid of anything above "
+        f"{number(e.one)} is exactly 1 and its slope exactly 0, so that BCELoss has nothing to pull with: "
+        f"{sum(c.stuck for c in raw)} of {run.seeds} seeds end with one answer for every grain. The loss on logits "
+        f"keeps the pull ({number(run.accuracy(RAW_LOGITS).mean)} % right) but not the calm (sd "
+        f"{number(run.accuracy(RAW_LOGITS).sd, 2)}). Divided by their largest values, the same columns give "
+        f"{number(run.accuracy(MAXABS).mean, 4)} % (sd {number(run.accuracy(MAXABS).sd, 2)}) with the loss as it was."
+    )

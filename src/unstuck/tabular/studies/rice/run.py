@@ -1,0 +1,66 @@
+"""All measurements of one run of the rice study."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+
+from unstuck.tabular.studies.rice.start import Start, look
+from unstuck.tabular.studies.rice.table import PLAIN, Rice, split
+from unstuck.tabular.studies.rice.training import Course, Trained, Variant
+from unstuck.tabular.studies.saturation import Edges, edges
+from unstuck.tabular.studies.story import Spread
+
+RAW = Variant("raw", "probabilities")
+RAW_LOGITS = Variant("raw", "logits")
+MAXABS, MAXABS_LOGITS = Variant("max-abs", "probabilities"), Variant("max-abs", "logits")
+ZSCORE, ZSCORE_LOGITS = Variant("z-score", "probabilities"), Variant("z-score", "logits")
+STARTS = 10
+"""Seeds for what is looked at before training: rows times seeds, not seeds, give the precision."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """The table, what was trained on it, and what is worked out from both."""
+
+    rice: Rice
+    trained: Trained
+    stretched: Trained
+    seeds: int
+    epochs: int
+
+    def courses(self, variant: Variant) -> list[Course]:
+        """A variant's courses, one per seed."""
+        return (self.trained if variant in self.trained.courses else self.stretched).courses[variant]
+
+    def accuracy(self, variant: Variant) -> Spread:
+        """Percent of the test rows right at the end, per seed."""
+        return Spread(tuple(100 * c.test_right for c in self.courses(variant)), digits=4)
+
+    def val_loss(self, variant: Variant, seed: int | None = None) -> float:
+        """The mean validation loss per batch, over the epochs (and seeds)."""
+        chosen = self.courses(variant) if seed is None else [self.courses(variant)[seed]]
+        losses = torch.tensor([c.val_loss for c in chosen])
+        return float(losses.mean()) / -(-len(self.split(0).val) // 8)
+
+    def split(self, seed: int):
+        """A seed's split, as it was trained on."""
+        return split(len(self.rice.y), torch.Generator().manual_seed(seed))
+
+    @cached_property
+    def edges(self) -> Edges:
+        """Where float32 ends."""
+        return edges()
+
+    @cached_property
+    def starts(self) -> dict[str, Start]:
+        """What each form of the inputs looks like before training."""
+        return {form: look(self.rice, form, min(STARTS, self.seeds)) for form in PLAIN}
+
+    @cached_property
+    def larger_class(self) -> float:
+        """Percent of the rows in the larger class: what a constant answer gets right."""
+        ones = float(self.rice.y.mean())
+        return 100 * max(ones, 1 - ones)

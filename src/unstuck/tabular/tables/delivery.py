@@ -1,0 +1,185 @@
+"""One column as it was read, made into what its kind promises."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import types as is_
+
+from unstuck.tabular.tables import kernels as pc
+from unstuck.tabular.tables.kind import Kind
+from unstuck.tabular.tables.refusal import Misfit, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+EXACT = 2**53
+"""Whole numbers up to this size survive in a float64."""
+
+MISSING = ("", "NA", "N/A", "n/a", "na", "#N/A", "#NA", "<NA>", "NaN", "nan", "NAN", "-NaN", "-nan")
+MISSING += ("NULL", "Null", "null", "None", "none", "nil", "?", "-", "--", ".")
+"""Words that stand for a missing number, date or boolean."""
+
+TRUE = ("true", "True", "TRUE")
+FALSE = ("false", "False", "FALSE")
+"""Only these: yes/no and the like stay text, so that a prediction can be written as the person wrote it."""
+
+DAY = {"s": 86_400.0, "ms": 86_400e3, "us": 86_400e6, "ns": 86_400e9}
+REMEDY = "correct it, say that the column is of another kind (text), or leave the column out"
+
+
+def delivered(raw: pa.Array, kind: Kind) -> pa.Array:
+    """The column as its kind is delivered (see Kind); raises Misfit for a value that cannot be."""
+    if is_.is_dictionary(raw.type):
+        words = raw.dictionary
+        raw = (words.cast(pa.string()) if _is_text(words.type) else words).take(raw.indices)
+    if kind.name == "image":
+        return _pictures(raw, kind)
+    if kind.name == "text":
+        return _text(raw)
+    if kind.name not in ("number", "boolean", "date"):
+        raise Misfit(0, f"{raw.type} is nothing that can be learned from as it is: leave the column out")
+    if is_.is_null(raw.type):
+        return raw.cast(pa.float64())
+    if _is_text(raw.type):
+        raw = _parsed(raw, kind)
+    return {"number": _number, "boolean": _boolean, "date": _days}[kind.name](raw)
+
+
+def _is_text(type_: pa.DataType) -> bool:
+    return is_.is_string(type_) or is_.is_large_string(type_) or is_.is_string_view(type_)
+
+
+def _number(raw: pa.Array) -> pa.Array:
+    if is_.is_date(raw.type) or is_.is_timestamp(raw.type) or is_.is_time(raw.type):
+        return _days(raw)
+    if is_.is_duration(raw.type):
+        return pc.divide(raw.cast(pa.int64()).cast(pa.float64(), safe=False), DAY[raw.type.unit])
+    if is_.is_integer(raw.type) and raw.type.bit_width == 64:
+        _refuse_beyond(raw, EXACT)
+    if is_.is_boolean(raw.type):
+        raw = raw.cast(pa.uint8())
+    number = _cast(raw, pa.float64(), "a number")
+    if not np.isnan(stored(number)).any():
+        return number
+    return pc.if_else(pc.is_nan(number), pa.scalar(None, pa.float64()), number)
+
+
+def stored(numbers: pa.Array) -> np.ndarray:
+    """The numbers as they lie in memory, without a copy; under a null lies anything, so they can only rule out."""
+    values = numbers.buffers()[1]
+    if values is None or not len(numbers):
+        return np.empty(0)
+    return np.frombuffer(values, numbers.type.to_pandas_dtype())[numbers.offset : numbers.offset + len(numbers)]
+
+
+def exceeds(numbers: pa.Array, limit: int) -> bool:
+    """Whether a number of the array is larger than the limit in size."""
+    lying = stored(numbers)
+    if not len(lying) or -limit <= lying.min() <= lying.max() <= limit:
+        return False
+    ends = pc.min_max(numbers).as_py()
+    return ends["max"] is not None and not -limit <= ends["min"] <= ends["max"] <= limit
+
+
+def _refuse_beyond(raw: pa.Array, limit: int) -> None:
+    if not exceeds(raw, limit):
+        return
+    beyond = next(i for i, v in enumerate(raw.to_pylist()) if v is not None and abs(v) > limit)
+    raise Misfit(
+        beyond, f"{raw[beyond].as_py()} has more digits than a number keeps (2^53): if it is a name, read it as text"
+    )
+
+
+def refuse_rounded(numbers: pa.Array) -> None:
+    """Raises Misfit where a column of whole numbers holds one that float64 has already rounded."""
+    if not exceeds(numbers, EXACT):
+        return
+    beyond = next((i for i, v in enumerate(numbers.to_pylist()) if v is not None and EXACT < abs(v) < math.inf), None)
+    if beyond is None:
+        return
+    raise Misfit(
+        beyond, "the whole number has more digits than a number keeps (2^53): if it is a name, read it as text"
+    )
+
+
+def _boolean(raw: pa.Array) -> pa.Array:
+    if is_.is_boolean(raw.type):
+        return raw.cast(pa.uint8()).cast(pa.float64())
+    number = _number(raw)
+    odd = pc.fill_null(pc.not_equal(pc.multiply(number, pc.subtract(number, 1.0)), 0.0), False)
+    if pc.any(odd).as_py():
+        first = odd.to_pylist().index(True)
+        raise Misfit(first, f"{number[first].as_py():g} is neither true nor false: {REMEDY}")
+    return number
+
+
+def _days(raw: pa.Array) -> pa.Array:
+    type_ = raw.type
+    if is_.is_date32(type_):
+        return raw.cast(pa.int32()).cast(pa.float64())
+    if is_.is_date64(type_):
+        return pc.divide(raw.cast(pa.int64()).cast(pa.float64(), safe=False), DAY["ms"])
+    if is_.is_timestamp(type_) or is_.is_time(type_):
+        ticks = raw.cast(pa.int32() if is_.is_time32(type_) else pa.int64())
+        return pc.divide(ticks.cast(pa.float64(), safe=False), DAY[type_.unit])
+    return _number(raw)
+
+
+def _text(raw: pa.Array) -> pa.Array:
+    text = _cast(raw, pa.string(), "text")
+    blank = pc.equal(text, "")
+    return pc.if_else(blank, pa.scalar(None, pa.string()), text) if pc.any(blank).as_py() else text
+
+
+def _parsed(text: pa.Array, kind: Kind) -> pa.Array:
+    """Text that should be of another kind: a word for nothing becomes null."""
+    text = pc.utf8_trim_whitespace(text.cast(pa.string()))
+    text = pc.if_else(pc.is_in(text, value_set=pa.array(MISSING)), pa.scalar(None, pa.string()), text)
+    if kind.name == "number":
+        return _cast(text, pa.float64(), "a number")
+    if kind.name == "boolean":
+        return _cast(text, pa.bool_(), "true or false")
+    return _cast(text, pa.timestamp("us"), "a date (as in 2024-12-31 or 2024-12-31 18:30)")
+
+
+def ungrouped(text: pa.Array, grouping: str, decimal: str) -> pa.Array:
+    """Numbers written with a mark between thousands, as plain ones."""
+    plain = pc.replace_substring(text, pattern=grouping, replacement="")
+    return plain if decimal == "." else pc.replace_substring(plain, pattern=decimal, replacement=".")
+
+
+def _cast(raw: pa.Array, type_: pa.DataType, what: str) -> pa.Array:
+    if raw.type.equals(type_):
+        return raw
+    try:
+        return raw.cast(type_)
+    except pa.ArrowNotImplementedError:
+        raise Misfit(0, f"{raw.type} cannot be read as {what}") from None
+    except pa.ArrowInvalid:
+        first = _first(raw, lambda part: part.cast(type_))
+        raise Misfit(first, f"{shown(raw[first].as_py())} is not {what}: {REMEDY}") from None
+
+
+def _first(raw: pa.Array, attempt: Callable[[pa.Array], object]) -> int:
+    """The place of the first value on which the attempt fails; it fails on the whole."""
+    low, high = 0, len(raw)
+    while high - low > 1:
+        middle = (low + high) // 2
+        try:
+            attempt(raw.slice(low, middle - low))
+            low = middle
+        except pa.ArrowInvalid:
+            high = middle
+    return low
+
+
+def _pictures(raw: pa.Array, kind: Kind) -> pa.Array:
+    if raw.type.equals(kind.type):
+        return raw
+    from unstuck.tabular.tables.pictures import decoded
+
+    return decoded(raw, kind)

@@ -1,0 +1,131 @@
+"""The table: columns, kinds, and batches as often as they are asked for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from unstuck.tabular.tables.kind import Kind, override
+from unstuck.tabular.tables.refusal import Misfit, TableError, near, refusing, shown
+from unstuck.tabular.tables.source import Source
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ROWS, BYTES = 8192, 1 << 25
+"""Rows of a batch, and about how many bytes at most, where nobody asks for another number."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows in named columns, read when asked for. Immutable; nothing is kept between two readings."""
+
+    columns: Mapping[str, Kind]
+    """Name -> kind, in the order of the data."""
+    rows: int | None
+    """How many rows, None where only reading tells."""
+    notes: tuple[str, ...] = ()
+    """What was found out or decided about the data, one line each, for a person to read."""
+    sources: tuple[Source, ...] = field(default=(), repr=False)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The Arrow schema of every batch; a field's metadata holds `kind` and, for pictures, `shape`."""
+        import pyarrow as pa
+
+        return pa.schema([pa.field(name, kind.type, metadata=kind.metadata) for name, kind in self.columns.items()])
+
+    def batches(self, size: int | None = None) -> Iterator[pa.RecordBatch]:
+        """Every row once, in order, `size` at a time (the last batch may be smaller).
+
+        Without a size, a batch has 8192 rows, or fewer where the rows are long (pictures). Memory is bounded by a few
+        batches whatever the size of the data. Raises TableError at the first value that cannot be delivered; nothing is
+        skipped.
+        """
+        if size is None:
+            row = sum(math.prod(kind.shape) if kind.shape else 8 for kind in self.columns.values())
+            size = max(1, min(ROWS, BYTES // max(row, 1)))
+        if size < 1:
+            raise TableError(f"a batch cannot have {size} rows")
+        return _regrouped(self._delivered(size), size)
+
+    def _delivered(self, size: int) -> Iterator[pa.RecordBatch]:
+        import pyarrow as pa
+
+        schema = self.schema
+        if not self.columns:
+            return
+        for source in self.sources:
+            row = source.first_row
+            for raw in _refusing_each(source.batches(self.columns, size), source.file):
+                for start in range(0, raw.num_rows, size):
+                    arrays = _columns(raw.slice(start, size), self.columns, source.file, row + start)
+                    yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+                row += raw.num_rows
+
+    def select(self, names: Iterable[str]) -> Table:
+        """The table with these columns only, in this order; raises TableError for one it does not have."""
+        wanted = [names] if isinstance(names, str) else list(dict.fromkeys(names))
+        return replace(self, columns={name: self.columns[self._known(name)] for name in wanted})
+
+    def drop(self, names: Iterable[str]) -> Table:
+        """The table without these columns; raises TableError for one it does not have."""
+        unwanted = {self._known(name) for name in ([names] if isinstance(names, str) else names)}
+        return replace(self, columns={name: kind for name, kind in self.columns.items() if name not in unwanted})
+
+    def read_as(self, kinds: Mapping[str, Kind | str]) -> Table:
+        """The table with some columns read as another kind: `table.read_as({"zip": "text"})`."""
+        return replace(self, columns=override(self.columns, kinds))
+
+    def _known(self, name: str) -> str:
+        if name not in self.columns:
+            raise TableError(f"there is no column {shown(name)}{near(name, self.columns)}", file=self.name)
+        return name
+
+    @property
+    def name(self) -> str:
+        """What it was read from, for messages."""
+        return self.sources[0].file if len(self.sources) == 1 else ""
+
+
+def _columns(raw: pa.RecordBatch, kinds: Mapping[str, Kind], file: str, row: int) -> list[pa.Array]:
+    from unstuck.tabular.tables.delivery import delivered
+
+    arrays: list[pa.Array] = []
+    try:
+        with refusing(file):
+            # Damaged files may give arrays whose insides do not hold together; to touch those could end the process.
+            raw.validate(full=True)
+            for column, kind in zip(raw.columns, kinds.values(), strict=True):
+                arrays.append(delivered(column, kind))
+    except Misfit as misfit:
+        raise TableError(misfit.why, file=file, row=row + misfit.index, column=list(kinds)[len(arrays)]) from None
+    return arrays
+
+
+def _refusing_each(batches: Iterator[pa.RecordBatch], file: str) -> Iterator[pa.RecordBatch]:
+    while True:
+        with refusing(file):
+            batch = next(batches, None)
+        if batch is None:
+            return
+        yield batch
+
+
+def _regrouped(batches: Iterator[pa.RecordBatch], size: int) -> Iterator[pa.RecordBatch]:
+    import pyarrow as pa
+
+    waiting: list[pa.RecordBatch] = []
+    held = 0
+    for batch in batches:
+        waiting, held = [*waiting, batch], held + batch.num_rows
+        if held < size:
+            continue
+        whole = waiting[0] if len(waiting) == 1 else pa.concat_batches(waiting)
+        yield whole.slice(0, size)
+        rest = whole.slice(size)
+        waiting, held = ([rest], rest.num_rows) if rest.num_rows else ([], 0)
+    if held:
+        yield waiting[0] if len(waiting) == 1 else pa.concat_batches(waiting)

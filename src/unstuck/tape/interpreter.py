@@ -1,0 +1,197 @@
+"""From a program to a function of weights and batch: the calls run again, one by one, without side effects."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import get_overridable_functions, resolve_name
+
+from unstuck.tape.program import Call, Constant, Named, Outside, Program, Value, Weight, mapped
+
+
+class CannotReplay(Exception):
+    """The program cannot be run again; the message says why."""
+
+
+Values = dict[int, Tensor]
+
+
+@functools.cache
+def table() -> dict[str, Callable[..., Any]]:
+    """Torch's overridable functions by their public name: the only functions that a tape may name."""
+    found: dict[str, Callable[..., Any]] = {}
+    for functions in get_overridable_functions().values():
+        for function in functions:
+            name = resolve_name(function)
+            if name:
+                found[name] = function
+    return found
+
+
+def resolve(name: str) -> Callable[..., Any]:
+    """The torch function of that name; raises CannotReplay for any other."""
+    try:
+        return table()[name]
+    except KeyError:
+        raise CannotReplay(f"{name or 'a call without a name'} is not a torch function that can be replayed") from None
+
+
+def run(
+    program: Program, weights: dict[str, Tensor], outside: tuple[Tensor, ...], constants: dict[str, Tensor]
+) -> Values:
+    """Run every call of a program; returns all the values it makes, by number."""
+    values: Values = {}
+    spaces = (values, weights, outside, constants)
+    for call in program.calls:
+        out = _call(call, functools.partial(_read, *spaces))
+        results = list(_tensors(out))
+        values.update(zip(call.outs, results, strict=False))
+    return values
+
+
+def _read(values: Values, weights: dict[str, Tensor], outside: Any, constants: dict[str, Tensor], leaf: Any) -> Any:
+    match leaf:
+        case Value(id=number):
+            return values[number]
+        case Weight(name=name):
+            return weights[name]
+        case Outside(slot=slot):
+            return outside[slot]
+        case Constant(key=key):
+            return constants[key]
+        case Named():
+            return _named(leaf)
+    return leaf
+
+
+def _named(leaf: Named) -> Any:
+    if leaf.kind == "ellipsis":
+        return ...
+    if leaf.kind == "device":
+        return torch.device("cpu")
+    value = getattr(torch, leaf.name, None)
+    if not isinstance(value, torch.dtype | torch.layout | torch.memory_format):
+        raise CannotReplay(f"{leaf.name} is not a dtype, layout or memory format")
+    return value
+
+
+def _call(call: Call, read: Callable[[Any], Any]) -> Any:
+    args, kwargs = mapped(call.args, read), mapped(call.kwargs, read)
+    cast = torch.autocast("cpu", getattr(torch, call.cast), cache_enabled=False) if call.cast else nullcontext()
+    with cast:
+        out = _CASES.get(call.function, _plain)(call.function, args, kwargs)
+    return out if call.grad else _cut(out)
+
+
+def _cut(out: Any) -> Any:
+    return mapped(tuple(_tensors(out)), Tensor.detach) if not isinstance(out, Tensor) else out.detach()
+
+
+def _tensors(out: Any) -> Iterable[Tensor]:
+    if isinstance(out, Tensor):
+        yield out
+    elif isinstance(out, tuple | list):
+        for part in out:
+            yield from _tensors(part)
+
+
+def _plain(name: str, args: Any, kwargs: Any) -> Any:
+    """The call itself, or its twin that leaves its arguments alone."""
+    if kwargs.get("inplace"):
+        kwargs = {**kwargs, "inplace": False}
+    twin = name.removesuffix("_")
+    if twin == name or name.endswith("__"):
+        return resolve(name)(*args, **kwargs)
+    if twin in table():
+        return table()[twin](*args, **kwargs)
+    return resolve(name)(args[0].clone(), *args[1:], **kwargs)
+
+
+def _set_item(name: str, args: Any, kwargs: Any) -> Any:
+    tensor, index, value = args
+    # Under vmap a shared buffer cannot take a lane's value in place: this makes it the lane's own first.
+    own = tensor + torch.zeros_like(value, dtype=tensor.dtype).sum() if isinstance(value, Tensor) else tensor.clone()
+    own[index] = value
+    return own
+
+
+def _batch_norm(name: str, args: Any, kwargs: Any) -> Any:
+    """Batch statistics where it trains; running statistics are side effects and are left out."""
+    given = dict(
+        zip(
+            ("input", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps"),
+            args,
+            strict=False,
+        )
+    )
+    given |= kwargs
+    if given.get("training"):
+        given |= {"running_mean": None, "running_var": None}
+    return torch.nn.functional.batch_norm(**given)
+
+
+def _relu(name: str, args: Any, kwargs: Any) -> Any:
+    return torch.relu(args[0] if args else kwargs["input"])
+
+
+def _activation(name: str, args: Any, kwargs: Any) -> Any:
+    # functional activations take `inplace` as their last positional argument
+    args = tuple(False if a is True else a for a in args)
+    return resolve(name)(*args, **{**kwargs, "inplace": False} if "inplace" in kwargs else kwargs)
+
+
+def _embedding(name: str, args: Any, kwargs: Any) -> Any:
+    """A table look-up with dense gradients: sparse ones have no lanes."""
+    names = ("input", "weight", "padding_idx", "max_norm", "norm_type", "scale_grad_by_freq", "sparse")
+    return torch.nn.functional.embedding(**{**dict(zip(names, args, strict=False)), **kwargs, "sparse": False})
+
+
+def _detach(name: str, args: Any, kwargs: Any) -> Any:
+    return args[0].detach()
+
+
+def _same(name: str, args: Any, kwargs: Any) -> Any:
+    return args[0]
+
+
+def _lstm(name: str, args: Any, kwargs: Any) -> Any:
+    """The layer in plain operations: oneDNN's own kernel for it cannot be run in lanes."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with torch.backends.mkldnn.flags(enabled=False):
+            return resolve(name)(*args, **kwargs)
+
+
+_CASES: dict[str, Callable[[str, Any, Any], Any]] = {
+    "torch.lstm": _lstm,
+    "torch.Tensor.__setitem__": _set_item,
+    "torch.nn.functional.batch_norm": _batch_norm,
+    "torch.nn.functional.embedding": _embedding,
+    "torch.nn.functional.relu": _relu,
+    **{
+        f"torch.nn.functional.{name}": _activation
+        for name in (
+            "leaky_relu",
+            "elu",
+            "selu",
+            "celu",
+            "relu6",
+            "silu",
+            "mish",
+            "hardtanh",
+            "hardswish",
+            "hardsigmoid",
+        )
+    },
+    "torch.Tensor.data.__get__": _detach,
+    "torch.Tensor.detach_": _detach,
+    "torch.Tensor.requires_grad_": _same,
+    "torch.Tensor.cpu": _same,
+    "torch.Tensor.cuda": _same,
+}

@@ -1,0 +1,220 @@
+"""The training step as a program: plain data that rules read, remedies edit and the replay runs.
+
+A program is a list of torch calls from the parameters to the loss. Values are numbered; what enters from outside
+(batches, targets, masks) stands in numbered slots; parameters stand by name. No torch here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+
+from unstuck.diagnosis.model import Site
+
+JOINING = {"cat", "concat", "concatenate", "hstack"}
+"""Calls that put their first argument's tensors side by side: numbers beside embeddings, a reading beside a state."""
+
+
+class Value(msgspec.Struct, frozen=True, tag="value"):
+    """A tensor that an earlier call made."""
+
+    id: int
+
+
+class Weight(msgspec.Struct, frozen=True, tag="weight"):
+    """A parameter (or a buffer that takes part), by its name on the tape."""
+
+    name: str
+
+
+class Outside(msgspec.Struct, frozen=True, tag="outside"):
+    """A tensor that comes from outside the program: the batch, the targets, a mask, a first hidden state."""
+
+    slot: int
+
+
+class Constant(msgspec.Struct, frozen=True, tag="constant"):
+    """A tensor that a remedy brought in, by its key in the trial's constants."""
+
+    key: str
+
+
+Ref = Value | Weight | Outside | Constant
+
+
+class Named(msgspec.Struct, frozen=True, tag="named"):
+    """A dtype, device, layout or memory format, by name; `...` is one too."""
+
+    kind: str
+    name: str
+
+
+class Call(msgspec.Struct, frozen=True):
+    """One torch call: its name as `torch.overrides.resolve_name` gives it, arguments with refs, and where it stands."""
+
+    function: str
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any] = {}
+    outs: tuple[int, ...] = ()
+    sites: tuple[Site, ...] = ()
+    grad: bool = True
+    """Gradients were recorded when it ran."""
+    shape: tuple[int, ...] = ()
+    """Of its first result, as recorded."""
+    cast: str = ""
+    """The autocast dtype in force ("" where none)."""
+
+    @property
+    def name(self) -> str:
+        """The function's last name without a trailing underscore: `torch.Tensor.relu_` is `relu`."""
+        last = self.function.removesuffix(".__get__").rpartition(".")[2]
+        return last.strip("_") if last.startswith("__") else last.removesuffix("_")
+
+    @property
+    def site(self) -> Site | None:
+        """The innermost line of the person's own code."""
+        return self.sites[0] if self.sites else None
+
+    def refs(self) -> tuple[Ref, ...]:
+        """Every ref among the arguments, in order."""
+        return tuple(leaf for leaf in leaves((self.args, self.kwargs)) if isinstance(leaf, Ref))
+
+    def argument(self, position: int, keyword: str, default: Any = None) -> Any:
+        """An argument that may have been given by position or by keyword."""
+        return self.args[position] if position < len(self.args) else self.kwargs.get(keyword, default)
+
+
+def leaves(tree: Any) -> Iterator[Any]:
+    """The leaves of nested tuples, lists, dicts and slices."""
+    if isinstance(tree, tuple | list):
+        for branch in tree:
+            yield from leaves(branch)
+    elif isinstance(tree, dict):
+        for branch in tree.values():
+            yield from leaves(branch)
+    elif isinstance(tree, slice):
+        yield from leaves((tree.start, tree.stop, tree.step))
+    else:
+        yield tree
+
+
+def mapped(tree: Any, change: Callable[[Any], Any]) -> Any:
+    """The same tree with `change` applied to every leaf."""
+    if isinstance(tree, tuple):
+        return tuple(mapped(branch, change) for branch in tree)
+    if isinstance(tree, list):
+        return [mapped(branch, change) for branch in tree]
+    if isinstance(tree, dict):
+        return {key: mapped(branch, change) for key, branch in tree.items()}
+    if isinstance(tree, slice):
+        return slice(*(mapped(part, change) for part in (tree.start, tree.stop, tree.step)))
+    return change(tree)
+
+
+class Program(msgspec.Struct, frozen=True):
+    """The calls of one backward pass, in order, and the number of the value that is the loss."""
+
+    calls: tuple[Call, ...]
+    loss: int
+    slots: int = 0
+    """How many tensors come from outside."""
+    missing: str = ""
+    """Why the program cannot be run again ("" where it can)."""
+
+    def maker(self, ref: Ref) -> Call | None:
+        """The call that made a value."""
+        return next((c for c in self.calls if isinstance(ref, Value) and ref.id in c.outs), None)
+
+    def users(self, ref: Ref) -> tuple[Call, ...]:
+        """The calls that read a value, slot or weight."""
+        return tuple(c for c in self.calls if ref in c.refs())
+
+    def weights(self) -> tuple[str, ...]:
+        """The names of the parameters it reads, in the order of their first use."""
+        return tuple(dict.fromkeys(r.name for c in self.calls for r in c.refs() if isinstance(r, Weight)))
+
+    def fresh(self) -> int:
+        """A number no value has yet."""
+        return 1 + max((out for c in self.calls for out in c.outs), default=-1)
+
+    def replaced(self, call: Call, *instead: Call) -> Program:
+        """The program with other calls (or none) in the place of one."""
+        at = next(i for i, c in enumerate(self.calls) if c is call)
+        return msgspec.structs.replace(self, calls=(*self.calls[:at], *instead, *self.calls[at + 1 :]))
+
+    def before(self, call: Call, *new: Call) -> Program:
+        """The program with calls inserted in front of one."""
+        return self.replaced(call, *new, call)
+
+    def without(self, call: Call) -> Program:
+        """The program with a call left out: what read its result reads its first argument instead."""
+        kept, gone = call.refs()[0], Value(call.outs[0])
+        return self.replaced(call).redirected(gone, kept)
+
+    def redirected(self, old: Ref, new: Ref, calls: tuple[Call, ...] | None = None) -> Program:
+        """The program with one ref read in the place of another (in some calls only, where given)."""
+        chosen = None if calls is None else {id(c) for c in calls}
+
+        def turn(c: Call) -> Call:
+            if chosen is not None and id(c) not in chosen:
+                return c
+            swap = lambda leaf: new if leaf == old else leaf
+            return msgspec.structs.replace(c, args=mapped(c.args, swap), kwargs=mapped(c.kwargs, swap))
+
+        loss = new.id if isinstance(new, Value) and old == Value(self.loss) else self.loss
+        return msgspec.structs.replace(self, calls=tuple(turn(c) for c in self.calls), loss=loss)
+
+
+def packed(tree: Any) -> Any:
+    """Arguments as JSON can hold them: tuples, slices, refs and names become objects with one telling key."""
+    if isinstance(tree, Ref | Named):
+        return {"ref": msgspec.to_builtins(tree)}
+    if isinstance(tree, tuple):
+        return {"tuple": [packed(branch) for branch in tree]}
+    if isinstance(tree, list):
+        return [packed(branch) for branch in tree]
+    if isinstance(tree, dict):
+        return {"dict": {key: packed(branch) for key, branch in tree.items()}}
+    if isinstance(tree, slice):
+        return {"slice": [packed(part) for part in (tree.start, tree.stop, tree.step)]}
+    return tree
+
+
+def unpacked(raw: Any) -> Any:
+    """The reverse of `packed`; raises ValueError for an object it did not write."""
+    if isinstance(raw, list):
+        return [unpacked(branch) for branch in raw]
+    if not isinstance(raw, dict):
+        return raw
+    match raw:
+        case {"ref": value}:
+            return msgspec.convert(value, Value | Weight | Outside | Constant | Named)
+        case {"tuple": branches}:
+            return tuple(unpacked(branch) for branch in branches)
+        case {"dict": branches}:
+            return {key: unpacked(branch) for key, branch in branches.items()}
+        case {"slice": parts}:
+            return slice(*(unpacked(part) for part in parts))
+    raise ValueError("an argument of an unknown form")
+
+
+def stored(program: Program) -> dict[str, Any]:
+    """A program as JSON can hold it."""
+    plain = msgspec.to_builtins(msgspec.structs.replace(program, calls=()))
+    calls = [msgspec.to_builtins(msgspec.structs.replace(c, args=(), kwargs={})) for c in program.calls]
+    for call, made in zip(program.calls, calls, strict=True):
+        made |= {"args": packed(call.args), "kwargs": packed(call.kwargs)}
+    return {**plain, "calls": calls}
+
+
+def restored(raw: dict[str, Any]) -> Program:
+    """The reverse of `stored`."""
+    bare = [{**c, "args": (), "kwargs": {}} for c in raw["calls"]]
+    program = msgspec.convert({**raw, "calls": bare}, Program)
+    full = (
+        msgspec.structs.replace(c, args=unpacked(r["args"]), kwargs=unpacked(r["kwargs"]))
+        for c, r in zip(program.calls, raw["calls"], strict=True)
+    )
+    return msgspec.structs.replace(program, calls=tuple(full))
