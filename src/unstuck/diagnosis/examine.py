@@ -7,7 +7,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from unstuck.diagnosis.model import Finding, NotApplicable, Outcome
+from unstuck.diagnosis.skill import leaves_room
 from unstuck.rules.catalogue import Rule, catalogue
+from unstuck.signals.learning import Learning
 from unstuck.tape.model import Tape
 
 
@@ -59,6 +61,8 @@ def examine(readings: Readings, rules: dict[str, Rule] | None = None) -> tuple[l
 
 
 def _ask(rule: Rule, readings: Readings) -> tuple[list[Finding], Outcome]:
+    if rule.needs_room and not _leaves_room(readings):
+        return [], Outcome(rule.fault, "quiet", "the run learns well")
     try:
         found = list(rule.check(**{name: _given(readings, kind) for name, kind in _needs(rule).items()}))
     except NotApplicable as reason:
@@ -66,6 +70,14 @@ def _ask(rule: Rule, readings: Readings) -> tuple[list[Finding], Outcome]:
     except Exception as error:  # one rule's failure must not cost the person the others
         return [], Outcome(rule.fault, "not-applicable", f"the rule failed: {type(error).__name__}: {error}"[:200])
     return found, Outcome(rule.fault, "fired" if found else "quiet", found[0].message if found else "")
+
+
+def _leaves_room(readings: Readings) -> bool:
+    """Whether the run leaves room for a remedy to show; so it does where nothing is known of its skill."""
+    try:
+        return leaves_room(readings.of(Learning).final)
+    except NotApplicable:
+        return True
 
 
 def _needs(rule: Rule) -> dict[str, Any]:

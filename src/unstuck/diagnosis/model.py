@@ -56,6 +56,23 @@ class Remedy(Protocol):
     def edit(self, sources: Any) -> Any: ...
 
 
+Known = Literal["observed", "read", "guessed"]
+"""How a fact is known: seen on the tape, read in the text, or guessed from a number past a threshold."""
+
+
+class Effect(msgspec.Struct, frozen=True):
+    """What a fact does to this run: proven or refuted by a measurement or an experiment, else undecided."""
+
+    word: Literal["proven", "refuted", "undecided"] = "undecided"
+    because: str = ""
+    """The measurement that settles it, or why nothing does."""
+
+
+def proven(because: str) -> Effect:
+    """The effect of a fault that the tape itself shows (a wrong printed number, rows on both sides of a split)."""
+    return Effect("proven", because)
+
+
 class Finding(msgspec.Struct, frozen=True):
     """What one rule says: the fault's name, where it stands, what it means here, and what may mend it."""
 
@@ -67,7 +84,16 @@ class Finding(msgspec.Struct, frozen=True):
     severity: Severity = "hint"
     role: Role = "suspect"
     demonstrated: str = ""
-    """How the fault was shown without a replay ("" where only a replay can)."""
+    """Deprecated: see `known` and `effect`."""
+    known: Known = "guessed"
+    effect: Effect = Effect()
+    settles: tuple[str, ...] = ()
+    """Experiments with the recorded rows, by name, that can settle the effect ("halves", "mixed", "classes")."""
+
+    def __post_init__(self) -> None:  # until the pipeline reads `known` and `effect`
+        sure = self.effect.because if self.effect.word == "proven" else self.message if self.known == "read" else ""
+        if sure and not self.demonstrated:
+            msgspec.structs.force_setattr(self, "demonstrated", sure)
 
 
 class Arm(msgspec.Struct, frozen=True):

@@ -3,6 +3,8 @@
 A rule's module is named after its fault (`rules/input_offset.py` is `input-offset`) and holds
 
 * a docstring: the page, with the headings `## Why it hurts`, `## How it is seen`, `## What to do`;
+* `STAGE`: where the fault stands in the causal order (`unstuck.diagnosis.stages.Stage`); `NEEDS_ROOM`, `NEVER_MEANT`,
+  `LEAVES_NOTHING`: see `Rule`; `verify(before, after)`: what the patched run's tape must show, where no replay can;
 * `check(...)`: yields findings; its annotations name the readings it needs (types of `unstuck.signals`);
 * `FIRES` and `QUIET`: a small script that has the fault and its healthy twin.
 
@@ -24,9 +26,14 @@ from pathlib import Path
 from types import ModuleType
 
 from unstuck.diagnosis.model import Finding, NotApplicable  # noqa: F401 (rules may take it from here)
+from unstuck.diagnosis.stages import Stage
+from unstuck.tape.model import Tape
 
 GROUP = "unstuck.rules"
 """Entry points of this group add rules from other distributions."""
+
+ATTRIBUTES = ("STAGE", "NEEDS_ROOM", "NEVER_MEANT", "LEAVES_NOTHING")
+"""What a rule's module may say of the fault, besides its page, its check and its scripts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +45,15 @@ class Rule:
     check: Callable[..., Iterator[Finding]]
     fires: str
     quiet: str
+    stage: Stage = Stage.MECHANISM
+    needs_room: bool = False
+    """Asked only where the run leaves room for a remedy to show: it explains a run that does not learn."""
+    never_meant: bool = False
+    """Nobody writes this on purpose: a suspect even where it is too early to tell what it does."""
+    leaves_nothing: bool = False
+    """Where its effect is proven, nothing downstream of it could help."""
+    verify: Callable[[Tape, Tape], str | None] | None = None
+    """What the patched run shows that the first one did not, for faults that leave the training as it is."""
 
     @property
     def title(self) -> str:
@@ -48,7 +64,10 @@ class Rule:
 def of_module(module: ModuleType) -> Rule:
     """The rule that a module holds; raises AttributeError where it is not one."""
     fault = module.__name__.rpartition(".")[2].replace("_", "-")
-    return Rule(fault, inspect.cleandoc(module.__doc__ or ""), module.check, module.FIRES, module.QUIET)
+    page = inspect.cleandoc(module.__doc__ or "")
+    own = {name.lower(): getattr(module, name) for name in ATTRIBUTES if hasattr(module, name)}
+    verify = getattr(module, "verify", None)
+    return Rule(fault, page, module.check, module.FIRES, module.QUIET, verify=verify, **own)
 
 
 def catalogue() -> dict[str, Rule]:

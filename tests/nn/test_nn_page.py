@@ -12,7 +12,7 @@ from torch import nn
 
 from unstuck.nn import MaxAbs, Standardize, fold, load, save
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "nn.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "nn.md"
 
 
 def test_its_code_runs_from_top_to_bottom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

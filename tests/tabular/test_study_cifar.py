@@ -287,7 +287,7 @@ def test_the_study_runs_from_a_folder(tmp_path: Path) -> None:
 
 
 def test_the_askers_script_dies_on_bytes(tmp_path: Path) -> None:
-    script = Path(__file__).parents[1] / "examples" / "cifar.py"
+    script = Path(__file__).parents[2] / "examples" / "cifar.py"
     numbers = np.random.default_rng(0)
     for split, rows in {"train": 5000, "test": 250}.items():
         seen = [encoded(p) for p in numbers.integers(0, 256, (50, 32, 32, 3), np.uint8)]

@@ -705,7 +705,7 @@ class TestIntake:
 
 @pytest.mark.parametrize("verb", ["fit", "predict"])
 def test_the_page_names_every_option(unstuck, verb: str) -> None:
-    page = (Path(__file__).resolve().parents[1] / "docs" / "fit.md").read_text(encoding="utf-8")
+    page = (Path(__file__).resolve().parents[2] / "docs" / "fit.md").read_text(encoding="utf-8")
     options = set(re.findall(r"(?<![\w-])(--?[a-z][a-z-]*)", unstuck(verb, "--help").out)) - {"-h", "--help"}
     assert len(options) > 6
     assert {option for option in options if f"{option} " not in page and f"{option}`" not in page} <= {"--out"}

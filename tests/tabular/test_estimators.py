@@ -418,7 +418,7 @@ def test_nothing_is_said_that_nobody_asked_for(capfd: pytest.CaptureFixture[str]
 
 def test_the_pages_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    page = Path(__file__).resolve().parents[1] / "docs" / "estimators.md"
+    page = Path(__file__).resolve().parents[2] / "docs" / "estimators.md"
     blocks = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
     assert len(blocks) == 4
     names: dict[str, object] = {}

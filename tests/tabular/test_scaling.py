@@ -437,7 +437,7 @@ def close(one: Recipe, other: Recipe) -> bool:
 
 # --- the page ---
 
-PAGE = File(__file__).resolve().parents[1] / "docs" / "scaling-law.md"
+PAGE = File(__file__).resolve().parents[2] / "docs" / "scaling-law.md"
 
 
 def test_the_pages_examples_print_what_it_says() -> None:

@@ -40,7 +40,7 @@ from unstuck.tabular.studies.story import (
     told,
 )
 
-SAMPLE = Path(__file__).parents[1] / "examples/rice.csv"
+SAMPLE = Path(__file__).parents[2] / "examples/rice.csv"
 FULL = Path(os.environ.get("UNSTUCK_DATA", "/nonexistent")) / "rice.csv"
 
 KINDS = [
