@@ -8,7 +8,6 @@ from unstuck.diagnosis.model import Site
 from unstuck.remedies import catalogue
 from unstuck.remedies.add_activation import AddActivation
 from unstuck.remedies.batchnorm_inputs import BatchnormInputs
-from unstuck.remedies.build_once import BuildOnce
 from unstuck.remedies.clean_inputs import CleanInputs
 from unstuck.remedies.clear_gradients import ClearGradients
 from unstuck.remedies.clip_gradients import ClipGradients
@@ -629,18 +628,6 @@ def test_ways_to_build_a_model(build):
     new = edited(StandardiseInputs(0, (1.0, 2.0), (3.0, 4.0), sites=(site(text, "model(x)"),)), text)
     assert "INPUT_MEAN" in new
     run(new)
-
-
-def test_layers_are_built_once():
-    text = CLASSES.replace("self.fc1(x)", "nn.Linear(2, 16)(x)").replace(
-        "        self.fc1 = nn.Linear(2, hidden)  # in\n", ""
-    )
-    new = edited(BuildOnce(), text)
-    assert "        self.sigmoid = nn.Sigmoid()\n        self.built_1 = nn.Linear(2, 16)\n" in new
-    assert "torch.relu(self.built_1(x))" in new
-    assert run(new)[0]["score"] > 0.9
-    with pytest.raises(CannotEdit):
-        edited(BuildOnce(), text.replace("nn.Linear(2, 16)(x)", "nn.Linear(x.shape[1], 16)(x)"))
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ class SetRate(Treatment, frozen=True):
     def summary(self) -> str:
         return f"set the learning rate to {short(self.rate)}"
 
-    def further(self) -> Treatment | None:
+    def stronger(self) -> Treatment | None:
         lower = float(f"{self.rate / 3:.0e}")
         return SetRate(self.factor * lower / self.rate, lower, self.site) if self.factor < 1 and lower > 0 else None
 

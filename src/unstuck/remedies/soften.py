@@ -16,13 +16,13 @@ from unstuck.tape.program import Program
 
 
 class Soften(Treatment, frozen=True):
-    """`site`: the innermost site of the multiplication (or division) by a number, which becomes 1; `further`: more."""
+    """Set the factors at `site` and `others` to 1; each site is that of a product or quotient with a plain number."""
 
     name: ClassVar[str] = "soften"
     trust: ClassVar[Trust] = "likely"
 
     site: Site
-    further: tuple[Site, ...] = ()
+    others: tuple[Site, ...] = ()
 
     def summary(self) -> str:
         return "take the steep factor out from in front of the activation"
@@ -34,7 +34,7 @@ class Soften(Treatment, frozen=True):
         for call in program.calls:
             numbers = [a for a in call.args if isinstance(a, int | float) and not isinstance(a, bool)]
             if (
-                call.site in (self.site, *self.further)
+                call.site in (self.site, *self.others)
                 and call.name in ("mul", "rmul", "div", "truediv", "imul")
                 and len(numbers) == 1
             ):
@@ -45,7 +45,7 @@ class Soften(Treatment, frozen=True):
         return program
 
     def edit(self, sources: Sources) -> Sources:
-        places = [the_call(sources, s, lambda p: isinstance(p.node, ast.BinOp)) for s in (self.site, *self.further)]
+        places = [the_call(sources, s, lambda p: isinstance(p.node, ast.BinOp)) for s in (self.site, *self.others)]
         splices = dict.fromkeys(s for place in places for s in _factors(sources, place))
         return gathered(sources, splices, f"line {self.site.line}: the factor is not a plain number")
 

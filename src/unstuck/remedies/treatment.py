@@ -79,8 +79,8 @@ class Treatment(msgspec.Struct, frozen=True):
         """What it does, as an imperative clause: "standardise the inputs"."""
         raise NotImplementedError
 
-    def further(self) -> Treatment | None:
-        """The same taken further: a whole run may need more of it than a short replay. None: it is all or nothing."""
+    def stronger(self) -> Treatment | None:
+        """A stronger dose, for a whole run that needs more than a short replay did; None if there is none."""
         return None
 
     def apply(self, trial: Trial) -> Trial:
