@@ -1,4 +1,4 @@
-"""unstuck finds why a PyTorch network does not learn, proves the repair and writes the patch."""
+"""Find out why a PyTorch network does not learn, prove the fix on the recorded batches and write the patch."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from unstuck.tabular.scaling import NotEquivalent, Recipe, equivalent, rescaled
 
 __version__ = "0.1.0"
+"""The only place of the version: pyproject.toml reads it from here."""
 
 _HOMES = {
     "Classifier": "unstuck.tabular.fit.estimators",
@@ -19,7 +20,7 @@ _HOMES = {
     "equivalent": "unstuck.tabular.scaling",
     "rescaled": "unstuck.tabular.scaling",
 }
-"""Where the public names live. They are fetched when asked for: `import unstuck` loads neither numpy nor torch."""
+"""The module of each public name. It is imported on first use: `import unstuck` loads neither numpy nor torch."""
 
 __all__ = ["Classifier", "NotEquivalent", "Recipe", "Regressor", "__version__", "equivalent", "rescaled"]
 
@@ -27,7 +28,10 @@ __all__ = ["Classifier", "NotEquivalent", "Recipe", "Regressor", "__version__", 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    from unstuck.tabular.extras import needed_by
+
+    with needed_by(f"unstuck.{name}"):
+        return getattr(import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:

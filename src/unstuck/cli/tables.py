@@ -16,58 +16,66 @@ from typing import Any
 from unstuck.cli import parser
 from unstuck.cli.parser import Refused
 from unstuck.cli.terminal import INTERRUPTED, MISUSED, WELL, paper, told, written
+from unstuck.tabular.extras import MissingExtra, needed_by
 
 
 def fit(options: argparse.Namespace) -> int:
-    """Train on a table, judge, report, keep the model."""
+    """Train on a table, evaluate, report, save the model."""
+    with _one_line("fit", "the training"):
+        return _fit(options)
+
+
+def predict(options: argparse.Namespace) -> int:
+    """Write a fitted model's predictions for the rows of a table."""
+    parser.check_output(options.out)
+    try:
+        with _one_line("predict", "the prediction"):
+            from unstuck.tabular.fit.prediction import predict as predicted
+
+            rows = predicted(options, sys.stdout, lambda line: print(f"unstuck: {line}", file=sys.stderr))
+    except BrokenPipeError:  # the reader of our output has closed it, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return WELL
+    return WELL if options.out is None else told(f"{rows:,} rows predicted in {options.out}", WELL)
+
+
+def _fit(options: argparse.Namespace) -> int:
     from unstuck.tabular.fit import command, plots
     from unstuck.tabular.fit.progress import Progress
 
     for path in (options.model, options.json, options.plot):
         parser.check_output(path)
-    with _in_one_line("the training"):
-        plots.check(options.plot)
+    plots.check(options.plot)
     live = sys.stderr.isatty() and not options.quiet
     progress = Progress(sys.stderr, live, shutil.get_terminal_size((100, 24)).columns, options.quiet)
     try:
-        with _in_one_line("the training"):
-            fitted = command.fit(options, progress)
+        fitted = command.fit(options, progress)
     except command.Interrupted as left:
         return told(str(left), INTERRUPTED)
     except KeyboardInterrupt:
-        return told("interrupted before there was anything to keep", INTERRUPTED)
+        return told("interrupted before there was anything to save", INTERRUPTED)
     return _show_fitted(fitted, options)
 
 
-def predict(options: argparse.Namespace) -> int:
-    """A fitted model's answers to the rows of a table."""
-    from unstuck.tabular.fit.prediction import predict as answered
-
-    parser.check_output(options.out)
-    try:
-        with _in_one_line("the prediction"):
-            rows = answered(options, sys.stdout, lambda line: print(f"unstuck: {line}", file=sys.stderr))
-    except BrokenPipeError:  # whoever read our lines has read enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return WELL
-    return WELL if options.out is None else told(f"{rows:,} rows answered in {options.out}", WELL)
-
-
 @contextmanager
-def _in_one_line(what: str) -> Iterator[None]:
-    """Whatever goes wrong inside is one line; UNSTUCK_DEBUG=1 shows all of what nobody foresaw."""
-    from unstuck.tabular.fit.command import Interrupted
-    from unstuck.tabular.fit.refusal import CannotFit
-    from unstuck.tabular.fit.store import ModelError
-    from unstuck.tabular.tables import TableError
-
+def _one_line(verb: str, what: str) -> Iterator[None]:
+    """Raise every error inside as one line; UNSTUCK_DEBUG=1 prints the traceback of an unexpected one."""
+    expected: tuple[type[Exception], ...] = ()
     try:
-        yield
-    except (Refused, Interrupted, BrokenPipeError):
+        with needed_by(verb):
+            from unstuck.tabular.fit.refusal import CannotFit
+            from unstuck.tabular.fit.store import ModelError
+            from unstuck.tabular.tables.refusal import TableError
+
+            expected = (TableError, ModelError, CannotFit)
+            yield
+    except (Refused, BrokenPipeError):
         raise
-    except (TableError, ModelError, CannotFit) as error:
+    except MissingExtra as error:
         raise Refused(str(error)) from None
     except Exception as error:
+        if isinstance(error, expected):
+            raise Refused(str(error)) from None
         if os.environ.get("UNSTUCK_DEBUG"):
             traceback.print_exc()
         why = error.strerror if isinstance(error, OSError) else f"{type(error).__name__}: {error}"

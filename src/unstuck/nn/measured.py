@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -13,13 +13,6 @@ from unstuck.nn.batches import batches, rows, together
 from unstuck.nn.gather import gathered
 from unstuck.nn.scaling import Scaling
 from unstuck.tabular.moments import Moments
-
-
-class Sketch(Protocol):
-    """What has been seen so far; immutable, mergeable, and a plain array where it must travel."""
-
-    def merge(self, other: Any) -> Any: ...
-    def packed(self) -> NDArray[np.float64]: ...
 
 
 class Measured(Scaling):

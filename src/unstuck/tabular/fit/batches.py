@@ -44,16 +44,15 @@ def canonical(x: Array, y: Array, w: Array | None) -> tuple[Array, Array | None]
     one in which it has the weight 3, a sorted table as a shuffled one, and no row is held out whose twin is trained on.
     """
     mark = marks(x) ^ (marks(y.reshape(len(y), -1)) * MIX)
+    there = np.arange(len(mark)) if w is None else np.flatnonzero(w > 0)
     if w is not None:
-        there = np.flatnonzero(w > 0)
         mark, w = mark[there], w[there]
     _, first, group = np.unique(mark, return_index=True, return_inverse=True)
     if w is None and len(first) == len(mark):
         return first, None
     joint = np.bincount(group, weights=w, minlength=len(first))
-    rows = first if w is None else there[first]
     equal = bool((joint == joint[0]).all())
-    return rows, None if equal else (joint / joint.mean()).astype(np.float32)
+    return there[first], None if equal else (joint / joint.mean()).astype(np.float32)
 
 
 class Feed(Protocol):

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 Array = np.ndarray
+Column = Sequence[str | None] | Array
+"""Texts, None where missing; an array has dtype object."""
 WORDS = 48
 """A column's most frequent words get an input each; what is rarer shares one."""
 ONCE = 2
@@ -28,7 +30,7 @@ class Words:
     """Whether there were rarer words beside them."""
 
     @classmethod
-    def of(cls, column: Sequence[str | None], weights: Array | None = None) -> Words:
+    def of(cls, column: Column, weights: Array | None = None) -> Words:
         """Count a column's words; None is a missing one; a row of weight w counts as w rows."""
         if weights is None:
             return cls.counted(Counter(word for word in column if word is not None), len(column))
@@ -53,7 +55,7 @@ class Words:
         """Inputs: one per word, one for other words, one for frequency."""
         return len(self.words) + 2
 
-    def encode(self, column: Sequence[str | None]) -> Array:
+    def encode(self, column: Column) -> Array:
         """(n, width) float32: words are 0 or 1; a missing word is all zeros."""
         at = {word: i for i, word in enumerate(self.words)}
         other = len(self.words)

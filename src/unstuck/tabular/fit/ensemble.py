@@ -229,12 +229,13 @@ def _crew(
     wishes = ground.wishes
     lanes = len(start) if start is not None else min(wishes.lanes or lanes, max(len(ground.frame) // 2, 1))
     rows, split = ground.rows(shape.views), ground.split(lanes)
-    if wishes.rate is None and trial is None:
-        trial = sweep(rows, split, ground.loss, shape, wishes.seed, start=None if start is None else start[0])
+    rate = wishes.rate or (trial and trial.rate)
+    if rate is None:
+        rate = sweep(rows, split, ground.loss, shape, wishes.seed, start=None if start is None else start[0]).rate
     m = split.train.shape[1]
     batch = batch_of(wishes, m)
     epochs = wishes.epochs or min(epochs or int(np.clip(400 * batch / m, 4, 60)), max(VISITS // m, 1))
-    plan = Plan(shape, lanes, batch, epochs, max(epochs // 4, 3), wishes.rate or trial.rate, wishes.decay, wishes.seed)
+    plan = Plan(shape, lanes, batch, epochs, max(epochs // 4, 3), rate, wishes.decay, wishes.seed)
     key = "-".join([*shape.views, *map(str, shape.hidden), shape.activation, str(lanes), str(epochs)])
     feed = InMemory(rows, split, batch, wishes.seed)
     done = train(

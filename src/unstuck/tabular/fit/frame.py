@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from unstuck.tabular.fit.categories import Column
 
 Array = np.ndarray
 
@@ -15,7 +16,7 @@ class Frame:
     """n rows: `numbers` (n, d), any real dtype, NaN where missing; `words` n texts per column, None where missing."""
 
     numbers: Array
-    words: tuple[Sequence[str | None], ...] = ()
+    words: tuple[Column, ...] = ()
     names: tuple[str, ...] = ()
     """Of the columns of `numbers`, then of `words`; empty where they have none."""
 

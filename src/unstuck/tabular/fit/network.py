@@ -87,7 +87,7 @@ class Dense:
 
     def decayed(self, decay: float) -> Array:
         """(1, parameters): `decay` at the weights, 0 at the biases."""
-        parts = [np.repeat(np.float32([decay, 0.0]), [a * b, b]) for a, b in pairwise(self.sizes)]
+        parts = [np.repeat(np.array([decay, 0.0], np.float32), [a * b, b]) for a, b in pairwise(self.sizes)]
         return np.concatenate(parts)[None]
 
     def _room_for(self, rows: int) -> _Room:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from unstuck.tabular.extras import require
 from unstuck.tabular.fit.figures import Figures
 from unstuck.tabular.fit.fitted import Course, Fitted
 from unstuck.tabular.fit.progress import named
@@ -19,9 +20,12 @@ TRAIN, HELD = "#9aa5b1", "#1f6fb4"
 
 
 def check(path: str | None) -> None:
-    """Raise CannotFit where a figure could not be written as what its name says."""
-    if path is not None and Path(path).suffix.lower() not in SUFFIXES:
-        raise CannotFit(f"{path}: a figure is .png or .svg")
+    """Raise CannotFit if no figure of this name can be written, before the training."""
+    if path is None:
+        return
+    if Path(path).suffix.lower() not in SUFFIXES:
+        raise CannotFit(f"{path}: --plot writes .png or .svg")
+    require("matplotlib")
 
 
 def draw(fitted: Fitted, path: Path) -> None:

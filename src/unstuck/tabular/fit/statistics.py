@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -107,8 +107,9 @@ def _joined(parts: list[Chunk]) -> Chunk:
     numbers = np.concatenate([p.frame.numbers for p in parts])
     columns = range(len(parts[0].frame.words))
     words = tuple([word for part in parts for word in part.frame.words[j]] for j in columns)
-    w = None if parts[0].w is None else np.concatenate([p.w for p in parts])
-    return Chunk(Frame(numbers, words, parts[0].frame.names), np.concatenate([p.y for p in parts]), w)
+    weights = [p.w for p in parts if p.w is not None]
+    frame, y = Frame(numbers, words, parts[0].frame.names), np.concatenate([p.y for p in parts])
+    return Chunk(frame, y, np.concatenate(weights) if weights else None)
 
 
 class _Labels:
@@ -134,8 +135,8 @@ class _Labels:
         return Numbers.seen(self.moments, sample)
 
 
-def _count(counter: Counter[str], column: object) -> None:
-    counter.update(word for word in column if word is not None)  # type: ignore[attr-defined]
+def _count(counter: Counter[str], column: Iterable[str | None]) -> None:
+    counter.update(word for word in column if word is not None)
     if len(counter) > 2 * DISTINCT:
         kept = counter.most_common(DISTINCT)
         counter.clear()

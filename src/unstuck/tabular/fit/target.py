@@ -16,7 +16,6 @@ from unstuck.tabular.tables import Kind, TableError
 from unstuck.tabular.tables.refusal import shown
 
 Array = np.ndarray
-SORTS = ("binary", "multiclass", "multilabel", "regression")
 FEW = 20
 """Up to so many different whole numbers are classes ..."""
 EACH = 5

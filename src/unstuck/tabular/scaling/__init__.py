@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 from unstuck.tabular.scaling.columns import Columns
 from unstuck.tabular.scaling.epsilon import Deviation, deviation
 from unstuck.tabular.scaling.law import balanced, equivalent, rescaled
+from unstuck.tabular.scaling.layer import Layer, Share
 from unstuck.tabular.scaling.offsets import Affine
-from unstuck.tabular.scaling.recipe import Layer, Recipe, Share
+from unstuck.tabular.scaling.recipe import Recipe
 from unstuck.tabular.scaling.units import NotEquivalent
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from dataclasses import replace
 from typing import Any
 
 from unstuck.tabular.scaling.columns import Value, every, per_feature, spread
-from unstuck.tabular.scaling.recipe import HOMOGENEOUS, Layer, Recipe, Share
+from unstuck.tabular.scaling.layer import HOMOGENEOUS, Layer, Share
+from unstuck.tabular.scaling.recipe import Recipe
 from unstuck.tabular.scaling.units import DEFAULTS, NotEquivalent, unit_of
 
 

@@ -1,4 +1,4 @@
-"""Between recipes and torch: read one from an optimizer and a model, start a training run from one."""
+"""Start a torch training run from a recipe."""
 
 from __future__ import annotations
 
@@ -12,27 +12,11 @@ from torch.nn.utils import parametrize
 from torch.optim import Optimizer
 
 from unstuck.tabular.scaling.columns import Columns, Value
+from unstuck.tabular.scaling.layer import Layer
 from unstuck.tabular.scaling.offsets import Affine
-from unstuck.tabular.scaling.recipe import Layer, Recipe, Share
+from unstuck.tabular.scaling.reading import places
+from unstuck.tabular.scaling.recipe import Recipe
 from unstuck.tabular.scaling.units import UNITS, NotEquivalent
-
-LINEAR = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
-NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.LayerNorm, nn.GroupNorm, nn.InstanceNorm1d, nn.RMSNorm)
-CENTRING = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-TRANSPARENT = (nn.Identity, nn.Flatten, nn.Dropout, nn.MaxPool1d, nn.MaxPool2d, nn.AvgPool1d, nn.AvgPool2d)
-"""A positive factor on each channel passes through these."""
-ACTIVATIONS: dict[type[nn.Module], str] = {nn.ReLU: "relu", nn.LeakyReLU: "leaky_relu"}
-
-
-def read(optimizer: Optimizer, model: nn.Module) -> Recipe:
-    """The recipe of an optimizer and a chain of layers. Raises NotEquivalent for other models."""
-    places = list(_places(model))
-    owned = {id(p): group for group in optimizer.param_groups for p in group["params"]}
-    layers = [_layer(module, following, owned, optimizer) for module, following in places]
-    known = {id(p) for module, _ in places for p in module.parameters(recurse=False)}
-    if len({id(module) for module, _ in places}) < len(places) or not owned.keys() <= known:
-        raise NotEquivalent("a layer is used twice, or the optimizer trains weights that are not in the chain")
-    return Recipe(type(optimizer).__name__.lower(), tuple(layers))
 
 
 def realise(recipe: Recipe, model: nn.Module) -> Optimizer:
@@ -41,12 +25,12 @@ def realise(recipe: Recipe, model: nn.Module) -> Optimizer:
     The model is the same chain of layers that the recipe stands for. A weight whose settings differ by input feature is
     split into blocks of equal settings (a parametrization of the layer: `layer.weight` reads as before).
     """
-    places = list(_places(model))
-    if len(places) != len(recipe.layers):
-        raise ValueError(f"the recipe has {len(recipe.layers)} layers, the model {len(places)}")
-    for (module, _), layer in zip(places, recipe.layers, strict=True):
+    found = list(places(model))
+    if len(found) != len(recipe.layers):
+        raise ValueError(f"the recipe has {len(recipe.layers)} layers, the model {len(found)}")
+    for (module, _), layer in zip(found, recipe.layers, strict=True):
         _scale(module, layer)
-    groups = [_groups(module, layer) for (module, _), layer in zip(places, recipe.layers, strict=True)]
+    groups = [_groups(module, layer) for (module, _), layer in zip(found, recipe.layers, strict=True)]
     optimizer = _optimizer(recipe.method)(list(chain.from_iterable(groups)))
     _fill(optimizer)
     return optimizer
@@ -73,61 +57,6 @@ def precondition(optimizer: Optimizer, layer: nn.Linear, affine: Affine) -> None
             layer.weight.grad, layer.bias.grad = affine.descent(*pair, ratio=weight["lr"] / bias["lr"])
 
     optimizer.register_step_pre_hook(mix)
-
-
-def _places(model: nn.Module) -> Iterator[tuple[nn.Module, list[nn.Module]]]:
-    """The modules with weights, in order, each with what follows up to and including the next one."""
-    modules = list(_flat(model))
-    starts = [i for i, module in enumerate(modules) if any(True for _ in module.parameters())]
-    if not starts or not all(isinstance(module, nn.Identity | nn.Flatten) for module in modules[: starts[0]]):
-        raise NotEquivalent("the input must enter the network through a linear layer")
-    for start, end in zip(starts, [*starts[1:], len(modules) - 1], strict=True):
-        yield modules[start], modules[start + 1 : end + 1]
-
-
-def _flat(model: nn.Module) -> Iterator[nn.Module]:
-    if isinstance(model, nn.Sequential):
-        for child in model:
-            yield from _flat(child)
-        return
-    owned = dict(model.named_parameters())
-    if owned and not (isinstance(model, LINEAR + NORMS) and owned.keys() <= {"weight", "bias"}):
-        raise NotEquivalent(f"only chains (nn.Sequential) of plain layers can be read, not {type(model).__name__}")
-    yield model
-
-
-def _layer(module: Any, following: list[nn.Module], owned: dict[int, Any], optimizer: Optimizer) -> Layer:
-    """What a module is to the law."""
-    norm = isinstance(module, NORMS)
-    # A reflected or circular border is moved by an offset like everything else; only padding with zeros is not.
-    padded = getattr(module, "padding_mode", "") == "zeros" and _pads(module.padding)
-    return Layer(
-        _share(module.weight, owned, optimizer),
-        None if module.bias is None else _share(module.bias, owned, optimizer),
-        _activation(following),
-        "norm" if norm else "padded" if padded else "linear",
-        isinstance(following[0], CENTRING) and following[0].training if following else False,
-    )
-
-
-def _pads(padding: Any) -> bool:
-    return padding == "same" if isinstance(padding, str) else any(padding)
-
-
-def _share(parameter: Tensor, owned: dict[int, Any], optimizer: Optimizer) -> Share:
-    group = owned.get(id(parameter)) if parameter.requires_grad else None
-    settings = {k: v for k, v in (group or optimizer.defaults).items() if k not in ("params", "initial_lr")}
-    plain = {k: v.item() if isinstance(v, Tensor) else v for k, v in settings.items()}
-    return Share(plain if group is not None else {**plain, "lr": 0.0})
-
-
-def _activation(following: list[nn.Module]) -> str:
-    """The name of what stands between two layers; `identity` where nothing does."""
-    active = [module for module in following if not isinstance(module, TRANSPARENT + LINEAR)]
-    names = {ACTIVATIONS.get(type(module), type(module).__name__) for module in active}
-    if names <= set(ACTIVATIONS.values()):
-        return "identity" if not names else max(names)
-    return " and ".join(sorted(names))
 
 
 @torch.no_grad()

@@ -2,71 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from unstuck.tabular.scaling.columns import Columns, Value, times
+from unstuck.tabular.scaling.columns import Columns, Value
+from unstuck.tabular.scaling.layer import Layer, Share
 from unstuck.tabular.scaling.units import DEFAULTS
 
 if TYPE_CHECKING:
     from torch import nn
     from torch.optim import Optimizer
-
-HOMOGENEOUS = frozenset({"relu", "leaky_relu", "prelu", "identity"})
-"""Activations with act(a z) = a act(z) for every a > 0."""
-
-
-@dataclass(frozen=True)
-class Share:
-    """What one parameter gets: the factor on its initial values, and its own settings of the optimizer."""
-
-    settings: Mapping[str, Value]
-    init: Value = 1.0
-
-    @property
-    def lr(self) -> Value:
-        """The learning rate; 0 for a frozen parameter."""
-        return self.settings["lr"]
-
-    @property
-    def weight_decay(self) -> Value:
-        """0 where the optimizer has none."""
-        return self.settings.get("weight_decay", 0.0)
-
-    @property
-    def eps(self) -> Value:
-        """0 where the optimizer has none."""
-        return self.settings.get("eps", 0.0)
-
-    def times(self, factors: Mapping[str, Value]) -> Share:
-        """Settings multiplied by name; `init` multiplies the initial factor."""
-        unknown = factors.keys() - self.settings.keys() - {"init"}
-        if unknown:
-            raise ValueError(f"no such setting: {', '.join(sorted(unknown))}")
-        changed = {name: times(v, factors[name]) if name in factors else v for name, v in self.settings.items()}
-        return Share(changed, times(self.init, factors.get("init", 1.0)))
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A linear map or a normalisation, with what comes between it and the next one."""
-
-    weight: Share
-    bias: Share | None = None
-    activation: str = "relu"
-    kind: str = "linear"
-    """`linear`, `padded` (a convolution that adds zeros at the borders) or `norm`."""
-    centred: bool = False
-    """Whether the mean over the batch is taken out of its output before anything else sees it (BatchNorm follows)."""
-    offset: Value = 0.0
-    """Offset of the input, taken out of the initial bias: `bias -= weight @ offset`, with the weight already scaled."""
-
-    def shares(self) -> Iterator[tuple[str, Share]]:
-        """`weight` and, where there is one, `bias`."""
-        yield "weight", self.weight
-        if self.bias is not None:
-            yield "bias", self.bias
 
 
 @dataclass(frozen=True)
@@ -192,9 +138,9 @@ class Recipe:
 
         Raises NotEquivalent where the model is not a plain chain that the input enters through one linear layer.
         """
-        from unstuck.tabular.scaling.optimizer import read
+        from unstuck.tabular.scaling.reading import layers
 
-        return read(optimizer, model)
+        return cls(type(optimizer).__name__.lower(), layers(optimizer, model))
 
     def times(self, layer: int, **factors: Value) -> Recipe:
         """The recipe with settings of one layer multiplied: `times(0, init=1/255, lr=1/255)`; bias and weight alike."""

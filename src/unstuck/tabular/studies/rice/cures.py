@@ -196,10 +196,9 @@ def with_id(run: Run) -> Section:
 
 def _area(score: np.ndarray, y: np.ndarray) -> float:
     """The area under the ROC curve, whichever way round."""
-    from scipy.stats import rankdata
-
-    ones = y == 1
-    area = (rankdata(score)[ones].sum() - ones.sum() * (ones.sum() + 1) / 2) / (ones.sum() * (~ones).sum())
+    ordered, ones = np.sort(score), y == 1
+    ranks = (np.searchsorted(ordered, score) + np.searchsorted(ordered, score, "right") + 1) / 2  # ties share the mean
+    area = (ranks[ones].sum() - ones.sum() * (ones.sum() + 1) / 2) / (ones.sum() * (~ones).sum())
     return float(max(area, 1 - area))
 
 

@@ -1,0 +1,35 @@
+"""Optional packages: what `pip install unstuck` leaves out, and the one line that says so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+
+EXTRA = "fit"
+"""The extra of pyproject.toml that brings all of them."""
+PACKAGES = {"pyarrow": "pyarrow", "PIL": "pillow", "sklearn": "scikit-learn", "matplotlib": "matplotlib"}
+"""The top-level module of every optional package, and the name it is installed by."""
+
+
+class MissingExtra(ImportError):
+    """An optional package is not installed; the message is one line with the command that installs it."""
+
+
+@contextmanager
+def needed_by(what: str) -> Iterator[None]:
+    """Raise MissingExtra if an import inside fails because an optional package is not installed."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        module = (error.name or "").partition(".")[0]
+        if module not in PACKAGES:
+            raise
+        line = f"{what} needs {PACKAGES[module]}: pip install 'unstuck[{EXTRA}]'"
+        raise MissingExtra(line, name=module) from None
+
+
+def require(module: str) -> None:
+    """Raise ModuleNotFoundError if an optional package is missing, before work that ends with its use."""
+    if find_spec(module) is None:
+        raise ModuleNotFoundError(f"No module named {module!r}", name=module)
