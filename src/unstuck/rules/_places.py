@@ -1,4 +1,4 @@
-"""Where in the text the parts of the training step stand, for findings whose reading is a number and not a line."""
+"""Source lines of the training step, for findings that come from a measurement and have no line of their own."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from unstuck.tape.model import Tape
 
 
 def backward_site(tape: Tape) -> Site | None:
-    """The first backward in a training loop."""
+    """The first call of backward()."""
     training = _training(tape)
     return _first(training, training.backwards) if training else None
 
 
 def step_site(tape: Tape) -> Site | None:
-    """The first step."""
+    """The first call of step()."""
     training = _training(tape)
     return _first(training, training.methods("step")) if training else None
 

@@ -1,26 +1,25 @@
-"""A layer runs along the batch, or along a mixture of channels, and not along time.
+"""Axes are swapped: a layer treats the batch as the sequence, or channels are mixed by `reshape`.
 
 ## Why it hurts
 
-`nn.LSTM`, `nn.GRU`, `nn.RNN` and the attention layers expect (time, batch, features) unless they are told
-`batch_first=True`. Given (batch, time, features) they do not complain: they carry the state from one sample to the next
-and treat the steps of a sequence as if they had nothing to do with each other. The answer for a sample depends on which
-samples stand before it in the batch.
+`nn.LSTM`, `nn.GRU`, `nn.RNN` and the attention layers expect (time, batch, features) unless built with
+`batch_first=True`. Given (batch, time, features) they raise no error: they carry the hidden state from one sample to
+the next and treat the steps of a sequence as independent. The output for a sample then depends on the other samples of
+its batch.
 
-`reshape` and `view` keep the order in memory and only relabel the axes: from (batch, time, channels) to (batch,
-channels, time) they cut the series into pieces and call each piece a channel. `permute` (or `transpose`) is what moves
-an axis. The shapes are right, so nothing complains; what the layer is shown as one channel is a mixture of all.
+`reshape` and `view` keep the memory order and only reinterpret it. From (N, L, C) to (N, C, L) they cut each series
+into pieces and call every piece a channel; `permute` or `transpose` moves an axis. The shapes are valid, so there is no
+error, but each channel that the layer sees is a mixture of all.
 
 ## How it is seen
 
-On the tape: the axis that the layer takes for time is as long as the batch has targets (one number each), and the axis
-that it takes for the batch is not. Of inputs that a convolution or a recurrent layer runs along: neighbours are less
-alike than they would be with the features read from the other side of the same memory (below SMOOTHER of it); a replay
-on inputs read that way tells whether the network then learns better.
+From recorded shapes: the axis that the layer uses as time has the length of the targets, and its batch axis has not.
+For inputs of convolutions and recurrent layers: neighbouring steps are less alike than if the same memory is read with
+the other axis order. A replay with the axes moved shows whether the network then learns better.
 
 ## What to do
 
-Build the layer with `batch_first=True`; write `x.permute(0, 2, 1)` where `x.reshape(n, channels, time)` stands.
+Build the layer with `batch_first=True`; replace `x.reshape(n, channels, time)` by `x.permute(0, 2, 1)`.
 """
 
 from __future__ import annotations
@@ -29,6 +28,7 @@ import ast
 from collections.abc import Iterator
 
 from unstuck.diagnosis.model import Evidence, Finding, NotApplicable
+from unstuck.diagnosis.stages import Stage
 from unstuck.remedies.batch_first import BatchFirst
 from unstuck.remedies.permute_inputs import PermuteInputs
 from unstuck.remedies.permute_instead import PermuteInstead
@@ -37,6 +37,8 @@ from unstuck.signals.sequences import Sequences
 from unstuck.signals.source import Source
 
 FAULT = "axes-swapped"
+STAGE = Stage.OUTPUT
+NEVER_MEANT = True
 BUILDERS = {
     "lstm": {"LSTM"},
     "gru": {"GRU"},
@@ -46,33 +48,33 @@ BUILDERS = {
 }
 """The layers that make each call."""
 
-
 SMOOTHER = 0.85
-"""Neighbours of noise differ as strangers do (1); this far below that, and below the reading as it is, is an order."""
+"""Squared step over twice the variance: 1 for white noise, 1/21 for a random walk of 20 unit steps (variance 10.5)."""
 
 
 def check(sequences: Sequences | None, scrambled: MixedAxes | None, source: Source) -> Iterator[Finding]:
-    """Each layer once, at the line where it is applied."""
+    """Report each layer once, at the line where it is applied."""
     if sequences is None and scrambled is None:
-        raise NotApplicable("no layer runs along a sequence")
+        raise NotApplicable("no recurrent, attention or convolution layer over a sequence")
     if sequences is not None:
         yield from _along_the_batch(sequences, source)
     for reading in scrambled.readings if scrambled is not None else ():
         if reading.meant < SMOOTHER * min(1.0, reading.rough):
             yield _relabelled(reading)
     for call, order in scrambled.relabelled if scrambled is not None else ():
-        said = f"a {call.name} gives the axes other names here, and does not move them: what belongs together is torn"
-        told = Evidence("shape behind it", "x".join(map(str, call.shape)), "of a permutation, or of other sizes")
+        shape = "x".join(map(str, call.shape))
+        said = f"{call.name}() to {shape} reinterprets the axes without transposing them; use permute()"
+        evidence = Evidence(f"shape after {call.name}()", shape, "the order of permute()")
         remedies = (PermuteInstead(call.site, order),) if call.site is not None else ()
-        yield Finding(FAULT, said, call.site, (told,), remedies)
+        yield Finding(FAULT, said, call.site, (evidence,), remedies)
 
 
 def _relabelled(reading: Reading) -> Finding:
     first = LAYERS[reading.call.name]
-    said = "the layer runs along a mixture of channels: the axes of its input were relabelled, and not moved"
+    said = "the layer's input mixes channels: its axes were swapped by a reshape instead of permute()"
     evidence = (
-        Evidence("step between neighbours over that between strangers", round(reading.rough, 3), "below 1"),
-        Evidence("the same, with the features on the other side", round(reading.meant, 3), "not below"),
+        Evidence("squared difference of neighbouring steps / of any two steps", round(reading.rough, 3), "below 1"),
+        Evidence("the same, with the axes moved", round(reading.meant, 3), "not below"),
     )
     remedy = PermuteInputs(reading.slot, reading.shape, first)
     return Finding(FAULT, said, reading.call.site, evidence, (remedy,))
@@ -84,14 +86,14 @@ def _along_the_batch(sequences: Sequences, source: Source) -> Iterator[Finding]:
         if call.site not in seen:
             seen.add(call.site)
             shape = sequences.shape(call.args[0])
-            said = f"the layer runs along the batch of {shape}: {sequences.samples} samples are taken for time steps"
-            taken = Evidence("length of the axis it takes for the batch", float(shape[first]), str(sequences.samples))
+            said = f"the batch axis of {shape} is used as time ({sequences.samples} samples); set batch_first={first}"
+            length = Evidence("length of the layer's batch axis", float(shape[first]), str(sequences.samples))
             remedies = tuple(_built(source, call.name, first))
-            yield Finding(FAULT, said, call.site, (taken,), remedies, "error", demonstrated=said)
+            yield Finding(FAULT, said, call.site, (length,), remedies, "error", known="observed")
 
 
 def _built(source: Source, name: str, first: bool) -> Iterator[BatchFirst]:
-    """The construction of the layer, where the text has one only that does not say so yet."""
+    """The construction of the layer, if there is only one whose batch_first can be set."""
     made = [c for c in source.all(ast.Call) if source.full_name(c).rpartition(".")[2] in BUILDERS[name]]
     said = [c for c in made if any(k.arg == "batch_first" for k in c.keywords)]
     open_ = [c for c in made if c not in said] if first else said

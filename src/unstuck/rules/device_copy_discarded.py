@@ -1,21 +1,20 @@
-"""A tensor's copy on another device, or of another type, is made and thrown away.
+"""The result of `tensor.to(...)` is discarded.
 
 ## Why it hurts
 
-`x.to(device)`, `x.cuda()`, `x.float()` give back a new tensor and leave `x` as it was (a module, on the other hand,
-moves itself). As a statement of its own the call does nothing: the program goes on with the old tensor, and stops with
-an error as soon as model and data are on different devices or of different types. On a machine without an accelerator
-it goes unnoticed.
+`x.to(device)`, `x.cuda()` and `x.float()` return a new tensor and leave `x` unchanged; only `module.to(device)` works in
+place. As a statement of its own the call has no effect. The script fails as soon as model and data are on different
+devices or have different dtypes; on a machine without a GPU nobody notices.
 
 ## How it is seen
 
-The text is read: such a call stands alone as a statement, and its owner is a tensor for certain (it comes from a data
-loader, from a torch function, or is calculated with). Where the script stopped because devices or types did not agree,
-the finding is an error; else it is a hint.
+Read from the source: the call is a statement of its own, and the object it is called on is certainly a tensor (a batch
+of a `DataLoader`, or the result of a torch function). If the script stopped with a device or dtype mismatch, this is
+an error; otherwise it is a hint.
 
 ## What to do
 
-Keep the result: `x = x.to(device)`.
+Assign the result: `x = x.to(device)`.
 """
 
 from __future__ import annotations
@@ -23,16 +22,19 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from unstuck.diagnosis.model import Evidence, Finding
+from unstuck.diagnosis.model import Evidence, Finding, proven
+from unstuck.diagnosis.stages import Stage
 from unstuck.remedies.keep_device_copy import KeepDeviceCopy
 from unstuck.signals.source import Binding, Source
 from unstuck.signals.totals import Totals, iterated
 from unstuck.tape.model import Tape
 
 FAULT = "device-copy-discarded"
+STAGE = Stage.WIRING
+NEVER_MEANT = True
 COPIES = {"to", "cuda", "cpu", "float", "double", "half", "bfloat16", "long", "int"}
 MODULES = {"parameters", "train", "eval", "state_dict", "load_state_dict", "named_parameters", "modules", "zero_grad"}
-"""Methods that only modules have."""
+"""Methods that modules have and tensors do not."""
 MAKERS = (
     "torch.tensor",
     "torch.from_numpy",
@@ -44,11 +46,11 @@ MAKERS = (
 MAKERS += ("torch.rand", "torch.zeros", "torch.ones", "torch.full", "torch.arange", "torch.linspace", "torch.empty")
 MAKERS += ("torch.stack", "torch.cat", "torch.eye")
 DISAGREE = ("same device", "expected scalar type", "same dtype", "found dtype", "should be the same", "Input type")
-"""Words of the errors that torch raises where devices or types do not agree."""
+"""Words of torch's errors about a device or dtype mismatch."""
 
 
 def check(totals: Totals, tape: Tape) -> Iterator[Finding]:
-    """Each copy that stands alone."""
+    """Report each discarded copy of a tensor."""
     source = totals.source
     said = str((tape.error or {}).get("message", ""))
     broke = any(words in said for words in DISAGREE)
@@ -74,7 +76,7 @@ def _is_tensor(totals: Totals, call: ast.Call) -> bool:
 
 
 def _is_module(source: Source, owner: ast.expr) -> bool:
-    """Whether the name is called, or asked for what only modules have, anywhere in its file."""
+    """Whether the name is called, or has a method used that only modules have, anywhere in its file."""
     name, page = ast.unparse(owner), source.page(owner)
     called = (c.func for c in page.all(ast.Call))
     methods = (f.value for f in page.all(ast.Attribute) if f.attr in MODULES)
@@ -111,12 +113,13 @@ def _batches(totals: Totals, loop: ast.For) -> bool:
 def _finding(source: Source, call: ast.Call, error: str) -> Finding:
     site, code = source.site(call), source.code(call)
     owner = code.rpartition(".")[0]
-    said = f"the result of {code} is thrown away; {owner} stays where it was"
-    told = f"line {site.line} discards {code}, and the script stopped with: {error.splitlines()[0]}" if error else ""
-    evidence = Evidence("in the text", code, f"{owner} = {code}")
+    said = f"the result of `{code}` is discarded and {owner} is unchanged; write `{owner} = {code}`"
+    evidence = (Evidence("source", code, f"{owner} = {code}"),)
     remedies = (KeepDeviceCopy((site,)),)
-    severity, role = ("error", "suspect") if error else ("hint", "hint")
-    return Finding(FAULT, said, site, (evidence,), remedies, severity, role, told)  # type: ignore[arg-type]
+    if not error:
+        return Finding(FAULT, said, site, evidence, remedies, known="read")
+    refused = proven(f"the script stopped with: {error.splitlines()[0]}")
+    return Finding(FAULT, said, site, evidence, remedies, "error", known="observed", effect=refused)
 
 
 _SCRIPT = """

@@ -1,43 +1,49 @@
-"""Layers that the model does not know of: kept in a plain list or dict, or made anew at every call.
+"""Layers are not registered in the module: kept in a plain list or dict, or created inside `forward`.
 
 ## Why it hurts
-`model.parameters()` finds what is assigned to the module as an attribute: layers, parameters, `ModuleList`,
-`ModuleDict`. Layers in a plain list, tensors that are no `nn.Parameter`, and layers built inside `forward` are used all
-the same, but no optimizer ever sees them: they stay as they were drawn, `state_dict()` does not save them and `.to()`
-does not move them. What is registered trains on top of noise.
+
+`model.parameters()` returns what was assigned to the module as an attribute: layers, `nn.Parameter`, `nn.ModuleList`,
+`nn.ModuleDict`. Layers in a plain list, plain tensors, and layers created inside `forward` take part in the forward
+pass, but are not in `parameters()`: the optimizer never updates them, `state_dict()` does not save them and `.to()`
+does not move them. The registered layers train on top of random ones.
 
 ## How it is seen
-The recorded step says which weights the loss reaches; some of them are held by no optimizer and by no variable of the
-script, though others of the same network are. Layers built inside `forward` show as weights that are new in every step.
+
+Some weights that the recorded loss depends on are in no optimizer and in no module of the script, while other weights
+of the same network are. Layers created inside `forward` appear as new weights in every step.
 
 ## What to do
-`nn.ModuleList([...])`, `nn.ModuleDict({...})`, `nn.Parameter(...)`; build layers in `__init__`.
+
+Use `nn.ModuleList([...])`, `nn.ModuleDict({...})` or `nn.Parameter(...)`, and create layers in `__init__`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from unstuck.diagnosis.model import Evidence, Finding, NotApplicable, Site
+from unstuck.diagnosis.model import Evidence, Finding, NotApplicable, Site, proven
+from unstuck.diagnosis.stages import Stage
 from unstuck.remedies.register_modules import RegisterModules
 from unstuck.signals.coverage import Coverage, size
 from unstuck.tape.model import Parameter, Tape
 from unstuck.tape.program import Weight
 
+FAULT = "unregistered-params"
+STAGE = Stage.WIRING
 NEW_EACH_TIME = 3
-"""Programs that differ in nothing but the names of their loose weights, from which on they are new at every call."""
+"""Weights used in one step only, from this number on: two may be the layers of a model that was built twice."""
 EMPTY = "optimizer got an empty parameter list"
-"""What torch says where a model knows of none of its layers."""
+"""torch's error where a model has no registered parameter."""
 
 
 def check(tape: Tape) -> Iterator[Finding]:
-    """Look for loose weights that no variable leads to, and for an optimizer that was given nothing."""
+    """Report weights that are in no module of the script, and an optimizer that was given no parameters."""
     if tape.error and EMPTY in str(tape.error.get("message", "")):
         yield _nothing(tape)
         return
     holding = Coverage.read(tape)
     if not holding.loose:
-        raise NotApplicable("an optimizer holds every weight that the loss reaches")
+        raise NotApplicable("every weight that the loss depends on is in an optimizer")
     fresh = _fresh(holding)
     if fresh:
         yield _made_anew(tape, fresh)
@@ -47,13 +53,14 @@ def check(tape: Tape) -> Iterator[Finding]:
 
 def _nothing(tape: Tape) -> Finding:
     assert tape.error is not None
-    said = "the optimizer got no parameters: the model knows of none of its layers"
-    sites = [Site(s["file"], s["line"]) for s in tape.error.get("sites", ())]
-    return Finding("unregistered-params", said, sites[0] if sites else None, (), (RegisterModules(),), "error")
+    said = "the optimizer got no parameters: none of the model's layers is registered"
+    site = next((Site(s["file"], s["line"]) for s in tape.error.get("sites", ())), None)
+    refused = proven(f"the script stopped with: {EMPTY}")
+    return Finding(FAULT, said, site, (), (RegisterModules(),), "error", known="observed", effect=refused)
 
 
 def _fresh(holding: Coverage) -> list[Parameter]:
-    """Loose weights that are read in one pass only, where every pass has its own."""
+    """Weights that are used in one step only, if every step has its own."""
     passes = holding.tape.passes
     counts: dict[str, int] = {}
     for p in passes:
@@ -64,24 +71,21 @@ def _fresh(holding: Coverage) -> list[Parameter]:
 
 
 def _made_anew(tape: Tape, fresh: list[Parameter]) -> Finding:
-    said = (
-        f"a layer is built anew in every step: {len(fresh)} of its weights were used once each, and none of them learns"
-    )
-    evidence = Evidence("weights used in one step only", len(fresh), "none")
-    told = f"in {len(tape.passes)} steps, {len(fresh)} weights took part once and were thrown away"
-    return Finding(
-        "unregistered-params", said, _reads(tape, fresh[0].name), (evidence,), (), "error", demonstrated=told
-    )
+    said = "a layer is created with new random weights in every step, so it never learns; create it in __init__"
+    evidence = Evidence("weights used in one step only", len(fresh), "0")
+    discarded = proven(f"in {len(tape.passes)} steps, {len(fresh)} weights were used once each and discarded")
+    site = _reads(tape, fresh[0].name)
+    return Finding(FAULT, said, site, (evidence,), (), "error", known="observed", effect=discarded)
 
 
 def _loose(tape: Tape, holding: Coverage) -> Finding:
     names = tuple(p.name for p in holding.unknown)
     numbers = sum(map(size, holding.unknown))
     total = numbers + sum(map(size, holding.held))
-    said = f"{len(names)} weights with {numbers} of {total} numbers take part but are not among the model's parameters"
-    evidence = Evidence("share of the network's numbers that no optimizer holds", holding.share, "0")
+    said = f"{numbers:,} of {total:,} parameters are not registered in the model and never trained; use nn.ModuleList"
+    evidence = Evidence("share of parameters in no optimizer", holding.share, "0")
     remedy = RegisterModules(names, holding.optimizer)
-    return Finding("unregistered-params", said, _reads(tape, names[0]), (evidence,), (remedy,))
+    return Finding(FAULT, said, _reads(tape, names[0]), (evidence,), (remedy,), known="observed")
 
 
 def _reads(tape: Tape, name: str) -> Site | None:
