@@ -68,10 +68,10 @@ def ours(x: np.ndarray, y: np.ndarray, batch: int) -> float:
     net.draw([0])
     adam, rate = AdamW(net.flat.shape, net.decayed(0.02)), np.array([[1e-3]], np.float32)
     split = Split(np.arange(len(x))[None], np.arange(8)[None])
-    feed = InMemory(Rows(with_one(x), y[:, None]), split, batch, 0)
+    batches = InMemory(Rows(with_one(x), y[:, None]), split, batch, 0)
     done, start = 0, time.perf_counter()
     while done < STEPS[batch]:
-        for part in feed.epoch(done):
+        for part in batches.epoch(done):
             advance(net, adam, loss, part, rate)
             done += 1
     return (time.perf_counter() - start) / done

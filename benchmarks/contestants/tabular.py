@@ -17,13 +17,13 @@ warnings.simplefilter("ignore")
 
 def ours(x, y, test, classes, seed):
     """unstuck, as it comes."""
-    from unstuck.tabular.fit.ensemble import Wishes
     from unstuck.tabular.fit.frame import Frame
     from unstuck.tabular.fit.model import learn
+    from unstuck.tabular.fit.options import Options
     from unstuck.tabular.fit.task import Classes, Numbers
 
     y = y if classes else y[:, None]
-    model = learn(Frame(x), y, Classes(np.unique(y)) if classes else Numbers.of(y), Wishes(seed=seed))
+    model = learn(Frame(x), y, Classes(np.unique(y)) if classes else Numbers.of(y), Options(seed=seed))
     answers = model.answers(Frame(test))
     return answers if classes else answers[:, 0]
 

@@ -14,20 +14,20 @@ from hypothesis import strategies as st
 
 from unstuck.tabular.fit.adam import AdamW
 from unstuck.tabular.fit.batches import canonical, folds, holdout
-from unstuck.tabular.fit.ensemble import Wishes
 from unstuck.tabular.fit.frame import Frame
 from unstuck.tabular.fit.history import Checkpoint
 from unstuck.tabular.fit.loss import Sigmoid, Softmax, Squares
 from unstuck.tabular.fit.model import learn
 from unstuck.tabular.fit.network import Dense, with_one
 from unstuck.tabular.fit.numeric import VIEWS, Numeric
+from unstuck.tabular.fit.options import Options
 from unstuck.tabular.fit.quantiles import quantiles
 from unstuck.tabular.fit.statistics import Chunk
 from unstuck.tabular.fit.store import ModelError, load, save
 from unstuck.tabular.fit.stream import learn_streamed
 from unstuck.tabular.fit.task import Classes, Labels, Numbers
 
-SHORT = Wishes(hidden=(8,), epochs=4, lanes=2)
+SHORT = Options(hidden=(8,), epochs=4, lanes=2)
 
 
 def mixed_columns(n: int, seed: int) -> np.ndarray:
@@ -231,7 +231,7 @@ class TestLearning:
         words = rng.choice(["red", "green", "blue"], 300)
         y = np.stack([words == "red", rng.uniform(size=300) < 0.5], axis=1).astype(float)
         frame = Frame(np.zeros((300, 1)), (list(words),))
-        answers = learn(frame, y, Labels(("red", "noise")), Wishes(hidden=(8,), epochs=30, lanes=2)).answers(frame)
+        answers = learn(frame, y, Labels(("red", "noise")), Options(hidden=(8,), epochs=30, lanes=2)).answers(frame)
         assert ((answers[:, 0] > 0.5) == (words == "red")).all()
         assert np.isfinite(
             learn(frame, y, Labels(("red", "noise")), SHORT).answers(Frame(np.zeros((1, 1)), (["new"],)))
@@ -256,15 +256,15 @@ class TestStreaming:
 
     def test_sorted_rows_train_as_shuffled_ones(self) -> None:
         order = np.argsort(self.y, kind="stable")
-        wishes = Wishes(hidden=(32,), epochs=24, lanes=2, rate=0.01, batch=32)
+        options = Options(hidden=(32,), epochs=24, lanes=2, rate=0.01, batch=32)
         for index in (np.arange(3000), order):
-            model = learn_streamed(in_chunks(self.x[index], self.y[index], 256), True, wishes, room=20_000)
+            model = learn_streamed(in_chunks(self.x[index], self.y[index], 256), True, options, room=20_000)
             assert (model.answers(Frame(self.x)).argmax(axis=1) == self.y).mean() > 0.93
 
     def test_the_size_of_the_chunks_does_not_matter(self) -> None:
-        wishes = Wishes(hidden=(8,), epochs=2, lanes=1, rate=0.01)
+        options = Options(hidden=(8,), epochs=2, lanes=1, rate=0.01)
         a, b = (
-            learn_streamed(in_chunks(self.x, self.y, size), True, wishes, room=20_000).answers(Frame(self.x[:50]))
+            learn_streamed(in_chunks(self.x, self.y, size), True, options, room=20_000).answers(Frame(self.x[:50]))
             for size in (100, 1700)
         )
         assert np.allclose(a, b, atol=1e-6)
@@ -276,7 +276,7 @@ class TestStreaming:
             Chunk(Frame(self.x[at : at + 500, 2:], (list(words[at : at + 500]),)), target[at : at + 500])
             for at in range(0, 3000, 500)
         )
-        model = learn_streamed(chunks, False, Wishes(hidden=(16,), epochs=6, lanes=1), room=1 << 20)
+        model = learn_streamed(chunks, False, Options(hidden=(16,), epochs=6, lanes=1), room=1 << 20)
         guess = model.answers(Frame(self.x[:, 2:], (list(words),)))
         assert np.corrcoef(guess[:, 0], target[:, 0])[0, 1] > 0.7
 
@@ -293,7 +293,7 @@ class TestGoingOn:
     @pytest.mark.parametrize("streamed", [False, True])
     def test_an_interrupted_training_comes_to_the_same_weights(self, tmp_path: Path, streamed) -> None:
         x, y = TestStreaming.x[:600], TestStreaming.y[:600]
-        wishes = Wishes(hidden=(8,), epochs=8, lanes=2, rate=0.01, batch=32)
+        options = Options(hidden=(8,), epochs=8, lanes=2, rate=0.01, batch=32)
 
         def fitted(history=None, stop: int | None = None):
             def watch(_, now) -> None:
@@ -301,14 +301,14 @@ class TestGoingOn:
                     raise Stop
 
             if streamed:
-                return learn_streamed(in_chunks(x, y, 100), True, wishes, watch, history, room=4000)
-            return learn(Frame(x), y, Classes(np.array([0, 1])), wishes, None, watch, history)
+                return learn_streamed(in_chunks(x, y, 100), True, options, watch, history, room=4000)
+            return learn(Frame(x), y, Classes(np.array([0, 1])), options, None, watch, history)
 
         whole = fitted()
         with pytest.raises(Stop):
             fitted(Checkpoint(tmp_path, "this", 0.0), stop=3)
         again = fitted(Checkpoint(tmp_path, "this", 0.0))
-        assert np.array_equal(whole.crews[0].flat, again.crews[0].flat)
+        assert np.array_equal(whole.stages[0].flat, again.stages[0].flat)
         with pytest.raises(ValueError, match="other data"):
             fitted(Checkpoint(tmp_path, "that", 0.0))
 

@@ -91,7 +91,7 @@ class TestFit:
         for part in ("binary, 240 rows, 3 columns", "accuracy", "constant answer", "Confusion matrix", "Calibration",
                      "Loss by epoch", "saved as rice.model", "\n  round"):  # fmt: skip
             assert part in said.out
-        assert said.err.count("crew 1") == 1, "not a terminal: a line per crew"
+        assert said.err.count("stage 1") == 1, "not a terminal: a line per stage"
         assert sorted(path.name for path in here.iterdir()) == ["rice.csv", "rice.model"]
 
     def test_figures_stand_beside_those_of_a_constant(self, unstuck) -> None:

@@ -23,10 +23,10 @@ from unstuck.tabular.scaling import realise
 from unstuck.tabular.studies import cifar, command, terminal
 from unstuck.tabular.studies.cifar import identities, machine, microscope, source, training
 from unstuck.tabular.studies.cifar import variants as v
-from unstuck.tabular.studies.cifar.crew import alone, crew
 from unstuck.tabular.studies.cifar.evidence import Evidence, Plan, gather
 from unstuck.tabular.studies.cifar.inputs import Pictures, fed, order
 from unstuck.tabular.studies.cifar.network import Lane, start
+from unstuck.tabular.studies.cifar.workers import alone, workers
 from unstuck.tabular.studies.story import Request, Unavailable
 
 PROTOCOL = v.Protocol(patience=6)
@@ -140,13 +140,13 @@ def test_the_crew_changes_nothing() -> None:
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        with crew() as hands:
-            shared = training.train(drawn(), asked, PROTOCOL, seed=1, epochs=1, tick=untold, crew=hands)
+        with workers() as pool:
+            shared = training.train(drawn(), asked, PROTOCOL, seed=1, epochs=1, tick=untold, workers=pool)
             assert torch.get_num_threads() == 1
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(threads)
-    by_one = [training.train(drawn(), [a], PROTOCOL, seed=1, epochs=1, tick=untold, crew=alone)[0] for a in asked]
+    by_one = [training.train(drawn(), [a], PROTOCOL, seed=1, epochs=1, tick=untold, workers=alone)[0] for a in asked]
     assert [c.losses for c in shared] == [pytest.approx(c.losses, rel=1e-6) for c in by_one]
 
 

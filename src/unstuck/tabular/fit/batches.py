@@ -55,8 +55,8 @@ def canonical(x: Array, y: Array, w: Array | None) -> tuple[Array, Array | None]
     return there[first], None if equal else (joint / joint.mean()).astype(np.float32)
 
 
-class Feed(Protocol):
-    """What a crew is trained on; all rows as `Rows` of (1 or lanes, ...)."""
+class Batches(Protocol):
+    """What a stage is trained on; all rows as `Rows` of (1 or lanes, ...)."""
 
     @property
     def steps(self) -> int:
@@ -86,7 +86,7 @@ class Split:
 
 @dataclass(frozen=True)
 class InMemory:
-    """A feed from rows in memory, in batches of one size; the few rows that are left over sit an epoch out."""
+    """A batches from rows in memory, in batches of one size; the few rows that are left over sit an epoch out."""
 
     rows: Rows
     split: Split

@@ -12,8 +12,8 @@ import numpy as np
 
 from unstuck import __version__
 from unstuck.tabular.fit import history
-from unstuck.tabular.fit.history import Checkpoint, Diary
-from unstuck.tabular.fit.loading import Intake
+from unstuck.tabular.fit.history import Checkpoint, History
+from unstuck.tabular.fit.loading import Loaded
 from unstuck.tabular.fit.refusal import CannotFit
 from unstuck.tabular.fit.train import Epoch, Training
 
@@ -22,8 +22,8 @@ OURS = ("*.safetensors", "*.new")
 
 
 @dataclass
-class Curves(Diary):
-    """Remembers how the crews' losses went, whatever else is noted; `told` hears what goes wrong with the notes."""
+class Curves(History):
+    """Remembers how the stages' losses went, whatever else is noted; `told` hears what goes wrong with the notes."""
 
     kept: Checkpoint | None = None
     told: Callable[[str], None] = lambda line: None
@@ -43,7 +43,7 @@ class Curves(Diary):
             self.told(f"{where} cannot be written any more ({_why(error)}): the training goes on without it")
 
     def recall(self, key: str) -> dict[str, Array] | None:
-        """What is noted of a crew, its curve included."""
+        """What is noted of a stage, its curve included."""
         state = None if self.kept is None else self.kept.recall(key)
         if state is not None:
             self.curves[key] = [Epoch(int(a), int(b), float(c), float(d)) for a, b, c, d in state["curve"]]
@@ -96,17 +96,17 @@ def removed(folder: Path) -> None:
         folder.rmdir()
 
 
-def mark_of(*parts: object, intake: Intake | None = None) -> str:
+def mark_of(*parts: object, loaded: Loaded | None = None) -> str:
     """A name for the data and everything that was asked for."""
     found = hashlib.blake2b(repr((__version__, *parts)).encode(), digest_size=16)
-    if intake is not None:
-        _add(found, intake)
+    if loaded is not None:
+        _add(found, loaded)
     return found.hexdigest()
 
 
-def _add(found: hashlib.blake2b, intake: Intake) -> None:
-    arrays = [intake.frame.numbers, *intake.targets, *([] if intake.weights is None else [intake.weights])]
-    for one in (*arrays, *intake.frame.words):
+def _add(found: hashlib.blake2b, loaded: Loaded) -> None:
+    arrays = [loaded.frame.numbers, *loaded.targets, *([] if loaded.weights is None else [loaded.weights])]
+    for one in (*arrays, *loaded.frame.words):
         if isinstance(one, np.ndarray) and one.dtype != object:
             found.update(repr((one.dtype.str, one.shape)).encode())
             found.update(np.ascontiguousarray(one).data)

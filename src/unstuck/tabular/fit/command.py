@@ -11,11 +11,11 @@ import numpy as np
 
 from unstuck import __version__
 from unstuck.tabular.fit.checkpoint import Curves, mark_of, opened, removed
-from unstuck.tabular.fit.ensemble import Wishes
 from unstuck.tabular.fit.fitted import Fitted, Judged, courses
 from unstuck.tabular.fit.job import Job, chunks, names_in, prepared
 from unstuck.tabular.fit.judging import judged
 from unstuck.tabular.fit.model import Model, learn
+from unstuck.tabular.fit.options import Options
 from unstuck.tabular.fit.progress import Progress
 from unstuck.tabular.fit.refusal import CannotFit
 from unstuck.tabular.fit.remarks import remarks
@@ -33,16 +33,16 @@ def fit(options: Namespace, progress: Progress) -> Fitted:
     where the training was broken off."""
     begun = time.monotonic()
     job = prepared(options, progress.reading)
-    wishes = Wishes(hidden=options.hidden, epochs=options.epochs, rate=options.rate, seed=options.seed)
+    chosen = Options(hidden=options.hidden, epochs=options.epochs, rate=options.rate, seed=options.seed)
     folder = _folder(options)
     history = Curves(told=progress.say)
     if folder is not None:
-        history.kept = opened(folder, _mark(options, job, wishes), options.resume)
-    progress.idle = _idle(job.aim)
+        history.kept = opened(folder, _mark(options, job, chosen), options.resume)
+    progress.baseline = _baseline(job.aim)
     progress.measure = "R2" if job.aim.sort == "regression" else "explained"
     progress.trying()
     try:
-        model = _trained(job, wishes, progress, history)
+        model = _trained(job, chosen, progress, history)
         progress.done()
         fitted = _told(options, job, model, history, time.monotonic() - begun)
         if options.model is not None:
@@ -62,26 +62,26 @@ def fit(options: Namespace, progress: Progress) -> Fitted:
     return fitted
 
 
-def _idle(aim: Target) -> float:
+def _baseline(aim: Target) -> float:
     w = None if aim.weights is None else aim.weights.astype(np.float32)
-    return aim.task.loss.idle(aim.task.encode(aim.y), w)
+    return aim.task.loss.baseline(aim.task.encode(aim.y), w)
 
 
-def _trained(job: Job, wishes: Wishes, progress: Progress, history: Curves) -> Model:
-    if job.intake is not None:
-        return learn(job.frame(), job.aim.y, job.aim.task, wishes, job.aim.weights, progress.epoch, history)
+def _trained(job: Job, chosen: Options, progress: Progress, history: Curves) -> Model:
+    if job.loaded is not None:
+        return learn(job.frame(), job.aim.y, job.aim.task, chosen, job.aim.weights, progress.epoch, history)
     if job.aim.sort == "multilabel":
         raise CannotFit("the table does not fit in memory, and several labels at once are learned in memory alone")
     from unstuck.tabular.fit.stream import learn_streamed
 
     classes = job.aim.sort != "regression"
-    return learn_streamed(lambda: chunks(job), classes, wishes, progress.epoch, history)
+    return learn_streamed(lambda: chunks(job), classes, chosen, progress.epoch, history)
 
 
 def _told(options: Namespace, job: Job, model: Model, history: Curves, seconds: float) -> Fitted:
     figures, more = judged(options, job, model)
     notes = [*job.table.notes, *job.roles.notes, *job.aim.notes]
-    notes += remarks(job.intake.frame, model.encoder) if job.intake is not None else []
+    notes += remarks(job.loaded.frame, model.encoder) if job.loaded is not None else []
     notes += [*model.notes, *more]
     targets = tuple(names_in(options.target, job.table))
     return Fitted(
@@ -101,10 +101,10 @@ def _folder(options: Namespace) -> Path | None:
     return None
 
 
-def _mark(options: Namespace, job: Job, wishes: Wishes) -> str:
-    asked = (wishes, job.aim.sort, options.target, dict(job.roles.inputs), options.weight, options.holdout)
-    if job.intake is not None:
-        return mark_of(*asked, intake=job.intake)
+def _mark(options: Namespace, job: Job, chosen: Options) -> str:
+    asked = (chosen, job.aim.sort, options.target, dict(job.roles.inputs), options.weight, options.holdout)
+    if job.loaded is not None:
+        return mark_of(*asked, loaded=job.loaded)
     files = [(source.file, os.stat(source.file)) for source in job.table.sources]  # noqa: PTH116
     return mark_of(*asked, [(file, found.st_size, found.st_mtime_ns) for file, found in files])
 

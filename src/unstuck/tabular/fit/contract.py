@@ -12,10 +12,9 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from unstuck.tabular.fit.arrays import Schema, blocks, frame_of, is_table, plain
 from unstuck.tabular.fit.course import Course, noted
-from unstuck.tabular.fit.ensemble import Wishes
 from unstuck.tabular.fit.frame import Frame
 from unstuck.tabular.fit.online import Pace
-from unstuck.tabular.fit.options import wished
+from unstuck.tabular.fit.options import Options, options_of
 from unstuck.tabular.fit.task import Task
 from unstuck.tabular.fit.trainer import trainer
 
@@ -43,20 +42,20 @@ class Network(BaseEstimator):
         before = self.model_ if self.warm_start and hasattr(self, "model_") else None
         frame, y, weights = self._taken(X, y, sample_weight, before is None)
         task = before.task if before else self._task(y, weights)
-        wishes = self._wishes(before is None)
+        options = self._options(before is None)
         course = Course(self.verbose)
-        self.model_ = trainer(self).learn(frame, y, task, wishes, weights, course.watch, before=before)
+        self.model_ = trainer(self).learn(frame, y, task, options, weights, course.watch, before=before)
         self._pace = Pace()
         self.loss_curve_, self.validation_curve_ = course.train, course.held
         return self._told()
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: ArrayLike | None, first: bool, classes: Any = None) -> Self:
         frame, y, weights = self._taken(X, y, sample_weight, first, classes)
-        wishes = self._wishes(first)
+        options = self._options(first)
         if first:
-            self.model_ = trainer(self).begin(frame, y, self._task(y, weights, True), wishes, weights)
+            self.model_ = trainer(self).begin(frame, y, self._task(y, weights, True), options, weights)
             self._pace, self.loss_curve_, self.validation_curve_ = Pace(), [], []
-        self.model_, self._pace, cost = trainer(self).follow(self.model_, self._pace, frame, y, wishes, weights)
+        self.model_, self._pace, cost = trainer(self).follow(self.model_, self._pace, frame, y, options, weights)
         self.loss_curve_, self.validation_curve_ = [*self.loss_curve_, cost], [*self.validation_curve_, cost]
         return self._told()
 
@@ -99,10 +98,10 @@ class Network(BaseEstimator):
             raise ValueError("every sample_weight is 0: no row is left to learn from")
         return weights
 
-    def _wishes(self, first: bool) -> Wishes:
+    def _options(self, first: bool) -> Options:
         if first:
             self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        return wished(self, self._seed)
+        return options_of(self, self._seed)
 
     def _answers(self, X: Any) -> Array:
         check_is_fitted(self)

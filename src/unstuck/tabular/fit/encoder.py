@@ -1,4 +1,4 @@
-"""From a frame to what the network sees, and the parts of it that a crew of networks may look at."""
+"""From a frame to what the network sees, and the parts of it that a stage of networks may look at."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The ensemble, grown for as long as growing pays.
 
-The first crew is small and quick: many tables need no more, and it takes a moment. Then trials ask whether a larger
-network, or other views of the columns, would end clearly lower on the same held-out rows; only then is a larger crew
-trained, and after it one that sees and bends the world differently. What every crew adds is measured on rows that its
+The first stage is small and quick: many tables need no more, and it takes a moment. Then trials ask whether a larger
+network, or other views of the columns, would end clearly lower on the same held-out rows; only then is a larger stage
+trained, and after it one that sees and bends the world differently. What every stage adds is measured on rows that its
 lanes did not train on, and the blend takes of each what lowers that loss.
 """
 
@@ -17,9 +17,10 @@ import numpy as np
 from unstuck.tabular.fit.batches import InMemory, Rows, Split, folds, holdout
 from unstuck.tabular.fit.encoder import Encoder
 from unstuck.tabular.fit.frame import Frame
-from unstuck.tabular.fit.history import Diary
+from unstuck.tabular.fit.history import History
 from unstuck.tabular.fit.loss import Loss, Squares
 from unstuck.tabular.fit.network import Dense, with_one
+from unstuck.tabular.fit.options import Options
 from unstuck.tabular.fit.sweep import Trial, sweep
 from unstuck.tabular.fit.train import Plan, Shape, Training, answers, train
 
@@ -30,7 +31,7 @@ LARGER = (64, 64)
 TRIED = 40
 """Epochs after which views are compared."""
 LONG = (4, 100)
-"""Lanes and epochs of the crews that follow."""
+"""Lanes and epochs of the stages that follow."""
 CLEAR = 2.0
 """A difference counts from this many of its standard errors on."""
 WORTH = 0.01
@@ -42,7 +43,7 @@ WORK = 4e12
 SMALL = 5000
 """Up to so many rows everything is tried: it takes a moment."""
 BROAD = 100_000
-"""From so many rows on a part of them tells which views are worth having, and one crew follows."""
+"""From so many rows on a part of them tells which views are worth having, and one stage follows."""
 VISITS = 8_000_000
 """Rows that a lane is trained on, at most."""
 NARROW = 40
@@ -55,8 +56,8 @@ FOLDED = 20_000
 
 
 @dataclass(frozen=True, eq=False)
-class Crew:
-    """A trained crew: its lanes' weights and its share of the blend."""
+class Stage:
+    """A trained stage: its lanes' weights and its share of the blend."""
 
     shape: Shape
     flat: Array
@@ -72,8 +73,8 @@ class Crew:
 
 
 @dataclass(frozen=True, eq=False)
-class Ground:
-    """What all crews stand on: the training rows in their canonical order, and the wishes."""
+class Context:
+    """What all stages stand on: the training rows in their canonical order, and the options."""
 
     encoder: Encoder
     frame: Frame
@@ -82,11 +83,11 @@ class Ground:
     w: Array | None
     strata: Array
     loss: Loss
-    wishes: Wishes
+    options: Options
     watch: Callable[[Shape, Training], None]
-    history: Diary
+    history: History
 
-    def some(self, rows: int) -> Ground:
+    def some(self, rows: int) -> Context:
         """The first rows alone: their canonical order is none that the data knows."""
         index, w = np.arange(min(rows, len(self.frame))), None if self.w is None else self.w[:rows]
         return replace(self, frame=self.frame.take(index), y=self.y[:rows], w=w, strata=self.strata[:rows])
@@ -97,7 +98,7 @@ class Ground:
 
     def split(self, lanes: int) -> Split:
         """Who trains on what; the same for the same number of lanes."""
-        rng = np.random.Generator(np.random.Philox(key=[self.wishes.seed, 0xF01D]))
+        rng = np.random.Generator(np.random.Philox(key=[self.options.seed, 0xF01D]))
         n = len(self.frame)
         if n < max(FEW, 2 * lanes):
             return Split(np.arange(n)[None], np.arange(n)[None])
@@ -109,28 +110,13 @@ class Ground:
         """What would have been right for some rows, and their weights."""
         return self.y[rows], None if self.w is None else self.w[rows]
 
-    def cost(self, crew: _Trained) -> float:
-        """Mean loss of a crew's answers to rows that it did not train on."""
-        return self.loss.cost(crew.answers, *self.targets(crew.held))
+    def cost(self, stage: _Trained) -> float:
+        """Mean loss of a stage's answers to rows that it did not train on."""
+        return self.loss.cost(stage.answers, *self.targets(stage.held))
 
-    def idle(self) -> float:
+    def baseline(self) -> float:
         """Mean loss of the best constant answer."""
-        return self.loss.idle(self.y, self.w)
-
-
-@dataclass(frozen=True)
-class Wishes:
-    """What a person may ask for; None leaves it to the data."""
-
-    hidden: tuple[int, ...] | None = None
-    activation: str | None = None
-    views: tuple[str, ...] | None = None
-    lanes: int | None = None
-    batch: int | None = None
-    epochs: int | None = None
-    rate: float | None = None
-    decay: float = 0.02
-    seed: int = 0
+        return self.loss.baseline(self.y, self.w)
 
 
 FEW = 8
@@ -141,7 +127,7 @@ FEW = 8
 class Grown:
     """The ensemble, and its answers for rows that it was not trained on."""
 
-    crews: tuple[Crew, ...]
+    stages: tuple[Stage, ...]
     held: Array
     """Row numbers (v,)."""
     answers: Array
@@ -156,45 +142,45 @@ class _Trained:
     held: Array
     answers: Array
 
-    def of(self, rows: Array, ground: Ground) -> tuple[Array, Array]:
+    def of(self, rows: Array, context: Context) -> tuple[Array, Array]:
         """Its answers for some of the held-out rows, and what would have been right."""
-        return self.answers[np.searchsorted(self.held, rows)], ground.y[rows]
+        return self.answers[np.searchsorted(self.held, rows)], context.y[rows]
 
 
-def grow(ground: Ground, before: tuple[Crew, ...] = ()) -> Grown:
-    """Train crews for as long as another one pays; or train the crews of `before` on, and no others."""
-    wishes = ground.wishes
+def grow(context: Context, before: tuple[Stage, ...] = ()) -> Grown:
+    """Train stages for as long as another one pays; or train the stages of `before` on, and no others."""
+    options = context.options
     if before:
-        return _blended(ground, [_crew(ground, crew.shape, len(crew.flat), 40, start=crew.flat) for crew in before])
-    if wishes.hidden or wishes.activation or wishes.views:
-        shape = Shape(wishes.views or PLAIN, wishes.hidden or LARGER, wishes.activation or "relu")
-        return _blended(ground, [_crew(ground, shape, *_affordable(ground, shape))])
-    first = sweep(ground.rows(PLAIN), ground.split(4), ground.loss, FIRST, wishes.seed)
-    crews = [_crew(ground, FIRST, 4, None, first)]
-    if not _pays(ground, first, crews[0]):
-        return _blended(ground, crews, ("a larger network or other views of the columns would not do better",))
-    if len(ground.frame) > BROAD:
-        return _blended(ground, [*crews, _crew(ground, _tried(ground), *LONG)])
-    tried = [_crew(ground, Shape(views, LARGER, "relu"), 4, TRIED) for views in views_worth_trying(ground.encoder)]
-    best = min(tried, key=lambda crew: ground.cost(crew)).shape.views
-    crews += tried
-    crews.append(_crew(ground, Shape(best, LARGER, "relu"), *LONG))
-    crews.append(_crew(ground, Shape(best, LARGER, "silu"), *LONG))
-    return _blended(ground, crews)
+        return _blended(context, [_stage(context, one.shape, len(one.flat), 40, start=one.flat) for one in before])
+    if options.hidden or options.activation or options.views:
+        shape = Shape(options.views or PLAIN, options.hidden or LARGER, options.activation or "relu")
+        return _blended(context, [_stage(context, shape, *_affordable(context, shape))])
+    first = sweep(context.rows(PLAIN), context.split(4), context.loss, FIRST, options.seed)
+    stages = [_stage(context, FIRST, 4, None, first)]
+    if not _pays(context, first, stages[0]):
+        return _blended(context, stages, ("a larger network or other views of the columns would not do better",))
+    if len(context.frame) > BROAD:
+        return _blended(context, [*stages, _stage(context, _tried(context), *LONG)])
+    tried = [_stage(context, Shape(views, LARGER, "relu"), 4, TRIED) for views in views_worth_trying(context.encoder)]
+    best = min(tried, key=lambda stage: context.cost(stage)).shape.views
+    stages += tried
+    stages.append(_stage(context, Shape(best, LARGER, "relu"), *LONG))
+    stages.append(_stage(context, Shape(best, LARGER, "silu"), *LONG))
+    return _blended(context, stages)
 
 
-def _tried(ground: Ground) -> Shape:
+def _tried(context: Context) -> Shape:
     """Of many rows, a part tells which views are worth having."""
-    part = ground.some(BROAD // 4)
-    shapes = [Shape(views, LARGER, "relu") for views in views_worth_trying(ground.encoder)]
-    trials = [sweep(part.rows(s.views), part.split(4), part.loss, s, part.wishes.seed) for s in shapes]
+    part = context.some(BROAD // 4)
+    shapes = [Shape(views, LARGER, "relu") for views in views_worth_trying(context.encoder)]
+    trials = [sweep(part.rows(s.views), part.split(4), part.loss, s, part.options.seed) for s in shapes]
     return min(trials, key=lambda trial: trial.ends.min()).shape
 
 
-def _affordable(ground: Ground, shape: Shape) -> tuple[int, int]:
-    """Lanes and epochs of a crew whose shape was asked for: as many as the work allows."""
-    sizes = (ground.encoder.width(shape.views), *shape.hidden, ground.loss.outputs)
-    work = 6.0 * Dense.count(sizes) * len(ground.frame)  # of one lane in one epoch
+def _affordable(context: Context, shape: Shape) -> tuple[int, int]:
+    """Lanes and epochs of a stage whose shape was asked for: as many as the work allows."""
+    sizes = (context.encoder.width(shape.views), *shape.hidden, context.loss.outputs)
+    work = 6.0 * Dense.count(sizes) * len(context.frame)  # of one lane in one epoch
     lanes = int(np.clip(WORK / (20 * work), 1, 8))
     return lanes, int(np.clip(WORK / (work * lanes), 10, 100))
 
@@ -204,54 +190,54 @@ def views_worth_trying(encoder: Encoder) -> list[tuple[str, ...]]:
     return [PLAIN, RANKED, STEPPED] if len(encoder.numeric.kept) <= NARROW else [PLAIN]
 
 
-def _pays(ground: Ground, first: Trial, crew: _Trained) -> bool:
+def _pays(context: Context, first: Trial, stage: _Trained) -> bool:
     """Whether trying costs little, or much is unexplained, or a larger network's short trial already ends clearly
-    lower than the small crew's whole training."""
-    if len(ground.frame) <= SMALL or ground.cost(crew) > LEFT * ground.idle():
+    lower than the small stage's whole training."""
+    if len(context.frame) <= SMALL or context.cost(stage) > LEFT * context.baseline():
         return True
-    split, rates = ground.split(4), (first.rate / 2, first.rate)
-    shapes = [Shape(views, LARGER, "relu") for views in views_worth_trying(ground.encoder)]
-    trials = [sweep(ground.rows(s.views), split, ground.loss, s, ground.wishes.seed, rates) for s in shapes]
-    small = ground.loss.each(*crew.of(split.held[0, : trials[0].losses.shape[1]], ground))
-    return any(_clearly_lower(trial.losses[trial.best], small, ground.idle()) for trial in trials)
+    split, rates = context.split(4), (first.rate / 2, first.rate)
+    shapes = [Shape(views, LARGER, "relu") for views in views_worth_trying(context.encoder)]
+    trials = [sweep(context.rows(s.views), split, context.loss, s, context.options.seed, rates) for s in shapes]
+    small = context.loss.each(*stage.of(split.held[0, : trials[0].losses.shape[1]], context))
+    return any(_clearly_lower(trial.losses[trial.best], small, context.baseline()) for trial in trials)
 
 
-def _clearly_lower(losses: Array, than: Array, idle: float) -> bool:
+def _clearly_lower(losses: Array, than: Array, baseline: float) -> bool:
     gain = than - losses
     mean, error = float(gain.mean()), float(gain.std() / math.sqrt(len(gain)))
-    return mean > max(CLEAR * error, WORTH * idle)
+    return mean > max(CLEAR * error, WORTH * baseline)
 
 
-def _crew(
-    ground: Ground, shape: Shape, lanes: int, epochs: int | None,
+def _stage(
+    context: Context, shape: Shape, lanes: int, epochs: int | None,
     trial: Trial | None = None, start: Array | None = None,
 ) -> _Trained:  # fmt: skip
-    wishes = ground.wishes
-    lanes = len(start) if start is not None else min(wishes.lanes or lanes, max(len(ground.frame) // 2, 1))
-    rows, split = ground.rows(shape.views), ground.split(lanes)
-    rate = wishes.rate or (trial and trial.rate)
+    options = context.options
+    lanes = len(start) if start is not None else min(options.lanes or lanes, max(len(context.frame) // 2, 1))
+    rows, split = context.rows(shape.views), context.split(lanes)
+    rate = options.rate or (trial and trial.rate)
     if rate is None:
-        rate = sweep(rows, split, ground.loss, shape, wishes.seed, start=None if start is None else start[0]).rate
+        rate = sweep(rows, split, context.loss, shape, options.seed, start=None if start is None else start[0]).rate
     m = split.train.shape[1]
-    batch = batch_of(wishes, m)
-    epochs = wishes.epochs or min(epochs or int(np.clip(400 * batch / m, 4, 60)), max(VISITS // m, 1))
-    plan = Plan(shape, lanes, batch, epochs, max(epochs // 4, 3), rate, wishes.decay, wishes.seed)
+    batch = batch_of(options, m)
+    epochs = options.epochs or min(epochs or int(np.clip(400 * batch / m, 4, 60)), max(VISITS // m, 1))
+    plan = Plan(shape, lanes, batch, epochs, max(epochs // 4, 3), rate, options.decay, options.seed)
     key = "-".join([*shape.views, *map(str, shape.hidden), shape.activation, str(lanes), str(epochs)])
-    feed = InMemory(rows, split, batch, wishes.seed)
+    batches = InMemory(rows, split, batch, options.seed)
     done = train(
-        feed, ground.loss, plan, lambda now: _noted(ground, key, shape, now), ground.history.recall(key), start
+        batches, context.loss, plan, lambda now: _noted(context, key, shape, now), context.history.recall(key), start
     )
-    return _Trained(shape, done.best, *_unseen(done, rows, split, ground.loss))
+    return _Trained(shape, done.best, *_unseen(done, rows, split, context.loss))
 
 
-def batch_of(wishes: Wishes, rows: int) -> int:
+def batch_of(options: Options, rows: int) -> int:
     """Rows per step, of so many to train on."""
-    return min(wishes.batch or 2 ** int(math.log2(max(min(rows / 16, 256), 16))), rows)
+    return min(options.batch or 2 ** int(math.log2(max(min(rows / 16, 256), 16))), rows)
 
 
-def _noted(ground: Ground, key: str, shape: Shape, now: Training) -> None:
-    ground.history.note(key, now)
-    ground.watch(shape, now)
+def _noted(context: Context, key: str, shape: Shape, now: Training) -> None:
+    context.history.note(key, now)
+    context.watch(shape, now)
 
 
 def _unseen(done: Training, rows: Rows, split: Split, loss: Loss) -> tuple[Array, Array]:
@@ -266,23 +252,23 @@ def _unseen(done: Training, rows: Rows, split: Split, loss: Loss) -> tuple[Array
     return held[order], out.reshape(len(held), -1)[order]
 
 
-def _share(ground: Ground, held: Array, mixed: Array, own: Array, even: float) -> float:
-    """What a new crew gets: the share at which the held-out rows cost least, drawn to the even one by a few nats, so
+def _share(context: Context, held: Array, mixed: Array, own: Array, even: float) -> float:
+    """What a new stage gets: the share at which the held-out rows cost least, drawn to the even one by a few nats, so
     that among few rows chance does not decide."""
-    costs = np.array([ground.loss.cost((1 - a) * mixed + a * own, *ground.targets(held)) for a in SHARES])
-    unit = 2 * max(costs.min(), 1e-9) if isinstance(ground.loss, Squares) else 1.0
+    costs = np.array([context.loss.cost((1 - a) * mixed + a * own, *context.targets(held)) for a in SHARES])
+    unit = 2 * max(costs.min(), 1e-9) if isinstance(context.loss, Squares) else 1.0
     return float(SHARES[np.argmin(len(held) * costs / unit + DRAWN * np.square(SHARES - even))])
 
 
-def _blended(ground: Ground, crews: list[_Trained], notes: tuple[str, ...] = ()) -> Grown:
-    """Each crew's share, one after the other: what lowers the loss on rows that the crews did not train on."""
-    held = crews[0].held
-    for crew in crews[1:]:
-        held = np.intersect1d(held, crew.held)
-    mixed, shares = crews[0].of(held, ground)[0], [1.0]
-    for number, crew in enumerate(crews[1:], 2):
-        own = crew.of(held, ground)[0]
-        a = _share(ground, held, mixed, own, 1.0 / number)
+def _blended(context: Context, stages: list[_Trained], notes: tuple[str, ...] = ()) -> Grown:
+    """Each stage's share, one after the other: what lowers the loss on rows that the stages did not train on."""
+    held = stages[0].held
+    for stage in stages[1:]:
+        held = np.intersect1d(held, stage.held)
+    mixed, shares = stages[0].of(held, context)[0], [1.0]
+    for number, stage in enumerate(stages[1:], 2):
+        own = stage.of(held, context)[0]
+        a = _share(context, held, mixed, own, 1.0 / number)
         mixed, shares = (1 - a) * mixed + a * own, [s * (1 - a) for s in shares] + [a]
-    kept = tuple(Crew(c.shape, c.flat, s) for c, s in zip(crews, shares, strict=True) if s > 0)
+    kept = tuple(Stage(c.shape, c.flat, s) for c, s in zip(stages, shares, strict=True) if s > 0)
     return Grown(kept, held, mixed, notes)

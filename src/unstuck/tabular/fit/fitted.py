@@ -13,7 +13,7 @@ from unstuck.tabular.fit.train import Epoch, Shape
 
 @dataclass(frozen=True)
 class Course:
-    """How a crew's losses went; `weight`: its share of the answers, 0 where the blend did without it."""
+    """How a stage's losses went; `weight`: its share of the answers, 0 where the blend did without it."""
 
     name: str
     shape: Shape | None
@@ -67,14 +67,13 @@ class Fitted:
 
 
 def courses(model: Model, curves: dict[str, list[Epoch]]) -> tuple[Course, ...]:
-    """The crews in the order in which they were trained."""
-    shares = {_key(crew.shape, len(crew.flat)): crew for crew in model.crews}
+    """The stages in the order in which they were trained."""
+    shares = {_key(stage.shape, len(stage.flat)): stage for stage in model.stages}
     out = []
     for key, epochs in curves.items():
-        crew = shares.get(key.rpartition("-")[0]) or (model.crews[0] if key == "stream" else None)
-        out.append(
-            Course(key, crew and crew.shape, len(crew.flat) if crew else 0, crew.weight if crew else 0.0, tuple(epochs))
-        )
+        stage = shares.get(key.rpartition("-")[0]) or (model.stages[0] if key == "stream" else None)
+        lanes, weight = (len(stage.flat), stage.weight) if stage else (0, 0.0)
+        out.append(Course(key, stage and stage.shape, lanes, weight, tuple(epochs)))
     return tuple(out)
 
 

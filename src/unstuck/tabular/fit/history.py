@@ -1,6 +1,6 @@
 """Where a training stands, so that an interrupted one goes on to the same weights.
 
-Everything is computed anew in the same way but the trainings of the crews: their state after every epoch is noted.
+Everything is computed anew in the same way but the trainings of the stages: their state after every epoch is noted.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from unstuck.tabular.fit.train import Training
 
 Array = np.ndarray
 PAUSE = 2.0
-"""Seconds between two notes of the same crew."""
+"""Seconds between two notes of the same stage."""
 
 
-class Diary:
+class History:
     """Forgets everything: for trainings that nobody continues."""
 
     def note(self, key: str, now: Training) -> None:
-        """Where a crew stands after an epoch."""
+        """Where a stage stands after an epoch."""
 
     def recall(self, key: str) -> dict[str, Array] | None:
         """Where it stood; None where nothing was noted."""
@@ -30,9 +30,9 @@ class Diary:
 
 
 @dataclass
-class Checkpoint(Diary):
-    """One safetensors file per crew in a folder, each written beside and moved into place: a kill finds either the
-    old or the new one. `mark` names the data and the wishes; notes of another training are refused."""
+class Checkpoint(History):
+    """One safetensors file per stage in a folder, each written beside and moved into place: a kill finds either the
+    old or the new one. `mark` names the data and the options; notes of another training are refused."""
 
     folder: Path
     mark: str

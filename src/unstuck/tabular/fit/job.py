@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from unstuck.tabular.fit.frame import Frame
-from unstuck.tabular.fit.loading import Intake, frame_of, gather
+from unstuck.tabular.fit.loading import Loaded, frame_of, gather
 from unstuck.tabular.fit.refusal import CannotFit
 from unstuck.tabular.fit.roles import Roles, roles
 from unstuck.tabular.fit.size import fits
@@ -31,16 +31,16 @@ class Job:
     """Of the rows that are trained on."""
     apart: Target | None
     """Of those that are held out for the end."""
-    intake: Intake | None
+    loaded: Loaded | None
     """None where the rows do not fit in memory."""
     test: Table | None = None
     """Rows from elsewhere to judge by: the inputs and the targets, read as in `table`."""
 
     def frame(self) -> Frame:
         """The inputs of the rows that are trained on, where they are in memory."""
-        assert self.intake is not None
-        whole = len(self.aim.rows) == len(self.intake)
-        return self.intake.frame if whole else self.intake.frame.take(self.aim.rows)
+        assert self.loaded is not None
+        whole = len(self.aim.rows) == len(self.loaded)
+        return self.loaded.frame if whole else self.loaded.frame.take(self.aim.rows)
 
 
 def opened_table(data: list[str], options: Namespace, split: str | None = None) -> Table:
@@ -65,12 +65,12 @@ def prepared(options: Namespace, told: Callable[[int], None]) -> Job:
     who = roles(table, targets, names_in(options.drop, table), options.weight)
     test = None if options.test is None else _test(options, table, who)
     whole = fits(table, who)
-    intake = gather(table, who if whole else replace(who, inputs={}), told)
+    loaded = gather(table, who if whole else replace(who, inputs={}), told)
     kinds = [table.columns[name] for name in targets]
-    aim = target(targets, kinds, intake.targets, intake.weights, options.task)
+    aim = target(targets, kinds, loaded.targets, loaded.weights, options.task)
     train, held = _parted(aim, options.holdout, options.seed)
     apart = aim.take(held) if len(held) else None
-    return Job(table, who, aim.take(train) if len(held) else aim, apart, intake if whole else None, test)
+    return Job(table, who, aim.take(train) if len(held) else aim, apart, loaded if whole else None, test)
 
 
 def _test(options: Namespace, table: Table, who: Roles) -> Table:

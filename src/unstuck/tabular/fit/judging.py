@@ -43,7 +43,7 @@ def _by_itself(job: Job, model: Model) -> Iterator[Judged]:
     unseen = model.unseen
     if unseen is None or not len(unseen.answers):
         return
-    rows, w = _slabs(job) if job.intake is None else _counted(job, model, unseen)
+    rows, w = _slabs(job) if job.loaded is None else _counted(job, model, unseen)
     if len(rows) != len(unseen.answers):
         return
     of = "rows of the data, each answered by networks that were not trained on it"
@@ -80,8 +80,8 @@ def _counted(job: Job, model: Model, unseen: Unseen) -> tuple[Array, Array | Non
 
 
 def _answers(model: Model, job: Job, rows: Array) -> Array:
-    if job.intake is not None:
-        return model.answers(job.intake.frame.take(rows))
+    if job.loaded is not None:
+        return model.answers(job.loaded.frame.take(rows))
     return streamed(model, job.table, job.roles, rows)
 
 

@@ -22,7 +22,7 @@ Told = Callable[[int], None]
 
 
 @dataclass(frozen=True, eq=False)
-class Intake:
+class Loaded:
     """n rows in memory."""
 
     frame: Frame
@@ -34,10 +34,10 @@ class Intake:
     def __len__(self) -> int:
         return len(self.frame)
 
-    def take(self, index: Array) -> Intake:
+    def take(self, index: Array) -> Loaded:
         """Some rows."""
         weights = None if self.weights is None else self.weights[index]
-        return Intake(self.frame.take(index), tuple(t[index] for t in self.targets), weights)
+        return Loaded(self.frame.take(index), tuple(t[index] for t in self.targets), weights)
 
 
 @dataclass
@@ -64,7 +64,7 @@ class _Filling:
         self.at += batch.num_rows
 
 
-def gather(table: Table, roles: Roles, told: Told = lambda rows: None) -> Intake:
+def gather(table: Table, roles: Roles, told: Told = lambda rows: None) -> Loaded:
     """Read everything. `told` hears how many rows have been read. Raises TableError."""
     wanted = [*roles.inputs, *roles.targets, *([roles.weight] if roles.weight is not None else [])]
     batches = table.select(wanted).batches()
@@ -83,7 +83,7 @@ def gather(table: Table, roles: Roles, told: Told = lambda rows: None) -> Intake
     weights = None if roles.weight is None else _checked(np.concatenate(filling.weights), roles.weight, table)
     targets = tuple(np.concatenate(values) for values in filling.targets)
     frame = Frame(filling.numbers[: filling.at], tuple(filling.words), roles.names())
-    return Intake(frame, targets, weights)
+    return Loaded(frame, targets, weights)
 
 
 def _counted(batches: Iterator[Any], told: Told) -> Iterator[Any]:

@@ -36,7 +36,7 @@ class Softmax:
         z[lanes, rows, y] -= 1
         return z
 
-    def idle(self, y: Array, w: Array | None) -> float:
+    def baseline(self, y: Array, w: Array | None) -> float:
         """The cost of the shares of the classes, as an answer to everything."""
         share = np.bincount(y, weights=w, minlength=self.outputs) / (len(y) if w is None else w.sum())
         return self.cost(np.broadcast_to(share, (len(y), self.outputs)), y, w)
@@ -75,7 +75,7 @@ class Sigmoid:
         np.divide(np.float32(1), z, out=z)
         return np.subtract(z, y, out=z)
 
-    def idle(self, y: Array, w: Array | None) -> float:
+    def baseline(self, y: Array, w: Array | None) -> float:
         """The cost of the share of yes, as an answer to everything."""
         return self.cost(np.broadcast_to(np.average(y, axis=0, weights=w), y.shape), y, w)
 
@@ -106,7 +106,7 @@ class Squares:
         """z - y."""
         return np.subtract(z, y, out=z)
 
-    def idle(self, y: Array, w: Array | None) -> float:
+    def baseline(self, y: Array, w: Array | None) -> float:
         """The cost of the mean, as an answer to everything."""
         return self.cost(np.broadcast_to(np.average(y, axis=0, weights=w), y.shape), y, w)
 

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from unstuck.tabular.fit.batches import canonical
-from unstuck.tabular.fit.calibration import AS_THEY_ARE, Belief
+from unstuck.tabular.fit.calibration import UNCALIBRATED, Calibration
 from unstuck.tabular.fit.encoder import Encoder
-from unstuck.tabular.fit.ensemble import PLAIN, Crew, Ground, Wishes, grow
+from unstuck.tabular.fit.ensemble import PLAIN, Context, Stage, grow
 from unstuck.tabular.fit.frame import Frame
-from unstuck.tabular.fit.history import Diary
+from unstuck.tabular.fit.history import History
 from unstuck.tabular.fit.network import with_one
+from unstuck.tabular.fit.options import Options
 from unstuck.tabular.fit.task import Task
 from unstuck.tabular.fit.train import Shape, Training
 
@@ -37,56 +38,56 @@ class Model:
 
     encoder: Encoder
     task: Task
-    crews: tuple[Crew, ...]
-    belief: Belief = AS_THEY_ARE
+    stages: tuple[Stage, ...]
+    calibration: Calibration = UNCALIBRATED
     unseen: Unseen | None = None
     notes: tuple[str, ...] = ()
 
     def answers(self, frame: Frame) -> Array:
         """For every row, (n, k) float64: probabilities of classes or labels, or numbers in the target's units."""
         loss, mixed = self.task.loss, np.zeros((len(frame), self.task.loss.outputs))
-        for views in dict.fromkeys(crew.shape.views for crew in self.crews):
+        for views in dict.fromkeys(stage.shape.views for stage in self.stages):
             x = with_one(self.encoder.encode(frame, views))
-            for crew in self.crews:
-                if crew.shape.views == views:
-                    mixed += crew.weight * crew.answers(x, loss)
-        return self.task.decode(self.belief.apply(mixed, loss))
+            for stage in self.stages:
+                if stage.shape.views == views:
+                    mixed += stage.weight * stage.answers(x, loss)
+        return self.task.decode(self.calibration.apply(mixed, loss))
 
 
 def learn(
     frame: Frame,
     y: Array,
     task: Task,
-    wishes: Wishes | None = None,
+    options: Options | None = None,
     weights: Array | None = None,
     watch: Watch | None = None,
-    history: Diary | None = None,
+    history: History | None = None,
     before: Model | None = None,
 ) -> Model:
     """Fit rows of a frame to targets y, (n,) labels or (n, k) numbers as `task` takes them.
 
     The result depends on the rows, not on their order, nor on the units of any column; a row of weight w counts as w
-    equal rows. The same rows, wishes and machine give the same bits. `before`: a model whose networks are trained on,
+    equal rows. The same rows, options and machine give the same bits. `before`: a model whose networks are trained on,
     behind its encoder, instead of new ones.
     """
-    ground, order = prepared(frame, y, task, wishes, weights, watch, history, before and before.encoder)
-    grown = grow(ground, before.crews if before else ())
-    belief = Belief.of(task.loss, grown.answers, *ground.targets(grown.held))
-    unseen = Unseen(order[grown.held], task.decode(belief.apply(grown.answers, task.loss)))
-    return Model(ground.encoder, task, grown.crews, belief, unseen, grown.notes)
+    context, order = prepared(frame, y, task, options, weights, watch, history, before and before.encoder)
+    grown = grow(context, before.stages if before else ())
+    calibration = Calibration.of(task.loss, grown.answers, *context.targets(grown.held))
+    unseen = Unseen(order[grown.held], task.decode(calibration.apply(grown.answers, task.loss)))
+    return Model(context.encoder, task, grown.stages, calibration, unseen, grown.notes)
 
 
 def prepared(
-    frame: Frame, y: Array, task: Task, wishes: Wishes | None, weights: Array | None,
-    watch: Watch | None = None, history: Diary | None = None, encoder: Encoder | None = None,
-) -> tuple[Ground, Array]:  # fmt: skip
+    frame: Frame, y: Array, task: Task, options: Options | None, weights: Array | None,
+    watch: Watch | None = None, history: History | None = None, encoder: Encoder | None = None,
+) -> tuple[Context, Array]:  # fmt: skip
     """What networks are trained on, and which row of the frame stands where in it. `encoder`: as measured before."""
     encoded = task.encode(y)
     encoder = encoder or Encoder.of(frame, weights, np.abs(encoded.reshape(len(y), -1)))
     order, joint = canonical(encoder.encode(frame, PLAIN), encoded, weights)
     rows, target = frame.take(order), encoded[order]
-    ground = Ground(
+    context = Context(
         encoder, rows, target, joint, task.strata(target), task.loss,
-        wishes or Wishes(), watch or (lambda shape, now: None), history or Diary(),
+        options or Options(), watch or (lambda shape, now: None), history or History(),
     )  # fmt: skip
-    return ground, order
+    return context, order

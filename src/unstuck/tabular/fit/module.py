@@ -19,7 +19,7 @@ from torch import nn
 
 from unstuck.tabular.fit.batches import InMemory, Rows, Split
 from unstuck.tabular.fit.encoder import Encoder
-from unstuck.tabular.fit.ensemble import PLAIN, Wishes, batch_of
+from unstuck.tabular.fit.ensemble import PLAIN, batch_of
 from unstuck.tabular.fit.frame import Frame
 from unstuck.tabular.fit.loss import Loss
 from unstuck.tabular.fit.model import Unseen, Watch, prepared
@@ -27,6 +27,7 @@ from unstuck.tabular.fit.module_making import made
 from unstuck.tabular.fit.module_training import Batch, Plan, advance, judged, optimizer, rate_of, shaped, train
 from unstuck.tabular.fit.network import with_one
 from unstuck.tabular.fit.online import BATCH, RATE, Pace
+from unstuck.tabular.fit.options import Options
 from unstuck.tabular.fit.task import Task
 
 Array = np.ndarray
@@ -74,54 +75,54 @@ class ByTorch:
     device: str
 
     def learn(
-        self, frame: Frame, y: Array, task: Task, wishes: Wishes, weights: Array | None,
+        self, frame: Frame, y: Array, task: Task, options: Options, weights: Array | None,
         watch: Watch, before: ModuleModel | None = None,
     ) -> ModuleModel:  # fmt: skip
         """Train to the end, from the weights of `before` if there is one."""
-        ground, order = prepared(frame, y, task, wishes, weights, watch, None, before and before.encoder)
-        lanes = len(before.nets) if before else min(wishes.lanes or 1, max(len(ground.frame) // 2, 1))
-        rows, split = ground.rows(PLAIN), ground.split(lanes)
-        size, notes = batch_of(wishes, split.train.shape[1]), before.notes if before else ()
-        with _dice(wishes.seed, self.device):
+        context, order = prepared(frame, y, task, options, weights, watch, None, before and before.encoder)
+        lanes = len(before.nets) if before else min(options.lanes or 1, max(len(context.frame) // 2, 1))
+        rows, split = context.rows(PLAIN), context.split(lanes)
+        size, notes = batch_of(options, split.train.shape[1]), before.notes if before else ()
+        with _dice(options.seed, self.device):
             nets = self._copies(before.nets) if before else self._made(rows, task, lanes)
             ways = [Split(_lane(split.train, i), _lane(split.held, i)) for i in range(lanes)]
-            feeds = [InMemory(rows, way, size, wishes.seed) for way in ways]
-            rate = wishes.rate or rate_of(nets[0], feeds[0], task.loss, self.device)
-            plan = Plan(wishes, rate, wishes.epochs or EPOCHS, self.device, before is not None)
-            for net, feed in zip(nets, feeds, strict=True):
-                train(net, feed, task.loss, plan, watch)
+            per_lane = [InMemory(rows, way, size, options.seed) for way in ways]
+            rate = options.rate or rate_of(nets[0], per_lane[0], task.loss, self.device)
+            plan = Plan(options, rate, options.epochs or EPOCHS, self.device, before is not None)
+            for net, batches in zip(nets, per_lane, strict=True):
+                train(net, batches, task.loss, plan, watch)
         nets = tuple(net.cpu() for net in nets)
         held = np.concatenate([way.held[0] for way in ways])
         told = [answers(net, rows.x[way.held[0], :-1], task.loss) for net, way in zip(nets, ways, strict=True)]
         unseen = Unseen(order[held], task.decode(np.concatenate(told)))
-        return ModuleModel(ground.encoder, task, nets, notes or (f"trained at the rate {rate:.2g}",), unseen)
+        return ModuleModel(context.encoder, task, nets, notes or (f"trained at the rate {rate:.2g}",), unseen)
 
-    def begin(self, frame: Frame, y: Array, task: Task, wishes: Wishes, weights: Array | None = None) -> ModuleModel:
+    def begin(self, frame: Frame, y: Array, task: Task, options: Options, weights: Array | None = None) -> ModuleModel:
         """A model at its first weights, its columns measured on these rows."""
         encoded = task.encode(y)
         encoder = Encoder.of(frame, weights, np.abs(encoded.reshape(len(y), -1)))
         rows = Rows(with_one(encoder.encode(frame, PLAIN)), encoded)
-        with _dice(wishes.seed, self.device):
-            nets = self._made(rows, task, wishes.lanes or 1)
+        with _dice(options.seed, self.device):
+            nets = self._made(rows, task, options.lanes or 1)
         return ModuleModel(encoder, task, tuple(net.cpu() for net in nets))
 
     def follow(
-        self, model: ModuleModel, pace: Pace, frame: Frame, y: Array, wishes: Wishes, weights: Array | None = None
+        self, model: ModuleModel, pace: Pace, frame: Frame, y: Array, options: Options, weights: Array | None = None
     ) -> tuple[ModuleModel, Pace, float]:
         """The model after one pass over some rows, and what these cost before it."""
         w = None if weights is None else weights.astype(np.float32)
         rows, loss = Rows(with_one(model.encoder.encode(frame, PLAIN)), model.task.encode(y), w), model.task.loss
         nets, costs = self._copies(model.nets), []
-        adams = [optimizer(net, wishes.decay) for net in nets]
+        adams = [optimizer(net, options.decay) for net in nets]
         for adam, state in zip(adams, pace.adams, strict=False):
             adam.load_state_dict(state)
         every = Batch.of(rows.take(np.arange(len(rows))[None]), self.device)
-        with _dice(wishes.seed + pace.calls, self.device):
+        with _dice(options.seed + pace.calls, self.device):
             for net, adam in zip(nets, adams, strict=True):
                 costs.append(judged(net, every, loss))
-                for part in torch.randperm(len(rows)).split(wishes.batch or BATCH):
+                for part in torch.randperm(len(rows)).split(options.batch or BATCH):
                     here = Batch.of(rows.take(part.numpy()[None]), self.device)
-                    advance(net, adam, here, loss, wishes.rate or RATE)
+                    advance(net, adam, here, loss, options.rate or RATE)
         states = tuple(deepcopy(adam.state_dict()) for adam in adams)
         nets = tuple(net.cpu() for net in nets)
         return replace(model, nets=nets, unseen=None), Pace(pace.calls + 1, states), float(np.mean(costs))

@@ -15,8 +15,8 @@ from torch.nn import functional
 
 from unstuck.tabular.fit.adam import BETA1, BETA2
 from unstuck.tabular.fit.batches import InMemory, Rows
-from unstuck.tabular.fit.ensemble import Wishes
 from unstuck.tabular.fit.loss import Loss, Sigmoid, Softmax
+from unstuck.tabular.fit.options import Options
 from unstuck.tabular.fit.sweep import ENOUGH, RATES, STEPS
 from unstuck.tabular.fit.train import Epoch, schedule
 
@@ -62,16 +62,16 @@ def losses(z: Tensor, y: Tensor, loss: Loss) -> Tensor:
     return 0.5 * (z - y).square().sum(-1)
 
 
-def train(net: nn.Module, feed: InMemory, loss: Loss, plan: Plan, watch: Any) -> None:
+def train(net: nn.Module, batches: InMemory, loss: Loss, plan: Plan, watch: Any) -> None:
     """Train to the end and leave the weights of the epoch in which held-out rows cost least."""
-    held, own = Batch.of(feed.held(), plan.device), Batch.of(feed.own(), plan.device)
-    adam = optimizer(net, plan.wishes.decay)
+    held, own = Batch.of(batches.held(), plan.device), Batch.of(batches.own(), plan.device)
+    adam = optimizer(net, plan.options.decay)
     best, least, since, step = deepcopy(net.state_dict()), float("inf"), 0, 0
     if plan.goes_on:
         least = judged(net, held, loss)
-    patience, steps, curve = max(plan.epochs // 4, 3), feed.steps * plan.epochs, []
+    patience, steps, curve = max(plan.epochs // 4, 3), batches.steps * plan.epochs, []
     for number in range(plan.epochs):
-        for rows in feed.epoch(number):
+        for rows in batches.epoch(number):
             advance(net, adam, Batch.of(rows, plan.device), loss, plan.rate * schedule(step / steps))
             step += 1
         cost, since = judged(net, held, loss), since + 1
@@ -88,7 +88,7 @@ def train(net: nn.Module, feed: InMemory, loss: Loss, plan: Plan, watch: Any) ->
 class Plan:
     """How a module is trained; `goes_on`: from weights that are worth keeping."""
 
-    wishes: Wishes
+    options: Options
     rate: float
     epochs: int
     device: str
@@ -131,13 +131,13 @@ def judged(net: nn.Module, rows: Batch, loss: Loss) -> float:
     return cost if cost == cost else float("inf")
 
 
-def rate_of(net: nn.Module, feed: InMemory, loss: Loss, device: str) -> float:
+def rate_of(net: nn.Module, batches: InMemory, loss: Loss, device: str) -> float:
     """The learning rate that ends lowest after short trainings from the net's weights, which stay as they are.
 
     All rates at once where the module can be trained side by side with itself (`torch.func`), or else one by one.
     """
-    parts = [Batch.of(rows, device) for rows in islice(chain.from_iterable(map(feed.epoch, count())), STEPS)]
-    held = next(Batch.of(feed.held(), device).split(ENOUGH))
+    parts = [Batch.of(rows, device) for rows in islice(chain.from_iterable(map(batches.epoch, count())), STEPS)]
+    held = next(Batch.of(batches.held(), device).split(ENOUGH))
     try:
         rates, ends = RATES, _side_by_side(deepcopy(net), parts, held, loss)
     except Exception:  # whatever it was: it comes again one by one, if it is the module's own fault

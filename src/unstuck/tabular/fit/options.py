@@ -1,18 +1,34 @@
-"""An estimator's parameters as wishes, checked."""
+"""An estimator's parameters as options, checked."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
 from unstuck.tabular.fit.activation import ACTIVATIONS
-from unstuck.tabular.fit.ensemble import Wishes
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a person may ask for; None leaves it to the data."""
+
+    hidden: tuple[int, ...] | None = None
+    activation: str | None = None
+    views: tuple[str, ...] | None = None
+    lanes: int | None = None
+    batch: int | None = None
+    epochs: int | None = None
+    rate: float | None = None
+    decay: float = 0.02
+    seed: int = 0
+
 
 WHOLE = ("lanes", "epochs", "batch_size")
 
 
-def wished(estimator: Any, seed: int) -> Wishes:
+def options_of(estimator: Any, seed: int) -> Options:
     """What an estimator asks for. Raises ValueError for what cannot be meant, with the parameter's name."""
     for name in WHOLE:
         value = getattr(estimator, name)
@@ -25,7 +41,7 @@ def wished(estimator: Any, seed: int) -> Wishes:
         raise ValueError(f"weight_decay is a number from 0 on, not {estimator.weight_decay!r}")
     if estimator.activation not in (None, *ACTIVATIONS):
         raise ValueError(f"activation is one of {', '.join(ACTIVATIONS)}, or None, not {estimator.activation!r}")
-    return Wishes(
+    return Options(
         hidden=_hidden(estimator.hidden),
         activation=estimator.activation,
         lanes=estimator.lanes,

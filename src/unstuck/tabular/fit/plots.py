@@ -69,7 +69,7 @@ def _losses(axis: Any, courses: tuple[Course, ...]) -> None:
     for course in courses:
         main = course.weight == max(one.weight for one in courses)
         numbers = [e.number for e in course.epochs]
-        label = named(course.shape) if course.shape else "a crew that was not kept"
+        label = named(course.shape) if course.shape else "a stage that was not kept"
         axis.plot(numbers, [e.held for e in course.epochs], color=HELD, alpha=1 if main else 0.3, lw=1.8 if main else 1)
         axis.plot(
             numbers, [e.train for e in course.epochs], color=TRAIN, alpha=1 if main else 0.3, lw=1.2 if main else 0.8

@@ -36,7 +36,7 @@ def predict(options: Namespace, stream: TextIO, say: Callable[[str], None]) -> i
     table = table.select(dict.fromkeys((*who.inputs, *keep))).read_as(dict(who.inputs))
     schema = _schema(table, keep, model, tuple(map(str, about["names"])))
     rows = 0
-    with writer.sink(options.out, schema, stream) as put:
+    with writer.writer(options.out, schema, stream) as put:
         for batch in table.batches():
             put(pa.RecordBatch.from_arrays(list(_arrays(batch, keep, model, who, schema)), schema=schema))
             rows += batch.num_rows

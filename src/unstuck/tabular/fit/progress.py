@@ -1,4 +1,4 @@
-"""A training as it goes: one line that is written over on a terminal, a line per crew elsewhere."""
+"""A training as it goes: one line that is written over on a terminal, a line per stage elsewhere."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from unstuck.tabular.fit.train import Shape, Training
 OFTEN = 0.1
 """Seconds between two writings of the line."""
 PATIENT = 30.0
-"""... and between two lines of the same crew where there is no terminal."""
+"""... and between two lines of the same stage where there is no terminal."""
 SOON = 1.0
 """Seconds of reading before anybody could wonder."""
 
 
 @dataclass
 class Progress:
-    """Writes to a stream; `idle` is the loss of a constant answer, beside which the others are read."""
+    """Writes to a stream; `baseline` is the loss of a constant answer, beside which the others are read."""
 
     stream: TextIO
     live: bool
     width: int = 100
     quiet: bool = False
-    idle: float = 0.0
+    baseline: float = 0.0
     measure: str = "explained"
-    crews: int = 0
+    stages: int = 0
     _now: Training | None = None
     _shape: Shape | None = None
     _begun: float = 0.0
@@ -46,17 +46,17 @@ class Progress:
             self._over("measuring the columns, trying learning rates")
 
     def epoch(self, shape: Shape, now: Training) -> None:
-        """A crew has been through an epoch."""
+        """A stage has been through an epoch."""
         if now is not self._now:
             self._closed()
-            self._now, self._shape, self.crews = now, shape, self.crews + 1
+            self._now, self._shape, self.stages = now, shape, self.stages + 1
             self._begun, self._first = time.monotonic(), len(now.curve)
             self._written = self._written if self.live else self._begun
         if self._due():
             self._over(self._line() + ("" if self.live else "\n"))
 
     def done(self) -> None:
-        """The last crew has come to its end, or the training to one."""
+        """The last stage has come to its end, or the training to one."""
         self._closed()
         if self.live:
             self._over("")
@@ -84,9 +84,9 @@ class Progress:
         best = min(self._now.curve, key=lambda e: e.held) if over else last
         end = f"best of {last.number} epochs: {best.number}" if over else f"epoch {last.number}/{last.of}"
         losses = f"loss {best.train:.4f}, held out {best.held:.4f}"
-        share = f", {self.measure} {1 - best.held / self.idle:.1%}" if self.idle > 0 else ""
-        crew = f"crew {self.crews} ({named(self._shape)}, x{self._now.net.lanes})"
-        return f"{crew}  {end}  {losses}{share}{'' if over else self._left()}"
+        share = f", {self.measure} {1 - best.held / self.baseline:.1%}" if self.baseline > 0 else ""
+        stage = f"stage {self.stages} ({named(self._shape)}, x{self._now.net.lanes})"
+        return f"{stage}  {end}  {losses}{share}{'' if over else self._left()}"
 
     def _left(self) -> str:
         assert self._now is not None
@@ -114,7 +114,7 @@ def named(shape: Shape) -> str:
 
 
 def clock(seconds: float) -> str:
-    """A duration as people say it: at most this long, for a crew may stop early."""
+    """A duration as people say it: at most this long, for a stage may stop early."""
     if seconds < 90:
         return f"{max(round(seconds), 1)} s"
     minutes = round(seconds / 60)

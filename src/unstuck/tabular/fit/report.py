@@ -119,9 +119,9 @@ def _curve(courses: Sequence[Course], width: int, ascii: bool) -> Iterator[Rende
     lines = curves([e.train for e in main.epochs], [e.held for e in main.epochs], width - 2, ascii)
     if lines and main.shape is not None:
         share = f"{main.weight:.0%} of the answer; " if len([c for c in courses if c.weight]) > 1 else ""
-        trained = f"{len(courses)} crew{'s' if len(courses) > 1 else ''} trained"
-        crew = f"{named(main.shape)}, {main.lanes} network{'s' if main.lanes > 1 else ''}; {share}{trained}"
-        yield titled(f"Loss by epoch ({crew})", Group(*(Text(line, no_wrap=True) for line in lines)))
+        trained = f"{len(courses)} stage{'s' if len(courses) > 1 else ''} trained"
+        stage = f"{named(main.shape)}, {main.lanes} network{'s' if main.lanes > 1 else ''}; {share}{trained}"
+        yield titled(f"Loss by epoch ({stage})", Group(*(Text(line, no_wrap=True) for line in lines)))
 
 
 def _next(fitted: Fitted) -> Iterator[RenderableType]:

@@ -41,7 +41,7 @@ Chunks = Callable[[], Iterator[Chunk]]
 
 
 @dataclass(frozen=True, eq=False)
-class Survey:
+class Statistics:
     """What one pass tells."""
 
     rows: int
@@ -50,7 +50,7 @@ class Survey:
     sample: Chunk
 
 
-def survey(chunks: Chunks, classes: bool) -> Survey:
+def statistics(chunks: Chunks, classes: bool) -> Statistics:
     """Read everything once. `classes`: whether the target names classes, or else numbers (n, k). Raises ValueError
     where there is no row."""
     found, sampled, labels, counts, rows = None, _Sample(), _Labels(classes), None, 0
@@ -68,7 +68,7 @@ def survey(chunks: Chunks, classes: bool) -> Survey:
     sample = sampled.chunk()
     numeric = Numeric.seen(found, sample.frame.numbers)
     words = tuple(Words.counted(counter, rows) for counter in counts or [])
-    return Survey(rows, Encoder(numeric, words), labels.task(sample.y), sample)
+    return Statistics(rows, Encoder(numeric, words), labels.task(sample.y), sample)
 
 
 def mixed(rows: Array, key: int) -> Array:

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from unstuck.tabular.fit.calibration import Belief
+from unstuck.tabular.fit.calibration import Calibration
 from unstuck.tabular.fit.categories import Words
 from unstuck.tabular.fit.encoder import Encoder
-from unstuck.tabular.fit.ensemble import Crew
+from unstuck.tabular.fit.ensemble import Stage
 from unstuck.tabular.fit.model import Model
 from unstuck.tabular.fit.network import Dense
 from unstuck.tabular.fit.numeric import VIEWS, Numeric
@@ -22,6 +22,7 @@ from unstuck.tabular.fit.train import Shape
 
 Array = np.ndarray
 FORMAT = 1
+"""In this format the stages of the ensemble are called crews, and its calibration belief."""
 
 
 class ModelError(Exception):
@@ -34,10 +35,10 @@ def save(model: Model, path: Path, about: Mapping[str, Any] | None = None) -> No
     Raises ModelError where it cannot be written; what stood there before stays.
     """
     head, arrays = packed(model.encoder, model.task)
-    arrays |= {f"crew.{i}": crew.flat for i, crew in enumerate(model.crews)}
+    arrays |= {f"crew.{i}": stage.flat for i, stage in enumerate(model.stages)}
     head |= {
-        "crews": [asdict(crew.shape) | {"weight": crew.weight} for crew in model.crews],
-        "belief": asdict(model.belief),
+        "crews": [asdict(stage.shape) | {"weight": stage.weight} for stage in model.stages],
+        "belief": {"heat": model.calibration.temperature, "rows": model.calibration.rows},
         "notes": list(model.notes),
         "about": dict(about or {}),
     }
@@ -109,19 +110,19 @@ def _model(head: dict[str, Any], arrays: dict[str, Array]) -> Model:
     encoder, task = unpacked(head, arrays)
     if not head["crews"]:
         raise ValueError("no network")
-    crews = tuple(_crew(one, arrays[f"crew.{i}"], encoder, task) for i, one in enumerate(head["crews"]))
-    belief = Belief(float(head["belief"]["heat"]), float(head["belief"]["rows"]))
-    return Model(encoder, task, crews, belief, None, tuple(map(str, head["notes"])))
+    stages = tuple(_stage(one, arrays[f"crew.{i}"], encoder, task) for i, one in enumerate(head["crews"]))
+    calibration = Calibration(float(head["belief"]["heat"]), float(head["belief"]["rows"]))
+    return Model(encoder, task, stages, calibration, None, tuple(map(str, head["notes"])))
 
 
-def _crew(head: dict[str, Any], flat: Array, encoder: Encoder, task: Task) -> Crew:
+def _stage(head: dict[str, Any], flat: Array, encoder: Encoder, task: Task) -> Stage:
     shape = Shape(tuple(head["views"]), tuple(map(int, head["hidden"])), str(head["activation"]))
     if not set(shape.views) <= set(VIEWS) or flat.dtype != np.float32 or flat.ndim != 2:
-        raise ValueError("not a crew")
+        raise ValueError("not a stage")
     sizes = (encoder.width(shape.views), *shape.hidden, task.loss.outputs)
     if flat.shape[1] != Dense.count(sizes) or not np.isfinite(flat).all():
         raise ValueError("weights of another shape")
-    return Crew(shape, flat, float(head["weight"]))
+    return Stage(shape, flat, float(head["weight"]))
 
 
 def _packed_task(task: Task) -> tuple[dict[str, Any], dict[str, Array]]:

@@ -15,13 +15,14 @@ from functools import cached_property
 import numpy as np
 
 from unstuck.tabular.fit.batches import SAMPLE, Rows, holdout
-from unstuck.tabular.fit.calibration import Belief
+from unstuck.tabular.fit.calibration import Calibration
 from unstuck.tabular.fit.encoder import Encoder
-from unstuck.tabular.fit.ensemble import Crew, Wishes, views_worth_trying
-from unstuck.tabular.fit.history import Diary
+from unstuck.tabular.fit.ensemble import Stage, views_worth_trying
+from unstuck.tabular.fit.history import History
 from unstuck.tabular.fit.model import Model, Unseen, Watch
 from unstuck.tabular.fit.network import with_one
-from unstuck.tabular.fit.statistics import Chunk, Chunks, Survey, mixed, survey
+from unstuck.tabular.fit.options import Options
+from unstuck.tabular.fit.statistics import Chunk, Chunks, Statistics, mixed, statistics
 from unstuck.tabular.fit.sweep import Trial, sweep
 from unstuck.tabular.fit.task import Task
 from unstuck.tabular.fit.train import Plan, Shape, Training, answers, train
@@ -38,7 +39,7 @@ HIDDEN, LANES, BATCH = (128, 64), 4, 256
 
 @dataclass(frozen=True, eq=False)
 class Slabs:
-    """A feed from slabs, for lanes that share their batches."""
+    """A batches from slabs, for lanes that share their batches."""
 
     chunks: Chunks
     encoder: Encoder
@@ -116,9 +117,9 @@ def encoded(chunk: Chunk, encoder: Encoder, task: Task, views: tuple[str, ...]) 
 def learn_streamed(
     chunks: Chunks,
     classes: bool,
-    wishes: Wishes | None = None,
+    options: Options | None = None,
     watch: Watch | None = None,
-    history: Diary | None = None,
+    history: History | None = None,
     room: int = SLAB,
 ) -> Model:
     """Fit rows that are read again and again: `chunks()` gives them from the first to the last, with their targets.
@@ -126,17 +127,17 @@ def learn_streamed(
     `classes`: whether the target names classes (else numbers, (n, k)). `room`: bytes of rows held at once. The
     result depends on the rows and their order, not on the chunks.
     """
-    wishes, history = wishes or Wishes(), history or Diary()
-    seen = survey(chunks, classes)
-    trial = _tried(seen, wishes)
-    feed = Slabs(
-        chunks, seen.encoder, seen.task, trial.shape.views, seen.rows, room, wishes.batch or BATCH, wishes.seed
+    options, history = options or Options(), history or History()
+    seen = statistics(chunks, classes)
+    trial = _tried(seen, options)
+    batches = Slabs(
+        chunks, seen.encoder, seen.task, trial.shape.views, seen.rows, room, options.batch or BATCH, options.seed
     )
     visits = min(10 * seen.rows, max(seen.rows, VISITS))
-    epochs = wishes.epochs or max(2, math.ceil(visits / max(seen.rows // feed.parts, 1)))
+    epochs = options.epochs or max(2, math.ceil(visits / max(seen.rows // batches.parts, 1)))
     plan = Plan(
-        trial.shape, wishes.lanes or LANES, feed.size, epochs, max(3, epochs // 4), wishes.rate or trial.rate,
-        wishes.decay, wishes.seed,
+        trial.shape, options.lanes or LANES, batches.size, epochs, max(3, epochs // 4), options.rate or trial.rate,
+        options.decay, options.seed,
     )  # fmt: skip
     told = watch or (lambda shape, now: None)
 
@@ -144,23 +145,23 @@ def learn_streamed(
         history.note("stream", now)
         told(plan.shape, now)
 
-    done = train(feed, seen.task.loss, plan, noted, history.recall("stream"))
+    done = train(batches, seen.task.loss, plan, noted, history.recall("stream"))
     done.net.flat[:] = done.best
-    held = feed.held()
+    held = batches.held()
     out, loss = answers(done.net, held.x[0], seen.task.loss).mean(axis=0), seen.task.loss
-    belief = Belief.of(loss, out, held.y[0], None if held.w is None else held.w[0])
-    unseen = Unseen(np.zeros(0, np.int64), seen.task.decode(belief.apply(out, loss)))
-    note = f"{seen.rows} rows were read in slabs of about {seen.rows // feed.parts}, drawn from all over the data"
-    return Model(seen.encoder, seen.task, (Crew(plan.shape, done.best, 1.0),), belief, unseen, (note,))
+    calibration = Calibration.of(loss, out, held.y[0], None if held.w is None else held.w[0])
+    unseen = Unseen(np.zeros(0, np.int64), seen.task.decode(calibration.apply(out, loss)))
+    note = f"{seen.rows} rows were read in slabs of about {seen.rows // batches.parts}, drawn from all over the data"
+    return Model(seen.encoder, seen.task, (Stage(plan.shape, done.best, 1.0),), calibration, unseen, (note,))
 
 
-def _tried(seen: Survey, wishes: Wishes) -> Trial:
+def _tried(seen: Statistics, options: Options) -> Trial:
     """The views and the rate, found on the sample."""
-    rng = np.random.Generator(np.random.Philox(key=[wishes.seed, 0xF01D]))
-    hidden, activation = wishes.hidden or HIDDEN, wishes.activation or "relu"
+    rng = np.random.Generator(np.random.Philox(key=[options.seed, 0xF01D]))
+    hidden, activation = options.hidden or HIDDEN, options.activation or "relu"
     trials = []
-    for views in [wishes.views] if wishes.views else views_worth_trying(seen.encoder):
+    for views in [options.views] if options.views else views_worth_trying(seen.encoder):
         rows = encoded(seen.sample, seen.encoder, seen.task, views)
         split = holdout(seen.task.strata(rows.y), 0.2, rng)
-        trials.append(sweep(rows, split, seen.task.loss, Shape(views, hidden, activation), wishes.seed))
+        trials.append(sweep(rows, split, seen.task.loss, Shape(views, hidden, activation), options.seed))
     return min(trials, key=lambda trial: trial.ends.min())

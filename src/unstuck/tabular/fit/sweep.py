@@ -64,12 +64,12 @@ def sweep(
         net.flat[:] = start
     adam = AdamW(net.flat.shape)
     one, column = Split(split.train[:1], split.held[:1, :ENOUGH]), np.array(rates, np.float32)[:, None]
-    feed = InMemory(rows, one, min(BATCH, one.train.shape[1]), TRIAL + seed)
+    batches = InMemory(rows, one, min(BATCH, one.train.shape[1]), TRIAL + seed)
     steps = STEPS if net.parameters < LARGE else STEPS // 2
-    parts = chain.from_iterable(feed.epoch(number) for number in count())
+    parts = chain.from_iterable(batches.epoch(number) for number in count())
     with np.errstate(over="ignore", invalid="ignore"):  # the largest rates are there to fail
         for step, part in enumerate(islice(parts, steps)):
             advance(net, adam, loss, part, column * np.float32(schedule(step / steps)))
-        held = feed.held()
+        held = batches.held()
         losses = loss.losses(net.forward(held.x), held.y)
     return Trial(shape, rates, losses, None if held.w is None else held.w[0])

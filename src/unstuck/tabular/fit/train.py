@@ -1,4 +1,4 @@
-"""Training a crew: lanes of one shape, side by side, each kept at the epoch where its held-out loss was least."""
+"""Training a stage: lanes of one shape, side by side, each kept at the epoch where its held-out loss was least."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from unstuck.tabular.fit.adam import AdamW
-from unstuck.tabular.fit.batches import Feed, Rows
+from unstuck.tabular.fit.batches import Batches, Rows
 from unstuck.tabular.fit.loss import Loss
 from unstuck.tabular.fit.network import Dense
 
@@ -31,7 +31,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Plan:
-    """How a crew is trained."""
+    """How a stage is trained."""
 
     shape: Shape
     lanes: int
@@ -101,11 +101,11 @@ Watch = Callable[[Training], None]
 
 
 def train(
-    feed: Feed, loss: Loss, plan: Plan, watch: Watch, before: dict | None = None, start: Array | None = None
+    batches: Batches, loss: Loss, plan: Plan, watch: Watch, before: dict | None = None, start: Array | None = None
 ) -> Training:
-    """Train a crew; `before`: the state of an earlier training that this one continues; `start`: the weights of a
+    """Train a stage; `before`: the state of an earlier training that this one continues; `start`: the weights of a
     finished one, (lanes, parameters), which stay where no epoch betters them."""
-    held, own = feed.held(), feed.own()
+    held, own = batches.held(), batches.own()
     now = Training.begin(held.x.shape[-1] - 1, loss, plan, start)
     if start is not None:
         now.least = judge(now.net, held, loss)
@@ -114,8 +114,8 @@ def train(
     for number in range(len(now.curve), plan.epochs):
         if number and (now.since > plan.patience).all():
             break
-        rates = _rates(plan.rate, now.adam.steps, feed.steps * plan.epochs)
-        for part, rate in zip(feed.epoch(number), rates, strict=False):
+        rates = _rates(plan.rate, now.adam.steps, batches.steps * plan.epochs)
+        for part, rate in zip(batches.epoch(number), rates, strict=False):
             advance(now.net, now.adam, loss, part, rate)
         costs = judge(now.net, held, loss)
         _keep(now, costs)

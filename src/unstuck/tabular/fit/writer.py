@@ -26,7 +26,7 @@ def check(path: str | None) -> None:
 
 
 @contextmanager
-def sink(path: str | None, schema: pa.Schema, stream: TextIO) -> Iterator[Put]:
+def writer(path: str | None, schema: pa.Schema, stream: TextIO) -> Iterator[Put]:
     """What takes batches of this schema. Raises TableError where they cannot be written."""
     if path is None:
         yield _lines(lambda text: stream.write(text), schema, ",")

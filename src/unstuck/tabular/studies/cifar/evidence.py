@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import torch
 
 from unstuck.tabular.studies.cifar import identities, machine, microscope, training
-from unstuck.tabular.studies.cifar.crew import Crew, crew
 from unstuck.tabular.studies.cifar.identities import Identity
 from unstuck.tabular.studies.cifar.inputs import Pictures
 from unstuck.tabular.studies.cifar.machine import Pace
@@ -26,6 +25,7 @@ from unstuck.tabular.studies.cifar.variants import (
     Variant,
     at_scale,
 )
+from unstuck.tabular.studies.cifar.workers import Workers, workers
 from unstuck.tabular.studies.story import Progress, Request, Spread
 
 PROTOCOL = Protocol()
@@ -123,16 +123,16 @@ class Evidence:
 
 def gather(pictures: Pictures, plan: Plan, progress: Progress) -> Evidence:
     """Run the whole plan. `progress` first tells how long it will take."""
-    begun, workers = time.perf_counter(), torch.get_num_threads()
-    with crew() as hands:
-        pace = machine.measured(pictures, plan.protocol, workers)
+    begun, threads = time.perf_counter(), torch.get_num_threads()
+    with workers() as pool:
+        pace = machine.measured(pictures, plan.protocol, threads)
         work = _Work(plan.lane_steps(pictures), progress)
-        work.tell(f"about {span(work.total * pace.lane / workers)} to go")
-        return _gathered(pictures, plan, work.tick, hands, pace, begun)
+        work.tell(f"about {span(work.total * pace.lane / threads)} to go")
+        return _gathered(pictures, plan, work.tick, pool, pace, begun)
 
 
-def _gathered(pictures: Pictures, plan: Plan, tick: training.Tick, hands: Crew, pace: Pace, begun: float) -> Evidence:
-    common = {"tick": tick, "crew": hands}
+def _gathered(pictures: Pictures, plan: Plan, tick: training.Tick, pool: Workers, pace: Pace, begun: float) -> Evidence:
+    common = {"tick": tick, "workers": pool}
     watches = microscope.watch(pictures, WATCHED, plan.protocol, seed=0, steps=plan.watched, **common)
     found = identities.compared(pictures, plan.protocol, seed=0, steps=plan.compared, **common)
     sweep = plan.sweep

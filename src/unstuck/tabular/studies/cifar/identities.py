@@ -9,11 +9,11 @@ from itertools import islice
 import torch
 
 from unstuck.tabular.scaling import balanced
-from unstuck.tabular.studies.cifar.crew import Crew, alone
 from unstuck.tabular.studies.cifar.inputs import Pictures, fed, order
 from unstuck.tabular.studies.cifar.network import Lane, start
 from unstuck.tabular.studies.cifar.training import Tick
 from unstuck.tabular.studies.cifar.variants import BASELINE, EXACT, POWER, Protocol, Variant, scaled
+from unstuck.tabular.studies.cifar.workers import Workers, alone
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def planned(steps: int) -> int:
 
 
 def compared(
-    pictures: Pictures, protocol: Protocol, *, seed: int, steps: int, tick: Tick, crew: Crew = alone
+    pictures: Pictures, protocol: Protocol, *, seed: int, steps: int, tick: Tick, workers: Workers = alone
 ) -> list[Identity]:
     """Train every pair for `steps` batches, in float64 for half as many."""
 
@@ -63,7 +63,7 @@ def compared(
         tick(2 * steps, f"checking the law: {found.other.name}")
         return found
 
-    return crew(one, pairs())
+    return workers(one, pairs())
 
 
 def _compared(

@@ -9,8 +9,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from unstuck.tabular.studies.cifar.crew import Crew, alone
 from unstuck.tabular.studies.cifar.variants import Preparation, Variant
+from unstuck.tabular.studies.cifar.workers import Workers, alone
 
 BRIGHTEST = 255.0
 """Of a byte: pixels are divided by it, as `ToTensor` does."""
@@ -60,11 +60,11 @@ def fed(
     pixels: Tensor,
     variants: Iterable[Variant],
     dtype: torch.dtype = torch.float32,
-    crew: Crew = alone,
+    workers: Workers = alone,
 ) -> Fed:
     """The same bytes as the inputs of all variants, by their `inputs`: each made once."""
     wanted = list(dict.fromkeys(v.inputs for v in variants))
-    made = crew(lambda inputs: pictures.prepared(pixels, *inputs, dtype), wanted)
+    made = workers(lambda inputs: pictures.prepared(pixels, *inputs, dtype), wanted)
     return dict(zip(wanted, made, strict=True))
 
 

@@ -9,11 +9,11 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from unstuck.tabular.studies.cifar.crew import Crew, alone
 from unstuck.tabular.studies.cifar.inputs import Fed, Pictures, fed, order
 from unstuck.tabular.studies.cifar.network import Lane, start
 from unstuck.tabular.studies.cifar.training import Tick
 from unstuck.tabular.studies.cifar.variants import Protocol, Variant
+from unstuck.tabular.studies.cifar.workers import Workers, alone
 
 PROBE = 1_000
 """Training pictures on which the hidden units are watched: the first ones, the same at every step."""
@@ -66,14 +66,14 @@ def watch(
     seed: int,
     steps: int,
     tick: Tick,
-    crew: Crew = alone,
+    workers: Workers = alone,
 ) -> dict[Variant, Watch]:
     """Watch the first steps of every variant, from the weights and on the batches that `train` uses."""
     watches = {v: Watch(v) for v in variants}
     lanes = [Lane(v, start(seed, pictures.inputs, protocol, v.he)) for v in variants]
     probe = fed(pictures, pictures.train[:PROBE], variants)
     for step, rows in enumerate(islice(order(pictures, seed, protocol.batch), steps)):
-        inputs, labels = fed(pictures, pictures.train[rows], variants, crew=crew), pictures.train_labels[rows]
+        inputs, labels = fed(pictures, pictures.train[rows], variants, workers=workers), pictures.train_labels[rows]
 
         def looked_at(lane: Lane, step: int = step, inputs: Fed = inputs, labels: Tensor = labels) -> None:
             hidden = lane.hidden(probe[lane.variant.inputs])
@@ -81,7 +81,7 @@ def watch(
             watches[lane.variant].note(step, lane, loss, hidden)
             lane.optimizer.step()
 
-        crew(looked_at, lanes)
+        workers(looked_at, lanes)
         tick(COST * len(lanes), f"the first steps under the microscope, {step + 1} of {steps}")
     return watches
 

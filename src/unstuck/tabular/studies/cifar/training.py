@@ -9,10 +9,10 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from unstuck.tabular.studies.cifar.crew import Crew, alone
 from unstuck.tabular.studies.cifar.inputs import Fed, Pictures, fed, order, steps_per_epoch
 from unstuck.tabular.studies.cifar.network import Lane, start
 from unstuck.tabular.studies.cifar.variants import Protocol, Variant
+from unstuck.tabular.studies.cifar.workers import Workers, alone
 
 Tick = Callable[[int, str], None]
 """Called with the lane-steps done since the last call, and what is being done."""
@@ -75,15 +75,17 @@ class Course:
 class Race:
     """Networks in training side by side, from the same initial weights and on the same batches."""
 
-    def __init__(self, pictures: Pictures, variants: Sequence[Variant], protocol: Protocol, seed: int, crew: Crew):
-        self.pictures, self.protocol, self.crew = pictures, protocol, crew
+    def __init__(
+        self, pictures: Pictures, variants: Sequence[Variant], protocol: Protocol, seed: int, workers: Workers
+    ):
+        self.pictures, self.protocol, self.workers = pictures, protocol, workers
         self.courses = {v: Course(v, seed) for v in variants}
         self.lanes = [Lane(v, start(seed, pictures.inputs, protocol, v.he)) for v in variants]
 
     def step(self, rows: Tensor) -> None:
         """Train every lane on one batch; those that died leave."""
         inputs, labels = self._fed(self.lanes, self.pictures.train[rows]), self.pictures.train_labels[rows]
-        losses = self.crew(lambda lane: lane.step(inputs[lane.variant.inputs], labels), self.lanes)
+        losses = self.workers(lambda lane: lane.step(inputs[lane.variant.inputs], labels), self.lanes)
         for lane, loss in zip(self.lanes, losses, strict=True):
             self.courses[lane.variant].note(loss, lane.silent, self.protocol.patience)
         if dead := [lane for lane in self.lanes if self.courses[lane.variant].died is not None]:
@@ -103,14 +105,14 @@ class Race:
         self.lanes = [lane for lane in self.lanes if lane not in lanes]
 
     def _fed(self, lanes: Sequence[Lane], pixels: Tensor) -> Fed:
-        return fed(self.pictures, pixels, (lane.variant for lane in lanes), crew=self.crew)
+        return fed(self.pictures, pixels, (lane.variant for lane in lanes), workers=self.workers)
 
     def _examined(self, lanes: Sequence[Lane], pixels: Tensor, labels: Tensor) -> list[Exam]:
         """Every lane on the given pictures, a slice at a time."""
         parts: list[list[tuple[Tensor, Tensor]]] = []
         for part in pixels.split(SLICE):
             inputs = self._fed(lanes, part)
-            parts.append(self.crew(lambda lane, given=inputs: _answers(lane, given), lanes))
+            parts.append(self.workers(lambda lane, given=inputs: _answers(lane, given), lanes))
         return [_exam(answers, labels) for answers in zip(*parts, strict=True)]
 
 
@@ -127,10 +129,10 @@ def train(
     seed: int,
     epochs: int,
     tick: Tick,
-    crew: Crew = alone,
+    workers: Workers = alone,
 ) -> list[Course]:
     """Train every variant; one course per variant, in order. What is left undone by dead lanes is ticked at once."""
-    race = Race(pictures, variants, protocol, seed, crew)
+    race = Race(pictures, variants, protocol, seed, workers)
     batches, length = order(pictures, seed, protocol.batch), steps_per_epoch(pictures, protocol.batch)
     for epoch in range(1, epochs + 1):
         begun = sum(_length(v, epochs) >= epoch for v in variants)

@@ -13,7 +13,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class Crew(Protocol):
+class Workers(Protocol):
     """Does a job for every item, several at a time where there are several cores; results in the items' order."""
 
     def __call__(self, job: Callable[[Item], Result], items: Iterable[Item], /) -> list[Result]:
@@ -27,7 +27,7 @@ def alone(job: Callable[[Item], Result], items: Iterable[Item], /) -> list[Resul
 
 
 @contextmanager
-def crew() -> Iterator[Crew]:
+def workers() -> Iterator[Workers]:
     """As many workers as torch was allowed threads, each with one thread: torch lets go of Python while it multiplies.
 
     A product of this size split over the cores waits for the slower one at each step; on a busy machine most of the
