@@ -37,7 +37,7 @@ from unstuck.signals.sequences import Sequences
 from unstuck.signals.source import Source
 
 FAULT = "axes-swapped"
-STAGE = Stage.OUTPUT
+STAGE = Stage.DATA
 NEVER_MEANT = True
 BUILDERS = {
     "lstm": {"LSTM"},

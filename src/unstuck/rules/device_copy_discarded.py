@@ -2,7 +2,7 @@
 
 ## Why it hurts
 
-`x.to(device)`, `x.cuda()` and `x.float()` return a new tensor and leave `x` unchanged; only `module.to(device)` works in
+`x.to(device)`, `x.cuda()` and `x.float()` return a new tensor and leave `x` as it was; only `module.to(...)` works in
 place. As a statement of its own the call has no effect. The script fails as soon as model and data are on different
 devices or have different dtypes; on a machine without a GPU nobody notices.
 

@@ -1,102 +1,165 @@
-"""The weights never move: the step is missing, comes too late, or finds its gradients cleared.
+"""The optimizer never updates the weights: `step()` is missing, or finds its gradients cleared.
 
 ## Why it hurts
 
-`backward()` computes gradients, `step()` spends them, `zero_grad()` throws them away. If the step is missing, or stands
-behind a `zero_grad()` with no `backward()` between the two, every step is a step of zero: the loss changes from batch
-to batch because the batches differ, and never falls. If the step stands behind the batch loop while the gradients are
-cleared inside it, all batches but the last of each epoch are thrown away.
+`backward()` computes gradients, `step()` applies them, `zero_grad()` clears them. Without `step()`, or with
+`zero_grad()` between `backward()` and `step()`, every update is zero: the loss varies from batch to batch and never
+falls. With `step()` behind the batch loop and `zero_grad()` inside it, only the last batch of each epoch counts.
 
 ## How it is seen
 
-The text is read. Within the block that holds `backward()`, as often as it is repeated, each step is preceded by the
-nearest of `backward()` and `zero_grad()`; it should be the first. Also: no `step()` on any optimizer in the whole
-program, no `backward()` at all, or one of them named and not called (`optimizer.step` without parentheses).
+The source shows the order of the three calls within the block that holds `backward()`; it also shows that `step()` or
+`backward()` is never called, or is named without parentheses (`optimizer.step`). The run confirms or denies it: updates
+that found no gradient, steps per backward, and weights that are the same at the end as at the start.
 
 ## What to do
 
-In this order, once per batch: `optimizer.zero_grad()`, `loss.backward()`, `optimizer.step()`.
+Once per batch, in this order: `optimizer.zero_grad()`, `loss.backward()`, `optimizer.step()`.
 """
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-from unstuck.diagnosis.model import Evidence, Finding
+import torch
+
+from unstuck.diagnosis.model import Effect, Evidence, Finding, Known, proven
+from unstuck.diagnosis.stages import Stage
 from unstuck.remedies.step_after_backward import CallIt, StepAfterBackward
 from unstuck.signals.steps import Event, Steps
+from unstuck.tape.model import Tape
 
 FAULT = "no-step"
+STAGE = Stage.WIRING
+NEVER_MEANT = True
+FEWEST = 8
+"""Updates without a gradient, from this number on: single ones are skipped batches."""
 
 
-def check(steps: Steps) -> Iterator[Finding]:
-    """The wrong order, the wrong loop, and what is missing."""
-    named = list(_named_only(steps))
-    yield from named
-    if not named and not steps.elsewhere:
-        yield from _cleared(steps)
-        yield from _behind_the_loop(steps)
-        yield from _missing_step(steps)
-        yield from _missing_backward(steps)
+@dataclass(frozen=True)
+class _Moves:
+    """What the tape shows of updates and weights."""
+
+    backwards: int
+    updates: int
+    empty: int
+    """Updates that found no gradient although a backward had made some."""
+    weights: int
+    still: int
+    """Trainable weights that are the same at the end as at the start."""
+
+    @classmethod
+    def of(cls, tape: Tape) -> _Moves:
+        ends = [p.name for p in tape.parameters if p.trainable and not p.buffer and f"f:{p.name}" in tape.tensors]
+        still = sum(torch.equal(tape.start(name), tape.tensors[f"f:{name}"]) for name in ends)
+        empty = sum(u.empty for u in tape.updates)
+        return cls(len(tape.passes), len(tape.updates), empty, len(ends), still)
+
+    @property
+    def frozen(self) -> bool:
+        """No weight has moved."""
+        return 0 < self.weights == self.still and self.backwards > 1
+
+    @property
+    def denied(self) -> bool:
+        """Every update had a gradient, and weights have moved."""
+        return self.updates >= self.backwards > 1 and not self.empty and self.still < self.weights
+
+    def evidence(self) -> Iterator[Evidence]:
+        if self.backwards:
+            yield Evidence("optimizer updates with a gradient", self.updates - self.empty, str(self.backwards))
+        if self.weights:
+            yield Evidence("weight tensors that never changed", f"{self.still} of {self.weights}", "0")
 
 
-def _named_only(steps: Steps) -> Iterator[Finding]:
+def check(steps: Steps, tape: Tape) -> Iterator[Finding]:
+    """Report the wrong order, the wrong loop and missing calls; what the run contradicts is dropped."""
+    moves = _Moves.of(tape)
+    found = list(_named_only(steps, moves))
+    if not found and not steps.elsewhere and not moves.denied:
+        found = [
+            *_cleared(steps, moves),
+            *_behind_the_loop(steps, moves),
+            *_missing_step(steps, moves),
+            *_missing_backward(steps, moves),
+        ]
+    yield from found
+    if not found and moves.frozen and FEWEST <= moves.updates == moves.empty and _had_gradients(tape):
+        said = f"gradients are cleared before each of the {moves.updates} optimizer steps, so no weight ever changes"
+        known, effect = _graded(moves)
+        yield Finding(FAULT, said, None, tuple(moves.evidence()), (), "error", known=known, effect=effect)
+
+
+def _had_gradients(tape: Tape) -> bool:
+    """Whether backward left gradients in weights that an optimizer holds."""
+    held = {p.name for p in tape.parameters if p.optimizer >= 0}
+    norms = ((n, g) for p in tape.passes for n, g in zip(tape.programs[p.program].weights(), p.gradient, strict=False))
+    return any(name in held and norm > 0 for name, norm in norms)
+
+
+def _named_only(steps: Steps, moves: _Moves) -> Iterator[Finding]:
     for node in steps.uncalled():
         code = steps.source.code(node)
-        said = f"`{code}` is named but not called: it does nothing"
-        yield _finding(steps, node, said, CallIt(steps.source.site(node)))
+        said = f"`{code}` is not called; write `{code}()`"
+        yield _finding(steps, moves, node, said, CallIt(steps.source.site(node)))
 
 
-def _cleared(steps: Steps) -> Iterator[Finding]:
+def _cleared(steps: Steps, moves: _Moves) -> Iterator[Finding]:
     for block in steps.blocks():
         for event in block:
             before = _before(block, event) if event.kind == "step" else None
             if before is None or before.kind != "clear" or any(e.sometimes for e in block):
                 continue
             backward = next(e for e in block if e.kind == "backward")
-            said = f"line {before.node.lineno} clears the gradients before line {event.node.lineno} spends them"
+            said = f"zero_grad() in line {before.node.lineno} clears the gradients before step(): updates are zero"
             sites = (steps.source.site(backward.node), steps.source.site(event.node), steps.source.site(before.node))
-            yield _finding(steps, event.node, said, StepAfterBackward(*sites))
+            yield _finding(steps, moves, event.node, said, StepAfterBackward(*sites))
 
 
 def _before(block: tuple[Event, ...], step: Event) -> Event | None:
-    """What happened last to the gradients that a step finds, the block being repeated."""
+    """The last backward or zero_grad() before a step, in a block that is repeated."""
     at = block.index(step)
     turned = (*block[at + 1 :], *block[:at])
     return next((e for e in reversed(turned) if e.kind == "backward" or (e.kind == "clear" and e.clears(step))), None)
 
 
-def _behind_the_loop(steps: Steps) -> Iterator[Finding]:
+def _behind_the_loop(steps: Steps, moves: _Moves) -> Iterator[Finding]:
     for backward, clear, step in steps.behind():
-        said = (
-            f"the step stands behind the batch loop; line {clear.lineno} has cleared all but the last batch's gradients"
-        )
+        said = f"step() stands behind the batch loop, and line {clear.lineno} clears all gradients but the last batch's"
         sites = (steps.source.site(backward), steps.source.site(step), steps.source.site(clear))
-        yield _finding(steps, step, said, StepAfterBackward(*sites))
+        yield _finding(steps, moves, step, said, StepAfterBackward(*sites))
 
 
-def _missing_step(steps: Steps) -> Iterator[Finding]:
+def _missing_step(steps: Steps, moves: _Moves) -> Iterator[Finding]:
     if steps.lacks_step():
         backward = steps.training.backwards[0]
         name = steps.optimizer_name()
-        said = "no line calls step() on the optimizer: the gradients are computed and never spent"
+        said = "optimizer.step() is never called: gradients are computed and never applied"
         remedies = (StepAfterBackward(steps.source.site(backward), optimizer=name),) if name else ()
-        yield _finding(steps, backward, said, *remedies)
+        yield _finding(steps, moves, backward, said, *remedies)
 
 
-def _missing_backward(steps: Steps) -> Iterator[Finding]:
+def _missing_backward(steps: Steps, moves: _Moves) -> Iterator[Finding]:
     if steps.lacks_backward():
         step = next(steps.steps())
-        yield _finding(steps, step, "no line calls backward(): the step has no gradients to spend")
+        yield _finding(steps, moves, step, "backward() is never called: step() has no gradients to apply")
 
 
-def _finding(steps: Steps, node: ast.AST, said: str, *remedies: object) -> Finding:
-    site = steps.source.site(node)
-    evidence = Evidence(
-        "in the text", steps.source.code(steps.source.statement(node)), "zero_grad(), backward(), step()"
-    )
-    return Finding(FAULT, said, site, (evidence,), remedies, "error", demonstrated=f"line {site.line}: {said}")
+def _finding(steps: Steps, moves: _Moves, node: ast.AST, said: str, *remedies: object) -> Finding:
+    code = steps.source.code(steps.source.statement(node))
+    evidence = (Evidence("source", code, "zero_grad(), backward(), step()"), *moves.evidence())
+    known, effect = _graded(moves)
+    return Finding(FAULT, said, steps.source.site(node), evidence, remedies, "error", known=known, effect=effect)
+
+
+def _graded(moves: _Moves) -> tuple[Known, Effect]:
+    """Proven if no weight has moved, observed if gradients were discarded, else read."""
+    if moves.frozen:
+        return "observed", proven(f"none of the {moves.weights} weight tensors changed in {moves.backwards} backwards")
+    lost = moves.backwards > 1 and moves.updates - moves.empty < moves.backwards
+    return ("observed" if lost else "read"), Effect()
 
 
 _SCRIPT = """
