@@ -1,18 +1,18 @@
-"""The learning rate is too high: the loss swings, stands still or explodes.
+"""The learning rate is too high: the loss oscillates, stalls or diverges.
 
 ## Why it hurts
-A step goes along a slope that is known at one point only. If it reaches past the other side of the valley, the next one
-starts higher up: the loss jumps about, or becomes NaN. Somewhat too large a rate can also push ReLU units so far that
-they never answer again, or sigmoids so far that nothing comes back, which a smaller rate later does not repair.
+A gradient is the slope at one point. If a step overshoots the minimum, the next one starts higher up: the loss jumps
+about, or becomes NaN. A rate that is only somewhat too high can still push ReLU units to zero output (dead ReLU) or
+sigmoids into saturation, and lowering the rate later does not bring them back.
 
 ## How it is seen
-The recorded batches are replayed from the recorded weights at many rates at once. The run as written learns little, and
-a rate several times smaller does clearly better. (Where the step cannot be replayed: the loss became NaN or infinite,
-or stands far above where it began.)
+The recorded batches are replayed from the recorded weights at many learning rates at once. The run as written learns
+little, and a rate at least three times lower reaches a clearly higher skill. If the step cannot be replayed: the loss
+became NaN or infinite, or ends far above its start.
 
 ## What to do
-Set the rate that did best among those nearest to what was written; if one has to guess, divide by ten. A warm-up or
-clipping the gradient's norm allows somewhat larger rates.
+Use the rate that did best; without a sweep, divide by ten. Learning-rate warm-up or gradient clipping allows somewhat
+higher rates.
 """
 
 from __future__ import annotations
@@ -20,22 +20,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from unstuck.diagnosis.model import Evidence, Finding
+from unstuck.diagnosis.stages import Stage
 from unstuck.remedies.set_rate import SetRate
-from unstuck.replay.bench import Sweep
 from unstuck.rules._places import optimizer_site
 from unstuck.rules._rates import better, first_rate, rounded
 from unstuck.signals.learning import Learning
+from unstuck.signals.sweep import Sweep
 from unstuck.tape.model import Tape
 
+STAGE = Stage.OPTIMISATION
 AWAY = 0.35
-"""The better rate is at most this share of the written one: a factor of three is no accident of one run."""
+"""The better rate is at most a third of the written one. A sweep has two rates to a decade, so this is one of its
+steps; neighbouring rates do about the same."""
 BLOWN = 5.0
-"""Without a replay: the loss at the end stands this many times above its start."""
+"""Without a sweep: the loss ends this many times above its start. Batches of one run differ by far less."""
 GUESS = 0.1
 
 
 def check(tape: Tape, learning: Learning, sweep: Sweep | None) -> Iterator[Finding]:
-    """Look for a smaller rate that does better."""
+    """Look for a lower learning rate that does better."""
     factor = better(sweep, learning.final, lambda f: f <= AWAY) if sweep else _guess(learning)
     if factor is None:
         return
@@ -43,7 +46,7 @@ def check(tape: Tape, learning: Learning, sweep: Sweep | None) -> Iterator[Findi
     rate = rounded(written * factor)
     yield Finding(
         "lr-too-high",
-        f"the learning rate {written:g} is too high: {_said(sweep, learning, factor, rate)}",
+        f"learning rate {written:g} is too high: {_said(sweep, learning, factor, rate)}",
         optimizer_site(tape),
         _evidence(sweep, learning, factor),
         (SetRate(rate / written, rate),),
@@ -58,14 +61,12 @@ def _guess(learning: Learning) -> float | None:
 def _said(sweep: Sweep | None, learning: Learning, factor: float, rate: float) -> str:
     if sweep is None:
         return "the loss became NaN or infinite" if learning.broke else "the loss ends far above its start"
-    return (
-        f"the same batches reach a skill of {sweep.at(factor):.2f} at {rate:g}, {sweep.at(1.0):.2f} at {sweep.base:g}"
-    )
+    return f"on the same batches, skill is {sweep.at(1.0):.2f} at {sweep.base:g} and {sweep.at(factor):.2f} at {rate:g}"
 
 
 def _evidence(sweep: Sweep | None, learning: Learning, factor: float) -> tuple[Evidence, ...]:
     if sweep is None:
-        return (Evidence("loss at the end", learning.loss[-1], f"below {learning.loss[0]:.3g}, where it began"),)
+        return (Evidence("loss at the end", learning.loss[-1], f"below {learning.loss[0]:.3g}, the loss at the start"),)
     return (
         Evidence("skill at the written rate", sweep.at(1.0), "close to the best of the sweep"),
         Evidence(f"skill at {factor:.2g} times that rate", sweep.at(factor), "no better"),

@@ -1,17 +1,17 @@
-"""The learning rate is too low: the run goes the right way and does not get there.
+"""The learning rate is too low: the loss falls, but too slowly to get anywhere.
 
 ## Why it hurts
-Weights can travel no further than rate times steps. A rate copied from fine-tuning, or meant for a loss that is summed
-rather than averaged, leaves them near where they were drawn: the loss creeps down evenly, or seems to stand still, and
+Weights can move no further than learning rate times steps. A rate copied from fine-tuning, or meant for a loss that is
+summed rather than averaged, leaves them near their initial values: the loss creeps down or seems to stand still, and
 the outputs stay close to one value for every input.
 
 ## How it is seen
-The recorded batches are replayed from the recorded weights at many rates at once. The run as written learns little, and
-a rate many times larger does clearly better on the same number of steps.
+The recorded batches are replayed from the recorded weights at many learning rates at once. The run as written learns
+little, and a rate at least ten times higher reaches a clearly higher skill in the same number of steps.
 
 ## What to do
-Set the rate that did best among those nearest to what was written. More epochs at the old rate would do the same, but
-ten times as many.
+Use the rate that did best. Training longer at the old rate would do the same, but takes at least ten times as many
+epochs.
 """
 
 from __future__ import annotations
@@ -19,30 +19,31 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from unstuck.diagnosis.model import Evidence, Finding
+from unstuck.diagnosis.skill import rising
+from unstuck.diagnosis.stages import Stage
 from unstuck.remedies.set_rate import SetRate
-from unstuck.replay.bench import Sweep
 from unstuck.rules._places import optimizer_site
 from unstuck.rules._rates import better, first_rate, rounded
 from unstuck.signals.learning import Learning
+from unstuck.signals.sweep import Sweep
 from unstuck.tape.model import Tape
 
+STAGE = Stage.OPTIMISATION
 AWAY = 9.0
-"""The better rate is at least so many times the written one: a run that is merely short gains less by any rate."""
-
-RISES = 0.03
-"""Skill gained over the last quarter of a recording by a run that is on its way."""
+"""The better rate is at least ten times the written one (9 leaves room for rounding). A run that is merely short gains
+from any higher rate, but two or three times the rate is what two or three times the epochs would do."""
 
 
 def check(tape: Tape, sweep: Sweep, learning: Learning) -> Iterator[Finding]:
-    """Look for a larger rate that does better."""
+    """Look for a higher learning rate that does better; a run that was cut off while it improved may still arrive."""
     factor, written = better(sweep, learning.final, lambda f: f >= AWAY), first_rate(tape)
-    if factor is None or not written or (tape.stopped == "budget" and _rises(learning)):
+    if factor is None or not written or (tape.stopped == "budget" and rising(learning.skill)):
         return
     rate = rounded(written * factor)
     yield Finding(
         "lr-too-low",
-        f"the learning rate {written:g} is too low: the same batches from the same weights reach a skill of "
-        f"{sweep.at(factor):.2f} at {rate:g}, {sweep.at(1.0):.2f} at {written:g}",
+        f"learning rate {written:g} is too low: on the same batches, skill is {sweep.at(1.0):.2f} at {written:g} and "
+        f"{sweep.at(factor):.2f} at {rate:g}",
         optimizer_site(tape),
         (
             Evidence("skill at the written rate", sweep.at(1.0), "close to the best of the sweep"),
@@ -50,13 +51,6 @@ def check(tape: Tape, sweep: Sweep, learning: Learning) -> Iterator[Finding]:
         ),
         (SetRate(rate / written, rate),),
     )
-
-
-def _rises(learning: Learning) -> bool:
-    """Whether the run was still getting better when the recording ended: it may well arrive by itself."""
-    quarter = max(1, len(learning.skill) // 4)
-    last, before = learning.skill[-quarter:], learning.skill[-2 * quarter : -quarter]
-    return bool(before) and sum(last) / len(last) > sum(before) / len(before) + RISES
 
 
 FIRES = """

@@ -1,47 +1,53 @@
-"""Gradients pile up: each step uses those of all the steps before it again.
+"""Gradients are never cleared: every step also uses the gradients of the steps before it.
 
 ## Why it hurts
-`backward()` adds to the gradients that are there. Where nothing clears them between one step and the next, every step
-follows the sum over all batches since the start: directions that were right long ago go on pushing, the steps grow, the
-loss swings or explodes, and a smaller learning rate only slows this down.
+`backward()` adds to the gradients that are there. Without `zero_grad()` between two steps, each step follows the sum
+over all batches since the start: stale gradients go on pushing, the steps grow, the loss oscillates or diverges, and a
+lower learning rate only slows this down.
 
 ## How it is seen
-At the start of a backward, weights still hold a gradient that their optimizer has already stepped with, and no backward
-between two steps ever finds it cleared. Several backwards for one step, which is how gradients are accumulated on
-purpose, do not count.
+When a backward starts, weights still hold the gradient that the last step used, and no backward between the two steps
+finds it cleared. Gradient accumulation, several backwards to one step, does not count. Clearing every few steps is
+reported if it leaves stale gradients in at least half of them.
 
 ## What to do
-`optimizer.zero_grad()` before `loss.backward()`, once per step. In updates written by hand: `p.grad = None`.
+Call `optimizer.zero_grad()` once per step, before `loss.backward()`. In updates written by hand: `p.grad = None`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from unstuck.diagnosis.model import Evidence, Finding
+from unstuck.diagnosis.model import Evidence, Finding, Known
+from unstuck.diagnosis.stages import Stage
 from unstuck.remedies.clear_gradients import ClearGradients
 from unstuck.rules._places import backward_site
 from unstuck.signals.stale_gradients import StaleGradients
 from unstuck.tape.model import Tape
 
+STAGE = Stage.WIRING
+NEVER_MEANT = True
 HALF = 0.5
-"""Of the steps. Clearing every few steps would leave fewer; clearing nowhere leaves all."""
+"""Clearing every second step leaves stale gradients in half of the steps; clearing nowhere, in all."""
 
 
-def check(leftovers: StaleGradients, tape: Tape) -> Iterator[Finding]:
-    """Count the steps that start from gradients already used."""
-    if leftovers.share < HALF:
+def check(stale: StaleGradients, tape: Tape) -> Iterator[Finding]:
+    """Count the steps that start from gradients already used; some steps without, and it may be meant."""
+    if stale.share < HALF:
         return
+    known: Known = "observed" if stale.kept == stale.steps else "guessed"
+    often = "never cleared" if known == "observed" else "not cleared between most steps"
     yield Finding(
         "no-zero-grad",
-        f"gradients are not cleared between steps: {leftovers.kept} of {leftovers.steps} steps used what an earlier "
-        "step had already used up",
+        f"gradients are {often}: {stale.kept} of {stale.steps} steps add to the gradients of an earlier step; "
+        "call zero_grad() before backward()",
         backward_site(tape),
         (
-            Evidence("steps that started from used gradients", leftovers.kept, f"none of {leftovers.steps}"),
-            Evidence("weights it happened to", len(leftovers.weights), "none"),
+            Evidence("steps with stale gradients", stale.kept, f"0 of {stale.steps}"),
+            Evidence("weights with stale gradients", len(stale.weights), "0"),
         ),
         (ClearGradients(),),
+        known=known,
     )
 
 

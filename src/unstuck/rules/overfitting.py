@@ -1,15 +1,17 @@
-"""The held-out loss is far above the training loss.
+"""The network overfits: its held-out loss is far above its training loss.
 
 ## Why it hurts
-The network goes on learning what is peculiar to the training rows. Up to a point that is no harm, and every large
-network does it; where the held-out loss has been rising for long, an earlier state of the weights was the better one.
+The network goes on learning details of the training rows that do not hold for other rows. Up to a point this does no
+harm, and every large network does it; but once the held-out loss has been rising for long, an earlier state of the
+weights was the better one.
 
 ## How it is seen
-The last evaluations that computed the training's own loss are computed again with the final weights, and held against
-the last training losses. This is a hint, never an error.
+The last evaluations that computed the same loss as training are computed again with the final weights and compared
+with the last training losses. This is a hint, never an error.
 
 ## What to do
-Keep the weights of the best held-out epoch; more data, weight decay or dropout; a smaller network.
+Early stopping: keep the weights of the epoch with the lowest held-out loss. Otherwise more data, data augmentation,
+weight decay or dropout, or a smaller network.
 """
 
 from __future__ import annotations
@@ -21,34 +23,37 @@ from statistics import mean
 import torch
 
 from unstuck.diagnosis.model import Evidence, Finding, NotApplicable
+from unstuck.diagnosis.stages import Stage
 from unstuck.signals.losses import Losses
 from unstuck.tape.interpreter import CannotReplay, run
 from unstuck.tape.model import Evaluation, Tape
 
+STAGE = Stage.REGULARISATION
 APART = 2.0
-"""The held-out loss is this many times the training loss ..."""
+"""The held-out loss is at least twice the training loss: dropout or augmentation alone rarely account for that."""
 LEAST = 0.2
-"""... and lies above it by this share of the loss at the start."""
+"""The gap is at least this share of the loss at the start: ratios of two losses near zero mean nothing."""
 LATE = 0.1
 """The last tenth of the passes is compared."""
 ASKED = 8
+"""Evaluations that are computed again at most: a few batches tell a factor of two."""
 
 
-def check(tape: Tape, endings: Losses) -> Iterator[Finding]:
-    """The two losses at the end."""
-    name = endings.task.loss.name if endings.task.loss is not None else ""
+def check(tape: Tape, losses: Losses) -> Iterator[Finding]:
+    """Compare the two losses at the end of the run."""
+    name = losses.task.loss.name if losses.task.loss is not None else ""
     late = [p.loss for p in tape.passes[-max(1, int(LATE * len(tape.passes))) :]]
     held = [x for e in _last(tape, name) if (x := _loss(tape, e, name)) is not None]
     if not held or not all(map(math.isfinite, (*late, *held))):
-        raise NotApplicable("no evaluation computed the training's loss")
+        raise NotApplicable("no late evaluation computed the training loss")
     training, other, start = mean(late), mean(held), abs(mean(p.loss for p in tape.passes[:5]))
     if other > APART * max(training, 0.0) and other - training > LEAST * start:
         evidence = (
-            Evidence("training loss, at the end", training, "like the held-out loss"),
-            Evidence("held-out loss, at the end", other, "like the training loss"),
+            Evidence("training loss at the end", training, "close to the held-out loss"),
+            Evidence("held-out loss at the end", other, "close to the training loss"),
         )
-        said = f"the held-out loss ({other:.4g}) is far above the training loss ({training:.4g})"
-        yield Finding("overfitting", said, None, evidence, (), "hint")
+        said = f"the network overfits: held-out loss {other:.4g}, training loss {training:.4g}"
+        yield Finding("overfitting", said, None, evidence)
 
 
 def _last(tape: Tape, name: str) -> list[Evaluation]:
