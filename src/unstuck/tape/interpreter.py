@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.overrides import get_overridable_functions, resolve_name
 
+from unstuck.tape.ops import TABLE
 from unstuck.tape.program import Call, Constant, Named, Outside, Program, Value, Weight, mapped
 
 
@@ -31,7 +32,10 @@ def table() -> dict[str, Callable[..., Any]]:
             name = resolve_name(function)
             if name:
                 found[name] = function
-    return found
+    # Torch's own list leaves some out that do ask for overrides: hardswish, hardsigmoid, Tensor.unflatten.
+    homes = (("torch.nn.functional", torch.nn.functional), ("torch.Tensor", Tensor))
+    ours = ((f"{home}.{op.name}", getattr(place, op.name, None)) for op in TABLE for home, place in homes)
+    return {**{name: function for name, function in ours if callable(function)}, **found}
 
 
 def resolve(name: str) -> Callable[..., Any]:
