@@ -1,79 +1,82 @@
-"""Batch normalisation is used so that its statistics are wrong, or so that there are none.
+"""Batch normalisation has wrong running statistics, or a batch too small to have any.
 
 ## Why it hurts
-In training, batch norm uses the batch's own mean and spread; in evaluation a running average of them. A momentum near 0
-(TensorFlow's 0.99 is PyTorch's 0.01; 0.001 needs thousands of steps) leaves the average where it began, one near 1
-makes it the last batch's: training looks perfect and evaluation is useless. A batch of one row has no spread at all,
-and PyTorch stops with an error.
+In training, batch norm uses the mean and standard deviation of the batch; in evaluation, a running average of them.
+With a momentum near 0 (TensorFlow's 0.99 is PyTorch's 0.01; 0.001 needs thousands of steps) the running statistics stay
+near their initial values, with one near 1 they are those of the last batch: training looks perfect and evaluation is
+useless. A batch of one row has no standard deviation at all, and PyTorch stops with an error.
 
 ## How it is seen
-The momentum of the recorded calls, and the running statistics that evaluations used, against the values that were
-normalised by them; or the error itself.
+The momentum of the recorded calls, and the running statistics that evaluations used against the values that they
+normalised; or the error itself.
 
 ## What to do
-Leave the momentum at 0.1. `DataLoader(..., drop_last=True)` where the last batch may be a single row; more rows to a
-batch, or `LayerNorm`, where batches are tiny.
+Leave the momentum at 0.1. Use `DataLoader(..., drop_last=True)` if the last batch may be a single row; larger batches,
+or `LayerNorm`, if batches are tiny.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from unstuck.diagnosis.model import Evidence, Finding, Site
+from unstuck.diagnosis.model import Evidence, Finding, Site, proven
+from unstuck.diagnosis.stages import Stage
 from unstuck.remedies.drop_last import DropLast
 from unstuck.remedies.set_batch import SetBatch
 from unstuck.remedies.set_momentum import SetMomentum
 from unstuck.signals.running import SHIFTED, STRETCHED, Norm, Running
 from unstuck.tape.model import Tape
 
+STAGE = Stage.ARCHITECTURE
 SLOW, FAST = 0.02, 0.8
-"""Momenta outside these follow the data too slowly for most runs, or hardly average."""
+"""After n steps the initial values keep (1 - momentum)**n: below 0.02, more than a tenth after 100 steps. Above 0.8 the
+last batch alone has four fifths of the weight."""
 ALONE = "Expected more than 1 value per channel"
 """What torch says to a batch of one row."""
 
 
 def check(tape: Tape, running: Running | None) -> Iterator[Finding]:
-    """Look at the error, then at the statistics."""
+    """Look at the error, then at the running statistics."""
     if tape.error and ALONE in str(tape.error.get("message", "")):
         yield _alone(tape)
     elif running is not None:
-        yield from _off(running, tape)
+        yield from _off(running)
 
 
 def _alone(tape: Tape) -> Finding:
     assert tape.error is not None
     site = next((Site(s["file"], s["line"]) for s in tape.error.get("sites", ())), None)
-    said = "a batch of one row reaches batch normalisation in training: it has no spread"
+    said = "a training batch of one row reaches batch norm, which needs at least two; drop or enlarge the last batch"
     told = f"the script stops with: {tape.error['message'][:100]}"
     remedy = DropLast() if tape.passes else SetBatch()  # the very first batch: they all have one row
-    return Finding("batchnorm-misuse", said, site, (), (remedy,), "error", demonstrated=told)
+    return Finding("batchnorm-misuse", said, site, (), (remedy,), "error", known="observed", effect=proven(told))
 
 
-def _off(running: Running, tape: Tape) -> Iterator[Finding]:
+def _off(running: Running) -> Iterator[Finding]:
     extreme = [m for m in running.momenta if not SLOW <= m <= FAST]
     off = [n for n in running.norms if n.off]
     if not off or len(off) < len(running.norms) / 2 or not extreme:
         return
     worst = max(off, key=lambda n: n.shift + n.stretch)
-    told = f"at the last evaluation {_said(worst)}; the momentum is {extreme[0]:g}"
     yield Finding(
         "batchnorm-misuse",
-        f"batch norm's momentum {extreme[0]:g} leaves its running statistics wrong: {_said(worst)}",
+        f"batch norm with momentum {extreme[0]:g} has wrong running statistics: {_said(worst)}; use 0.1",
         worst.call.site,
         (
             Evidence("momentum", extreme[0], f"{SLOW:g} to {FAST:g}, usually 0.1"),
-            Evidence("running mean, in spreads from the mean", worst.shift, f"below {SHIFTED:g}"),
-            Evidence("running spread against the spread", worst.stretch, f"below {STRETCHED:g} times"),
+            Evidence("distance of the running mean, in standard deviations", worst.shift, f"below {SHIFTED:g}"),
+            Evidence("ratio of running to actual standard deviation", worst.stretch, f"below {STRETCHED:g}"),
         ),
         (SetMomentum(0.1),),
         "error",
-        demonstrated=told,
+        known="observed",
+        effect=proven(f"at the last evaluation, {_said(worst)}"),
     )
 
 
 def _said(norm: Norm) -> str:
-    """How wrong one layer's statistics are."""
-    return f"the mean it used was {norm.shift:.2g} spreads off and the spread {norm.stretch:.2g}-fold"
+    """How wrong the statistics of one layer are."""
+    return f"its mean is {norm.shift:.2g} standard deviations off, and its standard deviation {norm.stretch:.2g}-fold"
 
 
 FIRES = """

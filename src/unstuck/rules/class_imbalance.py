@@ -1,17 +1,18 @@
-"""One class is so frequent that the network answers with it always.
+"""Class imbalance: one class is so frequent that the network always predicts it.
 
 ## Why it hurts
-Where 97 of 100 rows belong to one class, always naming it is right in 97 of 100 cases and costs little. The rare rows
-pull the other way, but each batch holds one or two of them, or none. The loss looks low and the accuracy high, while
-not one of the rare rows, for which the network was made, is found.
+If 97 of 100 rows belong to one class, always predicting it is right in 97 of 100 cases and costs little loss. The rare
+rows pull the other way, but each batch holds one or two of them, or none. The loss looks low and the accuracy high, but
+the network finds none of the rare rows it was made for.
 
 ## How it is seen
-The recorded targets are counted, and the recorded outputs of the last quarter of the run: nearly all of the decisions
-name the frequent class. Whether that is this fault, or simply all that the inputs tell, is tried with weights.
+The recorded targets are counted (without those that the loss ignores), and the recall of each class is taken from the
+outputs of the last quarter of the run: the rare classes are predicted for few of their rows. Whether class weights
+help, or the inputs tell no more, is tried by replay.
 
 ## What to do
-Give the rare classes more weight in the loss (`pos_weight`, `weight`), or draw them more often
-(`WeightedRandomSampler`). Judge by the mean of the classes' own hit rates, not by accuracy.
+Give the rare classes more weight in the loss (`pos_weight`, `weight`), or sample them more often
+(`WeightedRandomSampler`). Judge by balanced accuracy (the mean recall of the classes), not by accuracy.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from collections.abc import Iterator
 import torch
 
 from unstuck.diagnosis.model import Evidence, Finding, NotApplicable, Remedy
+from unstuck.diagnosis.stages import Stage
 from unstuck.remedies.weigh_rows import WeighRows
 from unstuck.remedies.weight_classes import TAKES, WeightClasses
 from unstuck.signals.class_recall import hit_rates
@@ -28,22 +30,24 @@ from unstuck.signals.learning import Learning
 from unstuck.signals.losses import Losses
 from unstuck.signals.sequences import Sequences
 
+STAGE = Stage.SAMPLING
 MISSED = 0.45
-"""Mean hit rate of the rare classes up to which they count as missed: fewer than half of them are found."""
+"""Mean recall of the rare classes up to which they count as missed: fewer than half of their rows are found, with some
+distance from one half for what a quarter of a run shows by chance."""
 SELDOM = 0.1
-"""Below this they are hardly ever named."""
+"""Only the wording depends on it."""
 HEAVIEST = 100.0
-"""No class is weighed up by more than this: a handful of rows would rule the gradient."""
+"""No class weight is larger: the few rows of a class so rare would make up most of the gradient."""
 
 
-def check(learning: Learning, endings: Losses, sequences: Sequences | None) -> Iterator[Finding]:
-    """The classes' counts, and the hit rates of the last quarter; where padding is the frequent class, that is said."""
+def check(learning: Learning, losses: Losses, sequences: Sequences | None) -> Iterator[Finding]:
+    """Compare class counts and recall; labels of padding are another rule's (padding-unmasked)."""
     yard, task = learning.yardstick, learning.task
     if task.kind not in ("binary", "classes"):
-        raise NotApplicable(f"the task has no classes that exclude each other ({task.kind})")
+        raise NotApplicable(f"the task has no mutually exclusive classes ({task.kind})")
     if not yard.balanced:
         return
-    rates = hit_rates(endings)
+    rates = hit_rates(losses)
     counts = yard.counts
     common = int(counts.argmax())
     if sequences is not None and any(label == common for _, label, _ in sequences.scored()):
@@ -51,23 +55,23 @@ def check(learning: Learning, endings: Losses, sequences: Sequences | None) -> I
     rare = [float(rates[c]) for c in range(len(counts)) if c != common and counts[c] > 0 and c < len(rates)]
     if not rare or sum(rare) / len(rare) > MISSED:
         return
-    share = float(counts[common] / counts.sum())
-    site = task.loss.site if task.loss is not None else None
-    named = "hardly ever named" if sum(rare) / len(rare) < SELDOM else "named in fewer than half of their cases"
-    said = f"{share:.1%} of the rows are of class {common}, and the rare ones are {named}"
+    share, recall = float(counts[common] / counts.sum()), sum(rare) / len(rare)
+    often = "hardly ever predicted" if recall < SELDOM else "predicted for fewer than half of their rows"
+    said = f"class imbalance: {share:.1%} of the rows are of class {common}, and the rare classes are {often}"
     evidence = (
         Evidence(f"share of class {common}", share, "below 0.8"),
-        Evidence("hit rate of the rare classes", sum(rare) / len(rare), "like that of the frequent one"),
+        Evidence("mean recall of the rare classes", recall, f"like that of class {common}"),
     )
-    yield Finding("class-imbalance", said, site, evidence, tuple(_remedies(endings, counts)))
+    site = task.loss.site if task.loss is not None else None
+    yield Finding("class-imbalance", said, site, evidence, tuple(_remedies(losses, counts)))
 
 
-def _remedies(endings: Losses, counts: torch.Tensor) -> Iterator[Remedy]:
-    call = endings.task.loss
+def _remedies(losses: Losses, counts: torch.Tensor) -> Iterator[Remedy]:
+    call = losses.task.loss
     if call is None or call.site is None:
         return
-    if endings.task.kind == "binary":
-        weight = float(min(counts[0] / counts[1].clamp(min=1), torch.tensor(HEAVIEST, dtype=counts.dtype)))
+    if losses.task.kind == "binary":
+        weight = min(float(counts[0] / counts[1].clamp(min=1)), HEAVIEST)
         if call.name == "binary_cross_entropy":
             yield WeighRows(weight, call.site)
         elif call.name in TAKES:

@@ -1,18 +1,18 @@
-"""The inputs say nothing: they are all alike, or cut down to whole numbers.
+"""The inputs carry no information: rows are identical, or fractions were truncated to integers.
 
 ## Why it hurts
-A network can only tell rows apart by what enters it. Pixels that were divided by 255 and stored as integers again are
-zero nearly everywhere; `//` does the same; a column that is constant, a feature file read wrongly, a crop beside the
-picture leave nothing to learn from. The loss goes to that of the best constant answer and stays there, whatever network
-and learning rate are tried.
+A network can only tell rows apart by their inputs. Pixels divided by 255 and cast back to an integer type are zero
+nearly everywhere; `//` does the same; a constant column, a feature file read wrongly or a crop outside the picture
+leave nothing to learn from. The loss goes to that of the best constant prediction and stays there, whatever network and
+learning rate are tried.
 
 ## How it is seen
-Equal rows of the recorded inputs are put together with their targets: the best that any function of these inputs could
-say about the targets is hardly better than one constant answer. Or the inputs are nothing but a few whole numbers, and
-the text cuts a division down to integers.
+Identical recorded rows are grouped with their targets: the best score that any function of these inputs could have is
+hardly better than that of a constant prediction. Or the inputs are nothing but 0 and a whole number or two, and a line
+of the script truncates a division.
 
 ## What to do
-Look at a few rows of what enters the network. Keep fractions: a float type for shares, `/` instead of `//`.
+Print a few rows of what enters the network. Keep fractions: a float dtype, and `/` instead of `//`.
 """
 
 from __future__ import annotations
@@ -21,19 +21,25 @@ from collections.abc import Iterator
 
 import torch
 
-from unstuck.diagnosis.model import Evidence, Finding
+from unstuck.diagnosis.model import Evidence, Finding, proven
+from unstuck.diagnosis.stages import Stage
 from unstuck.remedies.keep_fractions import KeepFractions
 from unstuck.signals.samples import Samples
 from unstuck.signals.truncation import Truncation
 
+STAGE = Stage.DATA
+LEAVES_NOTHING = True
 HARDLY = 0.1
-"""Of the way from the best constant answer to perfection; less than this, and the inputs hold no answer."""
+"""Of the way from the best constant prediction to perfection. The bound is optimistic (it is fitted to these very
+rows), so what lies below it is not worth training for."""
 FEW_VALUES = 3
-"""Different numbers that are left of shares between 0 and 1 when they are cut to whole ones."""
+"""Fractions between -1 and 1 truncate to -1, 0 and 1."""
+LOOKED_AT = 200_000
+"""Numbers whose distinct values are taken."""
 
 
 def check(rows: Samples, cutting: Truncation) -> Iterator[Finding]:
-    """What any network could tell by the rows; and whether the text has cut them down."""
+    """Bound what any network could tell by the rows; and look for a truncated division."""
     share = (rows.ceiling - rows.constant) / max(1 - rows.constant, 1e-9)
     if rows.constant < 1 and share <= HARDLY:
         yield _empty(rows, cutting)
@@ -42,38 +48,37 @@ def check(rows: Samples, cutting: Truncation) -> Iterator[Finding]:
 
 
 def _empty(rows: Samples, cutting: Truncation) -> Finding:
-    kind = "accuracy" if rows.classified else "R2"
-    alike = f"the {len(rows.rows)} recorded rows are all the same" if rows.distinct == 1 else (
-        f"the {len(rows.rows)} recorded rows are {rows.distinct} different ones"
-    )  # fmt: skip
-    said = f"{alike}: no network can tell the targets by them"
+    kind, count = "accuracy" if rows.classified else "R2", len(rows.rows)
+    alike = "identical" if rows.distinct == 1 else f"copies of {rows.distinct} distinct ones"
+    said = f"the {count} recorded input rows are {alike}: no network can predict the targets from them"
     evidence = (
-        Evidence("different rows", float(rows.distinct), f"about {len(rows.rows)}"),
+        Evidence("distinct rows", float(rows.distinct), f"about {count}"),
         Evidence(f"best {kind} that any function of these inputs can have", rows.ceiling, "near 1"),
-        Evidence(f"{kind} of one constant answer", rows.constant, "clearly below that"),
+        Evidence(f"{kind} of a constant prediction", rows.constant, "clearly lower"),
     )
-    sure = f"equal rows have different targets; the best possible {kind} on them is {rows.ceiling:.3f}"
+    sure = f"identical rows have different targets; the best possible {kind} on them is {rows.ceiling:.3f}"
     site = cutting.sites[0] if cutting.sites else rows.call.site
     remedies = tuple(KeepFractions(s) for s in cutting.sites[:1])
-    return Finding("input-degenerate", said, site, evidence, remedies, "error", demonstrated=sure)
+    return Finding("input-degenerate", said, site, evidence, remedies, "error", known="observed", effect=proven(sure))
+
+
+def _values(rows: torch.Tensor) -> torch.Tensor:
+    return rows.flatten()[:LOOKED_AT].unique()
 
 
 def _whole(rows: torch.Tensor) -> bool:
-    """Whether shares may have stood here: nothing but zeros and a few small whole numbers."""
-    values = rows.flatten()[:200_000].unique()
+    """Whether these may be truncated fractions: nothing but -1, 0 and 1."""
+    values = _values(rows)
     return len(values) <= FEW_VALUES and bool((values == values.round()).all()) and float(values.abs().max()) <= 1
 
 
 def _cut(rows: Samples, cutting: Truncation) -> Iterator[Finding]:
     for site, line in zip(cutting.sites[:1], cutting.lines, strict=False):
         zeros = float((rows.rows == 0).double().mean())
-        said = f"the inputs are nothing but {_listed(rows.rows)}: `{line}` cuts their fractions off"
+        left = ", ".join(f"{v:g}" for v in _values(rows.rows).tolist())
+        said = f"`{line}` truncates the inputs to whole numbers: only {left} are left; keep a float dtype"
         evidence = (Evidence("share of zeros among the inputs", zeros, "less"), Evidence("in the text", line, "floats"))
         yield Finding("input-degenerate", said, site, evidence, (KeepFractions(site),))
-
-
-def _listed(rows: torch.Tensor) -> str:
-    return ", ".join(f"{v:g}" for v in rows.flatten()[:200_000].unique().tolist())
 
 
 _SCRIPT = """

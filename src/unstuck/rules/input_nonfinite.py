@@ -1,47 +1,54 @@
-"""NaN or infinity is in the data.
+"""The data contain NaN or infinity.
 
 ## Why it hurts
-One NaN among the inputs makes the loss NaN, the gradient NaN, and after one step every weight NaN: from there on the
-network gives NaN for any input, however clean. It takes a single row. Gaps in a table (empty cells), a division by a
-column's spread of zero, the logarithm of zero and a sensor's error code are where it comes from.
+One NaN among the inputs makes the loss NaN, the gradient NaN, and after one step every weight NaN: from then on the
+network returns NaN for any input. A single row is enough. Usual sources are empty cells of a table, a division by a
+standard deviation of zero, the logarithm of zero, and a sensor's error code.
 
 ## How it is seen
-The tensors that entered the step are looked at, pass by pass, together with the loss they gave.
+The tensors that enter each recorded step are searched for NaN and infinity, and the losses of these steps looked at. A
+mask of -inf, or missing values that the step leaves out by itself, are not reported.
 
 ## What to do
-Fill the gaps (with the column's mean) or drop the rows where the data is read; divide by spreads of at least some small
-number. The patch puts zero in their place in front of the network, so that nothing else breaks.
+Fill missing values (with the mean of the column) or drop the rows where the data is read; add a small number to
+standard deviations before dividing by them. The patch replaces NaN and infinity by zero in front of the network, which
+changes nothing else.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from unstuck.diagnosis.model import Evidence, Finding
+from unstuck.diagnosis.model import Effect, Evidence, Finding, proven
+from unstuck.diagnosis.stages import Stage
 from unstuck.remedies.clean_inputs import CleanInputs
 from unstuck.signals.nonfinite import Nonfinite, Slot
 
+STAGE = Stage.DATA
+NEVER_MEANT = True
+
 
 def check(nonfinite: Nonfinite) -> Iterator[Finding]:
-    """Each slot in which something was not finite and that the loss felt: a mask of -inf, or gaps that the step leaves
-    out by itself, do no harm."""
+    """Report each slot whose NaN or infinity reached the loss."""
     for slot in nonfinite.slots:
         if slot.broke:
             yield _finding(nonfinite, slot)
 
 
 def _finding(nonfinite: Nonfinite, slot: Slot) -> Finding:
-    what = "the targets" if slot.is_target else "the inputs"
-    where = f" (feature {', '.join(map(str, slot.columns))})" if slot.columns else ""
-    said = f"{what} hold NaN or infinity{where} in {slot.passes} of {nonfinite.passes} batches"
-    sure = f"the loss is no number from the first batch on that holds one (number {slot.first + 1})"
+    what = "targets" if slot.is_target else "inputs"
+    features = f" (feature {', '.join(map(str, slot.columns))})" if slot.columns else ""
+    said = f"the {what} contain NaN or infinity{features} in {slot.passes} of {nonfinite.passes} batches"
+    sure = f"the loss is NaN or infinite from batch {slot.first + 1} on, the first to contain one"
     evidence = (
-        Evidence(f"share of {what} that is NaN or infinite", slot.share, "0"),
-        Evidence("batches that hold one", float(slot.passes), "0"),
+        Evidence(f"share of the {what} that is NaN or infinite", slot.share, "0"),
+        Evidence("batches that contain one", float(slot.passes), "0"),
     )
     remedies = () if slot.is_target else (CleanInputs.of(nonfinite.program, slot.slot),)
-    sure = sure if slot.sound_before else ""
-    return Finding("input-nonfinite", said, slot.call.site, evidence, remedies, "error", demonstrated=sure)
+    effect = proven(sure) if slot.sound_before else Effect(because="the loss was NaN or infinite before that")
+    return Finding(
+        "input-nonfinite", said, slot.call.site, evidence, remedies, "error", known="observed", effect=effect
+    )
 
 
 _SCRIPT = """

@@ -1,61 +1,72 @@
-"""Weights that the loss reaches are not in any optimizer.
+"""The optimizer does not hold all weights: some that the loss depends on are never updated.
 
 ## Why it hurts
-An optimizer moves the tensors it was given when it was built, and no others. If it was given those of another model (or
-of this model before it was built anew), of one part only, or a list that was empty or used up at the time, the loss is
-computed by weights that never move.
+An optimizer updates the tensors it was given when it was built, and no others. If it was given those of another model
+(or of this model before it was rebuilt), of one part only, or a generator that was already used up, the loss is
+computed by weights that never change.
 
 ## How it is seen
-The recorded step says which weights the loss reaches by gradient; the optimizers that stepped say what they hold. Where
-they hold none of them, that is the fault. Where they hold a part, it may be meant (a fixed part below a trained head):
-then only a replay that trains the others too can tell.
+The recorded step says which weights the loss reaches by gradient, and the optimizers say what they hold. If they hold
+none of these weights, that is the fault. If they hold a part, it may be meant (fine-tuning: a fixed pretrained part
+below a trained head). It is not if the other weights start out as random numbers: nothing has ever trained them.
 
 ## What to do
 Build the optimizer after the model is complete, from `model.parameters()` of the model that computes the loss; with
-several models, from the parameters of all.
+several models, from the parameters of all. To keep weights fixed on purpose, set `requires_grad_(False)`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from unstuck.diagnosis.model import Evidence, Finding
+from unstuck.diagnosis.model import Effect, Evidence, Finding, proven
+from unstuck.diagnosis.stages import Stage
 from unstuck.remedies.hold_parameters import HoldParameters
 from unstuck.rules._places import optimizer_site
 from unstuck.signals.coverage import Coverage, size
 from unstuck.tape.model import Tape
 
+STAGE = Stage.WIRING
+NEVER_MEANT = True
 
-def check(holding: Coverage, tape: Tape) -> Iterator[Finding]:
+
+def check(coverage: Coverage, tape: Tape) -> Iterator[Finding]:
     """Compare what the loss reaches with what the optimizers hold."""
-    loose = [p for p in holding.loose if p not in holding.unknown]
+    loose = [p for p in coverage.loose if p not in coverage.unknown]
     if not loose:
         return
-    names = tuple(p.name for p in loose)
-    site = optimizer_site(tape)
     foreign = sum(o.foreign for o in tape.optimizers)
+    fresh = [p for p in coverage.untrained if p in loose]
     evidence = (
-        Evidence("share of the network's numbers that no optimizer holds", holding.share, "0"),
+        Evidence("share of the network's elements that no optimizer holds", coverage.share, "0"),
+        Evidence("matrices among them that start out random", len(fresh), "0, unless the layer is meant to stay so"),
         Evidence("tensors held that no loss ever reached", foreign, "0"),
     )
-    remedy = HoldParameters(names, holding.optimizer, site)
-    told = _told(holding, foreign)
-    yield Finding("optimizer-params", _said(holding, names, foreign), site, evidence, (remedy,), demonstrated=told)
+    site, names = optimizer_site(tape), tuple(p.name for p in loose)
+    yield Finding(
+        "optimizer-params",
+        _said(coverage, names, foreign),
+        site,
+        evidence,
+        (HoldParameters(names, coverage.optimizer, site),),
+        known="observed" if fresh or not coverage.held else "guessed",
+        effect=_effect(coverage, foreign),
+    )
 
 
-def _said(holding: Coverage, names: tuple[str, ...], foreign: int) -> str:
+def _said(coverage: Coverage, names: tuple[str, ...], foreign: int) -> str:
     few = ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")
-    whose = f"; it holds {foreign} tensors that the loss never reaches" if foreign else ""
-    if not holding.held:
-        return f"the optimizer holds none of the {len(names)} weights that the loss reaches ({few}){whose}"
-    numbers = sum(map(size, holding.loose))
-    return f"no optimizer holds {few}: {numbers} of {numbers + sum(map(size, holding.held))} numbers never move{whose}"
+    whose = f"; it holds {foreign} tensors that no loss reaches" if foreign else ""
+    if not coverage.held:
+        return f"the optimizer holds none of the {len(names)} weights that the loss depends on ({few}){whose}"
+    loose, held = sum(map(size, coverage.loose)), sum(map(size, coverage.held))
+    return f"{loose} of {loose + held} weight elements are in no optimizer and never updated ({few}){whose}"
 
 
-def _told(holding: Coverage, foreign: int) -> str:
-    if holding.held or not foreign:
-        return ""
-    return f"every step moved {foreign} tensors that the loss does not depend on, and none that it does"
+def _effect(coverage: Coverage, foreign: int) -> Effect:
+    if coverage.held or not foreign:
+        return Effect()
+    return proven(f"every step updates {foreign} tensors that the loss does not depend on, and none that it does")
 
 
 FIRES = """

@@ -1,13 +1,13 @@
-"""Prediction and target have different shapes, and are spread against each other.
+"""Shape mismatch: prediction and target have different shapes and are broadcast against each other.
 
 ## Why it hurts
-A prediction of shape (N, 1) less a target of shape (N,) is a table of (N, N) differences: every prediction is compared
-with every target of the batch. The loss is lowest where all predictions are the mean target, so the network learns to
-say that and nothing else. torch only warns, and only in its own losses.
+A prediction of shape (N, 1) minus a target of shape (N,) is an (N, N) matrix of differences: every prediction is
+compared with every target of the batch. The loss is lowest if every prediction is the mean target, so the network
+learns to predict that and nothing else. torch only warns, and only in its own losses.
 
 ## How it is seen
-The shapes on the recorded calls: a loss, or a difference written by hand, is given two tensors of as many numbers whose
-shapes differ, and what comes out is larger than either. Where torch refused the shapes, its last line is read.
+The shapes in the recorded calls: a loss, or a difference written by hand, gets two tensors with equally many elements
+but different shapes, and its result is larger than either. If torch refused the shapes, its error is read.
 
 ## What to do
 Make the shapes equal: `prediction.squeeze(1)`, or `target.unsqueeze(1)`.
@@ -20,42 +20,44 @@ from collections.abc import Iterator
 
 import torch
 
-from unstuck.diagnosis.model import Evidence, Finding, Site
+from unstuck.diagnosis.model import Effect, Evidence, Finding, Site, proven
+from unstuck.diagnosis.stages import Stage
 from unstuck.remedies.squeeze_prediction import SqueezePrediction
 from unstuck.signals.losses import Ending, Losses
 from unstuck.signals.refusal import refusal
 from unstuck.tape.model import Tape
 
+STAGE = Stage.TARGETS
 FAULT = "target-shape"
 SPREADING = {"mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "poisson_nll_loss", "sub", "subtract", "rsub"}
-"""Calls that spread one argument against the other; the remaining losses insist on their shapes."""
+"""Calls that broadcast one argument against the other; the other losses raise an error."""
 REFUSALS = ("must be the same as input size", "multi-target not supported", "must match the size of tensor")
+PAIRS = "every prediction is compared with every target"
 Shape = tuple[int, ...]
 
 
-def check(tape: Tape) -> Iterator[Finding]:
-    """Compare the shapes that every loss was given."""
+def check(tape: Tape, losses: Losses | None) -> Iterator[Finding]:
+    """Compare the shapes that every loss gets, and read torch's error."""
     stopped = refusal(tape)
     if stopped is not None and any(words in stopped.message for words in REFUSALS):
-        sure = f"torch itself stopped the run here: {stopped.message.splitlines()[0][:120]}"
-        yield from _told(stopped.loss, stopped.site, stopped.input.shape, stopped.target.shape, sure)
-    if tape.passes:
-        endings = Losses.read(tape)
-        for ending in endings.endings:
-            yield from _spread(endings, ending)
+        sure = proven(f"torch stopped the run here: {stopped.message.splitlines()[0][:120]}")
+        yield _finding(stopped.loss, stopped.site, stopped.input.shape, stopped.target.shape, sure)
+    if losses is not None:
+        for ending in losses.endings:
+            yield from _spread(losses, ending)
 
 
-def _spread(endings: Losses, ending: Ending) -> Iterator[Finding]:
-    output, target = endings.shape(ending.output), endings.shape(ending.target)
+def _spread(losses: Losses, ending: Ending) -> Iterator[Finding]:
+    """A difference by hand may be meant to compare all pairs; a loss function of torch is not."""
+    output, target = losses.shape(ending.output), losses.shape(ending.target)
     if ending.loss.name not in SPREADING or ending.loss.site is None or not spreads(output, target):
         return
-    sure = "torch compares every prediction with every target here" if ending.named else ""
     sides = (target, output) if ending.swapped else (output, target)
-    yield from _told(ending.loss.name, ending.loss.site, *sides, sure)
+    yield _finding(ending.loss.name, ending.loss.site, *sides, proven(PAIRS) if ending.named else Effect(), PAIRS)
 
 
 def spreads(one: Shape, other: Shape) -> bool:
-    """Whether two shapes of as many numbers give more numbers than either when they meet."""
+    """Whether two shapes with equally many elements broadcast to more elements than either has."""
     if one == other or not one or not other or math.prod(one) != math.prod(other):
         return False
     try:
@@ -64,24 +66,17 @@ def spreads(one: Shape, other: Shape) -> bool:
         return False
 
 
-def _told(loss: str, site: Site, first: Shape, second: Shape, sure: str) -> Iterator[Finding]:
-    """`first` and `second` in the order in which the loss is given them; the longer shape is the one to shorten."""
+def _finding(loss: str, site: Site, first: Shape, second: Shape, effect: Effect, told: str = "") -> Finding:
+    """`first` and `second` in the order in which the loss gets them; the longer shape is squeezed."""
     side = 0 if len(first) > len(second) else 1
     longer = (first, second)[side]
-    can = len(longer) > 1 and longer[-1] == 1
+    remedies = (SqueezePrediction(site, side),) if len(longer) > 1 and longer[-1] == 1 else ()
     evidence = (
-        Evidence("shape of the first", str(first), "equal"),
-        Evidence("shape of the second", str(second), "equal"),
+        Evidence("shape of the first argument", str(first), "equal"),
+        Evidence("shape of the second argument", str(second), "equal"),
     )
-    said = f"{loss} is given a {_words(first)} against a {_words(second)}"
-    said += ": every prediction is compared with every target" if "stopped" not in sure else ""
-    yield Finding(
-        FAULT, said, site, evidence, (SqueezePrediction(site, side),) if can else (), "error", demonstrated=sure
-    )
-
-
-def _words(shape: Shape) -> str:
-    return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
+    said = f"shape mismatch: {loss} gets {first} and {second}" + (f", so {told}" if told else "")
+    return Finding(FAULT, said, site, evidence, remedies, "error", known="observed", effect=effect)
 
 
 _SCRIPT = """

@@ -1,4 +1,4 @@
-"""How often the rows of each class are named rightly."""
+"""Recall per class: of the rows of each class, the share that is predicted as such."""
 
 from __future__ import annotations
 
@@ -9,16 +9,14 @@ from unstuck.signals.losses import Losses
 from unstuck.signals.yardstick import yardstick
 
 
-def hit_rates(endings: Losses) -> torch.Tensor:
-    """(classes,) share of each class's rows that were named rightly, over the last quarter of the sampled passes."""
-    yard = yardstick(endings.tape, endings.passes[0].program, endings.task)
-    late = [p for p in endings.passes[3 * len(endings.passes) // 4 :] if p.output]
-    target = endings.task.target
+def hit_rates(losses: Losses) -> torch.Tensor:
+    """(classes,) recall over the last quarter of the sampled passes, on the rows that the loss counts."""
+    yard = yardstick(losses.tape, losses.passes[0].program, losses.task)
+    late = [p for p in losses.passes[3 * len(losses.passes) // 4 :] if p.output]
+    target = losses.task.target
     if not late or target is None:
         raise NotApplicable("the outputs were not recorded")
-    rows = sum(
-        yard.rows(endings.task, endings.tape.tensors[p.output].unsqueeze(0), endings.tape.tensors[p.outside[target]])[0]
-        for p in late
-    )
-    assert isinstance(rows, torch.Tensor)
-    return rows[: yard.classes] / rows[yard.classes :].clamp(min=1)
+    tensors = losses.tape.tensors
+    rows = [yard.rows(losses.task, tensors[p.output].unsqueeze(0), tensors[p.outside[target]])[0] for p in late]
+    hits, counts = torch.stack(rows).sum(0).split(yard.classes)
+    return hits / counts.clamp(min=1)

@@ -1,9 +1,12 @@
-"""Who trains what: weights that an optimizer holds, weights that none does, weights that are frozen."""
+"""Which weights are trained: those that an optimizer holds, those that none holds, those that are frozen."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+
+import torch
+from torch import Tensor
 
 from unstuck.diagnosis.model import NotApplicable
 from unstuck.signals.reachability import Reach
@@ -11,29 +14,37 @@ from unstuck.tape.model import Parameter, Tape
 from unstuck.tape.program import Call, Weight
 
 MODULE = re.compile(r"^\s*class \w+\(.*\bModule\b", re.MULTILINE)
+SMALLEST = 16
+"""Rows and columns below which a matrix does not show whether it was drawn at random."""
+EDGE = 1.15
+"""The largest singular value of a matrix of independent entries of deviation s is about s (sqrt(rows) + sqrt(columns))
+(Bai and Yin 1993); all of 300 matrices of 16 by 16 lie below this multiple of it. Training adds far larger ones (Martin
+and Mahoney 2021): 100 steps of Adam on a two-layer network are enough."""
+ITERATIONS = 20
+"""Of the power method; a singular value that stands out by EDGE has converged by then, others are underestimated."""
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """The weights of the training programs, sorted by what becomes of them.
+    """The weights of the training programs by what becomes of them.
 
-    A bare tensor that a call is given in front of a weight is an input which asks for its own gradient.
+    A bare tensor that a call is given in front of a weight is an input that asks for its own gradient.
     """
 
     tape: Tape
     held: tuple[Parameter, ...]
-    """Taught by the loss and held by an optimizer."""
+    """The loss reaches them by gradient, and an optimizer holds them."""
     loose: tuple[Parameter, ...]
-    """Taught by the loss, trainable, and held by none."""
+    """The loss reaches them by gradient, they are trainable, and no optimizer holds them."""
     frozen: tuple[Parameter, ...]
     """Read by a training program and not trainable."""
 
     @property
     def unknown(self) -> tuple[Parameter, ...]:
-        """The loose ones that are held only inside a module which does not know of them (not in `model.parameters()`).
+        """The loose ones inside a module that has not registered them (they are not in `model.parameters()`).
 
-        They have no variable of their own, nor has any module above them; but where the optimizer holds a whole other
-        model, this one was built anew behind its back.
+        No variable refers to them, nor does a module above them; but if the optimizer holds another model as a whole,
+        this one was built after it.
         """
         foreign = sum(o.foreign for o in self.tape.optimizers)
         inside = any(MODULE.search(text) for text in self.tape.sources.values())
@@ -42,14 +53,19 @@ class Coverage:
         return tuple(p for p in self.loose if not p.root and (p.owner or p.name.partition("#")[0] == "weight"))
 
     @property
+    def untrained(self) -> tuple[Parameter, ...]:
+        """The loose matrices whose initial values are random: nothing has trained them before this run either."""
+        return tuple(p for p in self.loose if is_random(self.tape.start(p.name)))
+
+    @property
     def optimizer(self) -> int:
-        """The optimizer that holds most of the held weights (the first where none holds any)."""
+        """The optimizer that holds most of the held weights (the first if none holds any)."""
         numbers = [p.optimizer for p in self.held]
         return max(numbers, key=numbers.count) if numbers else 0
 
     @property
     def share(self) -> float:
-        """Of all numbers that the loss teaches, the share that no optimizer holds."""
+        """The share of all elements the loss reaches that no optimizer holds."""
         loose, held = sum(map(size, self.loose)), sum(map(size, self.held))
         return loose / max(loose + held, 1)
 
@@ -69,14 +85,27 @@ class Coverage:
         )
 
 
+def is_random(weight: Tensor) -> bool:
+    """Whether a weight (first axis: outputs) looks like independent random numbers; never for a small one."""
+    matrix = weight.detach().float().flatten(1) if weight.dim() > 1 else weight.new_zeros(0, 0)
+    deviation = float(matrix.std()) if matrix.numel() else 0.0
+    if min(matrix.shape) < SMALLEST or not deviation > 0:
+        return False
+    direction = torch.randn(matrix.shape[1], generator=torch.Generator().manual_seed(0)).to(matrix.device)
+    for _ in range(ITERATIONS):
+        direction = torch.nn.functional.normalize(matrix.T @ (matrix @ direction), dim=0)
+    edge = deviation * sum(side**0.5 for side in matrix.shape)
+    return float((matrix @ direction).norm()) < EDGE * edge
+
+
 def _fed(call: Call) -> list[str]:
-    """The weight that a call is given first, where another follows."""
+    """The weight that a call is given first, if another follows."""
     weights = [r.name for r in call.refs() if isinstance(r, Weight)]
     return weights[:1] if len(weights) > 1 and call.args and call.args[0] == Weight(weights[0]) else []
 
 
 def size(parameter: Parameter) -> int:
-    """Numbers in it."""
+    """Number of elements."""
     count = 1
     for length in parameter.shape:
         count *= length
