@@ -17,8 +17,10 @@ from unstuck.remedies._meaning import constructed
 from unstuck.remedies._moves import added_argument, subject, the_call
 from unstuck.remedies._names import full_name, imported, spelled
 from unstuck.remedies.treatment import CannotEdit
+from unstuck.source.scopes import Function
 from unstuck.source.text import Place, Sources, Splice
-from unstuck.tape.program import JOINING, Call, Outside, Program, Ref, Value
+from unstuck.tape.ops import JOINING
+from unstuck.tape.program import Call, Outside, Program, Ref, Value
 
 Wrap = Callable[[Place], tuple[Splice, ...]]
 Layer = Callable[[Place], tuple[str, tuple[Splice, ...]]]
@@ -187,7 +189,7 @@ def _is_module(place: Place, base: ast.expr) -> bool:
     return full_name(place.page, base).startswith("torch.nn") or place.of(base).code.endswith("Module")
 
 
-def _calls_parameter(place: Place, function: ast.FunctionDef) -> bool:
+def _calls_parameter(place: Place, function: Function) -> bool:
     """`def evaluate(model, x): model(x)` is not the network itself; `def net(x): torch.relu(x @ W)` is."""
     called = place.node.func if isinstance(place.node, ast.Call) else None
     return isinstance(called, ast.Name) and called.id in {a.arg for a in function.args.args}
@@ -212,7 +214,7 @@ def operand(place: Place, position: int) -> Place:
 def _joined(listed: Place, position: int) -> Place:
     """One of the tensors that a call joins."""
     if not isinstance(listed.node, ast.List | ast.Tuple) or any(isinstance(e, ast.Starred) for e in listed.node.elts):
-        raise CannotEdit(f"{listed.file}, line {listed.node.lineno}: what is joined here is listed elsewhere")
+        raise CannotEdit(f"{listed.file}: cannot edit: the list {listed.code} is built elsewhere")
     return listed.of(listed.node.elts[position])
 
 

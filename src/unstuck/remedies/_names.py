@@ -6,32 +6,19 @@ import ast
 from collections.abc import Iterator
 from functools import lru_cache
 
+from unstuck.source.scopes import imports, scopes
 from unstuck.source.text import Page, Place, Splice
 
 
 @lru_cache(maxsize=64)
-def imported(page: Page, within: ast.AST | None = None) -> dict[str, str]:
+def imported(page: Page) -> dict[str, str]:
     """Full names by local name: `{"nn": "torch.nn", "Adam": "torch.optim.Adam", "torch": "torch"}`."""
-    names: dict[str, str] = {}
-    for node in ast.walk(within or page.tree):
-        if isinstance(node, ast.Import):
-            names |= {
-                a.asname or a.name.partition(".")[0]: a.name if a.asname else a.name.partition(".")[0]
-                for a in node.names
-            }
-        elif isinstance(node, ast.ImportFrom):
-            names |= {a.asname or a.name: f"{node.module or ''}.{a.name}" for a in node.names}
-    return names
+    return {b.name: b.origin for b in scopes(page).bindings if b.kind == "import"}
 
 
 def full_name(page: Page, node: ast.AST) -> str:
     """An expression's dotted name through the file's imports (`F.relu`: `torch.nn.functional.relu`); "" if none."""
-    if isinstance(node, ast.Name):
-        return imported(page).get(node.id, "")
-    if isinstance(node, ast.Attribute):
-        owner = full_name(page, node.value)
-        return f"{owner}.{node.attr}" if owner else ""
-    return ""
+    return scopes(page).full_name(node)
 
 
 def spelled(page: Page, name: str) -> str:
@@ -66,8 +53,8 @@ def at_top(place: Place, *lines: str) -> Iterator[Splice]:
 
 @lru_cache(maxsize=64)
 def _at_top(page: Page) -> dict[str, str]:
-    top: list[ast.stmt] = [n for n in page.tree.body if isinstance(n, ast.Import | ast.ImportFrom)]
-    return imported(page, ast.Module(top, []))
+    found = (n for n in page.tree.body if isinstance(n, ast.Import | ast.ImportFrom))
+    return dict(pair for n in found for pair in imports(n))
 
 
 def _last_import(page: Page) -> ast.stmt | None:
@@ -75,8 +62,8 @@ def _last_import(page: Page) -> ast.stmt | None:
     docstring = body[:1] if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant) else []
     early = []
     for node in body[len(docstring) :]:
-        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             break
         early.append(node)
-    imports = [n for n in early if isinstance(n, ast.Import | ast.ImportFrom)]
-    return (imports or docstring or [None])[-1]
+    found = [n for n in early if isinstance(n, ast.Import | ast.ImportFrom)]
+    return (found or docstring or [None])[-1]

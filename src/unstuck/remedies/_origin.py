@@ -5,9 +5,11 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from unstuck.remedies._meaning import arguments, attributes, classes, meant, method, returned
+from unstuck.remedies._meaning import classes, meant, method, returned
 from unstuck.remedies._names import full_name
+from unstuck.source.scopes import Function, scopes
 from unstuck.source.text import Place, Sources
+from unstuck.source.values import Source
 
 CONVERSIONS = {"tensor", "as_tensor", "from_numpy", "array", "asarray", "LongTensor", "FloatTensor", "Tensor", "Series"}
 KEEPING = {
@@ -62,14 +64,15 @@ def _before(sources: Sources, place: Place) -> Iterator[Place]:
     match place.node:
         case ast.Subscript(slice=ast.Constant(value=str())):
             return  # a column of a table, an array of a file: what the whole holds is another thing
-        case ast.Name(id=name):
-            yield from _filled(sources, place, name)
+        case ast.Name():
+            yield from _filled(sources, place)
         case ast.Subscript(value=value):
             yield place.of(value)
         case ast.Attribute(value=value, attr=attr) if attr in KEEPING:
             yield place.of(value)
-        case ast.Attribute(attr=attr) if not full_name(place.page, place.node):
-            yield from attributes(sources, place, attr)
+        case ast.Attribute() if not full_name(place.page, place.node):
+            source = Source.of(sources)
+            yield from map(source.place, source.given(source.node(place)))
         case ast.Call(func=ast.Attribute(value=value, attr=attr)) if attr in KEEPING and not full_name(
             place.page, value
         ):
@@ -79,42 +82,32 @@ def _before(sources: Sources, place: Place) -> Iterator[Place]:
                 yield place.of(inner)
 
 
-def _filled(sources: Sources, place: Place, name: str) -> Iterator[Place]:
+def _filled(sources: Sources, place: Place) -> Iterator[Place]:
     """What fills a name, latest first: an assignment, a part of one, a loop's turn, a caller."""
-    page = place.page
-    scopes = [f for f in page.above(place.node) if isinstance(f, ast.FunctionDef)]
-    for scope in [*scopes, page.tree]:
-        inner = scope if isinstance(scope, ast.FunctionDef) else None
-        fillers = [s for s in page.all(ast.stmt, scope) if page.function(s) is inner]
-        earlier = [s for s in fillers if page.span(s)[0] <= page.span(place.node)[0] or inner is None]
-        for statement in reversed(earlier):
-            yield from _by(sources, place, statement, name)
-        if inner is not None and name in {a.arg for a in inner.args.args}:
-            yield from arguments(sources, place.of(inner), name)
+    source = Source.of(sources)
+    node = source.node(place)
+    for b in reversed(source.bindings_of(node)):
+        own = b.scope is scopes(source.page(node)).of(node)
+        if own and (source.inside(node, b.statement) or source.before(node, b.statement)) and b.kind == "assign":
+            continue
+        if b.kind == "parameter" and isinstance(b.scope, Function):
+            yield from map(source.place, source.arguments(b.scope, b.name))
+        elif b.kind == "loop" and isinstance(b.statement, ast.For) and b.value is not None:
+            yield from _turn(sources, source.place(b.value), b.statement.target, b.name)
+        elif b.kind == "assign" and b.value is not None:
+            value = source.place(b.value)
+            yield from [value] if b.item < 0 else part(sources, value, b.item)
 
 
-def _by(sources: Sources, place: Place, statement: ast.stmt, name: str) -> Iterator[Place]:
-    inside = place.page.span(statement)[0] <= place.page.span(place.node)[0] < place.page.span(statement)[1]
-    match statement:
-        case ast.Assign(targets=[ast.Name(id=n)], value=value) if n == name and not inside:
-            yield place.of(value)
-        case ast.Assign(targets=[ast.Tuple(elts=elements)], value=value) if (
-            at := _index(elements, name)
-        ) is not None and not inside:
-            yield from part(sources, place.of(value), at)
-        case ast.For(target=target, iter=source):
-            yield from _turn(sources, place, target, source, name)
-
-
-def _turn(sources: Sources, place: Place, target: ast.expr, source: ast.expr, name: str) -> Iterator[Place]:
-    counted = isinstance(source, ast.Call) and _last(source.func) in ("enumerate", "tqdm") and bool(source.args)
-    if counted and isinstance(source, ast.Call) and _last(source.func) == "enumerate" and isinstance(target, ast.Tuple):
-        target = target.elts[1]
-    inner = source.args[0] if counted and isinstance(source, ast.Call) else source
+def _turn(sources: Sources, over: Place, target: ast.expr, name: str) -> Iterator[Place]:
+    if isinstance(over.node, ast.Call) and _last(over.node.func) in ("enumerate", "tqdm") and over.node.args:
+        counted = _last(over.node.func) == "enumerate" and isinstance(target, ast.Tuple)
+        target = target.elts[1] if counted and isinstance(target, ast.Tuple) else target
+        over = over.of(over.node.args[0])
     if isinstance(target, ast.Tuple) and (at := _index(target.elts, name)) is not None:
-        yield from part(sources, place.of(inner), at)
+        yield from part(sources, over, at)
     elif isinstance(target, ast.Name) and target.id == name:
-        yield place.of(inner)
+        yield over
 
 
 def part(sources: Sources, place: Place, at: int) -> Iterator[Place]:
@@ -138,8 +131,8 @@ def part(sources: Sources, place: Place, at: int) -> Iterator[Place]:
                     item = method(owner, "__getitem__")
                     for result in returned(item) if item else ():
                         yield from part(sources, result, at)
-            case ast.Name(id=name):
-                yield from (p for v in _filled(sources, value, name) for p in part(sources, v, at))
+            case ast.Name():
+                yield from (p for v in _filled(sources, value) for p in part(sources, v, at))
 
 
 def _index(elements: list[ast.expr], name: str) -> int | None:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterator
 
-from unstuck.remedies._meaning import applied, arguments, assigned, calls_of, meant
+from unstuck.remedies._meaning import applied, meant
 from unstuck.remedies._moves import folded
 from unstuck.source.text import Page, Place, Sources, Splice
+from unstuck.source.values import Source, argument_for
 
 HANDED_ON = {
     "squeeze",
@@ -122,22 +123,22 @@ def is_loss(name: str) -> bool:
 
 def _reads(sources: Sources, place: Place, target: ast.expr) -> list[Place]:
     """The later reads of what an assignment (or an append) fills."""
-    page = place.page
-    if isinstance(target, ast.Attribute):
-        same = ast.unparse(target)
-        return [place.of(n) for n in page.all(ast.Attribute) if isinstance(n.ctx, ast.Load) and ast.unparse(n) == same]
-    if not isinstance(target, ast.Name):
+    source, page = Source.of(sources), place.page
+    known = source.variable(source.node(place.of(target)))
+    if known is None:
         return []
-    scope = page.function(place.node)
-    inside = [n for n in page.all(ast.Name, scope) if n.id == target.id and page.function(n) is scope]
+    within = None if isinstance(target, ast.Attribute) else page.tree
+    same = (n for n in source.all(ast.expr, within) if type(n) is type(target))
+    named: list = [n for n in same if source.variable(n) == known]
+    if isinstance(target, ast.Attribute):
+        return [source.place(n) for n in named if isinstance(n.ctx, ast.Load)]
     after = page.span(place.node)[1]
-    until = next(
-        (_end(page, n) for n in inside if isinstance(n.ctx, ast.Store) and page.span(n)[0] > after), len(page.text)
-    )
-    return [place.of(n) for n in inside if isinstance(n.ctx, ast.Load) and after < page.span(n)[0] < until]
+    later = (n for n in named if isinstance(n.ctx, ast.Store) and page.span(n)[0] > after)
+    until = next((_end(page, n) for n in later if page.function(n) is page.function(place.node)), len(page.text))
+    return [place.of(n) for n in named if isinstance(n.ctx, ast.Load) and after < page.span(n)[0] < until]
 
 
-def _end(page: Page, name: ast.Name) -> int:
+def _end(page: Page, name: ast.expr) -> int:
     """Where the statement that fills a name anew ends: the reads in it are the last of what the name held before."""
     statement = page.statement(name)
     return page.span(statement)[1] if isinstance(statement, ast.Assign | ast.AugAssign) else page.span(name)[0]
@@ -151,51 +152,39 @@ def _callers(sources: Sources, place: Place) -> list[Place]:
     owner = place.page.parents.get(function)
     if isinstance(owner, ast.ClassDef) and function.name in ("forward", "__call__"):
         return instances_called(sources, owner.name)
-    return list(calls_of(sources, function.name))
+    source = Source.of(sources)
+    return [source.place(c) for c in source.entered_by(function)]
 
 
 def instances_called(sources: Sources, name: str) -> list[Place]:
     """The calls of instances of a class of the person's."""
-    found = (w.of(c) for w in sources.pages() for c in w.page.all(ast.Call))
-    return [p for p in found if isinstance(p.node, ast.Call) and _is_instance(sources, p.of(p.node.func), name)]
+    source = Source.of(sources)
+    return [source.place(c) for c in source.all(ast.Call) if _is_instance(source, c.func, name)]
 
 
-def _is_instance(sources: Sources, func: Place, name: str) -> bool:
-    if isinstance(func.node, ast.Attribute) and func.node.attr == "forward":
-        func = func.of(func.node.value)
-    if func.code == name:
-        return False
-    values = [v.node for v in meant(sources, func)]
-    return any(isinstance(v, ast.Call) and ast.unparse(v.func).rpartition(".")[2] == name for v in values)
+def _is_instance(source: Source, func: ast.expr, name: str) -> bool:
+    if isinstance(func, ast.Attribute) and func.attr == "forward":
+        func = func.value
+    made = [v.func for v in source.meant(func) if isinstance(v, ast.Call) and v is not func]
+    return any(isinstance(d, ast.ClassDef) and d.name == name for f in made for d in source.definitions(f))
 
 
 def construction_called(sources: Sources, construction: Place) -> list[Place]:
     """The calls of what one construction made: `model(x)` for `model = nn.Sequential(...)`."""
-    found = (w.of(c) for w in sources.pages() for c in w.page.all(ast.Call))
-    return [
-        p
-        for p in found
-        if isinstance(p.node, ast.Call) and p.node is not construction.node and _makes(sources, p, construction)
-    ]
-
-
-def _makes(sources: Sources, call: Place, construction: Place) -> bool:
-    assert isinstance(call.node, ast.Call)
-    return any(v.node is construction.node for v in meant(sources, call.of(call.node.func)))
+    source = Source.of(sources)
+    made = source.node(construction)
+    found = (c for c in source.all(ast.Call) if c is not made and made in source.meant(c.func))
+    return [source.place(c) for c in found]
 
 
 def _parameter_reads(sources: Sources, place: Place, call: ast.Call) -> list[Place] | None:
     """The reads of the parameter that an argument fills, inside the person's function; None where it is not theirs."""
-    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-    for whole in sources.pages():
-        for function in whole.page.all(ast.FunctionDef):
-            if function.name == name:
-                names = [a.arg for a in (*function.args.posonlyargs, *function.args.args)]
-                filled = [n for n in names if place.node in [a.node for a in arguments(sources, whole.of(function), n)]]
-                inside = (
-                    n for n in whole.page.all(ast.Name, function) if n.id in filled and isinstance(n.ctx, ast.Load)
-                )
-                return [whole.of(n) for n in inside]
+    source = Source.of(sources)
+    for function in source.entered(call):
+        names = [a.arg for a in (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs)]
+        filled = [n for n in names if argument_for(call, function, n) is place.node]
+        inside = (n for n in source.all(ast.Name, function) if n.id in filled and isinstance(n.ctx, ast.Load))
+        return [source.place(n) for n in inside]
     return None
 
 
@@ -218,8 +207,7 @@ def _calls(sources: Sources, place: Place) -> Iterator[Place]:
             yield from _calls(sources, place.of(value))
         case ast.Call():
             yield place
-        case ast.Name(id=name):
-            scope = place.of(place.page.function(place.node) or place.page.tree)
-            before = [v for v in assigned(scope, name) if v.page.span(v.node)[1] < place.page.span(place.node)[0]]
-            for value in before[-1:]:
-                yield from _calls(sources, value)
+        case ast.Name():
+            b = Source.of(sources).latest(place.node)
+            if b is not None and b.value is not None and b.kind == "assign" and b.item < 0:
+                yield from _calls(sources, place.of(b.value))

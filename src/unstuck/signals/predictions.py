@@ -24,15 +24,15 @@ DEPTH = 10
 class Predictions:
     """The places where outputs become answers."""
 
-    def __init__(self, totals: Totals) -> None:
-        self.totals = totals
-        self.training: Training = totals.training
-        self.source: Source = totals.source
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.training = source.once(Training)
+        self.totals = source.once(Totals)
 
     @classmethod
     def read(cls, tape: Tape) -> Predictions:
         """Of the texts on a tape."""
-        return cls(Totals.read(tape))
+        return Source.read(tape).once(cls)
 
     @cached_property
     def losses(self) -> frozenset[str]:

@@ -32,14 +32,14 @@ class Split:
 class Splits:
     """The divisions of the data in the text."""
 
-    def __init__(self, training: Training) -> None:
-        self.training = training
-        self.source: Source = training.source
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.training = source.once(Training)
 
     @classmethod
     def read(cls, tape: Tape) -> Splits:
         """Of the texts on a tape."""
-        return cls(Training.read(tape))
+        return Source.read(tape).once(cls)
 
     @cached_property
     def all(self) -> tuple[Split, ...]:

@@ -38,14 +38,14 @@ class Event:
 class Steps:
     """The order of things in the training step."""
 
-    def __init__(self, training: Training) -> None:
-        self.training = training
-        self.source: Source = training.source
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.training = source.once(Training)
 
     @classmethod
     def read(cls, tape: Tape) -> Steps:
         """Of the texts on a tape."""
-        return cls(Training.read(tape))
+        return Source.read(tape).once(cls)
 
     @cached_property
     def elsewhere(self) -> bool:
@@ -59,18 +59,11 @@ class Steps:
         """The calls `optimizer.step()` and `scaler.step(optimizer)`."""
         for call in self.training.methods("step"):
             owner = call.func.value if isinstance(call.func, ast.Attribute) else call
-            if self._is_optimizer(owner) or self._scaled(call):
+            if self.training.is_optimizer(owner) or self._scaled(call):
                 yield call
 
     def _scaled(self, call: ast.Call) -> bool:
-        return len(call.args) == 1 and self._is_optimizer(call.args[0])
-
-    def _is_optimizer(self, node: ast.expr) -> bool:
-        made = self.training.origins(node)
-        if any(m in self.training.optimizers for m in made):
-            return True
-        name = tail(ast.unparse(node)).lower()
-        return name.startswith("opt") or name.endswith(("optimizer", "optimiser", "optim", "_opt"))
+        return len(call.args) == 1 and self.training.is_optimizer(call.args[0])
 
     def uncalled(self) -> Iterator[ast.Attribute]:
         """`optimizer.step` and `loss.backward` that stand alone without parentheses."""
@@ -80,7 +73,7 @@ class Steps:
                 yield node
 
     def _is_uncalled_step(self, node: ast.Attribute) -> bool:
-        return node.attr == "step" and self._is_optimizer(node.value)
+        return node.attr == "step" and self.training.is_optimizer(node.value)
 
     # -- the order ---------------------------------------------------------------------------------------------------
 
@@ -105,10 +98,10 @@ class Steps:
         sometimes = self.training.guarded(call, block) or self._block(call) is not block
         if name.endswith("backward"):
             return Event("backward", call, "", sometimes)
-        if name == "step" and (self._is_optimizer(owner) or self._scaled(call)):
+        if name == "step" and (self.training.is_optimizer(owner) or self._scaled(call)):
             return Event("step", call, ast.unparse(call.args[0] if self._scaled(call) else owner), sometimes)
         single = len(self.training.optimizers) == 1
-        if name == "zero_grad" and (self._is_optimizer(owner) or single):
+        if name == "zero_grad" and (self.training.is_optimizer(owner) or single):
             return Event("clear", call, ast.unparse(owner), sometimes, single)
         return None
 
@@ -159,7 +152,7 @@ class Steps:
 
     def _gets_optimizer(self, call: ast.Call) -> bool:
         given = (*call.args, *(k.value for k in call.keywords))
-        return any(isinstance(g, ast.Name | ast.Attribute) and self._is_optimizer(g) for g in given)
+        return any(isinstance(g, ast.Name | ast.Attribute) and self.training.is_optimizer(g) for g in given)
 
     def _is_strange(self, call: ast.Call) -> bool:
         known = self.source.called(call) or self.source.full_name(call).startswith("torch.") or self._own(call)

@@ -53,14 +53,14 @@ class Total:
 class Totals:
     """The sums of a program."""
 
-    def __init__(self, training: Training) -> None:
-        self.training = training
-        self.source: Source = training.source
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.training = source.once(Training)
 
     @classmethod
     def read(cls, tape: Tape) -> Totals:
         """Of the texts on a tape."""
-        return cls(Training.read(tape))
+        return Source.read(tape).once(cls)
 
     @cached_property
     def all(self) -> tuple[Total, ...]:

@@ -82,9 +82,9 @@ class Page:
         """The statement a node is part of."""
         return node if isinstance(node, ast.stmt) else next(n for n in self.above(node) if isinstance(n, ast.stmt))
 
-    def function(self, node: ast.AST) -> ast.FunctionDef | None:
+    def function(self, node: ast.AST) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
         """The function a node stands in."""
-        return self.around(node, ast.FunctionDef)
+        return next((n for n in self.above(node) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)), None)
 
     def siblings(self, statement: ast.stmt) -> list[ast.stmt]:
         """The block a statement is one of."""
@@ -98,7 +98,7 @@ def _first_line(node: ast.AST) -> int:
     return min([d.lineno for d in decorators] + [getattr(node, "lineno", 1)])
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def parsed(text: str) -> Page:
     """A text's page; raises SyntaxError (or ValueError) where it is not Python."""
     return Page(text)
