@@ -1,4 +1,4 @@
-"""Outputs that are turned into answers on the wrong scale or along the wrong dimension."""
+"""Predictions computed from outputs with the wrong threshold or along the wrong dimension."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from unstuck.signals.source import Loop, Source
 
 
 def wrong_decisions(predictions: Predictions) -> Iterator[Finding]:
-    """Every decision that is wrong for certain."""
+    """Report thresholds and argmax calls that are certainly wrong."""
     yield from _rounded(predictions)
     yield from _wrong_threshold(predictions)
     yield from _picked(predictions)
@@ -23,14 +23,14 @@ def _rounded(predictions: Predictions) -> Iterator[Finding]:
     halves = (e for e, _, number in predictions.compared() if number == 0.5)
     for node in (*predictions.rounded(), *halves):
         if predictions.scale(node) == "logit":
-            said = "logits are decided at one half as if they were probabilities; they are even at 0"
+            said = "raw logits are thresholded at 0.5; use 0, or apply sigmoid first"
             yield misreported(predictions.source, node, said, ThresholdProbabilities((predictions.source.site(node),)))
 
 
 def _wrong_threshold(predictions: Predictions) -> Iterator[Finding]:
     for node, number, value in predictions.compared():
         if value == 0 and predictions.scale(node) == "probability":
-            said = "probabilities are compared with 0, which all of them exceed"
+            said = "probabilities are thresholded at 0, so every prediction is positive; use 0.5"
             yield misreported(predictions.source, number, said, HalfThreshold(predictions.source.site(number)))
 
 
@@ -42,15 +42,15 @@ def _picked(predictions: Predictions) -> Iterator[Finding]:
             continue
         loop = next(iter(source.loops(call)), None)
         if number == 0 and loop is not None and predictions.totals.batched(loop) and _gets_batch(source, call, loop):
-            said = "the largest output is sought along the batch (dim 0), not over the classes"
+            said = "argmax is taken over the batch (dim 0) instead of the classes; use dim=1"
             yield misreported(source, dim, said, PickByClass(source.site(dim)))
         elif number in (1, -1) and _single(predictions, call):
-            said = "the network has a single output: its largest entry along dim 1 is always number 0"
+            said = "argmax over a single output is always class 0; compare the output with a threshold"
             yield misreported(source, dim, said, *_thresholded(predictions, node, dim))
 
 
 def _thresholded(predictions: Predictions, node: ast.expr, dim: ast.expr) -> Iterator[DecideByThreshold]:
-    """The repair of `out.argmax(1)`; `torch.max(out, 1)` gives two things, and is left to the person."""
+    """The remedy for `out.argmax(1)`; `torch.max(out, 1)` returns a pair and has none."""
     source = predictions.source
     call = next(n for n in source.above(dim) if isinstance(n, ast.Call))
     if isinstance(call.func, ast.Attribute) and call.func.attr == "argmax":

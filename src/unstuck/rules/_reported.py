@@ -1,21 +1,20 @@
-"""A finding about what a script reports: shared by the parts of metric-error."""
+"""The finding of metric-error, shared by its parts."""
 
 from __future__ import annotations
 
 import ast
 
-from unstuck.diagnosis.model import Evidence, Finding, Severity
+from unstuck.diagnosis.model import Effect, Evidence, Finding, Severity, proven
 from unstuck.signals.source import Source
 
 FAULT = "metric-error"
 
 
-def misreported(source: Source, node: ast.AST, said: str, *remedies: object, severity: Severity = "error") -> Finding:
-    site = source.site(node)
-    told = f"line {site.line}: {said}" if severity == "error" else ""
-    evidence = Evidence(
-        "in the text", source.code(source.statement(node)).splitlines()[0].strip(), "what the name promises"
-    )
-    return Finding(
-        FAULT, said, site, (evidence,), remedies, severity, "hint" if severity == "hint" else "suspect", told
-    )
+def misreported(
+    source: Source, node: ast.AST, said: str, *remedies: object, severity: Severity = "error", shown: str = ""
+) -> Finding:
+    """A finding read in the source; `shown` is what the recorded output shows of it."""
+    code = source.code(source.statement(node)).splitlines()[0].strip()
+    evidence = (Evidence("source", code, "the metric that its name says"),)
+    known, effect = ("observed", proven(shown)) if shown else ("read", Effect())
+    return Finding(FAULT, said, source.site(node), evidence, remedies, severity, known=known, effect=effect)

@@ -1,4 +1,4 @@
-"""Totals that are never added to, overwritten, never started again, or divided by the wrong number."""
+"""Running totals that are never accumulated, overwritten, never reset, or divided by the wrong number."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from unstuck.diagnosis.model import Finding
 from unstuck.remedies.add_up_totals import AddUpTotals, RestartTotals
 from unstuck.remedies.count_right import CountRight
 from unstuck.rules._reported import misreported
+from unstuck.signals.printed import Printed
 from unstuck.signals.source import Binding, Loop, Source
 from unstuck.signals.totals import Total, Totals, iterated, loops_between
 
@@ -18,35 +19,43 @@ WRONG = {
     ("loss", "samples"): "hint",
     ("loss-sum", "batches"): "hint",
 }
-"""What is summed, what it is divided by, and how bad that is: a loss on another scale still tells whether it falls."""
+"""Severity by what is summed and what it is divided by: a loss on another scale still shows whether it falls."""
 
 
-def wrong_totals(totals: Totals) -> Iterator[Finding]:
-    """Every total that is wrong for certain."""
+def wrong_totals(totals: Totals, printed: Printed | None) -> Iterator[Finding]:
+    """Report totals that are certainly wrong."""
     for total in totals.all:
-        yield from _stranger(totals, total)
+        yield from _stranger(totals, total, printed)
         yield from _overwritten(totals, total)
         yield from _never_restarted(totals, total)
         yield from _miscounted(totals, total)
         yield from _last_size(totals, total)
 
 
-def _stranger(totals: Totals, total: Total) -> Iterator[Finding]:
+def _stranger(totals: Totals, total: Total, printed: Printed | None) -> Iterator[Finding]:
     if total.adds or total.sets or not total.starts or not total.reads:
         return
     for other in totals.all:
         if other.scope is not total.scope or not _alike(total.name, other.name):
             continue
         for added in _added_twice(totals, other):
-            said = f"the evaluation is added to {other.name}; {total.name} is reported and nothing is ever added to it"
-            yield misreported(
-                totals.source, added.statement, said, AddUpTotals(totals.source.site(added.statement), total.name)
-            )
+            said = f"the evaluation is added to {other.name} instead of {total.name}, which stays 0"
+            remedy = AddUpTotals(totals.source.site(added.statement), total.name)
+            shown = _zeros(printed, total.name) if printed is not None else ""
+            yield misreported(totals.source, added.statement, said, remedy, shown=shown)
             return
 
 
+def _zeros(printed: Printed, name: str) -> str:
+    """How often a number of that name is printed, if it is 0 each time."""
+    told = [[n.value for n in line.numbers if _words(name) & set(n.words)] for line in printed.lines]
+    values = [numbers for numbers in told if numbers]
+    zero = len(values) > 1 and any(all(v == 0 for v in column) for column in zip(*values, strict=False))
+    return f"{name} is printed as 0 in all {len(values)} lines" if zero else ""
+
+
 def _added_twice(totals: Totals, total: Total) -> Iterator[Binding]:
-    """The addition to a total that stands in an evaluation loop, where another stands in a training loop."""
+    """The addition to a total in an evaluation loop, if the total is also added to in a training loop."""
     loops = {b: totals.source.loops(b.statement)[:1] for b in total.adds}
     trains = {loop for b in total.adds for loop in loops[b] if totals.training.in_training(b.statement)}
     for b in total.adds:
@@ -82,7 +91,7 @@ def _overwritten(totals: Totals, total: Total) -> Iterator[Finding]:
     divided = [d for r in reads if (d := totals.divisor(r)) is not None and totals.counted(d, loop) == wanted]
     whole = kind == "count" and any(_fixed_size(totals, d, loop) for r in reads if (d := totals.divisor(r)) is not None)
     if len(reads) == len(total.reads) and (divided or whole):
-        said = f"{total.name} is overwritten by every batch, so only the last one is left to be divided by all of them"
+        said = f"{total.name} is assigned (=) in the batch loop, not accumulated (+=), so only the last batch counts"
         start = None if _starts_outside(totals.source, total, loop) else totals.source.site(loop)
         yield misreported(
             totals.source, b.statement, said, AddUpTotals(totals.source.site(b.statement), total.name, start)
@@ -94,7 +103,7 @@ def _after(source: Source, total: Total, loop: Loop) -> list[ast.expr]:
 
 
 def _fixed_size(totals: Totals, divisor: ast.expr, loop: Loop) -> bool:
-    """A length that no name of the loop takes part in: `x.shape[0]` of the whole set, `len(y_val)`."""
+    """A length that does not depend on the loop: `x.shape[0]` of the whole set, `len(y_val)`."""
     if totals.amount(divisor) != "size":
         return False
     inner = {b.name for b in totals.source.bindings if totals.source.inside(b.statement, loop)}
@@ -122,7 +131,7 @@ def _never_restarted(totals: Totals, total: Total) -> Iterator[Finding]:
             d for r in reads if (d := totals.divisor(r)) is not None and _is_length(d) and totals.counted(d, loops[0])
         ]
         if wrong and len(reads) == len(total.reads):
-            said = f"{total.name} is divided in every epoch but keeps the sums of the epochs before"
+            said = f"{total.name} is divided in every epoch but never reset to 0, so it grows with the epochs"
             yield misreported(source, b.statement, said, RestartTotals(source.site(epoch), (total.name,)))
             return
 
@@ -147,7 +156,7 @@ def _miscounted(totals: Totals, total: Total) -> Iterator[Finding]:
 
 
 def _last_size(totals: Totals, total: Total) -> Iterator[Finding]:
-    """A number of samples that is overwritten by every batch, under a count that grows."""
+    """A number of samples that is overwritten by every batch, as the divisor of a total that accumulates."""
     sizes = [b for b in total.sets if b.kind == "assign" and b.item < 0 and b.value is not None]
     loops = totals.source.loops(sizes[0].statement)[:1] if len(sizes) == len(total.sets) == 1 and not total.adds else ()
     if not loops or not total.starts or totals.amount(sizes[0].value or total.reads[0]) != "size":
@@ -157,7 +166,7 @@ def _last_size(totals: Totals, total: Total) -> Iterator[Finding]:
         grows = other.scope is total.scope and any(loops[0] in totals.source.loops(b.statement) for b in other.adds)
         divisors = [totals.divisor(r) for r in other.reads] if grows else []
         if after and after == set(total.reads) and any(d in after for d in divisors):
-            said = f"{other.name} counts all batches and is divided by {total.name}, the size of the last one"
+            said = f"{other.name} sums over all batches but is divided by {total.name}, the size of the last one"
             site = totals.source.site(sizes[0].statement)
             yield misreported(totals.source, sizes[0].statement, said, AddUpTotals(site, total.name))
             return
@@ -168,7 +177,7 @@ def _divided(totals: Totals, total: Total, divisor: ast.expr, loop: Loop, kind: 
     over = iterated(loop)
     named = totals.source.code(over) if over is not None and isinstance(over, ast.Name | ast.Attribute) else ""
     instead = (f"len({named}.dataset)" if by_sample else f"len({named})") if named else ""
-    summed, number = ("counts samples", "batches") if by_sample else ("sums one mean per batch", "samples")
-    said = f"{total.name} {summed} and is divided by {totals.source.code(divisor)}, the number of {number}"
+    summed, number = ("sums over samples", "batches") if by_sample else ("sums one mean per batch", "samples")
+    said = f"{total.name} {summed} but is divided by the number of {number}, {totals.source.code(divisor)}"
     remedies = (CountRight(totals.source.site(divisor), instead),) if instead else ()
     return misreported(totals.source, divisor, said, *remedies, severity="error" if severity == "error" else "hint")

@@ -1,20 +1,19 @@
-"""A running total holds the loss itself, and with it every step's graph.
+"""A running total keeps the autograd graph of every step, so memory grows.
 
 ## Why it hurts
 
-A loss that `backward()` was called on still hangs on the graph that made it. `total += loss` links each step's graph to
-all those before, so memory grows with every batch until the machine gives up, and each addition makes the chain longer.
-The training itself is not changed.
+A loss tensor holds the graph that computed it. `total += loss` links each step's graph to all graphs before, so memory
+grows with every batch until the run fails with an out-of-memory error. The training itself is not changed.
 
 ## How it is seen
 
-The text is read: the name that `backward()` is called on is added to a total, or appended to a list, in the same loop,
-without `.item()`, `.detach()` or `float()`; and nothing calls `backward()` on that total. The run is asked too: a mark
-on each loss's node tells how many graphs of past steps are alive at once.
+The recorder counts how many graphs of past steps are alive at once: 1 or 2 in a loop that frees them. The source shows
+where they are kept: the name that `backward()` is called on is added to a total or appended to a list in the same loop
+without `.item()`, `.detach()` or `float()`, and `backward()` is never called on that total.
 
 ## What to do
 
-Add the number, not the tensor: `total += loss.item()`. Where the copy to the host is too slow, `loss.detach()`.
+Add the number, not the tensor: `total += loss.item()`, or `loss.detach()` where the copy to the host is too slow.
 """
 
 from __future__ import annotations
@@ -22,47 +21,70 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from unstuck.diagnosis.model import Evidence, Finding
+from unstuck.diagnosis.model import Effect, Evidence, Finding, Known, proven
+from unstuck.diagnosis.stages import Stage
 from unstuck.remedies.detach_total import DetachTotal
 from unstuck.signals.source import Binding, Source
 from unstuck.signals.training import Training
 from unstuck.tape.model import Tape
 
 FAULT = "loss-keeps-graph"
-SEEN, FREED = 16, 2
-"""From so many steps on the graphs alive at once are known, and so many are a healthy loop's."""
+STAGE = Stage.REPORTING
+NEVER_MEANT = True
+SEEN, FREED, HELD = 16, 2, 4
+"""The recorder counts every 16 steps. A loop that frees its graphs has the current and the previous one alive, GAN
+training one more."""
 LONG, NEARLY = 64, 0.9
-"""Over so many steps, with this share of the graphs alive, nothing but the end of the script lets go of them."""
+"""Nearly all graphs of this many steps: they are kept to the end of the script, not for some steps of accumulation."""
 KEEPERS = {"append", "extend", "appendleft", "add"}
-"""Methods that put what they are given into a container."""
+"""Methods that put their argument into a container."""
 
 
 def check(training: Training, tape: Tape) -> Iterator[Finding]:
-    """Each loss that was stepped back through, and every total of its loop that holds it; the run may deny it."""
-    most, steps = tape.facts.get("graphs", (0, 0))
+    """Report each total that keeps the loss, unless the recorder saw the graphs freed; then kept graphs by themselves."""
+    most, steps = _alive(tape)
     if steps >= SEEN and most <= FREED:
         return
     found = [finding for backward in training.backwards for finding in _of(training, backward, most, steps)]
     yield from found
     if not found and steps >= LONG and most >= NEARLY * steps:
-        said = f"the graphs of {most} of the {steps} steps looked at are alive at once: something keeps every loss"
-        told = f"{most} of {steps} graphs were never let go of"
-        yield Finding(FAULT, said, None, (_alive(most, steps),), (), "error", demonstrated=told)
+        said = "the graph of every step is kept, so memory grows with each batch; store loss.item() or loss.detach()"
+        known, effect, evidence = _graded(most, steps)
+        yield Finding(FAULT, said, None, evidence, (), "error", known=known, effect=effect)
+
+
+def verify(before: Tape, after: Tape) -> str | None:
+    """Graphs of past steps were kept, and are freed now."""
+    (old, steps), (new, more) = _alive(before), _alive(after)
+    if old < HELD or new > FREED or not more:
+        return None
+    return f"graphs of past steps alive at once: {old} of {steps} before, {new} after the patch"
+
+
+def _alive(tape: Tape) -> tuple[int, int]:
+    """The most graphs of past steps alive at once, and of how many steps."""
+    most, steps = tape.facts.get("graphs", (0, 0))
+    return most, steps
 
 
 def _of(training: Training, backward: ast.Call, most: int, steps: int) -> Iterator[Finding]:
     loss = backward.func.value if isinstance(backward.func, ast.Attribute) else None
     if isinstance(loss, ast.Name) and training.chains(backward) != [()]:
         for kept in _kept(training, loss):
-            yield _finding(training.source, loss.id, kept, (_alive(most, steps),) if most > FREED else ())
+            yield _finding(training.source, loss.id, kept, most, steps)
 
 
-def _alive(most: int, steps: int) -> Evidence:
-    return Evidence("graphs of past steps alive at once", f"{most} of {steps}", "1 or 2")
+def _graded(most: int, steps: int) -> tuple[Known, Effect, tuple[Evidence, ...]]:
+    """Proven if the recorder saw graphs kept, else read."""
+    if most <= FREED:
+        return "read", Effect(), ()
+    told = f"{most} of {steps}"
+    effect = proven(f"{told} graphs of past steps were alive at once") if most >= HELD else Effect()
+    return "observed", effect, (Evidence("graphs of past steps alive at once", told, "1 or 2"),)
 
 
 def _kept(training: Training, loss: ast.Name) -> Iterator[ast.Name]:
-    """The places where the loss goes into a total of its own scope as it is."""
+    """The places where the loss tensor goes into a total of its own scope."""
     source, scope = training.source, training.source.scope(loss)
     own = (n for n in source.all(ast.Name, scope) if n.id == loss.id and isinstance(n.ctx, ast.Load))
     for name in own:
@@ -75,7 +97,7 @@ def _kept(training: Training, loss: ast.Name) -> Iterator[ast.Name]:
 
 
 def _total(source: Source, name: ast.Name, statement: ast.stmt) -> str:
-    """What the loss is added to or put into by a statement; "" where it is neither."""
+    """What a statement adds the loss to or puts it into; "" if neither."""
     if (
         isinstance(statement, ast.AugAssign)
         and isinstance(statement.op, ast.Add)
@@ -93,7 +115,7 @@ def _total(source: Source, name: ast.Name, statement: ast.stmt) -> str:
 
 
 def _carried(source: Source, name: ast.Name, value: ast.expr) -> bool:
-    """Whether the tensor itself is in the value: only sums, products and lists stand around the name."""
+    """Whether the value holds the tensor itself: only sums, products and lists surround the name."""
     for outer in (name, *source.above(name)):
         if outer is not name and not isinstance(outer, ast.BinOp | ast.List | ast.Tuple):
             return False
@@ -109,7 +131,7 @@ def _still_a_loss(training: Training, name: ast.Name, loss: ast.Name) -> bool:
 
 
 def _turns_plain(b: Binding) -> bool:
-    """`loss = loss.item()` and its like."""
+    """`loss = loss.item()` and similar."""
     found = (n for n in ast.walk(b.value) if isinstance(n, ast.Attribute)) if b.value is not None else iter(())
     plain = any(n.attr in ("item", "detach", "data", "detach_", "numpy", "tolist") for n in found)
     cast = isinstance(b.value, ast.Call) and ast.unparse(b.value.func) == "float"
@@ -117,7 +139,7 @@ def _turns_plain(b: Binding) -> bool:
 
 
 def _is_backed(training: Training, total: str, scope: ast.AST) -> bool:
-    """Whether gradients are taken of the total, or may be: it is returned, handed over, or stepped back through."""
+    """Whether backward() is or may be called on the total."""
     source = training.source
     for node in source.all(ast.expr, scope):
         if not isinstance(node, ast.Name | ast.Attribute | ast.Subscript) or ast.unparse(node) != total:
@@ -135,20 +157,19 @@ def _is_backed(training: Training, total: str, scope: ast.AST) -> bool:
 
 
 def _flows_back(training: Training, scope: ast.AST) -> bool:
-    """Whether some backward of the scope is of a sum of what was kept, rather than of one step's loss."""
+    """Whether a backward of the scope goes through a sum of the kept losses."""
     owners = (b.func.value for b in training.backwards if isinstance(b.func, ast.Attribute))
     own = [o for o in owners if training.source.inside(o, scope)]
     values = [v for o in own for v in training.source.values(o)]
     return any("stack" in ast.unparse(v) or "sum" in ast.unparse(v) or "cat" in ast.unparse(v) for v in values)
 
 
-def _finding(source: Source, loss: str, kept: ast.Name, more: tuple[Evidence, ...]) -> Finding:
-    site = source.site(kept)
-    statement = source.code(source.statement(kept)).splitlines()[0]
-    said = f"`{statement}` keeps {loss} with its graph: memory grows with every batch"
-    evidence = Evidence("what is kept per step", f"{loss} and its graph", f"a number, {loss}.item()")
-    told = f"line {site.line} keeps the tensor that backward() was called on; nothing lets go of it"
-    return Finding(FAULT, said, site, (evidence, *more), (DetachTotal(site),), "error", demonstrated=told)
+def _finding(source: Source, loss: str, kept: ast.Name, most: int, steps: int) -> Finding:
+    site, code = source.site(kept), source.code(source.statement(kept)).splitlines()[0]
+    said = f"`{code}` keeps the graph of every step, so memory grows with each batch; use {loss}.item()"
+    known, effect, alive = _graded(most, steps)
+    evidence = (Evidence("source", code, f"{loss}.item()"), *alive)
+    return Finding(FAULT, said, site, evidence, (DetachTotal(site),), "error", known=known, effect=effect)
 
 
 _SCRIPT = """

@@ -1,27 +1,25 @@
-"""A loss or an accuracy that the script reports is computed wrongly.
+"""A reported loss or accuracy is computed wrongly.
 
 ## Why it hurts
 
-The network may be learning well, or not at all: the number that should tell says something else. A validation loss
-that stays at 0, an accuracy of 3 % beside a falling loss, one above 100 % or one that never moves send people to mend a
-network that is not broken, or make them trust one that is.
+The network may learn well or not at all; the number that should tell says something else. A validation loss that stays
+at 0, an accuracy of 3 % while the loss falls, above 100 %, or one that never moves makes people debug a network that
+works, or trust one that does not.
 
 ## How it is seen
 
-The text is read. A total starts at zero, is printed, and nothing is ever added to it while a neighbour is added to
-twice. A count of right answers is assigned in the batch loop where it should grow, and is then divided by the number of
-all samples. A count is divided by the number of batches, or the mean of each batch by the number of samples. A total is
-divided per epoch but never starts again. Logits are rounded or compared with one half; probabilities are compared with
-zero; the largest output is sought along the batch. Only forms that are wrong for certain are reported.
+By recomputation: where the script prints an accuracy and the outputs and targets of that evaluation are recorded, it is
+recomputed. The printed number is wrong if it matches no run of those batches, nor of the training batches before it.
 
-And the run is listened to: where an accuracy is printed and the outputs and targets since the last such line are on
-the tape, they are counted. It is wrong where no stretch of those batches, nor of the training's, comes near to it.
+In the source: a total that starts at zero, is printed and never accumulated, while its neighbour is added to twice; a
+count of correct predictions that is assigned (`=`) in the batch loop instead of accumulated (`+=`); a sum over samples
+divided by the number of batches, or a sum of batch means divided by the number of samples; a total that is divided per
+epoch and never reset; logits thresholded at 0.5, probabilities at 0; `argmax` over the batch dimension.
 
 ## What to do
 
-Add to the total that is reported, start it at zero where its divisor starts, divide a sum by the number of things that
-were summed, and turn outputs into answers on the scale they are on: logits are compared with 0, probabilities with 0.5,
-classes are picked with `argmax(dim=1)`.
+Accumulate into the total that is reported, reset it where its divisor starts, divide a sum by the number of its terms,
+and threshold logits at 0, probabilities at 0.5; take classes with `argmax(dim=1)`.
 """
 
 from __future__ import annotations
@@ -30,51 +28,92 @@ from collections.abc import Iterator
 
 import msgspec
 
-from unstuck.diagnosis.model import Evidence, Finding
+from unstuck.diagnosis.model import Evidence, Finding, NotApplicable, proven
+from unstuck.diagnosis.stages import Stage
 from unstuck.remedies.squeeze_prediction import SqueezePrediction
 from unstuck.rules._decisions import wrong_decisions
+from unstuck.rules._reported import FAULT
 from unstuck.rules._totals import wrong_totals
 from unstuck.signals.predictions import Predictions
-from unstuck.signals.recomputed import WRONG, Recomputed, Recounted
+from unstuck.signals.printed import Printed
+from unstuck.signals.recomputed import WRONG, Recomputed, Recounted, corrected
 from unstuck.tape.model import Evaluation, Tape
 from unstuck.tape.program import Call, Outside, Program, Ref
 
+STAGE = Stage.REPORTING
+NEVER_MEANT = True
+SAME = 1e-3
+"""Relative difference of losses of one training run twice: rounding of float32 sums in another order."""
 
-def check(predictions: Predictions, recount: Recomputed | None, tape: Tape) -> Iterator[Finding]:
-    """Totals first, then the decisions that are made on outputs; beside them, or by itself, what was counted."""
-    read = [*wrong_totals(predictions.totals), *wrong_decisions(predictions)]
+
+def check(
+    predictions: Predictions, printed: Printed | None, recount: Recomputed | None, tape: Tape
+) -> Iterator[Finding]:
+    """Report what the source shows, proven by the recomputed accuracy; else a wrong accuracy by itself."""
+    read = [*wrong_totals(predictions.totals, printed), *wrong_decisions(predictions)]
     wrong = _miscounted(recount) if recount is not None else None
     if wrong is None:
         yield from read
     elif any(f.severity == "error" for f in read):
-        yield from (msgspec.structs.replace(f, evidence=(*f.evidence, _counted(wrong))) for f in read)
+        yield from (_confirmed(f, wrong) for f in read)
     else:
         yield from (_misprinted(wrong, _spread(tape)), *read)
 
 
+def verify(before: Tape, after: Tape) -> str | None:
+    """The accuracy printed wrongly is now the recomputed one, or another number is printed for the same training."""
+    try:
+        return corrected(before, after) or _reported_otherwise(before, after)
+    except NotApplicable:
+        return None
+
+
+def _reported_otherwise(before: Tape, after: Tape) -> str | None:
+    if not before.losses or not _same(before.losses, after.losses):
+        return None
+    old, new = Printed.read(before).last(), Printed.read(after).last()
+    pairs = (p for form in old.keys() & new.keys() for p in zip(old[form].numbers, new[form].numbers, strict=True))
+    for was, now in pairs:
+        if abs(was.value - now.value) > WRONG * max(abs(was.value), abs(now.value)):
+            named = " ".join(was.words)
+            return f"training is unchanged; printed {named} {was.value:g} before, {now.value:g} after the patch"
+    return None
+
+
+def _same(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return all(abs(a - b) <= SAME * max(abs(a), abs(b)) for a, b in zip(one, other, strict=False))
+
+
 def _miscounted(recount: Recomputed) -> Recounted | None:
-    """The last accuracy printed, where it and most of those before it are none of the rows they are printed after."""
+    """The last printed accuracy, if it and most before it match no recomputed one."""
     off = [r.off > WRONG for r in recount.all]
     return recount.all[-1] if off[-1] and sum(off) > len(off) / 2 else None
 
 
 def _counted(wrong: Recounted) -> Evidence:
-    return Evidence("accuracy as printed", f"{wrong.number.value:g}", f"{wrong.counted:.3f}, counted on the same rows")
+    return Evidence("printed accuracy", f"{wrong.number.value:g}", f"{wrong.counted:.3f}, recomputed on the same rows")
+
+
+def _shown(wrong: Recounted) -> str:
+    return f"printed accuracy {wrong.number.value:g}, recomputed {wrong.counted:.3f} on the same {wrong.rows} rows"
+
+
+def _confirmed(finding: Finding, wrong: Recounted) -> Finding:
+    evidence = (*finding.evidence, _counted(wrong))
+    return msgspec.structs.replace(finding, evidence=evidence, known="observed", effect=proven(_shown(wrong)))
 
 
 def _misprinted(wrong: Recounted, spread: tuple[Call, int] | None) -> Finding:
-    said = f"accuracy {wrong.number.value:g} is printed, and {wrong.counted:.3f} of those {wrong.rows} rows are right"
-    told = f"the outputs and targets on the tape, counted: {wrong.counted:.3f}; printed: {wrong.number.value:g}"
-    call, side = spread or (None, 0)
-    site, remedies = wrong.line.said.site, ()
-    if call is not None and call.site is not None:
-        site, remedies = call.site, (SqueezePrediction(call.site, side),)
-        said += ": every answer is compared with every target"
-    return Finding("metric-error", said, site, (_counted(wrong),), remedies, "error", demonstrated=told)
+    said, site, remedies = f"the {_shown(wrong)}", wrong.line.said.site, ()
+    if spread is not None and spread[0].site is not None:
+        site, remedies = spread[0].site, (SqueezePrediction(spread[0].site, spread[1]),)
+        said += ": predictions (n, 1) are compared with targets (n,), which broadcasts to (n, n)"
+    evidence = (_counted(wrong),)
+    return Finding(FAULT, said, site, evidence, remedies, "error", known="observed", effect=proven(_shown(wrong)))
 
 
 def _spread(tape: Tape) -> tuple[Call, int] | None:
-    """A comparison of (n, 1) with (n,) in an evaluation, which gives (n, n), and the side of the former."""
+    """A comparison of (n, 1) with (n,) in an evaluation, which gives (n, n), and the side of the (n, 1)."""
     for evaluation in tape.evaluations:
         program = tape.programs[evaluation.program]
         for call in (c for c in program.calls if c.name in ("eq", "ne") and _square(c.shape)):

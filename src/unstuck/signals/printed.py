@@ -1,4 +1,4 @@
-"""What the script prints about itself: every number of a line, and the words before it."""
+"""What the script prints: every number of a line, with the words before it; and what a patch changes of it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ HIGHER = {
     *("acc", "accuracy", "f1", "auc", "auroc", "r2", "score", "recall", "precision", "mcc", "kappa", "iou", "dice"),
     *("correct", "hits", "top1"),
 }
-"""Words for numbers of which more is better."""
+"""Words for metrics that are better when higher."""
 LOWER = {"loss", "error", "err", "mse", "mae", "rmse", "nll", "perplexity", "ppl", "cost", "mape", "bce"}
+"""Words for metrics that are better when lower."""
 
 
 @dataclass(frozen=True)
@@ -27,18 +28,18 @@ class Number:
     step: float
     """Half a unit of its last digit."""
     words: tuple[str, ...]
-    """The words since the number before it, in lower case."""
+    """The words between the number before it and this one, in lower case."""
 
     @property
     def share(self) -> float:
-        """Read as a share: per cent where it is above one."""
+        """The value as a share: values above 1 are per cent."""
         return self.value / 100 if self.value > 1 else self.value
 
     @property
     def better(self) -> int:
-        """1 where more is better, -1 where less is, 0 where the words do not say."""
-        told = set(self.words)
-        return 0 if bool(told & HIGHER) == bool(told & LOWER) else (1 if told & HIGHER else -1)
+        """1 if higher is better, -1 if lower is better, 0 if the words do not say."""
+        higher, lower = bool(HIGHER & set(self.words)), bool(LOWER & set(self.words))
+        return higher - lower
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Line:
 
     said: Said
     form: str
-    """The line with # for its numbers."""
+    """The line with # in place of its numbers."""
     numbers: tuple[Number, ...]
 
 
@@ -59,14 +60,50 @@ class Printed:
 
     @classmethod
     def read(cls, tape: Tape) -> Printed:
-        """Of what is on the tape; NotApplicable where nothing was printed."""
+        """Read the lines on a tape; NotApplicable if no number was printed."""
         if not tape.said:
             raise NotApplicable("the script prints no number")
         return cls(tuple(_line(s) for s in tape.said))
 
     def last(self) -> dict[str, Line]:
-        """Of each form the last line."""
+        """The last line of each form."""
         return {line.form: line for line in self.lines}
+
+
+@dataclass(frozen=True)
+class Change:
+    """A metric in the last line of one form, as two scripts print it."""
+
+    words: str
+    old: float
+    new: float
+    gain: float
+    """Of a score its rise (per cent as shares); of a loss the relative fall."""
+    room: float
+    """The gain that would lead to perfection."""
+    score: bool
+    """Higher is better."""
+
+    def __str__(self) -> str:
+        return f"printed {self.words} {self.old:g} before, {self.new:g} after"
+
+
+def changes(before: Tape, after: Tape) -> Iterator[Change]:
+    """The metrics that both scripts print last in the same form; NotApplicable if either prints no number."""
+    old, new = Printed.read(before).last(), Printed.read(after).last()
+    for form in old:
+        pairs = zip(old[form].numbers, new[form].numbers, strict=True) if form in new else ()
+        yield from (change for was, now in pairs if (change := _change(was, now)) is not None)
+
+
+def _change(was: Number, now: Number) -> Change | None:
+    words, largest = " ".join(was.words), max(abs(was.value), abs(now.value))
+    if was.better > 0 and largest <= 100:
+        unit = 100 if largest > 1 else 1
+        return Change(words, was.value, now.value, (now.value - was.value) / unit, 1 - was.value / unit, True)
+    if was.better < 0 and was.value > 0 and now.value >= 0:
+        return Change(words, was.value, now.value, (was.value - now.value) / was.value, 1.0, False)
+    return None
 
 
 def _line(said: Said) -> Line:
