@@ -86,7 +86,7 @@ def test_a_wrong_one_is_found_by_counting(said: str, task: dict[str, object], tm
     (finding,) = _found(tape, "metric-error")
     assert finding.site is not None
     assert "print(" in text.splitlines()[finding.site.line - 1]
-    assert finding.demonstrated
+    assert finding.effect.word == "proven"
 
 
 def test_every_answer_against_every_target(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_numbers_that_mean_something_else_are_left_alone(said: str, tmp_path: Pa
 def test_every_graph_kept_is_found_where_the_text_hides_it(tmp_path: Path) -> None:
     text = _script("print(len(history))", kept="(lambda **k: history.append(k))(of=loss)")
     (finding,) = _found(tape_of(text, tmp_path), "loss-keeps-graph")
-    assert "180" in finding.demonstrated
+    assert "180" in finding.effect.because
 
 
 def test_what_the_run_denies_is_not_said(tmp_path: Path) -> None:

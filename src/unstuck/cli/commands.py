@@ -1,6 +1,6 @@
-"""The command: one function per verb, each returning an exit code. The only module that prints or exits.
+"""The command: one function per verb, each returning an exit code.
 
-0: nothing wrong was found. 1: a cause was found. 2: the command line was wrong. 3: the script ended or failed before
+0: nothing to act on. 1: a cause or a suspect. 2: the command line was wrong. 3: the script ended or failed before
 anything could be said. torch is imported late, by what needs it, so that --help and `explain` answer at once.
 """
 
@@ -26,7 +26,7 @@ from unstuck.cli import parser
 from unstuck.cli.parser import Refused
 from unstuck.cli.terminal import MISUSED, SICK, UNSAID, WELL, bar, paper, progress, told, written
 from unstuck.diagnosis import patch
-from unstuck.diagnosis.model import Report
+from unstuck.diagnosis.model import Diagnosis
 from unstuck.recording import session
 from unstuck.recording.script import Target, check, syntax_error
 from unstuck.report.sentences import failed
@@ -57,7 +57,7 @@ def run(options: argparse.Namespace, target: Target) -> int:
             _recorded(target, tape, options)
             report = _diagnosed(tape, prove=not options.no_prove)
     except Unsaid as end:
-        report = Report(target.name, version("torch"), __version__, steps=0, stopped=str(end), learns=None)
+        report = Diagnosis(target.name, version("torch"), __version__, steps=0, stopped=str(end), learns=None)
     folder = _home(target)
     _show(report, options, folder, target.words)
     _write_json(report, options)
@@ -181,7 +181,7 @@ def _warmed() -> None:
         importlib.import_module("unstuck.diagnosis.pipeline").warm()
 
 
-def _diagnosed(tape: Path, prove: bool = True) -> Report:
+def _diagnosed(tape: Path, prove: bool = True) -> Diagnosis:
     """The report on a tape. A failure of our own is one line; UNSTUCK_DEBUG=1 shows all of it."""
     try:
         pipeline = importlib.import_module("unstuck.diagnosis.pipeline")
@@ -199,7 +199,7 @@ def _home(target: Target) -> Path:
     return Path.cwd() if target.path is None else Path(target.path).resolve().parent
 
 
-def _of_tape(options: argparse.Namespace) -> tuple[Report, Path]:
+def _of_tape(options: argparse.Namespace) -> tuple[Diagnosis, Path]:
     """The report on a tape that was recorded earlier, and the folder of its sources."""
     folder = Path(_loaded(Path(options.tape)).folder)
     try:
@@ -217,25 +217,26 @@ def _loaded(folder: Path) -> Any:
         raise Refused(str(error)) from None
 
 
-def _code(report: Report) -> int:
-    if any(f.role == "cause" or f.severity != "hint" for f in report.findings):
+def _code(report: Diagnosis) -> int:
+    if report.causes or report.suspects:
         return SICK
     return UNSAID if failed(report) or not report.steps else WELL
 
 
-def _show(report: Report, options: argparse.Namespace, folder: Path, target: str = "") -> None:
+def _show(report: Diagnosis, options: argparse.Namespace, folder: Path, target: str = "") -> None:
     from unstuck.report import terminal
 
     sheet = {**paper(sys.stderr), "folder": folder}
     # An empty line sets the report off from what the script printed last.
-    text = (
-        terminal.verdict(report, **sheet) if options.quiet else "\n" + terminal.render(report, **sheet, target=target)
-    )
+    if options.quiet:
+        text = terminal.verdict(report, **sheet)
+    else:
+        text = "\n" + terminal.render(report, **sheet, target=target, verbose=options.verbose)
     sys.stderr.write(text)
     sys.stderr.flush()
 
 
-def _write_json(report: Report, options: argparse.Namespace) -> None:
+def _write_json(report: Diagnosis, options: argparse.Namespace) -> None:
     from unstuck.report import json as as_json
 
     if options.json == "-":
@@ -244,14 +245,14 @@ def _write_json(report: Report, options: argparse.Namespace) -> None:
         written(Path(options.json), as_json.render(report))
 
 
-def _write_patch(report: Report, options: argparse.Namespace, folder: Path) -> None:
+def _write_patch(report: Diagnosis, options: argparse.Namespace, folder: Path) -> None:
     diff = report.patch.diff if report.patch is not None else ""
     # A patch of an earlier run must not be taken for this one's.
     if options.patch is not None and (diff or Path(options.patch).exists()):
         written(Path(options.patch), diff)
-    if options.write and diff:
+    if options.write and report.patch is not None:
         try:
-            changed = patch.apply(diff, folder)
+            changed = patch.apply(report.patch.files, folder)
         except (patch.PatchError, OSError) as error:
             told(f"the patch was not applied: {error}", MISUSED)
         else:

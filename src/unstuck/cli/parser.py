@@ -64,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
         "unstuck",
         usage=_usage("[run]") + f"\n       unstuck {{{','.join(VERBS)}}} ...",
         description="Finds why a PyTorch training script does not learn, proves the repair and writes the patch.",
-        epilog="Exit code of run: 0 nothing wrong was found, 1 a cause was found, 2 the command line was wrong, "
+        epilog="Exit code of run: 0 nothing to act on, 1 a cause or a suspect was found, 2 the command line was wrong, "
         "3 the script ended or failed before anything could be said.",
         allow_abbrev=False,
     )
@@ -91,7 +91,8 @@ def _add_options(verb: str, add: Callable[..., object]) -> None:
         add("tape", metavar="TAPE", help="a folder written by record")
     if verb in ("run", "prove"):
         add("--json", metavar="FILE", help="the diagnosis as JSON ('-' for stdout)")
-        add("--quiet", action="store_true", help="only the verdict's lines")
+        add("--quiet", action="store_true", help="print only the verdict")
+        add("--verbose", action="store_true", help="print everything: all experiments, hints, rules that do not apply")
     if verb in ("run", "fix"):
         add("--patch", metavar="FILE", help="a unified diff that git apply takes, from SCRIPT's folder")
         add("--write", action="store_true", help="apply the patch to the script (a .orig copy stays)")

@@ -1,36 +1,29 @@
-"""Examine a tape: build every reading that a rule asks for, once, and run all rules. Nothing is tried yet."""
+"""Examine a tape: take every reading that a rule asks for, once, and ask all rules. Nothing is tried here."""
 
 from __future__ import annotations
 
 import typing
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
+import msgspec
+
+from unstuck.diagnosis.log import Patched
 from unstuck.diagnosis.model import Finding, NotApplicable, Outcome
 from unstuck.diagnosis.skill import leaves_room
 from unstuck.rules.catalogue import Rule, catalogue
 from unstuck.signals.learning import Learning
 from unstuck.tape.model import Tape
 
+Origin = Literal["tape", "sweep"]
+
 
 class Readings:
     """Readings of one tape by their class; each is taken once, and so is the reason why it cannot be."""
 
-    def __init__(self, tape: Tape, given: Iterable[object] = ()) -> None:
-        self.tape = tape
+    def __init__(self, tape: Tape, given: Iterable[object] = (), behind: Patched = ()) -> None:
+        self.tape, self.behind = tape, behind
         self._taken: dict[type, object] = {Tape: tape, **{type(g): g for g in given}}
-        self._answers: dict[Rule, tuple[list[Finding], Outcome]] = {}
-
-    def give(self, reading: object) -> None:
-        """Add a reading that was made elsewhere (an experiment's); the rules that need it will be asked again."""
-        self._taken[type(reading)] = reading
-        self._answers = {r: a for r, a in self._answers.items() if type(reading) not in _kinds(r)}
-
-    def answer(self, rule: Rule) -> tuple[list[Finding], Outcome]:
-        """What a rule finds, and what became of it; each is asked once."""
-        if rule not in self._answers:
-            self._answers[rule] = _ask(rule, self)
-        return self._answers[rule]
 
     def of(self, kind: type) -> Any:
         """The reading of that class; raises NotApplicable with its reason."""
@@ -41,6 +34,10 @@ class Readings:
             raise reading
         return reading
 
+    def give(self, reading: object) -> None:
+        """Add a reading that an experiment made."""
+        self._taken[type(reading)] = reading
+
     def _take(self, kind: Any) -> object:
         if not hasattr(kind, "read"):
             return NotApplicable(f"no {kind.__name__.lower()} was made")
@@ -50,14 +47,29 @@ class Readings:
             return reason
 
 
-def examine(readings: Readings, rules: dict[str, Rule] | None = None) -> tuple[list[Finding], list[Outcome]]:
-    """All findings of all rules, and what became of each rule."""
+def examine(
+    readings: Readings, rules: dict[str, Rule] | None = None, origin: Origin = "tape"
+) -> tuple[list[Finding], list[Outcome]]:
+    """All findings of the rules, and what became of each rule."""
     findings, outcomes = [], []
-    for rule in (rules or catalogue()).values():
-        found, outcome = readings.answer(rule)
-        findings += found
+    for rule in (catalogue() if rules is None else rules).values():
+        found, outcome = _ask(rule, readings)
+        findings += [_of_rule(f, rule, readings.behind, origin) for f in found]
         outcomes.append(outcome)
     return findings, outcomes
+
+
+def readers(kind: type) -> dict[str, Rule]:
+    """The rules that read a class of readings."""
+    return {name: rule for name, rule in catalogue().items() if kind in _kinds(rule)}
+
+
+def _of_rule(finding: Finding, rule: Rule, behind: Patched, origin: Origin) -> Finding:
+    """The finding with what its rule says of the fault."""
+    return msgspec.structs.replace(
+        finding, stage=rule.stage, never_meant=rule.never_meant, leaves_nothing=rule.leaves_nothing, origin=origin,
+        behind=behind, severity="hint", role="hint",
+    )  # fmt: skip
 
 
 def _ask(rule: Rule, readings: Readings) -> tuple[list[Finding], Outcome]:

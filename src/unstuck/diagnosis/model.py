@@ -1,17 +1,19 @@
-"""What a diagnosis is made of: plain frozen data, no torch, and its JSON.
-
-Everything here can be written down and read back: a `Report` is what every face is rendered from.
-"""
+"""What a diagnosis is made of: plain frozen data, without torch. Every face is rendered from a `Diagnosis`."""
 
 from __future__ import annotations
 
+from statistics import median
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import msgspec
 
+from unstuck.diagnosis.stages import Stage
+from unstuck.tape.site import Site as Site
+
 Severity = Literal["error", "warning", "hint"]
 Role = Literal["cause", "consequence", "suspect", "hint"]
-Word = Literal["heals", "helps", "no-difference", "harms", "not-tried"]
+Word = Literal["heals", "helps", "no-difference", "harms", "undecided", "not-tried"]
+State = Literal["learns-well", "below-headroom", "does-not-learn", "too-early", "unknown"]
 Trust = Literal["safe", "likely", "advice"]
 Status = Literal["fired", "quiet", "not-applicable"]
 
@@ -21,17 +23,6 @@ FORMAT = 1
 
 class NotApplicable(Exception):
     """A reading or a rule has nothing to look at in this program; the message says why."""
-
-
-class Site(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A place in the person's source: 1-based lines, 0-based columns, as in the syntax tree."""
-
-    file: str
-    line: int
-    column: int = -1
-    end_line: int = -1
-    end_column: int = -1
-    function: str = ""
 
 
 class Evidence(msgspec.Struct, frozen=True):
@@ -82,13 +73,21 @@ class Finding(msgspec.Struct, frozen=True):
     evidence: tuple[Evidence, ...] = ()
     remedies: tuple[Any, ...] = ()
     severity: Severity = "hint"
-    role: Role = "suspect"
+    role: Role = "hint"
     demonstrated: str = ""
     """Deprecated: see `known` and `effect`."""
     known: Known = "guessed"
     effect: Effect = Effect()
     settles: tuple[str, ...] = ()
     """Experiments with the recorded rows, by name, that can settle the effect ("halves", "mixed", "classes")."""
+    stage: Stage = Stage.MECHANISM
+    never_meant: bool = False
+    leaves_nothing: bool = False
+    """Of the rule: see `unstuck.rules.catalogue.Rule`. Filled in when the rule is asked."""
+    origin: Literal["tape", "sweep"] = "tape"
+    """What the rule read."""
+    behind: tuple[Any, ...] = ()
+    """Remedies of the patched run on whose tape it was found; () for the recorded run."""
 
     def __post_init__(self) -> None:  # until the pipeline reads `known` and `effect`
         sure = self.effect.because if self.effect.word == "proven" else self.message if self.known == "read" else ""
@@ -97,35 +96,160 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class Arm(msgspec.Struct, frozen=True):
-    """One side of a comparison: skill per stretch of the tape (median over lanes), and the loss beside it."""
+    """One side of a comparison: curves over the course (median over lanes), and where each lane ended."""
 
     skill: tuple[float, ...] = ()
     loss: tuple[float, ...] = ()
     metric: float | None = None
+    lanes: tuple[float, ...] = ()
+    """Skill of each lane over the last quarter of the course."""
+
+    @property
+    def final(self) -> float:
+        """Median skill of the lanes; -1 where nothing was played."""
+        return median(self.lanes) if self.lanes else -1.0
 
 
-class Proof(msgspec.Struct, frozen=True):
-    """An experiment: these remedies against none, on the same batches, from the same weights."""
+class Recorded(msgspec.Struct, frozen=True, tag="recorded"):
+    """The recording itself: the first entry of every log."""
 
-    remedies: tuple[str, ...]
-    faults: tuple[str, ...]
-    verdict: Word
+
+class Replay(msgspec.Struct, frozen=True, tag="replay"):
+    """Lanes trained on the recorded batches from the recorded first weights, over a share of the course."""
+
+    share: float = 1.0
+
+
+class Sweep(msgspec.Struct, frozen=True, tag="sweep"):
+    """Many learning rates at once, each in a lane of its own."""
+
+
+class Resample(msgspec.Struct, frozen=True, tag="resample"):
+    """The recorded rows in other batches, or under another loss: "halves", "mixed", "classes"."""
+
+    kind: str
+
+
+class Rerun(msgspec.Struct, frozen=True, tag="rerun"):
+    """The patched script, run for itself and recorded."""
+
+
+class Recount(msgspec.Struct, frozen=True, tag="recount"):
+    """What both scripts print and evaluate, held against each other: for faults that leave the training as it is."""
+
+
+Means = Recorded | Replay | Sweep | Resample | Rerun | Recount
+
+
+class Request(msgspec.Struct, frozen=True):
+    """An experiment to be made."""
+
+    means: Means
+    remedies: tuple[Any, ...] = ()
+    faults: tuple[str, ...] = ()
+    behind: tuple[Any, ...] = ()
+    """Remedies of the patched run whose tape this is about; () for the recorded run."""
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What makes two requests the same experiment: the faults it is made for are no part of it."""
+        return type(self.means), self.means, self.remedies, self.behind
+
+
+class Run(msgspec.Struct, frozen=True):
+    """How one run of the script went: the recorded one, or that of a patched script."""
+
+    ended: bool = True
+    """It ran to its end or its budget, without an error."""
+    skill: float | None = None
+    """Over its last quarter; None where it never trained."""
+    curve: tuple[float, ...] = ()
+    score: float | None = None
+    passes: int = 0
+    task: str = "unknown"
+    broke: bool = False
+    """The loss became NaN or infinite."""
+    adrift: bool = False
+    """No task is known and the loss takes both signs: its size says nothing."""
+    error: str = ""
+    cut: bool = False
+    """It was stopped by the recorder's budget."""
+    evaluation: float | None = None
+    """Skill over the script's own last evaluation; None where it made none that can be scored."""
+
+    @property
+    def known(self) -> float:
+        """The skill it ended with; 0 where it never trained, or broke on a task that is not known."""
+        if self.skill is None or (self.task == "unknown" and self.broke):
+            return 0.0
+        return self.skill
+
+
+class Experiment(msgspec.Struct, frozen=True):
+    """An entry of the log: what was tried, and what it showed. One that failed says why."""
+
+    request: Request
+    word: Word
     why: str
+    power: str = ""
+    """On how much the word stands, and whether that was enough to show a difference."""
     lanes: int = 0
     steps: int = 0
     without: Arm = Arm()
     treated: Arm = Arm()
     p: float | None = None
-    means: Literal["replay", "patched script", "none"] = "replay"
+    interval: tuple[float, float] | None = None
+    """Of the difference in skill, 95 %."""
+    seconds: float = 0.0
+    judgeable: bool = True
+    """Whether a falling loss of this run says anything of better and worse."""
+    run: Run | None = None
+    written: tuple[Any, ...] = ()
+    """The remedies that found their place in the source."""
+    files: tuple[tuple[str, str], ...] = ()
+    """Texts of the patched script's changed files, by path."""
+    asked: tuple[str, ...] = ()
+    """Faults that were looked for again on what this experiment left: its tape, or its reading."""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def gain(self) -> float:
+        """Difference of the median skills."""
+        return self.treated.final - self.without.final
+
+    @property
+    def works(self) -> bool:
+        """The run learns better with it, beyond doubt."""
+        return self.word in ("heals", "helps")
+
+    @property
+    def played(self) -> bool:
+        """It was made at all."""
+        return self.word != "not-tried"
+
+    @property
+    def share(self) -> float:
+        """The part of the course it was replayed on."""
+        return self.request.means.share if isinstance(self.request.means, Replay) else 1.0
 
 
 class Patch(msgspec.Struct, frozen=True):
-    """The repair as a unified diff, relative to the script's folder."""
+    """The repair: whole files, and the unified diff that shows them, relative to the script's folder."""
 
     trust: Trust
     proven: bool
     diff: str
     remedies: tuple[str, ...] = ()
+    files: tuple[FileChange, ...] = ()
+
+
+class FileChange(msgspec.Struct, frozen=True):
+    """One file of a patch: written only where the person's file is still the one that was diagnosed."""
+
+    path: str
+    before: str | None
+    """SHA-256 of the file's bytes; None where there was no file."""
+    after: str
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -145,7 +269,24 @@ class Metric(msgspec.Struct, frozen=True):
     treated: float | None = None
 
 
-class Report(msgspec.Struct, frozen=True):
+class Headroom(msgspec.Struct, frozen=True):
+    """What simple strong learners reach on the recorded rows, beside the run."""
+
+    metric: str
+    run: float
+    baseline: float
+    by: str
+
+
+class Recording(msgspec.Struct, frozen=True):
+    """How much of the run was seen."""
+
+    steps: int
+    of: int | None = None
+    cut_by: Literal["seconds", "steps"] | None = None
+
+
+class Diagnosis(msgspec.Struct, frozen=True):
     """Everything `unstuck run` found out."""
 
     script: str
@@ -154,9 +295,15 @@ class Report(msgspec.Struct, frozen=True):
     steps: int
     stopped: str
     learns: bool | None
+    state: State = "unknown"
     metric: Metric | None = None
+    headroom: Headroom | None = None
+    recorded: Recording | None = None
     findings: tuple[Finding, ...] = ()
-    proofs: tuple[Proof, ...] = ()
+    log: tuple[Experiment, ...] = ()
+    """Without the recording itself."""
+    decisive: int | None = None
+    """Index into the log of the experiment that the verdict rests on."""
     patch: Patch | None = None
     outcomes: tuple[Outcome, ...] = ()
     notes: tuple[str, ...] = ()
@@ -166,5 +313,10 @@ class Report(msgspec.Struct, frozen=True):
 
     @property
     def causes(self) -> tuple[Finding, ...]:
-        """The findings that were convicted."""
+        """Findings whose effect on this run is proven."""
         return tuple(f for f in self.findings if f.role == "cause")
+
+    @property
+    def suspects(self) -> tuple[Finding, ...]:
+        """Findings to look at whose effect is undecided."""
+        return tuple(f for f in self.findings if f.role == "suspect")

@@ -1,4 +1,4 @@
-"""The whole story on one screen: read the tape, examine it, try the remedies, run the patched script, report.
+"""The whole program on one screen: from a tape to its diagnosis.
 
 A fault may hide behind another: what the patched script leaves on its own tape is examined like the first, until
 nothing more is found or nothing more helps.
@@ -7,148 +7,143 @@ nothing more is found or nothing more helps.
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Callable
 from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
+import msgspec
 import torch
 
-from unstuck.diagnosis.case import Case, Options, Say, hopeless, worthwhile
-from unstuck.diagnosis.comparison import SETTLED, proof
-from unstuck.diagnosis.convict import convict
-from unstuck.diagnosis.examine import Readings, examine
-from unstuck.diagnosis.mending import Ahead, mended
-from unstuck.diagnosis.model import Finding, NotApplicable, Proof, Report
-from unstuck.diagnosis.repair import CLEARLY, Repair, at_home, skill
-from unstuck.diagnosis.reporting import reported
-from unstuck.diagnosis.rerun import Rehearsals
-from unstuck.replay.bench import bench_of
+from unstuck.diagnosis.conclude import Context, conclude
+from unstuck.diagnosis.examine import Readings, examine, readers
+from unstuck.diagnosis.log import Budget, Patched
+from unstuck.diagnosis.model import (
+    Diagnosis,
+    Experiment,
+    Finding,
+    NotApplicable,
+    Outcome,
+    Recorded,
+    Request,
+    Rerun,
+    Sweep,
+)
+from unstuck.diagnosis.plan import ended, foresight
+from unstuck.diagnosis.runners import Runners, run_of
+from unstuck.diagnosis.skill import settled
 from unstuck.replay.stacked import warm
-from unstuck.signals.evaluation import FinalEvaluation
+from unstuck.rules.catalogue import catalogue
 from unstuck.signals.learning import Learning
-from unstuck.source.text import Sources
+from unstuck.signals.sweep import Sweep as SweepReading
 from unstuck.tape.model import Tape, load
 
-WELL = 0.9
-"""A run that ends at this skill has no room for a remedy that convicts. A replay may be far shorter than the run, and
-would take for a fault what only begins slowly."""
-PASSED = 0.75
-"""Below this on its last evaluation it may still have learnt the wrong thing well."""
+Say = Callable[[str], None]
 
 
-def diagnose(folder: Path, options: Options, say: Say = lambda _: None) -> Report:
-    """The report on a tape folder. Raises TapeError where there is no whole tape."""
+@dataclass(frozen=True)
+class Options:
+    """What the person asked for, and how far to go for it."""
+
+    prove: bool = True
+    seconds: float = 60.0
+    """After this much time, the script's own included, no experiment is begun that the report can do without."""
+
+
+def diagnose(folder: Path, options: Options = Options(), say: Say = lambda _: None) -> Diagnosis:
+    """The diagnosis of a tape folder. Raises TapeError if there is no whole tape."""
     # One core is left to the patched script: threads that wait for each other there would stand in its way.
     torch.set_num_threads(max(1, min(torch.get_num_threads(), (os.cpu_count() or 1) - 1)))
-    tape = load(folder)
-    main = tape.script if tape.script in tape.sources else next(iter(tape.sources), tape.script)
-    with closing(Rehearsals()) as rehearsals:
-        case = opened(Case(tape, Sources(dict(tape.sources), main), options, say, rehearsals))
-        repair = mended(case) if options.prove else Repair(tape, case.sources)
-        for _ in range(options.rounds - 1):
-            further = behind(case, repair)
-            if further is None:
-                break
-            repair = further
-        return reported(case, repair)
+    clock, tape = Clock(), load(folder)
+    say("reading the tape")
+    examination = Examination(tape)
+    log = (Experiment(Request(Recorded()), "undecided", "the recorded run", run=run_of(tape)),)
+    findings = examination.begin()
+    budget = lambda: Budget(options.prove, late=tape.seconds + clock.spent() > options.seconds)
+    with closing(Runners(tape, say)) as run:
+        if options.prove and any(f.remedies for f in findings):
+            run.prepare()
+        while (step := foresight(findings, log, budget()))[0] is not None:
+            request, ahead = step
+            if ahead is not None:
+                run.begin(ahead)
+            experiment, found = examination.after(run(request), run)
+            log, findings = (*log, experiment), (*findings, *found)
+    seconds = {"script": tape.seconds, "diagnosis": clock.wall()}
+    return conclude(tape, findings, log, examination.context(budget(), seconds))
 
 
-def opened(case: Case) -> Case:
-    """Examine the case's tape, and try by replay the remedies of what was found."""
-    readings = Readings(case.tape)
-    case.say("reading the tape")
-    try:
-        case.learning = readings.of(Learning)
-    except NotApplicable as reason:
-        case.notes.append(str(reason))
-    found, case.outcomes = examine(readings)
-    case.findings = worthwhile(found)
-    if case.options.prove and any(f.remedies for f in case.findings):
-        case.rehearsals.prepare()
-    if case.options.prove and case.learning is not None and worth_a_bench(case):
-        case.say("replaying the run as written")
-        case.bench = bench_of(case.tape)
-        if case.bench.why:
-            case.notes.append(f"no replay: {case.bench.why}")
-        else:
-            if case.bench.every > 1:
-                case.notes.append(f"replayed with one row in {case.bench.every} of each batch: all take too long")
-            case.conviction = convict(case.bench, case.findings, case.say, ahead=Ahead(case))
-            _swept(case, readings)
-            case.proofs += _proofs(case)
-    return case
+@dataclass(frozen=True)
+class Clock:
+    """When the examination began."""
+
+    began: float = field(default_factory=time.monotonic)
+    worked: float = field(default_factory=lambda: sum(os.times()[:4]))
+
+    def wall(self) -> float:
+        """Seconds since."""
+        return time.monotonic() - self.began
+
+    def spent(self) -> float:
+        """Seconds since, or our own and our children's work if that is less: a busy machine must not change a word."""
+        return min(self.wall(), sum(os.times()[:4]) - self.worked)
 
 
-def worth_a_bench(case: Case) -> bool:
-    """A run that learns well and of which nothing is suspected needs no experiment."""
-    assert case.learning is not None
-    if case.learning.adrift and not case.learning.broke:
-        case.notes.append(
-            "no replay: the task is not known and the loss takes both signs, so that its size says nothing"
-        )
-        return False
-    suspected = any(f.remedies and not f.demonstrated for f in case.findings)
-    return case.learning.final < SETTLED or (suspected and not _well(case.tape, case.learning))
+class Examination:
+    """The rules, asked once on the recorded tape and again on what experiments leave: readings and tapes."""
+
+    def __init__(self, tape: Tape) -> None:
+        self._readings: dict[Patched, Readings] = {(): Readings(tape)}
+        self._outcomes: dict[str, Outcome] = {}
+        self._fired: set[str] = set()
+
+    def begin(self) -> tuple[Finding, ...]:
+        """What all rules find on the recorded tape."""
+        found, outcomes = examine(self._readings[()])
+        self._outcomes = {o.fault: o for o in outcomes}
+        self._fired = {f.fault for f in found}
+        return tuple(found)
+
+    def after(self, experiment: Experiment, run: Runners) -> tuple[Experiment, list[Finding]]:
+        """The experiment with the faults that were looked for again on what it left, and what was found there."""
+        request = experiment.request
+        if isinstance(request.means, Sweep) and request.behind in run.sweeps:
+            return self._swept(experiment, run.sweeps[request.behind])
+        tape = run.tapes.get((*request.behind, *request.remedies))
+        if isinstance(request.means, Rerun) and ended(experiment) and tape is not None:
+            return self._rerun(experiment, tape)
+        return experiment, []
+
+    def _swept(self, experiment: Experiment, sweep: SweepReading) -> tuple[Experiment, list[Finding]]:
+        readings, behind = self._readings[experiment.request.behind], experiment.request.behind
+        readings.give(sweep)
+        found, outcomes = examine(readings, readers(SweepReading), "sweep")
+        if not behind:
+            self._outcomes |= {o.fault: o for o in outcomes}
+            self._fired |= {f.fault for f in found}
+        return msgspec.structs.replace(experiment, asked=tuple(o.fault for o in outcomes)), found
+
+    def _rerun(self, experiment: Experiment, tape: Tape) -> tuple[Experiment, list[Finding]]:
+        """All rules where something may hide behind the patch, else those that fired: are they quiet now?"""
+        behind = (*experiment.request.behind, *experiment.request.remedies)
+        readings = self._readings[behind] = Readings(tape, behind=behind)
+        poor = not settled(experiment.run.known) if experiment.run is not None else False
+        rules = {name: rule for name, rule in catalogue().items() if poor or name in self._fired}
+        found, outcomes = examine(readings, rules)
+        asked = tuple(o.fault for o in outcomes if o.status != "not-applicable")
+        return msgspec.structs.replace(experiment, asked=asked), found
+
+    def context(self, budget: Budget, seconds: dict[str, float]) -> Context:
+        """What the conclusion needs besides findings and log."""
+        readings = self._readings[()]
+        try:
+            learning = cast(Learning, readings.of(Learning))
+        except NotApplicable as reason:
+            return Context(tuple(self._outcomes.values()), budget, seconds, notes=(str(reason),))
+        yard = learning.yardstick
+        return Context(tuple(self._outcomes.values()), budget, seconds, (yard.name, yard.constant))
 
 
-def _well(tape: Tape, learning: Learning) -> bool:
-    """Whether the run ends so well, on its batches and on what it was last asked, that no remedy could convict."""
-    if learning.final < WELL:
-        return False
-    try:
-        return FinalEvaluation.read(tape).skill >= PASSED
-    except NotApplicable:
-        return True
-
-
-def _swept(case: Case, readings: Readings) -> None:
-    """Where nothing has mended the run, all rates are swept in one replay, and the rules that read it are asked."""
-    assert case.bench is not None and case.learning is not None
-    chosen = case.conviction.chosen
-    if case.late or case.learning.final >= SETTLED or (chosen is not None and chosen.skill >= SETTLED):
-        return
-    if hopeless(case.findings):
-        return
-    case.say("sweeping learning rates")
-    try:
-        readings.give(case.bench.sweep())
-    except Exception as error:  # a sweep that cannot be made costs two rules, not the report
-        case.notes.append(f"no sweep of rates: {type(error).__name__}")
-        return
-    found, case.outcomes = examine(readings)
-    case.findings = worthwhile(found)
-    case.conviction = convict(case.bench, case.findings, case.say, case.conviction, Ahead(case))
-
-
-def _proofs(case: Case) -> list[Proof]:
-    assert case.bench is not None
-    ranked = sorted(case.conviction.tried, key=lambda c: (c is not case.conviction.chosen, -c.skill))
-    return [proof(c, case.bench) for c in ranked]
-
-
-def behind(case: Case, repair: Repair) -> Repair | None:
-    """A further repair on top of one: what its patched script shows that the first tape could not. None: no more."""
-    tape = repair.rehearsal.tape if repair.rehearsal is not None else None
-    if tape is None or not repair.ran or not tape.passes or skill(repair.learning) >= SETTLED or case.late:
-        return None
-    inner = opened(Case(tape, repair.sources, case.options, case.say, case.rehearsals, began=case.began))
-    new = [f for f in inner.findings if f.fault not in repair.faults]
-    inner.findings = new
-    further = mended(inner)
-    if not further.remedies or skill(further.learning) < skill(repair.learning) + CLEARLY:
-        return None
-    case.proofs += inner.proofs
-    known = {f.fault for f in case.findings}
-    texts = {p: (t, case.tape.sources.get(p, t)) for p, t in repair.sources.files.items()}
-    case.findings += [_home(f, texts) for f in new if f.fault in further.faults and f.fault not in known]
-    answers = [*repair.answers, *further.answers]
-    return Repair(
-        case.tape, further.sources, answers, [*repair.notes, *further.notes], further.rehearsal, further.learning
-    )
-
-
-def _home(finding: Finding, texts: dict[str, tuple[str, str]]) -> Finding:
-    file = finding.site.file if finding.site else ""
-    return at_home(finding, *texts[file]) if file in texts else finding
-
-
-__all__ = ["Case", "Options", "diagnose", "warm"]
+__all__ = ["Options", "diagnose", "warm"]

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from unstuck.diagnosis.model import NotApplicable, Word
-from unstuck.diagnosis.verdict import LEAST, ROOM
+from unstuck.diagnosis.skill import LEAST, ROOM
+from unstuck.rules.catalogue import catalogue
 from unstuck.signals.overlap import Overlap
 from unstuck.signals.printed import Number, Printed
 from unstuck.signals.recomputed import WRONG, Recomputed, Recounted
@@ -25,29 +26,44 @@ HELD, FREED = 4, 2
 
 
 @dataclass(frozen=True)
-class Retold:
+class Difference:
     """A verdict on what is reported, and the sentence that gives the reason."""
 
     word: Word
     why: str
 
 
-def retold(before: Tape, after: Tape, faults: tuple[str, ...]) -> Retold | None:
-    """What is better on the patched script's tape; None where nothing of the kind can be shown."""
+def recounted(before: Tape, after: Tape, faults: tuple[str, ...], alike: bool = True) -> Difference | None:
+    """What is better in what the patched script reports; None if nothing of the kind can be shown.
+
+    `alike`: both trained equally well. Otherwise better printed numbers are no evidence of a report that was wrong.
+    """
+    rules = catalogue()
+    looks = [look for f in faults if f in rules and (look := rules[f].verify) is not None]
+    for look in looks:
+        if (why := _said(look, before, after)) is not None:
+            return Difference("heals", why)
     for fault, look in (("eval-leak", _apart), ("loss-keeps-graph", _freed)):
         if fault in faults:
             return _seen(look, before, after)
-    return _seen(_right, before, after) or _seen(_better, before, after)
+    return _seen(_right, before, after) or (_seen(_better, before, after) if alike else None)
 
 
-def _seen(look: Callable[[Tape, Tape], Retold | None], before: Tape, after: Tape) -> Retold | None:
+def _said(look: Callable[[Tape, Tape], str | None], before: Tape, after: Tape) -> str | None:
     try:
         return look(before, after)
     except NotApplicable:
         return None
 
 
-def _apart(before: Tape, after: Tape) -> Retold | None:
+def _seen(look: Callable[[Tape, Tape], Difference | None], before: Tape, after: Tape) -> Difference | None:
+    try:
+        return look(before, after)
+    except NotApplicable:
+        return None
+
+
+def _apart(before: Tape, after: Tape) -> Difference | None:
     """The evaluation's rows were trained on, and are not any more."""
     try:
         old, new = _shared(before), _shared(after)
@@ -60,17 +76,17 @@ def _apart(before: Tape, after: Tape) -> Retold | None:
     changes = list(_changed(before, after))
     told = max(changes, key=lambda c: (c.score, abs(c.gain)), default=None)
     why = f"of the rows it is judged by {old:.0%} had been trained on before, {new:.0%} after"
-    return Retold("heals", why + (f"; {told.words} {told.old:g} before, {told.new:g} after" if told else ""))
+    return Difference("heals", why + (f"; {told.words} {told.old:g} before, {told.new:g} after" if told else ""))
 
 
-def _modest(before: Tape, after: Tape) -> Retold | None:
+def _modest(before: Tape, after: Tape) -> Difference | None:
     """No row stands on both sides: what leaked was what to look at, and the printed score is lower without it."""
     scores = [c for c in _changed(before, after) if c.score]
     fallen = min(scores, key=lambda c: c.gain, default=None)
     if fallen is None or fallen.gain > -LEAST or max(c.gain for c in scores) >= LEAST:
         return None
     said = f"it printed {fallen.words} {fallen.old:g}, which the evaluation's own labels had a part in"
-    return Retold("heals", f"{said}; the patched script prints {fallen.new:g}")
+    return Difference("heals", f"{said}; the patched script prints {fallen.new:g}")
 
 
 def _shared(tape: Tape) -> float:
@@ -78,15 +94,15 @@ def _shared(tape: Tape) -> float:
     return sets.shared()[0] / len(sets.judged)
 
 
-def _freed(before: Tape, after: Tape) -> Retold | None:
+def _freed(before: Tape, after: Tape) -> Difference | None:
     """Graphs of past steps were kept, and are let go of now."""
     old, new = before.facts.get("graphs", [0, 0]), after.facts.get("graphs", [0, 0])
     if old[0] < HELD or new[0] > FREED or not new[1]:
         return None
-    return Retold("heals", f"graphs of past steps alive at once: {old[0]} of {old[1]} before, {new[0]} after")
+    return Difference("heals", f"graphs of past steps alive at once: {old[0]} of {old[1]} before, {new[0]} after")
 
 
-def _right(before: Tape, after: Tape) -> Retold | None:
+def _right(before: Tape, after: Tape) -> Difference | None:
     """The accuracy that is printed was not the one that can be counted, and now it is."""
     old, new = _last(before), _last(after)
     for form in old.keys() & new.keys():
@@ -94,7 +110,7 @@ def _right(before: Tape, after: Tape) -> Retold | None:
         if was.off > WRONG and now.off <= RIGHT:
             why = f"it printed accuracy {was.number.value:g}, and we count {was.counted:.3f} on those {was.rows} rows; "
             why += f"the patched script prints {now.number.value:g}, and we count {now.counted:.3f}"
-            return Retold("heals", why)
+            return Difference("heals", why)
     return None
 
 
@@ -117,14 +133,14 @@ class _Change:
     """More is better."""
 
 
-def _better(before: Tape, after: Tape) -> Retold | None:
+def _better(before: Tape, after: Tape) -> Difference | None:
     """A score that is printed is better, and none is worse."""
     changes = list(_changed(before, after))
     best = max(changes, key=lambda c: (c.score and c.gain >= LEAST, c.gain), default=None)
     if best is None or best.gain < LEAST or min(c.gain for c in changes) <= -LEAST:
         return None
     word: Word = "heals" if best.gain >= ROOM * best.room else "helps"
-    return Retold(word, f"it printed {best.words} {best.old:g}; the patched script prints {best.new:g}")
+    return Difference(word, f"it printed {best.words} {best.old:g}; the patched script prints {best.new:g}")
 
 
 def _changed(before: Tape, after: Tape) -> Iterator[_Change]:

@@ -1,41 +1,43 @@
-"""From skills to a word: a paired, pre-stated test over lanes, and the smallest set that heals. No torch.
+"""From paired skills to a word: pre-stated tests over lanes. No torch.
 
 Every lane trains twice from the same start on the same batches, without and with the remedies; what is compared is its
-skill over the last quarter of the tape. Under "no difference" a remedy must win in (nearly) every lane by luck alone.
+skill over the last quarter of the course. Two tests are made:
+
+* superiority: an exact one-sided signed-rank test at level ALPHA, and a gain of at least LEAST ("heals", "helps");
+* equivalence: the 95 % interval of the difference excludes a gain worth having, on a course long enough for the treated
+  run to have shown one ("no-difference").
+
+What passes neither is "undecided": the experiment, not the remedy, was too weak.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import groupby
+from itertools import combinations_with_replacement, groupby
 from statistics import median
 
-from unstuck.diagnosis.model import Word
+from msgspec import Struct
+
+from unstuck.diagnosis.model import Arm, Word
+from unstuck.diagnosis.skill import LEAST, SETTLED, WELL, WORTH, healed, rising
 
 ALPHA = 0.01
-"""One-sided level of the paired test. With eight lanes its smallest p is 1/256; two lanes against is already 0.02."""
-LEAST = 0.05
-"""A difference in skill below this is no difference, however certain."""
-LEARNS = 0.15
-"""From this skill on a network has learnt something: far outside what a constant predictor shows on a batch."""
-STUCK = 0.05
-"""Up to this skill it has learnt nothing."""
-ROOM = 0.5
-"""A remedy that takes at least this share of the way from the present skill to perfection heals."""
-FOLD = 2.5
-"""So does one that multiplies a poor skill by this much (tasks whose best is far from perfect)."""
-POOR = 0.35
+"""One-sided level of the superiority test. With eight lanes its smallest p is 1/256; two lanes against is 0.02."""
+TAIL = 0.025
+"""Probability in each tail of the interval."""
+SHORTEST = 40
+"""Steps below which no difference is never evidence: most remedies show only after the first tens of steps."""
 
 
-@dataclass(frozen=True)
-class Judgement:
-    """The word, its p-value, and the median skills it rests on."""
+class Judgement(Struct, frozen=True):
+    """The word, its p-value, the medians it rests on, and whether the experiment could have shown a difference."""
 
     word: Word
     p: float
     without: float
     treated: float
+    interval: tuple[float, float]
+    power: str
 
     @property
     def gain(self) -> float:
@@ -43,29 +45,35 @@ class Judgement:
         return self.treated - self.without
 
 
-def judge(without: Sequence[float], treated: Sequence[float]) -> Judgement:
-    """Compare paired skills, one pair per lane; each skill at most 1, 0 for the best constant predictor."""
-    before, after = median(without), median(treated)
-    p, worse = _p(without, treated), _p(treated, without)
-    return Judgement(_word(before, after, p, worse), p, before, after)
+def judge(without: Arm, treated: Arm, steps: int) -> Judgement:
+    """Compare two arms lane by lane; each skill is at most 1, and 0 for the best constant predictor."""
+    before, after = median(without.lanes), median(treated.lanes)
+    p, worse = p_value(without.lanes, treated.lanes), p_value(treated.lanes, without.lanes)
+    span = interval(without.lanes, treated.lanes)
+    size = f"{len(treated.lanes)} lanes, {steps} steps"
+    if worse < ALPHA and before - after >= LEAST:
+        return Judgement("harms", p, before, after, span, size)
+    if p < ALPHA and after - before >= LEAST:
+        return Judgement("heals" if healed(before, after) else "helps", p, before, after, span, size)
+    why = weakness(treated, span, steps)
+    word: Word = "undecided" if why else "no-difference"
+    return Judgement(word, p, before, after, span, f"{size}; {why}" if why else size)
 
 
-def _word(before: float, after: float, p: float, worse: float) -> Word:
-    gain = after - before
-    if worse < ALPHA and -gain >= LEAST:
-        return "harms"
-    if p >= ALPHA or gain < LEAST:
-        return "no-difference"
-    return "heals" if _healed(max(before, 0.0), after) else "helps"
+def weakness(treated: Arm, span: tuple[float, float], steps: int) -> str:
+    """Why these arms do not show that the remedy makes no difference; "" if they do."""
+    if steps < SHORTEST:
+        return f"fewer than {SHORTEST} steps show nothing"
+    if not span[1] < WORTH:
+        return f"the interval of the difference, {span[0]:.2f} to {span[1]:.2f}, includes one worth having"
+    if treated.final < SETTLED:
+        return f"the treated run has not learned by then (skill {treated.final:.2f}), so it may still differ later"
+    if treated.final < WELL and rising(treated.skill):
+        return "the treated run is still rising at the end"
+    return ""
 
 
-def _healed(before: float, after: float) -> bool:
-    if after < LEARNS:
-        return False
-    return after - before >= ROOM * (1 - before) or before <= STUCK or (before < POOR and after >= FOLD * before)
-
-
-def _p(low: Sequence[float], high: Sequence[float]) -> float:
+def p_value(low: Sequence[float], high: Sequence[float]) -> float:
     """One-sided exact Wilcoxon signed-rank p of "high is above low"; 1 where all pairs are equal.
 
     Equal pairs are left out, and equal differences share their ranks. Written here because importing a library's takes
@@ -76,10 +84,33 @@ def _p(low: Sequence[float], high: Sequence[float]) -> float:
         return 1.0
     ranks = doubled_ranks([abs(d) for d in differences])
     reached = sum(rank for rank, d in zip(ranks, differences, strict=True) if d > 0)
-    ways = [1] + [0] * sum(ranks)  # in how many of the equally likely choices of signs the positive ranks add up to it
+    ways = signed_sums(ranks)
+    return sum(ways[reached:]) / 2 ** len(ranks)
+
+
+def interval(low: Sequence[float], high: Sequence[float]) -> tuple[float, float]:
+    """The 95 % interval of the median difference `high - low`, from the Walsh averages (Hodges and Lehmann 1963).
+
+    With fewer than six pairs no such interval exists: the whole axis is returned.
+    """
+    differences = [h - lo for lo, h in zip(low, high, strict=True)]
+    n = len(differences)
+    ways = signed_sums(list(range(1, n + 1)))
+    total, cut = 0.0, 0
+    while cut < len(ways) and (total := total + ways[cut] / 2**n) <= TAIL:
+        cut += 1
+    if cut == 0:
+        return -float("inf"), float("inf")
+    averages = sorted((a + b) / 2 for a, b in combinations_with_replacement(differences, 2))
+    return averages[cut - 1], averages[-cut]
+
+
+def signed_sums(ranks: Sequence[int]) -> list[int]:
+    """For each sum, in how many of the equally likely choices of signs the positive ranks add up to it."""
+    ways = [1] + [0] * sum(ranks)
     for rank in ranks:
         ways = [n + (ways[at - rank] if at >= rank else 0) for at, n in enumerate(ways)]
-    return sum(ways[reached:]) / 2 ** len(ranks)
+    return ways
 
 
 def doubled_ranks(values: Sequence[float]) -> list[int]:

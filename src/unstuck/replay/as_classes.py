@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from unstuck.diagnosis.model import NotApplicable
-from unstuck.replay.bench import PATIENCE, as_written, bench_of
+from unstuck.replay.bench import PATIENCE, Bench, as_written
 from unstuck.replay.lanes import LANES, starts
 from unstuck.replay.run import Played, course_of, play
 from unstuck.signals.losses import Ending, Losses
@@ -33,11 +33,9 @@ class AsClasses:
     """The latter against always giving the most frequent class."""
 
     @classmethod
-    def read(cls, tape: Tape) -> AsClasses:
-        """Raises NotApplicable where the run cannot be replayed, or its last layer is not one linear output."""
-        bench = bench_of(tape)
-        if bench.why:
-            raise NotApplicable(f"no replay: {bench.why}")
+    def of(cls, bench: Bench) -> AsClasses:
+        """Raises NotApplicable if the last layer is not one linear output."""
+        tape = bench.tape
         ending, (layer, weights) = _last(bench.tape)
         passes = [p for p in tape.passes if p.program == bench.main]
         rounded = _rounded(tape, passes[-max(1, len(passes) // 4) :], _slot(ending))

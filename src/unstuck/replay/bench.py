@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -14,9 +13,11 @@ from unstuck.diagnosis.model import NotApplicable, Remedy
 from unstuck.remedies.treatment import CannotApply, Trial
 from unstuck.replay.cost import estimate
 from unstuck.replay.lanes import LANES, starts
+from unstuck.replay.redrawing import Redrawn
 from unstuck.replay.run import Play, Played, course_of, play
 from unstuck.replay.stacked import Traces, stackable
 from unstuck.replay.thinned import factor, thinned
+from unstuck.signals.sweep import Sweep
 from unstuck.signals.task import Task, main_program
 from unstuck.signals.yardstick import yardstick
 from unstuck.tape.interpreter import CannotReplay, run
@@ -47,27 +48,6 @@ BEGINNING = 0.4
 """The part of the course that is played as written before anything is tried: whether it can be played shows there."""
 UNPLAYABLE = (RuntimeError, NotImplementedError, TypeError, ValueError, KeyError, IndexError)
 """What torch raises where a call cannot be run in lanes."""
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """Skill at the end for every rate, from the recorded start."""
-
-    factors: tuple[float, ...]
-    skills: tuple[float, ...]
-    base: float
-    """The recorded rate."""
-
-    @property
-    def best(self) -> float:
-        """The factor with the highest skill; among equals the one nearest to what was written."""
-        top = max(self.skills)
-        near = [f for f, s in zip(self.factors, self.skills, strict=True) if s >= top - 0.02]
-        return min(near, key=lambda f: abs(torch.tensor(f).log().item()))
-
-    def at(self, factor: float) -> float:
-        """The skill at a factor."""
-        return self.skills[self.factors.index(factor)]
 
 
 class Bench:
@@ -186,10 +166,8 @@ class Bench:
 
     def _mixed(self) -> Tape:
         """The tape with its rows in random order; CannotApply where they cannot be told apart."""
-        from unstuck.replay.redrawing import Redrawn
-
         try:
-            return Redrawn.read(self.tape).mixed()
+            return Redrawn.of(self.tape, self.main, self.course.passes).mixed()
         except NotApplicable as reason:
             raise CannotApply(str(reason)) from reason
 
@@ -204,19 +182,6 @@ class Bench:
     def rate(self) -> float:
         """The first recorded learning rate."""
         return next((u.rates[0] for u in self.tape.updates if u.rates), 0.0)
-
-
-def bench_of(tape: Tape) -> Bench:
-    """The bench of a tape: the same one where it was asked for before, for building one costs as much as a trial."""
-    known = next((bench for of, bench in _recent if of is tape), None)
-    if known is None:
-        known = Bench(tape)
-        _recent[:] = [*_recent[-1:], (tape, known)]
-    return known
-
-
-_recent: list[tuple[Tape, Bench]] = []
-"""The last two benches, each with its tape."""
 
 
 def rates_around(rate: float) -> tuple[float, ...]:

@@ -1,4 +1,4 @@
-"""The report as JSON, in the form that editors and CI rely on. Strict: NaN and infinity are written as null."""
+"""The diagnosis as JSON, in the form that editors and CI rely on. Strict: NaN and infinity are written as null."""
 
 from __future__ import annotations
 
@@ -8,33 +8,37 @@ from typing import Any
 
 import msgspec
 
-from unstuck.diagnosis.model import FORMAT, Finding, Proof, Report
+from unstuck.diagnosis.model import FORMAT, Diagnosis, Experiment, Finding
+from unstuck.report.sentences import means, to_settle
 
 
-def render(report: Report) -> str:
-    """The report as indented JSON text, ending with a newline."""
-    return json.dumps(strict(plain(report)), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+def render(diagnosis: Diagnosis) -> str:
+    """The diagnosis as indented JSON text, ending with a newline."""
+    return json.dumps(strict(plain(diagnosis)), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
 
 
-def plain(report: Report) -> dict[str, Any]:
-    """The report as dicts and lists, under the names that the format promises."""
+def plain(diagnosis: Diagnosis) -> dict[str, Any]:
+    """The diagnosis as dicts and lists, under the names that the format promises."""
     return {
         "format": FORMAT,
-        "unstuck": report.version,
-        "torch": report.torch,
-        "script": report.script,
-        "steps": report.steps,
-        "stopped": report.stopped,
-        "metric": _built(report.metric),
-        "learns": report.learns,
-        "causes": [_cause(finding, report) for finding in report.causes],
-        "findings": [_finding(finding) for finding in report.findings],
-        "proofs": [_proof(proof) for proof in report.proofs],
-        "patch": _built(report.patch),
-        "outcomes": _built(report.outcomes),
-        "notes": list(report.notes),
-        "verified": report.verified,
-        "seconds": dict(report.seconds),
+        "unstuck": diagnosis.version,
+        "torch": diagnosis.torch,
+        "script": diagnosis.script,
+        "steps": diagnosis.steps,
+        "stopped": diagnosis.stopped,
+        "metric": _built(diagnosis.metric),
+        "learns": diagnosis.learns,
+        "state": diagnosis.state,
+        "headroom": _built(diagnosis.headroom),
+        "recorded": _built(diagnosis.recorded),
+        "causes": [_cause(finding) for finding in diagnosis.causes],
+        "findings": [_finding(finding, diagnosis) for finding in diagnosis.findings],
+        "proofs": [_proof(e) for e in diagnosis.log if e.request.remedies or e.request.faults],
+        "patch": _patch(diagnosis),
+        "outcomes": _built(diagnosis.outcomes),
+        "notes": list(diagnosis.notes),
+        "verified": diagnosis.verified,
+        "seconds": dict(diagnosis.seconds),
     }
 
 
@@ -53,29 +57,53 @@ def _built(part: Any) -> Any:
     return msgspec.to_builtins(part)
 
 
-def _cause(finding: Finding, report: Report) -> dict[str, Any]:
-    proven = any(finding.fault in p.faults and p.verdict in ("heals", "helps") for p in report.proofs)
+def _cause(finding: Finding) -> dict[str, Any]:
     return {
         "fault": finding.fault,
         "site": _built(finding.site),
         "message": finding.message,
-        "proven": proven or bool(finding.demonstrated),
+        "proven": finding.effect.word == "proven",
     }
 
 
-def _finding(finding: Finding) -> dict[str, Any]:
+def _finding(finding: Finding, diagnosis: Diagnosis) -> dict[str, Any]:
+    undecided = finding.effect.word == "undecided"
     return {
         "fault": finding.fault,
         "severity": finding.severity,
         "role": finding.role,
+        "known": finding.known,
+        "effect": finding.effect.word,
+        "effect_because": finding.effect.because,
+        "undecided_because": finding.effect.because if undecided else None,
+        "to_settle": to_settle(finding, diagnosis) if finding.role == "suspect" else None,
         "site": _built(finding.site),
         "message": finding.message,
         "evidence": [{"what": e.what, "measured": e.measured, "expected": e.expected} for e in finding.evidence],
         "remedies": [remedy.name for remedy in finding.remedies],
-        "demonstrated": finding.demonstrated,
     }
 
 
-def _proof(proof: Proof) -> dict[str, Any]:
-    fields: dict[str, Any] = _built(proof)
-    return {"with" if name == "treated" else name: value for name, value in fields.items()}
+def _proof(experiment: Experiment) -> dict[str, Any]:
+    return {
+        "remedies": [r.name for r in experiment.request.remedies],
+        "faults": list(experiment.request.faults),
+        "means": means(experiment),
+        "verdict": experiment.word,
+        "why": experiment.why,
+        "power": experiment.power,
+        "lanes": experiment.lanes,
+        "steps": experiment.steps,
+        "without": _built(experiment.without),
+        "with": _built(experiment.treated),
+        "p": experiment.p,
+        "interval": list(experiment.interval) if experiment.interval is not None else None,
+        "seconds": experiment.seconds,
+    }
+
+
+def _patch(diagnosis: Diagnosis) -> dict[str, Any] | None:
+    patch = diagnosis.patch
+    if patch is None:
+        return None
+    return {"trust": patch.trust, "proven": patch.proven, "diff": patch.diff, "remedies": list(patch.remedies)}

@@ -1,4 +1,7 @@
-"""The report for a terminal: the verdict first, then why, what was measured, what was tried, and the patch."""
+"""The diagnosis for a terminal, on one screen: verdict, evidence, suspects, patch, what was tried.
+
+With `verbose` also why each cause hurts, the skill curve, consequences, hints, and what could not be examined.
+"""
 
 from __future__ import annotations
 
@@ -10,49 +13,58 @@ from rich.markdown import Markdown
 from rich.padding import Padding
 from rich.text import Text
 
-from unstuck.diagnosis.model import Finding, Report
+from unstuck.diagnosis.model import Diagnosis, Experiment, Finding
 from unstuck.report import plot
 from unstuck.report.layout import printed, stacked, table, titled
 from unstuck.report.sentences import (
+    KNOWN,
     at_heart,
     decisive,
-    last,
     listed,
-    loud,
+    means,
     next_steps,
     number,
     place,
+    to_settle,
 )
 from unstuck.report.sentences import verdict as sentences
 from unstuck.rules.catalogue import pages
 
-LINES = 80
-"""A longer diff is cut here; the patch file holds all of it."""
-HINTS = 6
-READINGS = 8
-WORDS = {"heals": "green", "helps": "green", "harms": "red", "no-difference": "default", "not-tried": "default"}
+LINES, TRIED, SHOWN, READINGS = 24, 6, 3, 3
+"""Lines of the diff, experiments, suspects, and readings per finding on the first screen; --verbose shows all."""
+WORDS = {"heals": "green", "helps": "green", "harms": "red"}
 DIFF = {"+++": "bold", "---": "bold", "@@": "cyan", "+": "green", "-": "red"}
 
 
 def render(
-    report: Report,
+    diagnosis: Diagnosis,
     *,
     width: int = 100,
     colour: bool = False,
     ascii: bool = False,
     folder: Path | None = None,
     target: str = "",
+    verbose: bool = False,
 ) -> str:
-    """The whole report as text. `folder` holds the script, so that its lines can be quoted; `target` names it."""
-    parts = [_verdict(report, folder), *_sections(report, width, ascii, target)]
+    """The diagnosis as text. `folder` holds the script, so that its lines can be quoted; `target` names it."""
+    parts = [
+        _verdict(diagnosis),
+        *_causes(diagnosis, folder),
+        *_suspects(diagnosis, folder, verbose),
+        *_patch(diagnosis, verbose),
+        *_tried(diagnosis, verbose),
+        *(_details(diagnosis, width, ascii) if verbose else ()),
+        *_next(diagnosis, target, verbose),
+    ]
     return printed(parts, width, colour, ascii)
 
 
 def verdict(
-    report: Report, *, width: int = 100, colour: bool = False, ascii: bool = False, folder: Path | None = None
+    diagnosis: Diagnosis, *, width: int = 100, colour: bool = False, ascii: bool = False, folder: Path | None = None
 ) -> str:
-    """The verdict's lines alone."""
-    return printed([_verdict(report, folder)], width, colour, ascii)
+    """The verdict's lines alone, with where each cause and suspect stands."""
+    loud = (*diagnosis.causes, *diagnosis.suspects)
+    return printed([_verdict(diagnosis), *(Padding(_line(f), (0, 0, 0, 2)) for f in loud)], width, colour, ascii)
 
 
 def page(fault: str, text: str, *, width: int = 100, colour: bool = False, ascii: bool = False) -> str:
@@ -68,35 +80,44 @@ def index(found: dict[str, str]) -> str:
     return "".join(f"{fault:{room}}  {text.partition(chr(10))[0].rstrip('.')}\n" for fault, text in found.items())
 
 
-def _sections(report: Report, width: int, ascii: bool, target: str) -> Iterator[RenderableType]:
-    yield from _why(report)
-    yield from _measured(report)
-    yield from _tried(report)
-    yield from _curve(report, width, ascii)
-    yield from _patch(report)
-    yield from _hints(report)
-    yield from _unexamined(report)
-    yield from _next(report, target)
+def _verdict(diagnosis: Diagnosis) -> RenderableType:
+    first, *more = sentences(diagnosis)
+    ink = "bold red" if diagnosis.causes else "bold yellow"
+    if diagnosis.learns and not diagnosis.causes and not diagnosis.suspects:
+        ink = "bold green"
+    return stacked(Text(first, ink), *(Text(line, "bold" if i == 0 else "") for i, line in enumerate(more)))
 
 
-def _verdict(report: Report, folder: Path | None) -> RenderableType:
-    sick = bool(report.causes)
-    first, *more = sentences(report)
-    ink = "bold red" if sick else "bold green" if report.learns else "bold yellow"
-    found = report.causes or loud(report)
-    sites = [None, *(f.site for f in found)]
-    said = (_said(f, folder if f.site != before else None) for f, before in zip(found, sites, strict=False))
-    after = (Padding(Text(text), (1 if sick else 0, 0, 0, 0)) for text in more)
-    return stacked(Text(first, ink), *(Padding(part, (1, 0, 0, 2)) for part in said), *after)
+def _causes(diagnosis: Diagnosis, folder: Path | None) -> Iterator[RenderableType]:
+    before = None
+    for finding in diagnosis.causes:
+        quoted = _quoted(finding, folder) if finding.site != before else []
+        because = finding.effect.because
+        proof = [Text(f"proven: {because}")] if because and because != finding.message else []
+        yield stacked(_line(finding), *(Padding(part, (0, 0, 0, 2)) for part in (*quoted, *_readings(finding), *proof)))
+        before = finding.site
 
 
-def _said(finding: Finding, folder: Path | None) -> RenderableType:
-    """A finding with the line that it stands on."""
-    head = Text.assemble((place(finding.site) or finding.fault, "cyan"), "  ", finding.message)
-    shown = [head, *_quoted(finding, folder)]
-    if finding.demonstrated and finding.demonstrated != finding.message:
-        shown.append(Text(f"Shown by: {finding.demonstrated}"))
-    return stacked(*shown)
+def _suspects(diagnosis: Diagnosis, folder: Path | None, verbose: bool) -> Iterator[RenderableType]:
+    shown = diagnosis.suspects if verbose else diagnosis.suspects[:SHOWN]
+    if not shown:
+        return
+    parts: list[RenderableType] = []
+    for finding in shown:
+        said = [
+            *_quoted(finding, folder),
+            *_readings(finding)[:READINGS],
+            Text(f"{KNOWN[finding.known]}; its effect is not settled: {finding.effect.because}"),
+            Text(f"to settle it: {to_settle(finding, diagnosis)}"),
+        ]
+        parts.append(stacked(_line(finding), *(Padding(part, (0, 0, 0, 2)) for part in said)))
+    left = tuple(f.fault for f in diagnosis.suspects[len(shown) :])
+    parts += [Text(f"... and {len(left)} more (--verbose): {listed(left)}")] if left else []
+    yield titled("Suspects, not proven", *parts)
+
+
+def _line(finding: Finding) -> Text:
+    return Text.assemble((" ".join(filter(None, (place(finding.site), finding.fault))), "cyan"), "  ", finding.message)
 
 
 def _quoted(finding: Finding, folder: Path | None) -> list[Text]:
@@ -110,12 +131,72 @@ def _quoted(finding: Finding, folder: Path | None) -> list[Text]:
         return []
 
 
-def _why(report: Report) -> Iterator[RenderableType]:
-    if report.causes:
-        known = pages()
-        for fault in at_heart(report):
-            if reason := _paragraph(known.get(fault, ""), "## Why it hurts"):
-                yield titled(f"Why {fault} hurts", Text(reason))
+def _readings(finding: Finding) -> list[Text]:
+    rows = list(dict.fromkeys(finding.evidence))[:READINGS]
+    return [Text(f"{e.what}: {number(e.measured)} (expected {e.expected})") for e in rows]
+
+
+def _patch(diagnosis: Diagnosis, verbose: bool) -> Iterator[RenderableType]:
+    patch = diagnosis.patch
+    if patch is None:
+        return
+    lines = patch.diff.rstrip("\n").split("\n")
+    room = len(lines) if verbose else LINES
+    title = f"Patch ({patch.trust}, {'proven by its own run' if patch.proven else 'not proven'})"
+    more = [Text(f"... {len(lines) - room} more lines (--verbose, or --patch FILE)")] if len(lines) > room else []
+    # A group is printed without wrapping: a diff must stay as it is.
+    yield Group(Text(title, "bold"), *(Text(line, _ink(line)) for line in lines[:room]), *more)
+
+
+def _ink(line: str) -> str:
+    return next((ink for start, ink in DIFF.items() if line.startswith(start)), "default")
+
+
+def _tried(diagnosis: Diagnosis, verbose: bool) -> Iterator[RenderableType]:
+    made = [e for e in diagnosis.log if e.request.remedies or e.played]
+    done = [e for e in made if e.played and (e.request.remedies or e.request.faults)]
+    left = [e for e in made if not e.played]
+    if not made:
+        return
+    best = decisive(diagnosis)
+    ranked = sorted(done, key=lambda e: (e is not best, not e.works, e.word == "no-difference"))
+    rows = table("what was tried", "by", "verdict", "skill", "with it", "on", "p")
+    for experiment in ranked if verbose else ranked[:TRIED]:
+        rows.add_row(*_row(experiment))
+    more = [Text(f"... and {len(ranked) - TRIED} more (--verbose)")] if len(ranked) > TRIED and not verbose else []
+    missed = list(dict.fromkeys(f"not tried: {_what(e)}: {e.why}" for e in left))
+    told = [Text(line) for line in (missed if verbose else missed[:2])]
+    yield titled("What was tried", *([rows] if done else []), *more, *told)
+
+
+def _row(experiment: Experiment) -> tuple[Text, ...]:
+    replayed = bool(experiment.treated.lanes)
+    before, after = (experiment.without.final, experiment.treated.final) if replayed else (None, None)
+    on = f"{experiment.lanes} x {experiment.steps} steps" if experiment.steps else ""
+    word = Text(experiment.word, WORDS.get(experiment.word, "default"), no_wrap=True)
+    numbers = (number(before, 2), number(after, 2), on, number(experiment.p, 2) if experiment.p is not None else "")
+    return Text(_what(experiment)), Text(means(experiment)), word, *map(Text, numbers)
+
+
+def _what(experiment: Experiment) -> str:
+    return (
+        " + ".join(dict.fromkeys(r.name for r in experiment.request.remedies))
+        or listed(experiment.request.faults)
+        or "as written"
+    )
+
+
+def _details(diagnosis: Diagnosis, width: int, ascii: bool) -> Iterator[RenderableType]:
+    known = pages()
+    for fault in at_heart(diagnosis) if diagnosis.causes else ():
+        if reason := _paragraph(known.get(fault, ""), "## Why it hurts"):
+            yield titled(f"Why {fault} hurts", Text(reason))
+    yield from _curve(diagnosis, width, ascii)
+    for title, role in (("Consequences: quiet once the causes are fixed", "consequence"), ("Hints", "hint")):
+        lines = [_line(f) for f in diagnosis.findings if f.role == role]
+        if lines:
+            yield titled(title, *lines)
+    yield from _unexamined(diagnosis)
 
 
 def _paragraph(text: str, heading: str) -> str:
@@ -124,33 +205,8 @@ def _paragraph(text: str, heading: str) -> str:
     return " ".join(after.strip().partition("\n\n")[0].split())
 
 
-def _measured(report: Report) -> Iterator[RenderableType]:
-    rows = [e for f in report.causes or loud(report) for e in f.evidence]
-    if rows:
-        readings = table("", "measured", "expected")
-        for e in list(dict.fromkeys(rows))[:READINGS]:
-            readings.add_row(Text(e.what), Text(number(e.measured)), Text(e.expected))
-        yield titled("What was measured", readings)
-
-
-def _tried(report: Report) -> Iterator[RenderableType]:
-    done = [p for p in report.proofs if p.verdict != "not-tried"]
-    left = [p for p in report.proofs if p.verdict == "not-tried"]
-    if not report.proofs:
-        return
-    rows = table("remedy", "verdict", "skill without", "with", "runs", "steps", "p")
-    for proof in done:
-        numbers = last(proof.without.skill), last(proof.treated.skill), proof.lanes, proof.steps, proof.p
-        word = Text(proof.verdict, WORDS[proof.verdict], no_wrap=True)
-        rows.add_row(Text(" + ".join(proof.remedies)), word, *(number(n, 2) for n in numbers))
-    missed = dict.fromkeys(f"not tried: {' + '.join(p.remedies)}: {p.why}" for p in left)
-    verified = [report.verified[:1].upper() + report.verified[1:]] if report.verified else []
-    lines = (Text(line) for line in (*list(missed)[:HINTS], *verified))
-    yield titled("What was tried, on the recorded batches", *([rows] if done else []), *lines)
-
-
-def _curve(report: Report, width: int, ascii: bool) -> Iterator[RenderableType]:
-    proof = decisive(report)
+def _curve(diagnosis: Diagnosis, width: int, ascii: bool) -> Iterator[RenderableType]:
+    proof = decisive(diagnosis)
     if proof is None:
         return
     lines = plot.plot(proof.without.skill, proof.treated.skill, proof.steps, width - 2, ascii)
@@ -158,51 +214,24 @@ def _curve(report: Report, width: int, ascii: bool) -> Iterator[RenderableType]:
         yield titled("Skill on each batch before its update", *(Text(line, no_wrap=True) for line in lines))
 
 
-def _patch(report: Report) -> Iterator[RenderableType]:
-    patch = report.patch
-    if patch is None or not patch.diff:
-        return
-    lines = patch.diff.rstrip("\n").split("\n")
-    title = f"The patch ({patch.trust}{', proven' if patch.proven else ', not proven'})"
-    more = [Text(f"... {len(lines) - LINES} more lines")] if len(lines) > LINES else []
-    # A group is printed without wrapping: a diff must stay as it is.
-    yield Group(Text(title, "bold"), *(Text(line, _ink(line)) for line in lines[:LINES]), *more)
-
-
-def _ink(line: str) -> str:
-    return next((ink for start, ink in DIFF.items() if line.startswith(start)), "default")
-
-
-def _hints(report: Report) -> Iterator[RenderableType]:
-    shown = {id(f) for f in (*report.causes, *loud(report))}
-    rest = [f for f in report.findings if id(f) not in shown]
-    follows = [_brief(f) for f in rest if f.role == "consequence"]
-    hints = [_brief(f) for f in rest if f.role != "consequence"]
-    for title, lines in (("Follows from it", follows), ("Worth knowing", hints)):
-        if lines:
-            more = [Text(f"... and {len(lines) - HINTS} more")] if len(lines) > HINTS else []
-            yield titled(title, *lines[:HINTS], *more)
-
-
-def _brief(finding: Finding) -> Text:
-    return Text.assemble((" ".join(filter(None, (finding.fault, place(finding.site)))), "cyan"), "  ", finding.message)
-
-
-def _unexamined(report: Report) -> Iterator[RenderableType]:
-    if not report.steps and not report.findings:
+def _unexamined(diagnosis: Diagnosis) -> Iterator[RenderableType]:
+    if not diagnosis.steps and not diagnosis.findings:
         return  # the verdict says it: there was nothing to examine
     missed: dict[str, list[str]] = {}
-    for outcome in report.outcomes:
+    for outcome in diagnosis.outcomes:
         if outcome.status == "not-applicable":
             missed.setdefault(outcome.reason, []).append(outcome.fault)
-    lines = [Text(f"{listed(tuple(faults))}: {reason}") for reason, faults in missed.items()]
-    notes = [Text(note) for note in report.notes]
-    if lines or notes:
-        looked = sum(o.status != "not-applicable" for o in report.outcomes)
-        title = f"Not examined ({looked} of {len(report.outcomes)} faults were)" if lines else "Notes"
-        yield titled(title, *lines[:HINTS], *notes)
+    if missed:
+        lines = (Text(f"{listed(tuple(faults))}: {reason}") for reason, faults in missed.items())
+        yield titled("Rules that do not apply", *lines)
+    if diagnosis.notes:
+        yield titled("Notes", *map(Text, diagnosis.notes))
 
 
-def _next(report: Report, target: str) -> Iterator[RenderableType]:
-    if steps := next_steps(report, target):
-        yield titled("Next", *(Text(step) for step in steps))
+def _next(diagnosis: Diagnosis, target: str, verbose: bool) -> Iterator[RenderableType]:
+    steps = list(next_steps(diagnosis, target))
+    quiet = sum(f.role in ("hint", "consequence") for f in diagnosis.findings)
+    if not verbose and steps and quiet:
+        steps.append(f"--verbose shows {quiet} further {'hint' if quiet == 1 else 'hints'} and every experiment")
+    if steps:
+        yield titled("Next", *map(Text, steps))

@@ -1,0 +1,106 @@
+"""The log of experiments, as the plan reads it.
+
+The plan is written as if every experiment had been made: `Book.ask` gives the entry of the log or, where there is none
+yet, raises `Needed`, which is the plan's answer: this experiment comes next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from unstuck.diagnosis.model import Experiment, Finding, Recorded, Replay, Request, Rerun, Run, Sweep
+
+Patched = tuple[Any, ...]
+"""The remedies of a patched run; () for the recorded one."""
+
+
+class Budget(msgspec.Struct, frozen=True):
+    """How far to go."""
+
+    prove: bool = True
+    late: bool = False
+    """No time is left for another experiment that the report can do without."""
+    rounds: int = 3
+    """How often a patched script's own tape is examined for a fault that hid behind another."""
+    reruns: int = 4
+    """Patched scripts run per round, where replay cannot tell."""
+
+
+class Needed(Exception):
+    """An experiment that has not been made yet."""
+
+    def __init__(self, request: Request) -> None:
+        super().__init__(request)
+        self.request = request
+
+
+@dataclass
+class Book:
+    """Findings, log and budget, asked one experiment at a time."""
+
+    findings: Sequence[Finding]
+    log: Sequence[Experiment]
+    budget: Budget
+    closed: bool = False
+    """Nothing more will be made: what is missing was not tried."""
+    foreseen: Request | None = None
+    """A rerun that will probably be asked for: it may begin while replays are at work."""
+    _made: dict[object, Experiment] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._made = {e.request.key: e for e in self.log}
+
+    def known(self, request: Request) -> Experiment | None:
+        """The experiment, if it was made."""
+        return self._made.get(request.key)
+
+    def ask(self, request: Request, spare: bool = False) -> Experiment:
+        """The experiment; raises Needed where it has to be made. `spare`: the report can do without it."""
+        made = self.known(request)
+        if made is not None:
+            return made
+        if self.closed or ((spare or request.behind) and self.budget.late):
+            return Experiment(request, "not-tried", "no time was left")
+        raise Needed(request)
+
+    def foresee(self, request: Request) -> None:
+        """Note a rerun that may be begun ahead."""
+        if request.remedies and self.known(request) is None:
+            self.foreseen = request
+
+    def run(self, behind: Patched = ()) -> Run | None:
+        """How the recorded run went, or a patched one; None where it left no tape."""
+        request = Request(Rerun(), behind) if behind else Request(Recorded())
+        found = next((e for e in self.log if type(e.request.means) is type(request.means) and _of(e, behind)), None)
+        return found.run if found is not None else None
+
+    def found(self, behind: Patched = (), swept: bool = True) -> list[Finding]:
+        """Findings on one tape, causes before consequences; what a sweep answered takes the place of a guess."""
+        sweep = self.known(Request(Sweep(), behind=behind)) if swept else None
+        asked = set(sweep.asked) if sweep is not None else set()
+        ours = [f for f in self.findings if f.behind == behind]
+        kept = [f for f in ours if (f.origin == "sweep" if f.fault in asked else f.origin == "tape")]
+        return sorted(kept, key=upstream)
+
+    def latest(self, request: Request) -> Experiment | None:
+        """A replay over the whole course if it was made, else the screening."""
+        whole = self.known(msgspec.structs.replace(request, means=Replay()))
+        return whole or self.known(request)
+
+    def replays(self, behind: Patched = ()) -> Iterator[Experiment]:
+        """Every replay of remedies on one tape."""
+        replayed = (e for e in self.log if isinstance(e.request.means, Replay) and e.request.remedies)
+        return (e for e in replayed if e.request.behind == behind)
+
+
+def _of(experiment: Experiment, behind: Patched) -> bool:
+    return (*experiment.request.behind, *experiment.request.remedies) == behind
+
+
+def upstream(finding: Finding) -> tuple[int, str]:
+    """The key that sorts findings: causes before consequences."""
+    return finding.stage, finding.fault

@@ -1,0 +1,261 @@
+"""Make the experiments that the plan asks for. Whatever goes wrong in one is one failed entry of the log."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from unstuck.diagnosis.log import Patched
+from unstuck.diagnosis.model import (
+    Arm,
+    Experiment,
+    NotApplicable,
+    Recount,
+    Remedy,
+    Replay,
+    Request,
+    Rerun,
+    Resample,
+    Run,
+    Sweep,
+    Word,
+)
+from unstuck.diagnosis.recount import recounted
+from unstuck.diagnosis.rerun import Rehearsal, Rehearsals
+from unstuck.diagnosis.skill import LEAST, STUCK, WORTH, healed, settled
+from unstuck.diagnosis.verdict import judge
+from unstuck.remedies.treatment import CannotApply, CannotEdit
+from unstuck.replay.bench import Bench
+from unstuck.replay.resample import resampled
+from unstuck.replay.run import Played
+from unstuck.signals.evaluation import FinalEvaluation
+from unstuck.signals.learning import Learning
+from unstuck.signals.sweep import Sweep as SweepReading
+from unstuck.source.text import Sources
+from unstuck.tape.interpreter import CannotReplay
+from unstuck.tape.model import Tape
+
+Say = Callable[[str], None]
+REASONS = (CannotApply, CannotReplay, CannotEdit, NotApplicable)
+"""Why an experiment cannot be made; anything else is a failure of ours."""
+
+
+class Runners:
+    """The tapes, benches and patched scripts of one diagnosis. Call it with a request; close it at the end."""
+
+    def __init__(self, tape: Tape, say: Say) -> None:
+        main = tape.script if tape.script in tape.sources else next(iter(tape.sources), tape.script)
+        self.tapes: dict[Patched, Tape] = {(): tape}
+        self.sweeps: dict[Patched, SweepReading] = {}
+        self._sources: dict[Patched, Sources] = {(): Sources(dict(tape.sources), main)}
+        self._benches: dict[Patched, Bench] = {}
+        self._reruns = Rehearsals()
+        self._say = say
+        self._kinds: Mapping[type, Callable[[Request], Experiment]] = {
+            Replay: self._replay, Sweep: self._sweep, Resample: self._resample, Rerun: self._rerun,
+            Recount: self._recount,
+        }  # fmt: skip
+
+    def __call__(self, request: Request) -> Experiment:
+        """Make one experiment; its failure is an entry like any other."""
+        self._say(_said(request))
+        began = time.monotonic()
+        try:
+            done = self._kinds[type(request.means)](request)
+        except REASONS as reason:
+            done = failed(request, str(reason))
+        except Exception as error:
+            done = failed(request, f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:160]}")
+        return msgspec.structs.replace(done, seconds=time.monotonic() - began)
+
+    def prepare(self) -> None:
+        """Start the process of a rerun that is likely to come."""
+        self._reruns.prepare()
+
+    def begin(self, request: Request) -> None:
+        """Begin a rerun that will probably be asked for, while replays are at work."""
+        sources, written, _ = self._edited(request)
+        if written:
+            try:
+                self._reruns.begin(self.tapes[()], sources.files)
+            except OSError:
+                return  # it is told when the script is asked for
+
+    def close(self) -> None:
+        """End whatever still runs."""
+        self._reruns.close()
+
+    def bench(self, behind: Patched) -> Bench:
+        """The bench of a tape. Raises CannotReplay where its step cannot be replayed."""
+        if behind not in self._benches:
+            self._benches[behind] = Bench(self.tapes[behind])
+        if self._benches[behind].why:
+            raise CannotReplay(self._benches[behind].why)
+        return self._benches[behind]
+
+    def _replay(self, request: Request) -> Experiment:
+        assert isinstance(request.means, Replay)
+        bench, share = self.bench(request.behind), request.means.share
+        if not request.remedies:
+            return as_written(request, bench)
+        played, written = bench.treat(request.remedies, share), bench.untreated(share)
+        alike = min(played.passes, written.passes)  # a play may have been given up
+        before, after = arm(written.first(alike)), arm(played.first(alike))
+        verdict = judge(before, after, alike)
+        why = f"median skill {verdict.without:.2f} without, {verdict.treated:.2f} with, over {len(after.lanes)} lanes"
+        return Experiment(
+            request, verdict.word, why, power=verdict.power, lanes=len(after.lanes), steps=alike, without=before,
+            treated=after, p=verdict.p, interval=verdict.interval, judgeable=bench.task.kind != "unknown",
+        )  # fmt: skip
+
+    def _sweep(self, request: Request) -> Experiment:
+        bench = self.bench(request.behind)
+        sweep = self.sweeps[request.behind] = bench.sweep()
+        rate = sweep.base * sweep.best
+        return Experiment(
+            request, "undecided", f"{len(sweep.factors)} learning rates; the best is {rate:.3g}",
+            lanes=len(sweep.factors), steps=len(bench.course.passes),
+        )  # fmt: skip
+
+    def _resample(self, request: Request) -> Experiment:
+        assert isinstance(request.means, Resample)
+        shown = resampled(request.means.kind, self.bench(request.behind))
+        return Experiment(
+            request, shown.word, shown.why, lanes=shown.lanes, steps=shown.steps,
+            without=Arm(lanes=(shown.before,)), treated=Arm(lanes=(shown.after,)),
+        )  # fmt: skip
+
+    def _edited(self, request: Request) -> tuple[Sources, list[Remedy], list[str]]:
+        """The sources with every remedy that finds its place; the others become notes."""
+        sources, written, notes = self._sources[request.behind], [], []
+        for remedy in request.remedies:
+            try:
+                sources = remedy.edit(sources)
+                written.append(remedy)
+            except Exception as error:  # an edit that fails costs its remedy, not the report
+                reason = str(error) if isinstance(error, CannotEdit) else f"{type(error).__name__}: {error}"
+                notes.append(f"{remedy.name} was not written into the patch: {reason}"[:200])
+        return sources, written, notes
+
+    def _rerun(self, request: Request) -> Experiment:
+        sources, written, notes = self._edited(request)
+        if not written:
+            return msgspec.structs.replace(failed(request, "; ".join(notes)), notes=tuple(notes))
+        original = self.tapes[()]
+        changed = {path: text for path, text in sources.files.items() if text != original.sources.get(path)}
+        kept = Experiment(
+            request, "not-tried", "", written=tuple(written), files=tuple(changed.items()), notes=tuple(notes)
+        )
+        try:
+            done = self._reruns.of(original, sources.files)
+        except OSError as reason:
+            return msgspec.structs.replace(kept, why=f"the patched script was not run: {reason}")
+        behind = (*request.behind, *request.remedies)
+        if done.tape is not None:  # its tape is of the copy; what follows is about the person's own folder
+            done.tape.folder = original.folder
+            self.tapes[behind], self._sources[behind] = done.tape, sources
+        return rerun_of(kept, run_of(original), done)
+
+    def _recount(self, request: Request) -> Experiment:
+        before, after = self.tapes[()], self.tapes[(*request.behind, *request.remedies)]
+        skills = [run_of(tape).known for tape in (before, after)]
+        shown = recounted(before, after, request.faults, alike=abs(skills[1] - skills[0]) < WORTH)
+        if shown is None:
+            return Experiment(request, "undecided", "nothing that both scripts report is different")
+        return Experiment(request, shown.word, shown.why)
+
+
+def failed(request: Request, why: str) -> Experiment:
+    """An experiment that could not be made."""
+    return Experiment(request, "not-tried", why)
+
+
+def as_written(request: Request, bench: Bench) -> Experiment:
+    """The run as written, replayed: whether it can be, and whether its loss says anything of better and worse."""
+    played = arm(bench.untreated(request.means.share if isinstance(request.means, Replay) else 1.0))
+    unknown = bench.task.kind == "unknown"
+    players = {update.optimizer for update in bench.tape.updates}
+    judgeable = not unknown or (len(players) == 1 and played.final <= STUCK)
+    notes = (f"replayed with one row in {bench.every} of each batch: all take too long",) if bench.every > 1 else ()
+    return Experiment(
+        request, "undecided", "the run as written", lanes=len(played.lanes), steps=len(bench.course.passes),
+        without=played, treated=played, judgeable=judgeable, notes=notes,
+    )  # fmt: skip
+
+
+def arm(played: Played) -> Arm:
+    """One side of a replay: curves as medians over lanes, the final metric, each lane's skill."""
+    skill, loss = played.curve()
+    metric = float(played.score().median()) if played.rows else None
+    return Arm(
+        tuple(skill.median(1).values.tolist()), tuple(loss.median(1).values.tolist()), metric,
+        tuple(played.skill().tolist()),
+    )  # fmt: skip
+
+
+def run_of(tape: Tape, ended: bool | None = None) -> Run:
+    """How the run on a tape went."""
+    error = str(tape.error.get("message", "failed")) if tape.error else ""
+    cut = tape.stopped == "budget"
+    whole = not error if ended is None else ended
+    try:
+        learning = Learning.read(tape)
+    except NotApplicable:
+        return Run(whole, error=error, cut=cut)
+    try:
+        evaluation = FinalEvaluation.read(tape).skill
+    except NotApplicable:
+        evaluation = None
+    return Run(
+        whole, learning.final, learning.skill, learning.score, len(tape.passes), learning.task.kind, learning.broke,
+        learning.adrift, error, cut, evaluation,
+    )  # fmt: skip
+
+
+def rerun_of(kept: Experiment, before: Run, done: Rehearsal) -> Experiment:
+    """What the patched script's own run shows."""
+    if done.tape is None or not done.ran:
+        how = "took too long" if done.code is None else f"ended with exit code {done.code}"
+        run = run_of(done.tape, ended=False) if done.tape is not None else None
+        return msgspec.structs.replace(kept, why=f"the patched script {how}: {done.last_words}", run=run)
+    after = run_of(done.tape, ended=True)
+    word, why = compared(before, after)
+    told = "" if after.score is not None else f"; its last line: {done.last_words}"
+    arms = {"without": Arm(lanes=(before.known,)), "treated": Arm(lanes=(after.known,))}
+    return msgspec.structs.replace(kept, word=word, why=why + told, run=after, power="one run each", lanes=1, **arms)
+
+
+def compared(before: Run, after: Run) -> tuple[Word, str]:
+    """A verdict from two single runs, and the numbers it rests on."""
+    was = f"{before.score:.3f}" if before.score is not None else "unknown"
+    now = f"{after.score:.3f}" if after.score is not None else "unknown"
+    why = f"the patched script, run for itself: {was} before, {now} after"
+    if before.error:
+        return "heals", f"the script stopped with an error; the patched script runs through ({now})"
+    old, new = max(before.known, 0.0), after.known
+    if new - old >= WORTH:
+        return "heals" if healed(old, new) else "helps", why
+    if new - old <= -WORTH:
+        return "harms", why
+    if before.evaluation is not None and after.evaluation is not None and after.evaluation - before.evaluation >= LEAST:
+        why += f"; skill on its last evaluation: {before.evaluation:.3f} before, {after.evaluation:.3f} after"
+        return "heals" if healed(before.evaluation, after.evaluation) else "helps", why
+    return "no-difference" if settled(old) and settled(new) else "undecided", why
+
+
+def _said(request: Request) -> str:
+    """What is being done, as a progress line."""
+    names = ", ".join(remedy.summary() for remedy in request.remedies)
+    match request.means:
+        case Replay(share=share):
+            part = "on the first part of the tape" if share < 1 else "on the whole tape"
+            return f"replaying {part}: {names or 'as written'}"
+        case Rerun():
+            return f"running the patched script: {names}"
+        case Sweep():
+            return "replaying many learning rates"
+        case Resample(kind=kind):
+            return f"replaying the recorded rows: {kind}"
+    return "comparing what both scripts report"

@@ -1,0 +1,113 @@
+"""Experiments with the recorded rows: other batches of them, or another loss on them.
+
+* `halves`: trained on one half of the rows, asked about both. Rows that are learnt and not generalised from have labels
+  that do not belong to them.
+* `mixed`: trained on the rows as they came and in random order, asked about rows from everywhere.
+* `classes`: targets that are whole numbers, learnt as numbers and as classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import msgspec
+import torch
+
+from unstuck.diagnosis.model import NotApplicable, Word
+from unstuck.diagnosis.skill import SHOWS, differs, healed, settled, worth_having
+from unstuck.replay.as_classes import AsClasses
+from unstuck.replay.bench import PATIENCE, Bench, as_written
+from unstuck.replay.lanes import LANES, starts
+from unstuck.replay.redrawing import ASKED, Redrawn
+from unstuck.replay.run import Played, course_of, play
+from unstuck.tape.interpreter import CannotReplay
+from unstuck.tape.model import Pass
+
+UNKNOWN = SHOWS / 2
+"""Skill on rows it was not trained on, up to which it knows nothing of them: chance is below 0.03 over hundreds."""
+FEW, MANY = 3, 500
+"""This many different rows fill a space of so few dimensions: a network cannot learn them by heart there, and any
+relation would show between neighbours."""
+BETTER = 0.2
+"""Share of right answers that classes must add to rounded numbers."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What an experiment with the rows shows; `before` and `after` are what it compares."""
+
+    word: Word
+    why: str
+    before: float
+    after: float
+    lanes: int = LANES
+    steps: int = 0
+
+
+def resampled(kind: str, bench: Bench) -> Shown:
+    """Make the experiment of that name. Raises NotApplicable if the rows cannot be told apart or replayed."""
+    shown = {"halves": halves, "mixed": mixed, "classes": classes}[kind](bench)
+    return replace(shown, steps=len(bench.course.passes))
+
+
+def halves(bench: Bench) -> Shown:
+    """Train on one half of the rows and ask about both; equal rows fall into the same half."""
+    rows = Redrawn.of(bench.tape, bench.main, bench.course.passes)
+    contents = int(rows.group.max()) + 1
+    order = torch.randperm(contents, generator=rows.generator)
+    first = torch.zeros(contents, dtype=torch.bool)
+    first[order[: contents // 2]] = True
+    ours, others = (half.nonzero().flatten() for half in (first[rows.group], ~first[rows.group]))
+    train = lambda p: rows.batch(p, rows.drawn(rows.size(p), ours))
+    seen, unseen = learnt(bench, rows, train, rows.asked(ours), rows.asked(others))
+    why = f"trained on half of the rows, skill is {seen:.2f} on them and {unseen:.2f} on the others"
+    if unseen > UNKNOWN:
+        return Shown("no-difference", why, unseen, seen)
+    by_heart = seen >= SHOWS and seen - unseen >= SHOWS
+    dense = rows.columns[0][0].numel() <= FEW and contents >= MANY
+    return Shown("helps" if by_heart or dense else "undecided", why, unseen, seen)
+
+
+def mixed(bench: Bench) -> Shown:
+    """Train on the rows as they came and in random order; the same rows and questions in both."""
+    rows = Redrawn.of(bench.tape, bench.main, bench.course.passes)
+    asked = rows.asked(rows.everything)
+    (came,) = learnt(bench, rows, lambda p: p, asked)
+    (drawn,) = learnt(bench, rows, lambda p: rows.batch(p, rows.drawn(rows.size(p), rows.everything)), asked)
+    why = f"in random order the same rows lead to a skill of {drawn:.2f}, as they came to {came:.2f}"
+    if worth_having(came, drawn):
+        return Shown("heals" if healed(came, drawn) else "helps", why, came, drawn)
+    return Shown("undecided" if differs(came, drawn) or drawn < SHOWS else "no-difference", why, came, drawn)
+
+
+def classes(bench: Bench) -> Shown:
+    """Learn whole-number targets as numbers and as classes."""
+    both = AsClasses.of(bench)
+    why = f"one output per class is right on {both.named:.0%} of the rows, the rounded output on {both.rounded:.0%}"
+    better = settled(both.skill) and both.named - both.rounded >= BETTER
+    return Shown("heals" if better else "no-difference", why, both.rounded, both.named)
+
+
+def learnt(bench: Bench, rows: Redrawn, train: Callable[[Pass], Pass], *asked: tuple[Pass, ...]) -> list[float]:
+    """Train as written on the passes so changed; skill on each kind of questions, median over the lanes."""
+    passes = (*map(train, bench.course.passes), *(p for kind in asked for p in kind))
+    scored = _played(bench, rows, passes).rows[-ASKED * len(asked) :]
+    kinds = [torch.stack(scored[i * ASKED : (i + 1) * ASKED]).sum(0) for i in range(len(asked))]
+    yard = bench.yardstick
+    return [float(yard.skill(yard.score(kind)).median()) for kind in kinds]
+
+
+def _played(bench: Bench, rows: Redrawn, passes: tuple[Pass, ...]) -> Played:
+    updates = tuple(u for u in bench.tape.updates if u.after <= len(bench.course.passes))
+    tape = msgspec.structs.replace(rows.with_passes(passes), updates=updates)
+    course = course_of(tape, passes, bench.main, bench.yardstick, bench.task)
+    trial = as_written(tape)
+    try:
+        lanes = starts(trial.start, set(trial.holders), LANES)
+        played = play(trial, course, lanes, torch.ones(LANES), 3 * PATIENCE * bench.seconds)
+    except (CannotReplay, RuntimeError, ValueError, IndexError, KeyError, TypeError) as error:
+        raise NotApplicable("other batches could not be replayed") from error
+    if played.stopped or not played.rows:
+        raise NotApplicable("other batches could not be replayed in time")
+    return played

@@ -1,0 +1,153 @@
+"""The conclusion as a function of findings and log: roles, states, the patch, and what is said of each finding."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.diagnosis.test_plan import DEAD, RATE, SCALE, TOTALS, UNCLEARED, WELL, skills
+from tests.diagnosis.worlds import World, found
+from unstuck.diagnosis.conclude import Context, conclude, role, state_of
+from unstuck.diagnosis.log import Budget
+from unstuck.diagnosis.model import Diagnosis, Known, Role, Run, State, proven
+from unstuck.diagnosis.stages import Stage
+from unstuck.tape.model import Tape
+
+TEXT = "nothing\n"
+STATES: tuple[State, ...] = ("learns-well", "below-headroom", "does-not-learn", "too-early", "unknown")
+
+
+def concluded(world: World, budget: Budget = Budget()) -> Diagnosis:  # noqa: B008
+    world.diagnose(budget)
+    tape = Tape(
+        script="train.py", folder=str(Path.cwd()), torch="2", steps=400, stopped="script ended", seconds=1.0,
+        sources={"train.py": TEXT}, parameters=(), optimizers=(), programs=(), passes=(), updates=(), evaluations=(),
+    )  # fmt: skip
+    return conclude(tape, world.known, world.log, Context((), budget, {}, ("accuracy", 0.5)))
+
+
+def roles(diagnosis: Diagnosis) -> dict[str, Role]:
+    return {f.fault: f.role for f in diagnosis.findings}
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("known", ["observed", "read", "guessed"])
+@pytest.mark.parametrize("never_meant", [True, False])
+def test_the_table_of_roles(state: State, known: Known, never_meant: bool) -> None:
+    assert role("proven", known, never_meant, state) == "cause"
+    assert role("refuted", known, never_meant, state) == "hint"
+    poor = state in ("below-headroom", "does-not-learn")
+    sure = state in ("too-early", "unknown") and never_meant and known != "guessed"
+    assert role("undecided", known, never_meant, state) == ("suspect" if poor or sure else "hint")
+
+
+@pytest.mark.parametrize(("run", "state"), [
+    (Run(skill=0.95, passes=400, task="classes"), "learns-well"),
+    (Run(skill=0.3, passes=400, task="classes"), "unknown"),
+    (Run(skill=0.0, curve=(0.0,) * 24, passes=400, task="classes"), "does-not-learn"),
+    (Run(skill=0.0, curve=(0.0,) * 24, passes=30, task="classes"), "too-early"),
+    (Run(skill=0.1, curve=tuple(i / 150 for i in range(24)), passes=400, task="classes", cut=True), "too-early"),
+    (Run(skill=0.1, curve=tuple(i / 150 for i in range(24)), passes=400, task="classes"), "does-not-learn"),
+    (Run(skill=-1.0, passes=400, task="classes", broke=True), "does-not-learn"),
+    (Run(skill=0.9, passes=400, task="unknown"), "unknown"),
+    (Run(ended=False, error="shapes differ"), "does-not-learn"),
+    (Run(), "unknown"),
+])  # fmt: skip
+def test_states(run: Run, state: State) -> None:
+    assert state_of(run) == state
+
+
+def test_a_remedy_that_heals_makes_a_cause_and_a_proven_patch() -> None:
+    diagnosis = concluded(World([SCALE], replayed=skills(scale=0.9)))
+    assert roles(diagnosis) == {"input-scale": "cause"}
+    assert diagnosis.patch is not None
+    assert diagnosis.patch.proven
+    assert diagnosis.metric is not None
+    assert diagnosis.metric.treated == pytest.approx(0.95)
+    assert diagnosis.decisive is not None
+    assert diagnosis.log[diagnosis.decisive].request.faults == ("input-scale",)
+
+
+def test_undecided_is_not_innocent() -> None:
+    """A replay that shows nothing on a run that learns nothing leaves the finding a suspect, with the reason."""
+    diagnosis = concluded(World([UNCLEARED, SCALE]))
+    assert roles(diagnosis) == {"no-zero-grad": "suspect", "input-scale": "suspect"}
+    assert [f.fault for f in diagnosis.suspects] == ["no-zero-grad", "input-scale"], "facts before guesses"
+    assert all(f.severity == "warning" and f.effect.because for f in diagnosis.suspects)
+
+
+def test_without_experiments_findings_are_suspects() -> None:
+    diagnosis = concluded(World([SCALE], replayed=skills(scale=0.9)), Budget(prove=False))
+    assert roles(diagnosis) == {"input-scale": "suspect"}
+    assert diagnosis.suspects[0].effect.because == "no experiment was made"
+
+
+def test_a_consequence_is_quiet_on_the_patched_run() -> None:
+    table = skills(scale=0.9, leak=0.0)
+    gone = concluded(World([SCALE, DEAD], replayed=table))
+    left = concluded(World([SCALE, DEAD], replayed=table, behind={frozenset({"scale"}): [DEAD]}))
+    assert roles(gone) == {"input-scale": "cause", "dead-relu": "consequence"}
+    assert roles(left) == {"input-scale": "cause", "dead-relu": "hint"}
+
+
+def test_what_a_powerful_replay_does_not_change_is_refuted() -> None:
+    run = Run(skill=0.7, curve=(0.7,) * 24, score=0.85, passes=400, task="classes", evaluation=0.7)
+    diagnosis = concluded(World([SCALE], run=run))
+    (finding,) = diagnosis.findings
+    assert (finding.role, finding.effect.word) == ("hint", "refuted")
+
+
+def test_a_replay_that_the_patched_script_contradicts_proves_nothing() -> None:
+    run = Run(skill=0.3, curve=(0.3,) * 24, score=0.6, passes=400, task="classes")
+    world = World([RATE], run=run, replayed=skills(rate=0.9), rerun=skills(rate=0.1))
+    assert roles(concluded(world))["lr-too-low"] != "cause"
+
+
+def test_a_wrong_report_is_proven_by_the_recount_alone() -> None:
+    healed, same = (World([TOTALS], run=WELL, reported=word) for word in ("heals", "undecided"))
+    assert roles(concluded(healed)) == {"metric-error": "cause"}
+    assert roles(concluded(same)) == {"metric-error": "hint"}
+
+
+def test_what_stands_in_a_patch_that_heals_is_no_cause_for_that() -> None:
+    diagnosis = concluded(World([SCALE, TOTALS], replayed=skills(scale=0.9), rerun=skills(scale_totals=0.9)))
+    assert roles(diagnosis) == {"input-scale": "cause", "metric-error": "hint"}
+
+
+def test_a_failed_patched_script_leaves_the_replay_its_word_and_the_patch_unproven() -> None:
+    diagnosis = concluded(World([SCALE], replayed=skills(scale=0.9), rerun={frozenset({"scale"}): None}))
+    assert roles(diagnosis) == {"input-scale": "cause"}
+    assert diagnosis.patch is None or not diagnosis.patch.proven
+
+
+def test_a_finding_that_the_tape_proves_needs_no_experiment() -> None:
+    leak = found("eval-leak", stage=Stage.REPORTING, known="observed", effect=proven("80 rows are on both sides"))
+    diagnosis = concluded(World([leak], run=WELL))
+    assert roles(diagnosis) == {"eval-leak": "cause"}
+    assert diagnosis.causes[0].severity == "error"
+
+
+def test_labels_of_other_rows_make_a_run_one_that_does_not_learn() -> None:
+    misaligned = found("label-misaligned", stage=Stage.TARGETS, settles=("halves",), leaves_nothing=True)
+    run = Run(skill=0.9, curve=(0.9,) * 24, score=0.95, passes=400, task="classes")
+    diagnosis = concluded(World([misaligned], run=run, shown={"halves": "helps"}))
+    assert (diagnosis.state, diagnosis.learns) == ("does-not-learn", False)
+    assert roles(diagnosis) == {"label-misaligned": "cause"}
+
+
+def test_a_refuted_resampling_leaves_a_hint() -> None:
+    misaligned = found("label-misaligned", stage=Stage.TARGETS, settles=("halves",))
+    diagnosis = concluded(World([misaligned], shown={"halves": "no-difference"}))
+    assert roles(diagnosis) == {"label-misaligned": "hint"}
+
+
+def test_nothing_above_a_hint_on_a_run_that_learns_well() -> None:
+    diagnosis = concluded(World([SCALE, DEAD, RATE], run=WELL))
+    assert set(roles(diagnosis).values()) == {"hint"}
+
+
+def test_every_experiment_is_in_the_log_also_one_that_failed() -> None:
+    diagnosis = concluded(World([SCALE], unplayable="its step cannot be replayed"))
+    assert any(not e.played and e.why == "its step cannot be replayed" for e in diagnosis.log)
+    assert "no replay: its step cannot be replayed" in diagnosis.notes
