@@ -41,7 +41,7 @@ KEEPERS = {"append", "extend", "appendleft", "add"}
 
 
 def check(training: Training, tape: Tape) -> Iterator[Finding]:
-    """Report each total that keeps the loss, unless the recorder saw the graphs freed; then kept graphs by themselves."""
+    """Report each total that keeps the loss, unless the recorder saw the graphs freed; else graphs kept unseen."""
     most, steps = _alive(tape)
     if steps >= SEEN and most <= FREED:
         return
