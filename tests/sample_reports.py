@@ -6,23 +6,18 @@ from dataclasses import dataclass
 
 import msgspec
 
+from unstuck.diagnosis.experiment import Arm, Experiment, Replay, Request, Rerun, Word
 from unstuck.diagnosis.model import (
-    Arm,
     Diagnosis,
     Effect,
     Evidence,
-    Experiment,
     FileChange,
     Finding,
     Metric,
     Outcome,
     Patch,
     Recording,
-    Replay,
-    Request,
-    Rerun,
     Site,
-    Word,
     proven,
 )
 

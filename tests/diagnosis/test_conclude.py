@@ -8,9 +8,11 @@ import pytest
 
 from tests.diagnosis.test_plan import DEAD, RATE, SCALE, TOTALS, UNCLEARED, WELL, skills
 from tests.diagnosis.worlds import World, found
-from unstuck.diagnosis.conclude import Context, conclude, role, state_of
+from unstuck.diagnosis.conclude import Context, conclude
+from unstuck.diagnosis.experiment import Run
 from unstuck.diagnosis.log import Budget
-from unstuck.diagnosis.model import Diagnosis, Known, Role, Run, State, proven
+from unstuck.diagnosis.model import Diagnosis, Known, Role, State, proven
+from unstuck.diagnosis.roles import role, state_of
 from unstuck.diagnosis.stages import Stage
 from unstuck.tape.model import Tape
 

@@ -6,8 +6,9 @@ import msgspec
 import pytest
 
 from tests.diagnosis.worlds import Named, World, found, names
+from unstuck.diagnosis.experiment import Experiment, Recorded, Recount, Replay, Request, Rerun, Resample, Run, Sweep
 from unstuck.diagnosis.log import Budget
-from unstuck.diagnosis.model import Experiment, Recorded, Recount, Replay, Request, Rerun, Resample, Run, Sweep, proven
+from unstuck.diagnosis.model import proven
 from unstuck.diagnosis.plan import foresight, plan
 from unstuck.diagnosis.search import SCREEN
 from unstuck.diagnosis.stages import Stage

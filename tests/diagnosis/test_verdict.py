@@ -11,7 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.stats import permutation_test, rankdata, wilcoxon
 
-from unstuck.diagnosis.model import Arm
+from unstuck.diagnosis.experiment import Arm
 from unstuck.diagnosis.skill import LEAST, WORTH
 from unstuck.diagnosis.verdict import SHORTEST, Judgement, interval, judge, p_value
 

@@ -8,11 +8,9 @@ from typing import Any
 
 import msgspec
 
-from unstuck.diagnosis.log import Budget
-from unstuck.diagnosis.model import (
+from unstuck.diagnosis.experiment import (
     Arm,
     Experiment,
-    Finding,
     Recorded,
     Recount,
     Replay,
@@ -23,6 +21,8 @@ from unstuck.diagnosis.model import (
     Sweep,
     Word,
 )
+from unstuck.diagnosis.log import Budget
+from unstuck.diagnosis.model import Finding
 from unstuck.diagnosis.plan import Choice, plan, settle
 from unstuck.diagnosis.skill import LEAST, healed
 from unstuck.diagnosis.stages import Stage

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from unstuck.diagnosis.model import Experiment, Remedy
+from unstuck.diagnosis.experiment import Experiment
+from unstuck.diagnosis.model import Remedy
 from unstuck.diagnosis.search import Search, convicts, rewires, stage_of
 from unstuck.diagnosis.skill import CLOSE, LEAST, WORTH, enough, rising
 from unstuck.diagnosis.stages import Stage

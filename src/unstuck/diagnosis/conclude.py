@@ -1,45 +1,19 @@
-"""From findings and the log to a diagnosis: a pure function, without torch.
-
-Three grades: how a fact is known (observed, read, guessed), what it does to this run (proven, refuted, undecided), and
-the state of the run. `role` is the table that makes causes, suspects and hints of them.
-"""
+"""From findings and the log to a diagnosis: a pure function, without torch. Roles are given in `roles`."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import msgspec
-
 from unstuck import __version__
-from unstuck.diagnosis.log import Budget, upstream
-from unstuck.diagnosis.model import (
-    Diagnosis,
-    Effect,
-    Experiment,
-    FileChange,
-    Finding,
-    Known,
-    Metric,
-    Outcome,
-    Patch,
-    Recording,
-    Recount,
-    Replay,
-    Rerun,
-    Resample,
-    Role,
-    Run,
-    Site,
-    State,
-    Sweep,
-)
+from unstuck.diagnosis.experiment import Experiment, Recount, Replay, Run
+from unstuck.diagnosis.level import ended
+from unstuck.diagnosis.log import Budget
+from unstuck.diagnosis.model import Diagnosis, FileChange, Finding, Metric, Outcome, Patch, Recording, State
 from unstuck.diagnosis.patch import diff, digest
-from unstuck.diagnosis.plan import Choice, ended, settle
-from unstuck.diagnosis.skill import LEAST, NO_WORSE, learns, rising, settled
-from unstuck.diagnosis.stages import Stage
-from unstuck.diagnosis.verdict import SHORTEST
+from unstuck.diagnosis.plan import Choice, settle
+from unstuck.diagnosis.roles import Judged
+from unstuck.diagnosis.skill import LEAST, NO_WORSE, learns
 from unstuck.tape.model import Tape
 
 
@@ -76,39 +50,6 @@ def conclude(
     )  # fmt: skip
 
 
-def role(effect: str, known: Known, never_meant: bool, state: State) -> Role:
-    """The table: what a finding is to the person.
-
-    |                            | learns well | below headroom, does not learn | too early, unknown            |
-    |----------------------------|-------------|--------------------------------|-------------------------------|
-    | proven                     | cause       | cause                          | cause                         |
-    | undecided, observed, read  | hint        | suspect                        | suspect if never meant        |
-    | undecided, guessed         | hint        | suspect, ranked below          | hint                          |
-    | refuted                    | hint        | hint                           | hint                          |
-    """
-    if effect == "proven":
-        return "cause"
-    if effect == "refuted" or state == "learns-well":
-        return "hint"
-    if state in ("below-headroom", "does-not-learn"):
-        return "suspect"
-    return "suspect" if never_meant and known != "guessed" else "hint"
-
-
-def state_of(run: Run) -> State:
-    """The state of a run, by its skill on each batch before its update."""
-    if run.broke or (run.error and not run.passes):
-        return "does-not-learn"
-    if run.skill is None or run.task == "unknown":
-        return "unknown"
-    if settled(run.skill):
-        return "learns-well"
-    if learns(run.skill):
-        return "unknown"  # how much more its rows hold is not known
-    early = run.passes < SHORTEST or (run.cut and rising(run.curve))
-    return "too-early" if early else "does-not-learn"
-
-
 def learning(state: State, run: Run) -> bool | None:
     """Whether the run learns; None where that cannot be told."""
     if state in ("learns-well", "below-headroom", "does-not-learn"):
@@ -116,159 +57,6 @@ def learning(state: State, run: Run) -> bool | None:
     if run.skill is None or run.task == "unknown":
         return None
     return learns(run.skill)
-
-
-@dataclass(frozen=True)
-class Judged:
-    """Findings in the light of a log."""
-
-    findings: Sequence[Finding]
-    log: Sequence[Experiment]
-    choice: Choice
-
-    @property
-    def run(self) -> Run:
-        """The recorded run."""
-        return self.log[0].run or Run()
-
-    @property
-    def state(self) -> State:
-        """The state of the recorded run."""
-        hopeless = any(f.leaves_nothing and not f.behind and self.effect(f).word == "proven" for f in self.findings)
-        return "does-not-learn" if hopeless else state_of(self.run)
-
-    def named(self, tape: Tape) -> tuple[Finding, ...]:
-        """Every finding in its role: causes, then suspects (facts before guesses), then the rest."""
-        with_effect = [msgspec.structs.replace(f, effect=self.effect(f)) for f in self._shown(tape)]
-        causes = {f.fault for f in with_effect if f.effect.word == "proven"}
-        state = self._left_state() if causes else self.state
-        done = [self._in_role(f, state, causes) for f in with_effect]
-        return tuple(dict.fromkeys(sorted(done, key=_rank)))
-
-    def _shown(self, tape: Tape) -> list[Finding]:
-        """Findings on the recorded tape, and what its inner part answers behind the patch, at home in the text."""
-        sweeps = (e for e in self.log if isinstance(e.request.means, Sweep) and not e.request.behind)
-        swept = {fault for e in sweeps for fault in e.asked}
-        ours = [f for f in self.findings if not f.behind and (f.fault not in swept or f.origin == "sweep")]
-        known = {f.fault for f in ours}
-        inner, outer = self.choice.inner, self.choice.rerun
-        if inner is None or inner.rerun is None or outer is None:
-            return ours
-        answered = set(inner.rerun.request.faults) - known
-        deeper = [f for f in self.findings if f.behind == outer.request.remedies and f.fault in answered]
-        return ours + [at_home(f, dict(outer.files), tape.sources) for f in deeper]
-
-    def _left_state(self) -> State:
-        """The state of the best run there is: what remains is judged by the run with its causes treated."""
-        last, replay = self.choice.last, self.choice.replay
-        if last is not None and ended(last) and last.run is not None:
-            return max(state_of(last.run), self.state, key=_goodness)
-        if replay is not None and settled(replay.treated.final):
-            return "learns-well"
-        return self.state
-
-    def _in_role(self, finding: Finding, state: State, causes: set[str]) -> Finding:
-        what = role(finding.effect.word, finding.known, finding.never_meant, state)
-        if what in ("hint", "suspect") and causes and self._gone(finding):
-            what = "consequence"
-        severity = {"cause": "error", "suspect": "warning"}.get(what, "hint")
-        return msgspec.structs.replace(finding, role=what, severity=severity)
-
-    def _gone(self, finding: Finding) -> bool:
-        """Whether its rule is quiet on the tape of the patched run."""
-        last = self.choice.last
-        if last is None or finding.fault not in last.asked or finding.fault in last.request.faults:
-            return False
-        behind = (*last.request.behind, *last.request.remedies)
-        return not any(f.fault == finding.fault and f.behind == behind for f in self.findings)
-
-    def effect(self, finding: Finding) -> Effect:
-        """What the fact does to this run, by the strongest of the experiments about it."""
-        if finding.effect.word == "proven":
-            return finding.effect
-        about = [e for e in self.log if finding.fault in e.request.faults and e.request.behind == finding.behind]
-        proof = next((e for e in self._proofs(finding, about)), None)
-        if proof is not None:
-            return Effect("proven", proof.why)
-        refuting = next((e for e in about if self._refutes(finding, e)), None)
-        if refuting is not None:
-            return Effect("refuted", f"{refuting.why} ({refuting.power})" if refuting.power else refuting.why)
-        return Effect("undecided", why_undecided(finding, about))
-
-    def _proofs(self, finding: Finding, about: list[Experiment]) -> list[Experiment]:
-        """Experiments that prove the finding's effect: the chosen ones, its own, comparisons of reports."""
-        chosen = [e for c in self.levels for e in (c.replay, self._rerun_for(c, finding)) if e is not None]
-        told = [e for e in about if isinstance(e.request.means, Recount | Resample)]
-        alone = [e for e in about if finding.known != "guessed" and _alone(finding, e)]
-        found = [e for e in (*chosen, *told, *alone) if e in about and e.works]
-        return [e for e in found if not self._withdrawn(e)]
-
-    def _rerun_for(self, choice: Choice, finding: Finding) -> Experiment | None:
-        """The chosen patched run, as far as it speaks for this finding: not for what merely stands in the patch too."""
-        rerun = choice.rerun
-        if rerun is None or not all(r in finding.remedies for r in rerun.request.remedies):
-            together = choice.replay is None and finding.stage is not Stage.REPORTING
-            return rerun if together else None
-        return rerun
-
-    @property
-    def levels(self) -> list[Choice]:
-        """The choice, and those behind it."""
-        choice, levels = self.choice, []
-        while choice is not None:
-            levels.append(choice)
-            choice = choice.inner
-        return levels
-
-    def _withdrawn(self, experiment: Experiment) -> bool:
-        """A replay that convicts, while the patched script's own run does worse than the script."""
-        rerun = self.choice.rerun
-        if not isinstance(experiment.request.means, Replay) or rerun is None or rerun.run is None or not ended(rerun):
-            return False
-        written = set(experiment.request.remedies) <= set(rerun.request.remedies)
-        return written and rerun.run.known - self.run.known <= NO_WORSE
-
-    def _refutes(self, finding: Finding, experiment: Experiment) -> bool:
-        means = experiment.request.means
-        if isinstance(means, Resample):
-            return experiment.word == "no-difference"
-        if isinstance(means, Replay | Rerun) and _alone(finding, experiment):
-            return experiment.word in ("no-difference", "harms") and not isinstance(means, Rerun)
-        return False
-
-    def decisive(self, named: Sequence[Finding]) -> Experiment | None:
-        """The experiment that the verdict rests on: the chosen replay, else the patched run, else a recount."""
-        causes = {f.fault for f in named if f.role == "cause"}
-        about = [e for e in self.log[1:] if e.works and causes & set(e.request.faults)]
-        chosen = [e for c in self.levels for e in (c.replay, c.rerun) if e in about]
-        best = chosen or sorted(about, key=lambda e: (set(e.request.faults) != causes, e.word != "heals"))
-        return best[0] if best else None
-
-
-def why_undecided(finding: Finding, about: Sequence[Experiment]) -> str:
-    """Why nothing settles a finding's effect: the strongest experiment about it, or that there was none."""
-    if not finding.remedies and not finding.settles:
-        return "no experiment can settle it: there is no automatic remedy"
-    if not about:
-        return "no experiment was made"
-    made = sorted((e for e in about if e.played), key=lambda e: -e.steps * e.lanes)
-    if made:
-        return made[0].power or made[0].why
-    return about[-1].why
-
-
-def _alone(finding: Finding, experiment: Experiment) -> bool:
-    remedies = experiment.request.remedies
-    return len(remedies) == 1 and remedies[0] in finding.remedies
-
-
-def _rank(finding: Finding) -> tuple[object, ...]:
-    roles = ("cause", "suspect", "consequence", "hint")
-    return roles.index(finding.role), finding.role == "suspect" and finding.known == "guessed", *upstream(finding)
-
-
-def _goodness(state: State) -> int:
-    return ("does-not-learn", "too-early", "unknown", "below-headroom", "learns-well").index(state)
 
 
 def metric(run: Run, choice: Choice, context: Context) -> Metric | None:
@@ -328,20 +116,3 @@ def unreplayed(log: Sequence[Experiment]) -> list[str]:
 def recording(tape: Tape) -> Recording:
     """How much of the run was seen."""
     return Recording(tape.steps, None, "seconds" if tape.stopped == "budget" else None)
-
-
-def at_home(finding: Finding, patched: dict[str, str], original: dict[str, str]) -> Finding:
-    """A finding on patched sources, with its line as the person's own file counts."""
-    site = finding.site
-    if site is None or site.file not in patched or site.file not in original:
-        return finding
-    return msgspec.structs.replace(finding, site=_line_at_home(site, patched[site.file], original[site.file]))
-
-
-def _line_at_home(site: Site, patched: str, original: str) -> Site:
-    blocks = difflib.SequenceMatcher(None, original.splitlines(), patched.splitlines(), autojunk=False).get_opcodes()
-    for tag, a, _, b, b_end in blocks:
-        if b < site.line <= b_end:
-            line = a + 1 + (site.line - b - 1 if tag == "equal" else 0)
-            return msgspec.structs.replace(site, line=line, end_line=-1, column=-1, end_column=-1)
-    return site

@@ -12,7 +12,8 @@ from typing import Any
 
 import msgspec
 
-from unstuck.diagnosis.model import Experiment, Finding, Recorded, Replay, Request, Rerun, Run, Sweep
+from unstuck.diagnosis.experiment import Experiment, Recorded, Replay, Request, Rerun, Run, Sweep
+from unstuck.diagnosis.model import Finding
 
 Patched = tuple[Any, ...]
 """The remedies of a patched run; () for the recorded one."""

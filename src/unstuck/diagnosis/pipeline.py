@@ -19,19 +19,11 @@ import torch
 
 from unstuck.diagnosis.conclude import Context, conclude
 from unstuck.diagnosis.examine import Readings, examine, readers
+from unstuck.diagnosis.experiment import Experiment, Recorded, Request, Rerun, Sweep
+from unstuck.diagnosis.level import ended
 from unstuck.diagnosis.log import Budget, Patched
-from unstuck.diagnosis.model import (
-    Diagnosis,
-    Experiment,
-    Finding,
-    NotApplicable,
-    Outcome,
-    Recorded,
-    Request,
-    Rerun,
-    Sweep,
-)
-from unstuck.diagnosis.plan import ended, foresight
+from unstuck.diagnosis.model import Diagnosis, Finding, NotApplicable, Outcome
+from unstuck.diagnosis.plan import foresight
 from unstuck.diagnosis.runners import Runners, run_of
 from unstuck.diagnosis.skill import settled
 from unstuck.replay.stacked import warm

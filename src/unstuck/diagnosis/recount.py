@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from unstuck.diagnosis.model import NotApplicable, Word
+from unstuck.diagnosis.experiment import Word
+from unstuck.diagnosis.model import NotApplicable
 from unstuck.diagnosis.skill import LEAST, ROOM
 from unstuck.rules.catalogue import catalogue
 from unstuck.signals.overlap import Overlap

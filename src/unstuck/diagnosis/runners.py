@@ -7,21 +7,9 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
+from unstuck.diagnosis.experiment import Arm, Experiment, Recount, Replay, Request, Rerun, Resample, Run, Sweep, Word
 from unstuck.diagnosis.log import Patched
-from unstuck.diagnosis.model import (
-    Arm,
-    Experiment,
-    NotApplicable,
-    Recount,
-    Remedy,
-    Replay,
-    Request,
-    Rerun,
-    Resample,
-    Run,
-    Sweep,
-    Word,
-)
+from unstuck.diagnosis.model import NotApplicable, Remedy
 from unstuck.diagnosis.recount import recounted
 from unstuck.diagnosis.rerun import Rehearsal, Rehearsals
 from unstuck.diagnosis.skill import LEAST, STUCK, WORTH, healed, settled

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from unstuck.diagnosis.experiment import Experiment, Replay, Request
 from unstuck.diagnosis.log import Book, Patched
-from unstuck.diagnosis.model import Experiment, Finding, Remedy, Replay, Request
+from unstuck.diagnosis.model import Finding, Remedy
 from unstuck.diagnosis.skill import CLOSE, STUCK, WORTH, enough, settled, worth_having
 from unstuck.diagnosis.stages import Stage
 

@@ -18,7 +18,7 @@ from statistics import median
 
 from msgspec import Struct
 
-from unstuck.diagnosis.model import Arm, Word
+from unstuck.diagnosis.experiment import Arm, Word
 from unstuck.diagnosis.skill import LEAST, SETTLED, WELL, WORTH, healed, rising
 
 ALPHA = 0.01

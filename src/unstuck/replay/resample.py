@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 import msgspec
 import torch
 
-from unstuck.diagnosis.model import NotApplicable, Word
+from unstuck.diagnosis.experiment import Word
+from unstuck.diagnosis.model import NotApplicable
 from unstuck.diagnosis.skill import SHOWS, differs, healed, settled, worth_having
 from unstuck.replay.as_classes import AsClasses
 from unstuck.replay.bench import PATIENCE, Bench, as_written

@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from unstuck.diagnosis.model import FORMAT, Diagnosis, Experiment, Finding
+from unstuck.diagnosis.experiment import Experiment
+from unstuck.diagnosis.model import FORMAT, Diagnosis, Finding
 from unstuck.report.sentences import means, to_settle
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from unstuck.diagnosis.model import Diagnosis, Experiment, Finding, Rerun, Resample, Site, Sweep
+from unstuck.diagnosis.experiment import Experiment, Rerun, Resample, Sweep
+from unstuck.diagnosis.model import Diagnosis, Finding, Site
 
 KNOWN = {"observed": "observed on the tape", "read": "read in the source", "guessed": "a measurement past a threshold"}
 """How a fact is known, in words."""

@@ -13,7 +13,8 @@ from rich.markdown import Markdown
 from rich.padding import Padding
 from rich.text import Text
 
-from unstuck.diagnosis.model import Diagnosis, Experiment, Finding
+from unstuck.diagnosis.experiment import Experiment
+from unstuck.diagnosis.model import Diagnosis, Finding
 from unstuck.report import plot
 from unstuck.report.layout import printed, stacked, table, titled
 from unstuck.report.sentences import (

@@ -1,0 +1,236 @@
+"""The plan on one tape: the recorded run's, or that of a patched run on which something else may show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+
+from unstuck.diagnosis.combine import combined
+from unstuck.diagnosis.experiment import Experiment, Recount, Request, Rerun, Resample, Run, Sweep
+from unstuck.diagnosis.log import Book, Patched
+from unstuck.diagnosis.model import Finding, Remedy
+from unstuck.diagnosis.search import SCREEN, Search, convicts, stage_of
+from unstuck.diagnosis.skill import PASSED, WORTH, leaves_room, settled
+from unstuck.diagnosis.stages import Stage
+
+FURTHER = 2
+"""How often a remedy that does not suffice in the patched script is made stronger."""
+
+
+@dataclass
+class Level:
+    """The plan on one tape: the recorded run's, or a patched run's."""
+
+    book: Book
+    behind: Patched
+
+    @property
+    def run(self) -> Run:
+        """How the run on this tape went."""
+        run = self.book.run(self.behind)
+        assert run is not None
+        return run
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What was found on this tape, causes before consequences."""
+        return self.worthwhile(self.book.found(self.behind))
+
+    def resample(self) -> None:
+        """Make the experiments with the recorded rows that rules name."""
+        for finding in self.book.found(self.behind):
+            for kind in finding.settles:
+                self.book.ask(Request(Resample(kind), (), (finding.fault,), self.behind))
+
+    def worthwhile(self, findings: list[Finding]) -> list[Finding]:
+        """The findings; where a proven fault leaves nothing to learn, without remedies of what is downstream of it."""
+        last = min((f.stage for f in findings if f.leaves_nothing and self._proven(f)), default=None)
+        if last is None:
+            return findings
+        return [f if f.stage <= last else msgspec.structs.replace(f, remedies=()) for f in findings]
+
+    def _proven(self, finding: Finding) -> bool:
+        settled_by = (self.book.known(Request(Resample(k), behind=self.behind)) for k in finding.settles)
+        return finding.effect.word == "proven" or any(e is not None and e.works for e in settled_by)
+
+    def search(self) -> Experiment | None:
+        """The replay that convicts; None where none does, or nothing can be replayed."""
+        if not self._worth_replaying():
+            return None
+        written = self.book.ask(Request(SCREEN, behind=self.behind))
+        if not written.played or not written.judgeable:
+            return None
+        first = self._searched(self.worthwhile(self.book.found(self.behind, swept=False)), settle=True)
+        if self._well(first) or self._nothing_left() or self._facts_heal():
+            return first
+        self.book.ask(Request(Sweep(), behind=self.behind), spare=True)
+        return self._searched(self.findings, settle=False)
+
+    def _searched(self, findings: list[Finding], settle: bool) -> Experiment | None:
+        search = Search(self.book, findings, self.behind, self._foresee, self._reached, self.run.known)
+        best = search.best(settle)
+        return combined(search, best)
+
+    def _well(self, chosen: Experiment | None) -> bool:
+        return settled(self.run.known) or (chosen is not None and settled(chosen.treated.final))
+
+    def _facts_heal(self) -> bool:
+        """Whether the patched script learns with the facts alone: then no rate has to be looked for."""
+        rerun = self._ran(self.facts())
+        return rerun is not None and settled(_known(rerun))
+
+    def _nothing_left(self) -> bool:
+        return any(f.leaves_nothing and self._proven(f) for f in self.book.found(self.behind))
+
+    def _worth_replaying(self) -> bool:
+        """A run that learns well and of which nothing is suspected needs no experiment."""
+        run = self.run
+        if run.skill is None or (run.adrift and not run.broke):
+            return False
+        suspected = any(f.remedies and not is_fact(f) for f in self.findings)
+        well = not leaves_room(run.skill) and (run.evaluation is None or run.evaluation >= PASSED)
+        return not settled(run.skill) or (suspected and not well)
+
+    def _foresee(self, experiment: Experiment) -> None:
+        self.book.foresee(self._rerun_of(experiment))
+
+    def _reached(self, experiment: Experiment) -> float:
+        request = self._rerun_of(experiment)
+        if not request.remedies:
+            return -1.0
+        ran = self.book.ask(request)
+        return ran.run.known if ran.run is not None and ran.run.ended else -1.0
+
+    def _rerun_of(self, experiment: Experiment) -> Request:
+        facts = self.facts()
+        return self._request(facts if self._upstream(facts, experiment) else _joined(self._answers(experiment), facts))
+
+    def _request(self, answers: list[Answer]) -> Request:
+        faults = tuple(dict.fromkeys(fault for _, faults in answers for fault in faults))
+        return Request(Rerun(), tuple(remedy for remedy, _ in answers), faults, self.behind)
+
+    def facts(self) -> list[Answer]:
+        """The first remedy of what needs no replay to be true: proven on the tape, read in the text, or never meant."""
+        sure = (f for f in self.findings if f.remedies and is_fact(f) and not self._refuted(f))
+        return [(f.remedies[0], (f.fault,)) for f in sure]
+
+    def _refuted(self, finding: Finding) -> bool:
+        replays = (e for e in self.book.replays(self.behind) if finding.remedies[0] in e.request.remedies)
+        alone = [e for e in replays if len(e.request.remedies) == 1]
+        return finding.effect.word == "refuted" or any(e.word in ("no-difference", "harms") for e in alone)
+
+    def _upstream(self, facts: list[Answer], chosen: Experiment) -> bool:
+        """What the tape shows stands upstream of what replay convicts, and may be the reason for it."""
+        shown = [f for f in self.findings if f.known == "observed" or f.effect.word == "proven"]
+        stages = [f.stage for f in shown if any(f.fault in faults for _, faults in facts)]
+        return bool(stages) and min(stages) < stage_of(chosen, self.findings)
+
+    def _answers(self, experiment: Experiment) -> list[Answer]:
+        known = self.findings
+        named = lambda r: tuple(dict.fromkeys(f.fault for f in known if r in f.remedies))
+        return [(r, named(r)) for r in experiment.request.remedies]
+
+    def rerun(self, replay: Experiment | None) -> Experiment | None:
+        """The patched run that the patch is taken from."""
+        facts = self.facts()
+        if replay is not None and self._upstream(facts, replay):
+            best = self._ran(facts)
+            if best is not None and self._gained(best) and settled(_known(best)):
+                return best
+        for experiment in self._convicting(replay):
+            best = self._ran(_joined(self._answers(experiment), facts))
+            if best is not None and ended(best):
+                return self._stronger(best)
+        best = self._ran(facts) if facts else None
+        return self._by_rerun(best) if self._undecided(replay, best) else best
+
+    def _ran(self, answers: list[Answer], spare: bool = False) -> Experiment | None:
+        """The patched script with these remedies; None where there is nothing to write."""
+        return self.book.ask(self._request(answers), spare) if answers else None
+
+    def _gained(self, rerun: Experiment) -> bool:
+        return _known(rerun) >= self.run.known + WORTH
+
+    def _convicting(self, replay: Experiment | None) -> list[Experiment]:
+        """The chosen replay, then two others that convict: one whose patch cannot be written is no use."""
+        if replay is None:
+            return []
+        others = [e for e in self.book.replays(self.behind) if e is not replay and convicts(e)]
+        others.sort(key=lambda e: (stage_of(e, self.findings), -e.treated.final))
+        return [replay, *others[:2]]
+
+    def _stronger(self, best: Experiment) -> Experiment:
+        """A rate that a short replay bears may be too large for the whole run: smaller ones, while they do better."""
+        for _ in range(FURTHER):
+            more = [stronger for r in best.request.remedies if (stronger := r.stronger()) is not None]
+            if len(more) != len(best.request.remedies) or settled(_known(best)):
+                break
+            further = self._ran([(r, best.request.faults) for r in more], spare=True)
+            if further is None or not ended(further) or _known(further) < _known(best) + WORTH:
+                break
+            best = further
+        return best
+
+    def _undecided(self, replay: Experiment | None, best: Experiment | None) -> bool:
+        """Replay has settled nothing, the run is poor or broken, and there are suspects left."""
+        if self.run.task == "unknown" and not self.run.broke:
+            return False
+        learnt = max(self.run.shown, best.run.shown if best is not None and best.run is not None else 0.0)
+        return replay is None and not settled(learnt) and any(f.remedies for f in self.findings)
+
+    def _by_rerun(self, best: Experiment | None) -> Experiment | None:
+        """One remedy after the other, most upstream first, on top of what has helped; without what replay refuted."""
+        taken = set(best.request.remedies) if best is not None else set()
+        left = [f for f in self.findings if f.remedies and f.remedies[0] not in taken and not self._refuted(f)]
+        for finding in left[: self.book.budget.reruns]:
+            begun = self._answers(best) if best is not None else []
+            tried = self._ran([*begun, (finding.remedies[0], (finding.fault,))], spare=True)
+            if tried is not None and tried.works:
+                best = tried
+            if best is not None and best.word == "heals":
+                break
+        return best
+
+    def recount(self, rerun: Experiment) -> None:
+        """Compare what both scripts report, if the patch leaves the training as it is or a report is wrong."""
+        reporting = any(f.stage is Stage.REPORTING for f in self.findings if f.fault in rerun.request.faults)
+        if ended(rerun) and (reporting or not rerun.works):
+            self.book.ask(Request(Recount(), rerun.request.remedies, rerun.request.faults, self.behind))
+
+    def hides_something(self, rerun: Experiment) -> bool:
+        """The patched run went through and still learns poorly: something else may be wrong with it."""
+        run = rerun.run
+        trained = run is not None and run.ended and run.passes > 0
+        return trained and not settled(_known(rerun))
+
+    def gains(self, rerun: Experiment, inner: Experiment) -> bool:
+        """Whether what was found behind a patched run makes it clearly better."""
+        return bool(inner.request.remedies) and _known(inner) >= _known(rerun) + WORTH
+
+
+Answer = tuple[Remedy, tuple[str, ...]]
+"""A remedy and the faults it answers."""
+
+
+def is_fact(finding: Finding) -> bool:
+    """Whether a finding belongs into the patch without a replay."""
+    return (
+        finding.effect.word == "proven"
+        or finding.known == "read"
+        or (finding.known == "observed" and finding.never_meant)
+    )
+
+
+def ended(rerun: Experiment) -> bool:
+    """Whether the patched script went through."""
+    return rerun.run is not None and rerun.run.ended
+
+
+def _known(rerun: Experiment | None) -> float:
+    return rerun.run.known if rerun is not None and rerun.run is not None and rerun.run.ended else 0.0
+
+
+def _joined(answers: list[Answer], facts: list[Answer]) -> list[Answer]:
+    """What replay convicts, and what is certain."""
+    return [*answers, *(a for a in facts if a[0] not in {r for r, _ in answers})]
