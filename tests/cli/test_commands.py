@@ -19,8 +19,8 @@ import pytest
 from tests.sample_reports import HEALTHY, MEASUREMENT, SICK, SUSPECTED, UNRECORDED
 from unstuck import __version__, cli
 from unstuck.cli.parser import Refused, read
-from unstuck.diagnosis.model import Patch, Report
-from unstuck.diagnosis.patch import diff
+from unstuck.diagnosis.model import Diagnosis, FileChange, Patch
+from unstuck.diagnosis.patch import diff, digest
 from unstuck.recording import session
 from unstuck.recording.script import Target
 
@@ -39,14 +39,14 @@ class Stage:
     """A folder with a script, and a pipeline that says what a test wants to hear."""
 
     folder: Path
-    report: Report = HEALTHY
+    report: Diagnosis = HEALTHY
     error: Exception | None = None
     options: Options | None = None
     recorded: tuple[object, ...] = ()
     code: int = 0
     leaves_tape: bool = True
 
-    def diagnose(self, tape: Path, options: Options, progress: Callable[[str], None]) -> Report:
+    def diagnose(self, tape: Path, options: Options, progress: Callable[[str], None]) -> Diagnosis:
         assert (tape / "tape.json").exists()
         progress("looking")
         self.options = options
@@ -74,15 +74,16 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
     return made
 
 
-def mended(report: Report = SICK) -> Report:
+def with_patch(report: Diagnosis = SICK) -> Diagnosis:
     text = diff({"train.py": BEFORE}, {"train.py": AFTER})
-    return msgspec.structs.replace(report, patch=Patch("safe", True, text, ("set-rate",)))
+    files = (FileChange("train.py", digest(BEFORE), AFTER),)
+    return msgspec.structs.replace(report, patch=Patch("safe", True, text, ("set-rate",), files))
 
 
 @pytest.mark.parametrize(
     ("report", "code"), [(HEALTHY, 0), (SICK, 1), (MEASUREMENT, 1), (SUSPECTED, 1), (UNRECORDED, 3)]
 )
-def test_exit_codes(stage: Stage, report: Report, code: int, capsys: pytest.CaptureFixture[str]) -> None:
+def test_exit_codes(stage: Stage, report: Diagnosis, code: int, capsys: pytest.CaptureFixture[str]) -> None:
     stage.report = report
     assert cli.main(["run", "train.py"]) == code
     out, err = capsys.readouterr()
@@ -101,7 +102,7 @@ def test_failed_and_interrupted_scripts(stage: Stage) -> None:
 
 
 def test_json_and_patch(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
-    stage.report = mended()
+    stage.report = with_patch()
     assert cli.main(["run", "--json", "-", "--patch", "fix.patch", "--no-prove", "train.py"]) == 1
     assert json.loads(capsys.readouterr().out)["causes"][0]["fault"] == "input-offset"
     assert stage.options == Options(prove=False)
@@ -115,19 +116,20 @@ def test_json_and_patch(stage: Stage, capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_write_keeps_the_original(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
-    stage.report = mended()
+    stage.report = with_patch()
     assert cli.main(["--write", "train.py"]) == 1
     assert (stage.folder / "train.py").read_text() == AFTER
     assert (stage.folder / "train.py.orig").read_text() == BEFORE
     assert cli.main(["--write", "train.py"]) == 1
-    assert "not applied: train.py: line 1 is not as it was" in capsys.readouterr().err
+    assert "not applied: train.py: the file has changed since it was diagnosed" in capsys.readouterr().err
 
 
 def test_quiet(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
     stage.report = SICK
     cli.main(["run", "--quiet", "train.py"])
     err = capsys.readouterr().err
-    assert err.startswith("train.py does not learn. The cause is input-offset.") and "Next" not in err
+    assert err.startswith("train.py does not learn: accuracy 0.549") and "\nCause: input-offset.\n" in err
+    assert "Next" not in err and "What was tried" not in err
 
 
 def test_the_script_that_leaves_no_tape(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
