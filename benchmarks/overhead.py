@@ -100,7 +100,8 @@ def _trained(inputs: int, hidden: int, outputs: int, batch: int) -> Callable[[],
 
 def _blocks(step: Callable[[], None], rounds: int) -> tuple[float, float, float, float]:
     """Nanoseconds per step without the recorder; the light mode over that; its watched steps' share; the control."""
-    from unstuck.recording.recorder import PASSES, Recorder
+    from unstuck.recording.full_steps import PASSES
+    from unstuck.recording.recorder import Recorder
     from unstuck.recording.sampling import EVERY
 
     recorder = Recorder(HERE, steps=10**12, seconds=1e12)
@@ -110,7 +111,7 @@ def _blocks(step: Callable[[], None], rounds: int) -> tuple[float, float, float,
     times: dict[str, list[int]] = {"with": [], "watched": [], "without": [], "again": []}
     for _ in range(rounds):
         for _ in range(BLOCK):
-            watched, taken = recorder.light is not None and recorder.light.watching, _timed(step)
+            watched, taken = recorder.sampled is not None and recorder.sampled.sampling.watching, _timed(step)
             times["watched" if watched else "with"].append(taken)
         recorder.detach()
         times["without"] += [_timed(step) for _ in range(BLOCK)]

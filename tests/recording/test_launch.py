@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from unstuck.recording.launch import Enough, Target, execute
+from unstuck.recording.launch import BudgetSpent, Target, execute
 from unstuck.recording.script import check, syntax_error
 
 DRIVER = str(Path(__file__).with_name("launch_driver.py"))
@@ -339,15 +339,15 @@ def test_like_python_while_recorded(probe: str, tmp_path: Path) -> None:
 
 
 SPENT = {
-    "plain": "raise Enough",
-    "caught": "try:\n    raise Enough\nexcept BaseException:\n    raise SystemExit(4)",
-    "finally": "try:\n    raise Enough\nfinally:\n    1 / 0",
+    "plain": "raise BudgetSpent",
+    "caught": "try:\n    raise BudgetSpent\nexcept BaseException:\n    raise SystemExit(4)",
+    "finally": "try:\n    raise BudgetSpent\nfinally:\n    1 / 0",
 }
 
 
 @pytest.mark.parametrize("way", SPENT)
-def test_enough_is_a_normal_end(way: str, tmp_path: Path) -> None:
-    path = written(tmp_path, "spent", "from unstuck.recording.launch import Enough\n" + SPENT[way])
+def test_a_spent_budget_is_a_normal_end(way: str, tmp_path: Path) -> None:
+    path = written(tmp_path, "spent", "from unstuck.recording.launch import BudgetSpent\n" + SPENT[way])
     assert ran([DRIVER, str(path)], tmp_path) == (b"", b"", 0)
 
 
@@ -362,7 +362,7 @@ def test_the_error_is_handed_over_without_our_frames(tmp_path: Path, monkeypatch
     assert isinstance(seen[0], ZeroDivisionError)
     assert seen[0].__traceback__ is not None
     assert seen[0].__traceback__.tb_frame.f_code.co_filename == str(path)
-    assert issubclass(Enough, BaseException) and not issubclass(Enough, Exception)
+    assert issubclass(BudgetSpent, BaseException) and not issubclass(BudgetSpent, Exception)
 
 
 def test_what_cannot_be_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

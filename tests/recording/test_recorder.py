@@ -15,7 +15,7 @@ from tests.styles import FAITHFUL, HEAD, STYLES
 from unstuck.replay.bench import Bench, as_written
 from unstuck.replay.lanes import starts
 from unstuck.replay.run import course_of, play
-from unstuck.tape.model import TapeError, load
+from unstuck.tape.files import TapeError, load, save
 from unstuck.tape.program import Outside
 
 
@@ -194,7 +194,7 @@ def test_a_tape_never_replaces_anything_but_a_tape(tmp_path: Path) -> None:
     mine.mkdir()
     (mine / "thesis.txt").write_text("precious")
     with pytest.raises(TapeError):
-        tape.save(mine)
+        save(tape, mine)
     assert (mine / "thesis.txt").read_text() == "precious"
 
 

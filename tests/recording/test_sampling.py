@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 
 from tests.recorded import tape_of
 from unstuck.diagnosis.examine import Readings, examine
-from unstuck.recording import recorder
-from unstuck.recording import sampling as light
-from unstuck.recording.sampling import Thinned
-from unstuck.recording.tensor_store import Shelf
+from unstuck.recording import full_steps, sampling
+from unstuck.recording.tensor_store import TensorStore
+from unstuck.recording.thinned import Thinned
 from unstuck.rules.catalogue import catalogue
 from unstuck.signals.learning import Learning
 from unstuck.signals.rates import Rates
@@ -66,8 +65,8 @@ for step in range(900):
 
 @pytest.fixture(autouse=True)
 def _soon_full(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recorder, "PASSES", FULL)
-    monkeypatch.setattr(light, "EVERY", EVERY)
+    monkeypatch.setattr(full_steps, "PASSES", FULL)
+    monkeypatch.setattr(sampling, "EVERY", EVERY)
 
 
 def script(steps: int = 1000, schedule: str = "lambda n: 1.0", late: str = "pass") -> str:
@@ -150,15 +149,15 @@ def test_thinning_keeps_a_bounded_and_even_part(limit: int, count: int, every: i
     assert count <= every or len(places) >= min(limit, count // every) // 2
 
 
-def test_what_a_shelf_lets_go_can_be_kept_again() -> None:
-    shelf = Shelf()
+def test_a_tensor_that_was_let_go_can_be_kept_again() -> None:
+    store = TensorStore()
     one, other = torch.ones(3), torch.zeros(3)
-    first, second = shelf.keep(one), shelf.keep(other)
-    shelf.only({str(second)})
-    assert first not in shelf.tensors
-    again = shelf.keep(one)
+    first, second = store.keep(one), store.keep(other)
+    store.only({str(second)})
+    assert first not in store.tensors
+    again = store.keep(one)
     assert again not in (first, second)
-    assert shelf.tensors[str(again)].equal(one)
+    assert store.tensors[str(again)].equal(one)
 
 
 def test_a_run_of_one_scored_pass_has_a_last_quarter(tmp_path: Path) -> None:
@@ -188,8 +187,8 @@ def test_several_backwards_to_a_step_are_sampled_as_often(tmp_path: Path) -> Non
 
 
 def test_backwards_that_no_step_follows_do_not_pile_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(light, "MOST", 100)
-    monkeypatch.setattr(light, "LOSSES", 500)
+    monkeypatch.setattr(sampling, "MOST", 100)
+    monkeypatch.setattr(sampling, "LOSSES", 500)
     looking = "for _ in range(3000):\n    model(x[:4]).sum().backward()\n"
     tape = tape_of(script(200).replace('with open("losses', looking + 'with open("losses'), tmp_path)
     assert tape.late_every > 1

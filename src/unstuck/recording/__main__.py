@@ -15,32 +15,34 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from unstuck.recording.budget import SECONDS, STEPS
 from unstuck.recording.launch import execute, leave
 from unstuck.recording.script import Target
 
 
 def main() -> int:
     """Run and record; the exit code is the script's."""
-    options, target = _arguments(_ordered() if sys.argv[1:] == ["--wait"] else sys.argv[1:])
+    options, target = _arguments(_received() if sys.argv[1:] == ["--wait"] else sys.argv[1:])
     here = Path.cwd()  # the script may go elsewhere
     out = Path(options.out).absolute()
     script = target.path or target.module or ""
     folder = Path(script).resolve().parent if target.path else Path.cwd()
+    from unstuck.recording.failure import described
     from unstuck.recording.recorder import Recorder
 
     recorder = Recorder(folder, steps=options.steps, seconds=options.seconds)
     failure: dict[str, Any] = {}
     recorder.attach()
     try:
-        code = execute(target, on_error=lambda error: failure.update(_described(error, recorder)))
+        code = execute(target, on_error=lambda error: failure.update(described(error, recorder.observed.call_sites)))
     finally:
         recorder.detach()
         _write(recorder, out, Path(script).name, failure, _command(options, target, here, folder))
     return code
 
 
-def _ordered() -> list[str]:
-    """The order's arguments, once it has come; an empty line, which an end of file is too, ends the child."""
+def _received() -> list[str]:
+    """The arguments, once they have come; an empty line, which an end of file is too, ends the child."""
     for name in ("torch", "torch._dynamo", "unstuck.recording.recorder"):  # the second comes with a first optimizer
         importlib.import_module(name)
     line = b""
@@ -70,46 +72,25 @@ def _command(options: argparse.Namespace, target: Target, here: Path, folder: Pa
 
 
 def _write(recorder: Any, out: Path, script: str, failure: dict[str, Any], command: dict[str, Any]) -> None:
+    from unstuck.tape.files import save
+
     stopped = recorder.budget.spent or ("script failed: " + failure["line"] if failure else "script ended")
     try:
         tape = recorder.tape(script, stopped, failure or None)
         tape.facts["command"] = command
-        tape.save(out)
+        save(tape, out)
     except Exception as error:
         print(f"unstuck: the tape could not be written: {error}", file=sys.stderr)
         if os.environ.get("UNSTUCK_DEBUG"):
             traceback.print_exc()
 
 
-def _described(error: BaseException, recorder: Any) -> dict[str, Any]:
-    last = traceback.format_exception_only(error)[-1].strip()
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if recorder.where.theirs(f.filename) is not None]
-    sites = [_site(recorder.where.theirs(f.filename), f) for f in frames]
-    deepest = traceback.extract_tb(error.__traceback__)
-    inside = [f.name for f in deepest[-6:]]
-    from unstuck.recording.refusal import refused
-
-    try:
-        given = refused(error.__traceback__)
-    except Exception:  # a tensor that cannot be looked at must not cost the person the traceback
-        given = {}
-    plain = {"type": type(error).__name__, "message": str(error)[:2000], "line": last[:400]}
-    return {**plain, "sites": sites[::-1], "inside": inside, "refused": given}
-
-
-def _site(file: str | None, frame: traceback.FrameSummary) -> dict[str, Any]:
-    """A frame of a traceback, with the columns of the call that it was in."""
-    place = {"line": frame.lineno, "column": frame.colno, "end_line": frame.end_lineno, "end_column": frame.end_colno}
-    known = {key: value for key, value in place.items() if value is not None}
-    return {"file": file, **known, "function": frame.name}
-
-
 def _arguments(argv: list[str]) -> tuple[argparse.Namespace, Target]:
     cut = argv.index("--")
     parser = argparse.ArgumentParser(prog="python -m unstuck.recording")
     parser.add_argument("--out", required=True)
-    parser.add_argument("--steps", type=int, default=20_000)
-    parser.add_argument("--seconds", type=float, default=25.0)
+    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--seconds", type=float, default=SECONDS)
     options, rest = parser.parse_args(argv[:cut]), argv[cut + 1 :]
     if rest[0] == "-m":
         return options, Target(None, rest[1], tuple(rest[2:]))

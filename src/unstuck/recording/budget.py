@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 
-from unstuck.recording.launch import Enough
+from unstuck.recording.launch import BudgetSpent
 
 STEPS, SECONDS = 20_000, 25.0
 """Default budget: optimizer steps, and seconds of the script's own time from its first backward on."""
@@ -43,9 +43,9 @@ class Budget:
         return self.began + self.seconds * (1.0 if validated else PATIENCE)
 
     def check(self, steps: int, validated: bool) -> None:
-        """Ask the script to stop, by raising Enough in its loop, once the budget is spent."""
+        """Ask the script to stop, by raising BudgetSpent in its loop, once the budget is spent."""
         if self.began is None or (self.left(steps) > 0 and time.monotonic() < self.deadline(validated)):
             return
         self.spent = "budget"
         self._asked += 1
-        raise Enough
+        raise BudgetSpent

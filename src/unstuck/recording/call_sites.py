@@ -1,4 +1,4 @@
-"""Where in the person's source a torch call stands: read from the frames, with columns."""
+"""The line and columns of the person's source from which a torch call was made, read from the stack frames."""
 
 from __future__ import annotations
 
@@ -8,44 +8,45 @@ from itertools import islice
 from pathlib import Path
 from types import CodeType, FrameType
 
-from unstuck.diagnosis.model import Site
+from unstuck.tape.site import Site
 
 _NOT_THEIRS = ("site-packages", "dist-packages", "/lib/python")
 DEEPEST = 12
 """How many of the person's own frames are kept for one call; recursion beyond that says nothing new."""
 
 
-class Whereabouts:
+class CallSites:
     """Knows which files are the person's, and turns frames into sites. One per recording."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.resolve()
         self._ours = str(Path(__file__).resolve().parents[1])
         self._library = sysconfig.get_paths()["stdlib"]
-        self._theirs: dict[str, str | None] = {}
+        self._relative: dict[str, str | None] = {}
         self._sites: dict[tuple[int, int], tuple[CodeType, Site]] = {}
 
-    def files(self) -> dict[str, str]:
-        """Path relative to the folder -> absolute path, for every file of the person's seen so far."""
-        return {relative: absolute for absolute, relative in self._theirs.items() if relative is not None}
+    def texts(self) -> dict[str, str]:
+        """The text of every file of the person's seen so far, by path relative to the folder."""
+        files = {relative: absolute for absolute, relative in self._relative.items() if relative is not None}
+        return {relative: text for relative, path in files.items() if (text := _text(path)) is not None}
 
     def sites(self, depth: int = 2) -> tuple[Site, ...]:
         """The person's frames from the present call outward, innermost first."""
         found: list[Site] = []
         frame: FrameType | None = sys._getframe(depth)
         while frame is not None and len(found) < DEEPEST:
-            if self.theirs(frame.f_code.co_filename) is not None:
+            if self.relative(frame.f_code.co_filename) is not None:
                 found.append(self._site(frame))
             frame = frame.f_back
         return tuple(found)
 
-    def theirs(self, filename: str) -> str | None:
-        """A file's path relative to the person's folder; None for the library's files, and for ours."""
-        if filename not in self._theirs:
-            self._theirs[filename] = self._relative(filename)
-        return self._theirs[filename]
+    def relative(self, filename: str) -> str | None:
+        """A file's path relative to the person's folder; None for the files of libraries, and for ours."""
+        if filename not in self._relative:
+            self._relative[filename] = self._find(filename)
+        return self._relative[filename]
 
-    def _relative(self, filename: str) -> str | None:
+    def _find(self, filename: str) -> str | None:
         if filename.startswith("<"):
             return None
         path = Path(filename).resolve()
@@ -65,6 +66,13 @@ class Whereabouts:
         code = frame.f_code
         at = next(islice(code.co_positions(), frame.f_lasti // 2, None), (None,) * 4)
         line, end, column, last = (-1 if part is None else part for part in at)
-        file = self.theirs(code.co_filename) or code.co_filename
+        file = self.relative(code.co_filename) or code.co_filename
         line = frame.f_lineno if line == -1 else line
         return Site(file, line, column, end, last, code.co_qualname)
+
+
+def _text(path: str) -> str | None:
+    try:
+        return Path(path).read_bytes().decode("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None

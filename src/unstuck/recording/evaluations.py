@@ -9,8 +9,8 @@ from torch import Tensor
 
 from unstuck.recording.parameter_names import is_weight
 from unstuck.recording.slicing import needed
-from unstuck.recording.stdout import Sayings
-from unstuck.recording.tensor_store import Shelf
+from unstuck.recording.stdout import PrintedLines
+from unstuck.recording.tensor_store import TensorStore
 from unstuck.recording.tracer import Entry, tensors
 from unstuck.signals.task import handed_on
 from unstuck.tape.model import Evaluation, Said
@@ -27,13 +27,15 @@ Cut = Callable[[list[Entry], Tensor], tuple[int, tuple[Tensor, ...]]]
 class Forwards:
     """Keeps them on the shelf. `cut` makes a program of calls and gives what stands in its slots."""
 
-    def __init__(self, shelf: Shelf, programs: list[Program], cut: Cut, trouble: Callable[[Exception], None]) -> None:
+    def __init__(
+        self, shelf: TensorStore, programs: list[Program], cut: Cut, trouble: Callable[[Exception], None]
+    ) -> None:
         self.shelf, self.programs, self.cut, self.trouble = shelf, programs, cut, trouble
         self.kept: list[Evaluation] = []
         self.seen = 0
         self.blind = False
         """From some moment on forwards go by unseen."""
-        self.sayings = Sayings()
+        self.sayings = PrintedLines()
         self._outputs: dict[tuple[int, int], int] = {}
 
     def look(self, calls: list[Entry], inside: set[int], passes: int, trained: tuple[int, int] | None) -> list[int]:

@@ -30,14 +30,14 @@ OURS = str(Path(__file__).parent) + os.sep
 """Frames from files below this folder are hidden from the person."""
 
 
-class Enough(BaseException):
+class BudgetSpent(BaseException):
     """The budget is spent: ends the script at once, and is a normal end."""
 
 
 def execute(target: Target, on_error: Callable[[BaseException], None] | None = None) -> int:
     """Run the target to its end and return its exit code; what it did not catch is printed as Python prints it.
 
-    `on_error` gets such an exception, already free of our frames, before it is printed. `Enough` ends with 0.
+    `on_error` gets such an exception, already free of our frames, before it is printed. `BudgetSpent` ends with 0.
     """
     error = _outcome(target)
     if error is None or _spent(error):
@@ -144,8 +144,8 @@ def _linked(error: BaseException) -> Iterator[BaseException]:
 
 
 def _spent(error: BaseException) -> bool:
-    # A script's own `finally` or `except BaseException` may raise something else while Enough passes.
-    return any(isinstance(e, Enough) for e in _linked(error))
+    # A script's own `finally` or `except BaseException` may raise something else while it passes.
+    return any(isinstance(e, BudgetSpent) for e in _linked(error))
 
 
 def unframe(error: BaseException) -> None:

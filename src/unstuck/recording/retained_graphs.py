@@ -1,13 +1,14 @@
-"""Whether the graphs of past steps are ever let go of: a mark on a loss's node lives exactly as long as its graph."""
+"""How many autograd graphs are alive at once: a mark on a loss's node lives exactly as long as the loss's graph."""
 
 from __future__ import annotations
 
 import weakref
+from typing import Any
 
 from torch import Tensor
 
 STEPS = 2_000
-"""So many of the first steps are marked."""
+"""Steps, from the first on, whose graphs are marked."""
 EVERY = 16
 """The marks are counted after so many steps."""
 
@@ -16,7 +17,7 @@ class _Mark:
     __slots__ = ("__weakref__",)
 
 
-class Hold:
+class RetainedGraphs:
     """Counts the graphs that are alive at once."""
 
     def __init__(self) -> None:
@@ -30,7 +31,8 @@ class Hold:
         if loss.grad_fn is None or self.steps >= STEPS:
             return
         mark = _Mark()
-        loss.grad_fn.metadata["unstuck"] = mark
+        metadata: dict[str, Any] = loss.grad_fn.metadata  # type: ignore[assignment]  # torch declares it as a method
+        metadata["unstuck"] = mark
         self._marks.append(weakref.ref(mark))
         del mark
         self.steps += 1

@@ -1,10 +1,11 @@
-"""The light mode: once a tape is full, the rest of a run of any length, in bounded memory and next to no time.
+"""Once a tape is full, the rest of a run of any length is sampled, in bounded memory and next to no time.
 
-Every step leaves its loss and its rates; every so many steps one is watched like those before it, and leaves its batch.
-What grows too long is thinned to every second of its items, so that what is kept is spread over the whole run.
+Every step leaves its loss and its learning rates; one step in `EVERY` is watched like those before it, and leaves its
+batch. What grows too long is thinned to every second of its items, so that what is kept is spread over the whole run.
 
 Between two looks the two functions that torch calls in every step do nothing but append to a list: in a step of half a
-millisecond our code is never in the processor's caches, and costs several times what it would in a loop of its own.
+millisecond our code is never in the processor's caches, and costs several times what it would in a loop of its own
+(benchmarks/overhead.py).
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from unstuck.recording.tensor_store import Shelf
+from unstuck.recording.tensor_store import TensorStore
+from unstuck.recording.thinned import Thinned
 from unstuck.tape.model import Pass
 
 LOSSES = 20_000
@@ -26,71 +28,26 @@ LOSSES = 20_000
 BATCHES = 128
 """Watched steps kept."""
 EVERY = 512
-"""One step in so many is watched at first; the distance doubles whenever there are too many."""
+"""One step in this many is watched at first; the distance doubles whenever there are too many."""
 BYTES = 64 * 2**20
-"""Of their batches."""
+"""Bytes of their batches."""
 CHUNK = 512
-"""Steps that may go by until somebody looks."""
+"""Steps that may go by until the recorder looks again."""
 MOST = 65_536
-"""Losses that may wait where no optimizer steps."""
-
-Item = TypeVar("Item")
+"""Losses that may wait if no optimizer steps."""
 
 
-class Thinned(Generic[Item]):
-    """At most `limit` items of a series of any length, evenly spread over it: every one, then every second, ..."""
-
-    def __init__(self, limit: int, every: int = 1) -> None:
-        self.limit, self.every, self.seen = limit, every, 0
-        self.due = 0
-        """The place of the next item that is kept, or of the first that can be had after it."""
-        self._kept: list[tuple[int, Item]] = []
-
-    def __iter__(self) -> Iterator[tuple[int, Item]]:
-        """The items kept, each with its place in the series."""
-        yield from self._kept
-
-    def wants(self) -> bool:
-        """Whether the next item will be kept."""
-        return self.seen >= self.due
-
-    def add(self, item: Item) -> None:
-        """The next item of the series."""
-        if self.wants():
-            self._kept.append((self.seen, item))
-            self.due = self.seen + self.every
-        self.seen += 1
-        if len(self._kept) > self.limit:
-            self.thin()
-
-    def skip(self, count: int = 1) -> None:
-        """The next items are not wanted, or not seen."""
-        self.seen += count
-
-    def miss(self) -> None:
-        """The next item was looked at, and is not to be had."""
-        if self.wants():
-            self.due = self.seen + self.every
-        self.seen += 1
-
-    def thin(self) -> None:
-        """Keep every second item only, from now on too."""
-        self.every *= 2
-        self._kept = self._kept[::2]
-        self.due = self._kept[-1][0] + self.every if self._kept else self.seen
-
-
-class Light:
+class Sampling:
     """What the rest of a run leaves. `attach` to see the losses of steps that are not watched; `detach` in the end."""
 
     def __init__(self) -> None:
-        self.shelf = Shelf(BYTES, "l")
+        self.store = TensorStore(BYTES, "l")
         self.losses: Thinned[float] = Thinned(LOSSES)
         self.rates: Thinned[tuple[float, ...]] = Thinned(LOSSES)
         self.batches: Thinned[Pass] = Thinned(BATCHES, EVERY)
         self.watching = False
         self.due, self.left, self.deadline = 0, 0.0, -math.inf
-        """Backwards and steps that may go by, and the time until which they may, before somebody looks."""
+        """Backwards and steps that may go by, and the time until which they may, before the recorder looks."""
         self._losses: list[float | None] = []
         self._rates: list[list[float]] = []
         self._original: Callable[..., Any] | None = None
@@ -118,7 +75,7 @@ class Light:
         if self._ours is not None and torch.autograd.backward is self._ours:
             torch.autograd.backward = self._original  # type: ignore[assignment]
 
-    def stepped(self, look: Callable[[], None]) -> Callable[..., None]:
+    def after_step(self, look: Callable[[], None]) -> Callable[..., None]:
         """The hook after an optimizer's step of this thread: notes its rates, and calls `look` where that is due."""
         losses, rates, thread, now = self._losses, self._rates, threading.get_ident(), time.monotonic
 
@@ -155,11 +112,11 @@ class Light:
 
     def keep(self, tensors: tuple[Tensor, ...]) -> tuple[str, ...]:
         """The keys of tensors of a watched step; where there is no room, half of what was kept goes first."""
-        keys = tuple(self.shelf.keep(t) for t in tensors)
+        keys = tuple(self.store.keep(t) for t in tensors)
         if None in keys:
             self.batches.thin()
             self._sweep()
-            keys = tuple(self.shelf.keep(t) for t in tensors)
+            keys = tuple(self.store.keep(t) for t in tensors)
         return tuple(key or "" for key in keys)
 
     def add(self, one: Pass | None) -> None:
@@ -170,7 +127,7 @@ class Light:
             self._sweep()
 
     def _sweep(self) -> None:
-        self.shelf.only({key for _, p in self.batches for key in (*p.outside, p.output)})
+        self.store.only({key for _, p in self.batches for key in (*p.outside, p.output)})
 
 
 def _like(ours: Callable[..., Any], original: Callable[..., Any]) -> Callable[..., Any]:

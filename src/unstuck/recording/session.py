@@ -5,24 +5,33 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from unstuck.recording.script import Target
 
 
-def record(target: Target, tape: Path, steps: int | None = None, seconds: float | None = None) -> int:
+def record(
+    target: Target,
+    tape: Path,
+    steps: int | None = None,
+    seconds: float | None = None,
+    meanwhile: Callable[[], object] = lambda: None,
+) -> int:
     """Run the target to its end or budget, with the tape written to a folder; the child's return code.
 
     Ctrl-C reaches the child as it would without us (we are in one process group); here it is only waited out, so that
-    what was recorded until then can be examined.
+    what was recorded until then can be examined. `meanwhile` is called while the child runs, in this thread: a thread
+    that is inside torch when Python shuts down ends the process with SIGABRT (torch gives the interpreter's lock back
+    in a C++ destructor, and Python ends threads that ask for it then).
     """
     budget = [*(("--steps", str(steps)) if steps else ()), *(("--seconds", str(seconds)) if seconds else ())]
     words = ["-m", target.module] if target.module else [target.name]
     command = [sys.executable, "-m", "unstuck.recording", "--out", str(tape), *budget, "--", *words, *target.args]
     with _signals_waited_out() as running:
         running.append(subprocess.Popen(command))
+        meanwhile()
         return running[0].wait()
 
 

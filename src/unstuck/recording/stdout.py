@@ -1,4 +1,4 @@
-"""What the script says of itself: the lines with numbers that it prints, in their order among its steps.
+"""The lines with numbers that the script prints, in their order among its steps.
 
 The stream stays the very object that it was; only its `write` is looked up on the way, and taken away at the end.
 """
@@ -13,25 +13,25 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from unstuck.diagnosis.model import Site
+from unstuck.tape.site import Site
 
 LINES = 600
-"""So many of the last lines are kept."""
+"""The last lines kept."""
 LONGEST = 400
-"""Of each line, so many characters."""
+"""Characters kept of each line."""
 
 
-class Speech:
-    """Listens to `sys.stdout` of this process; `said` gets each line that holds a digit, once it is whole."""
+class StdoutTap:
+    """Reads along with `sys.stdout` of this process; `printed` gets each line that holds a digit, once it is whole."""
 
-    def __init__(self, said: Callable[[str], None], trouble: Callable[[Exception], None]) -> None:
-        self._said, self._trouble = said, trouble
+    def __init__(self, printed: Callable[[str], None], failed: Callable[[Exception], None]) -> None:
+        self._printed, self._failed = printed, failed
         self._stream: Any = None
         self._rest = ""
         self._process, self._thread = os.getpid(), threading.get_ident()
 
     def attach(self) -> None:
-        """Begin to listen, where stdout is the interpreter's own kind of stream."""
+        """Begin to read along, if stdout is the interpreter's own kind of stream."""
         stream = sys.stdout
         if type(stream) is not io.TextIOWrapper or "write" in vars(stream):
             return
@@ -39,7 +39,7 @@ class Speech:
 
         def write(text: str, /) -> int:
             count = original(text)
-            self._hear(text)
+            self._read(text)
             return count
 
         stream.write = write  # type: ignore[method-assign]
@@ -48,11 +48,11 @@ class Speech:
     def detach(self) -> None:
         """Leave the stream as it was; a line that was begun is over."""
         if self._stream is not None:
-            self._hear("\n" if self._rest else "")
+            self._read("\n" if self._rest else "")
             vars(self._stream).pop("write", None)
             self._stream = None
 
-    def _hear(self, text: str) -> None:
+    def _read(self, text: str) -> None:
         if os.getpid() != self._process or threading.get_ident() != self._thread:
             return
         try:
@@ -61,12 +61,12 @@ class Speech:
             for line in lines:
                 last = line.rpartition("\r")[2]  # a progress bar writes over what it wrote
                 if any(c.isdigit() for c in last):
-                    self._said(last[:LONGEST])
+                    self._printed(last[:LONGEST])
         except Exception as error:
-            self._trouble(error)
+            self._failed(error)
 
 
-class Sayings:
+class PrintedLines:
     """Lines with their places: how many passes, and how many forwards that no backward followed, came before each."""
 
     def __init__(self) -> None:
@@ -74,7 +74,7 @@ class Sayings:
         self._waiting: deque[tuple[int, str, Site | None]] = deque(maxlen=LINES)
 
     def add(self, calls: int, line: str, sites: tuple[Site, ...]) -> None:
-        """A line, said after so many calls of the step that is under way, and the frames that said it."""
+        """A line, printed after so many calls of the step that is under way, and the frames that printed it."""
         self._waiting.append((calls, line, sites[0] if sites else None))
 
     def place(self, passes: int, ended: list[tuple[int, bool]], kept: int, seen: int) -> None:

@@ -1,4 +1,4 @@
-"""Where recorded tensors are kept: each distinct one once, within a bound."""
+"""Copies of the recorded tensors: each distinct one once, within a bound on their bytes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SMALL = 8192
 """Numbers in a tensor that is small: as many channels as a layer may have."""
 
 
-class Shelf:
+class TensorStore:
     """Copies of tensors by key; the same content, or the same unchanged tensor, gets the same key."""
 
     def __init__(self, limit: int = LIMIT, name: str = "t") -> None:

@@ -1,4 +1,4 @@
-"""The log: a function mode that notes every torch call that depends on a weight.
+"""The tracer: a torch function mode that keeps every torch call that depends on a weight.
 
 What does not depend on a weight is data preparation and is not kept; neither is anything once the step is over.
 """
@@ -12,12 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from unstuck.diagnosis.model import Site
+from unstuck.recording.notes import Notes
 from unstuck.recording.parameter_names import is_weight
+from unstuck.tape.site import Site
 
 Marks = dict[Any, Callable[..., Any]]
 LONGEST = 40_000
-"""Calls kept at most between two steps; a log beyond that is dropped and the step is not recorded."""
+"""Calls kept at most between two backwards; beyond that they are dropped and those that follow are kept."""
 LIKE = ("zeros_like", "ones_like", "full_like", "empty_like", "rand_like", "randn_like", "randint_like")
 NEW = ("new_zeros", "new_ones", "new_full", "new_empty", "new_tensor")
 SKIPPED = {
@@ -59,23 +60,22 @@ def tensors(tree: Any) -> Iterator[Tensor]:
             yield from tensors(branch)
 
 
-class Log(TorchFunctionMode):
-    """Notes calls; calls in `marks` (backward, grad) are handed over instead."""
+class Tracer(TorchFunctionMode):
+    """Keeps calls; calls in `marks` (backward, grad) are handed over instead. `sites`: the frames of the call."""
 
-    def __init__(
-        self, marks: Marks, where: Callable[[], tuple[Site, ...]], trouble: Callable[[Exception], None]
-    ) -> None:
+    def __init__(self, marks: Marks, sites: Callable[[], tuple[Site, ...]], notes: Notes) -> None:
         super().__init__()
-        self.marks, self.where, self.trouble = marks, where, trouble
+        self.marks, self.sites, self.notes = marks, sites, notes
+        self._failed = notes.failure("a torch call")
         self.entries: list[Entry] = []
         self.made: dict[int, Tensor] = {}
         self.written: list[Tensor] = []
-        self.overflowed = False
         self.quiet = False
+        """Calls go by unseen."""
 
     def clear(self) -> None:
         """Forget the calls so far."""
-        self.entries, self.made, self.written, self.overflowed = [], {}, [], False
+        self.entries, self.made, self.written = [], {}, []
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -87,9 +87,9 @@ class Log(TorchFunctionMode):
         before = self._untouched(func, args)
         out = func(*args, **kwargs)
         try:
-            self._note(func, args, kwargs, out, before)
-        except Exception as e:
-            self.trouble(e)
+            self.note(func, args, kwargs, out, before)
+        except Exception as error:
+            self._failed(error)
         return out
 
     def _depends(self, args: Any, kwargs: Any) -> bool:
@@ -112,7 +112,8 @@ class Log(TorchFunctionMode):
         first = args[0]
         return None if id(first) in self.made or is_weight(first) else first.detach().clone()
 
-    def _note(self, func: Any, args: Any, kwargs: Any, out: Any, before: Tensor | None) -> None:
+    def note(self, func: Any, args: Any, kwargs: Any, out: Any, before: Tensor | None) -> None:
+        """Keep a call that was made; `before` as in `Entry`."""
         out = args[0] if func in SETTERS else out
         results = (out,) if isinstance(out, Tensor) else tuple(tensors(out))
         written = [t for t in results if is_weight(t)]
@@ -123,9 +124,9 @@ class Log(TorchFunctionMode):
             return
         if len(self.entries) >= LONGEST:
             self.clear()
-            self.overflowed = True
+            self.notes.add(f"not recorded: the first {LONGEST} torch calls of a stretch without a backward")
         self.entries.append(
-            Entry(func, tuple(args), kwargs, out, results, self.where(), torch.is_grad_enabled(), _cast(), before)
+            Entry(func, tuple(args), kwargs, out, results, self.sites(), torch.is_grad_enabled(), _cast(), before)
         )
         self.made.update((id(t), t) for t in results)
 

@@ -1,4 +1,4 @@
-"""Warnings that torch gives under our frames are given where the person's call stands, as without us.
+"""Warnings that torch gives under our frames are shown at the line of the person's call, as without us.
 
 A warning names the innermost Python frame, and under a function mode that frame is ours. Such a one is given again with
 the frame that would have been there, through that module's own filters and memory of what it was told already.
@@ -16,11 +16,11 @@ import torch
 from unstuck.recording.launch import OURS
 from unstuck.recording.slicing import name_of
 
-HANDING = "/torch/overrides.py"
-"""Where a function of torch hands itself over to a mode; the frame outside it is that function's, entered twice."""
+OVERRIDES = "/torch/overrides.py"
+"""The file in which a torch function passes itself to a mode; the frame outside is that function's, entered twice."""
 
 
-class Warned:
+class WarningSites:
     """Stands in for `warnings.showwarning` while it is attached."""
 
     def __init__(self) -> None:
@@ -65,7 +65,7 @@ def _outside(frame: FrameType | None) -> FrameType | None:
 
 
 def _twice(frame: FrameType) -> FrameType:
-    """Past torch's handing over to us, and the function that did so: within us it runs once more."""
-    if not frame.f_code.co_filename.endswith(HANDING) or frame.f_back is None or frame.f_back.f_back is None:
+    """The frame outside the torch function that passed itself to our mode: within the mode it runs once more."""
+    if not frame.f_code.co_filename.endswith(OVERRIDES) or frame.f_back is None or frame.f_back.f_back is None:
         return frame
     return frame.f_back.f_back

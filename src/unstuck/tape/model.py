@@ -1,30 +1,16 @@
-"""The tape: what a recorded run leaves behind, and its form on disk.
-
-A tape folder holds `tape.json` (everything but numbers) and `tensors.safetensors`. It is written to a temporary folder
-and renamed, so a tape is whole or absent; nothing in it is ever executed or unpickled.
-"""
+"""The tape: what a recorded run leaves behind, as plain data. `unstuck.tape.files` writes and reads it."""
 
 from __future__ import annotations
 
-import json
-import shutil
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from unstuck.diagnosis.model import Site
-from unstuck.tape.program import Program, restored, stored
+from unstuck.tape.program import Program
+from unstuck.tape.site import Site
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-FORMAT = 1
-
-
-class TapeError(Exception):
-    """The folder does not hold a tape this version can read; the message is one line."""
 
 
 class Parameter(msgspec.Struct, frozen=True):
@@ -165,64 +151,10 @@ class Tape(msgspec.Struct, kw_only=True):
         """How many backwards of the run came before the one that left this loss (its number in `losses`)."""
         return loss + max(0, loss - len(self.passes)) * (self.late_every - 1)
 
-    def _plain(self) -> dict[str, Any]:
-        # Python's own json keeps NaN and infinity, which a recorded loss may well be.
-        rest = {
-            k: msgspec.to_builtins(getattr(self, k)) for k in self.__struct_fields__ if k not in ("tensors", "programs")
-        }
-        return {"unstuck_tape": FORMAT, **rest, "programs": [stored(p) for p in self.programs]}
 
-    def save(self, folder: Path) -> None:
-        """Write the tape, whole or not at all; replaces an earlier tape, never anything else."""
-        from safetensors.torch import save_file
+def __getattr__(name: str) -> Any:  # they moved to unstuck.tape.files
+    if name in ("TapeError", "load"):
+        from unstuck.tape import files
 
-        folder = Path(folder)
-        _may_replace(folder)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        try:
-            (scratch / "tape.json").write_text(json.dumps(self._plain()), encoding="utf-8")
-            save_file({k: t.contiguous() for k, t in self.tensors.items()}, scratch / "tensors.safetensors")
-            if folder.exists():
-                shutil.rmtree(folder)
-            scratch.replace(folder)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _may_replace(folder: Path) -> None:
-    if folder.exists() and not (folder / "tape.json").exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise TapeError(f"{folder} exists and is not a tape; nothing was written")
-
-
-def load(folder: Path) -> Tape:
-    """Read a tape folder; raises TapeError (one line) for anything that is not a whole tape of this format."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    folder = Path(folder)
-    try:
-        raw = json.loads((folder / "tape.json").read_text(encoding="utf-8"))
-        if not isinstance(raw, dict) or raw.pop("unstuck_tape", None) != FORMAT:
-            raise TapeError(f"{folder}: not a tape of format {FORMAT}")
-        programs = tuple(restored(p) for p in raw.pop("programs"))
-        tape = msgspec.convert(raw, Tape)
-        tape.programs = programs
-        tape.tensors = load_file(folder / "tensors.safetensors")
-    except FileNotFoundError as e:
-        gone = Path(e.filename or "tensors.safetensors").name
-        raise TapeError(f"{folder}: no tape here ({gone} is missing)") from None
-    except (msgspec.MsgspecError, SafetensorError, ValueError, KeyError, TypeError, OSError) as e:
-        raise TapeError(f"{folder}: the tape cannot be read: {str(e).splitlines()[0]}") from None
-    _check(tape, folder)
-    return tape
-
-
-def _check(tape: Tape, folder: Path) -> None:
-    missing = {key for p in (*tape.passes, *tape.late, *tape.evaluations) for key in p.outside} - tape.tensors.keys()
-    missing |= {p.output for p in (*tape.passes, *tape.late, *tape.evaluations) if p.output} - tape.tensors.keys()
-    missing |= {f"w:{p.name}" for p in tape.parameters} - tape.tensors.keys()
-    if missing:
-        raise TapeError(f"{folder}: the tape is cut short: {len(missing)} of its tensors are missing")
-    if any(p.program >= len(tape.programs) for p in (*tape.passes, *tape.late, *tape.evaluations)):
-        raise TapeError(f"{folder}: the tape names a program that it does not hold")
+        return getattr(files, name)
+    raise AttributeError(name)

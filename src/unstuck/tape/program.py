@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from unstuck.diagnosis.model import Site
+from unstuck.tape.site import Site
 
 JOINING = {"cat", "concat", "concatenate", "hstack"}
 """Calls that put their first argument's tensors side by side: numbers beside embeddings, a reading beside a state."""

@@ -1,0 +1,99 @@
+"""The first steps of a run, each recorded whole: its program, its batch, its loss and its gradients."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import msgspec
+from torch import Tensor
+
+from unstuck.recording.observed import Observed
+from unstuck.recording.slicing import needed
+from unstuck.recording.tracer import Entry
+from unstuck.tape.model import Pass
+
+PASSES = 6_000
+"""Passes recorded in full; later ones leave their loss only."""
+LOOKED_BACK = 6
+"""Of so many passes the calls of the two steps before are kept as well, to see whether a backward reaches them."""
+GRADIENTS = 40
+"""Gradient norms are taken for the first passes, then for every such one."""
+
+
+class Opened(NamedTuple):
+    """A backward that is under way."""
+
+    loss: Tensor
+    weights: list[Tensor]
+    step: Pass | None
+    """What is known of it; None where one of its tensors found no room."""
+    sampled: bool = False
+
+
+class FullSteps:
+    """Records every step that it is given. `open` before a backward, `close` after it, then `turn`."""
+
+    def __init__(self, observed: Observed) -> None:
+        self._observed = observed
+        self._older: list[Entry] = []
+        self._last: list[Entry] = []
+        self._reaches_back = False
+
+    @property
+    def spent(self) -> bool:
+        """There is no room for another step."""
+        observed = self._observed
+        return observed.store.full or len(observed.passes) >= PASSES or observed.programs.full
+
+    def open(self, loss: Tensor) -> Opened:
+        """Before a backward: cut the program, keep the batch, look for gradients left over."""
+        observed = self._observed
+        entries = needed([*self._older, *observed.tracer.entries], loss)
+        inside = {id(e) for e in entries}
+        self._reaches_back = self._reaches_back or any(id(e) in inside for e in self._older)
+        observed.evaluate(inside)
+        observed.optimizers.between(observed.tracer.written, observed.names, len(observed.passes))
+        number, outside = observed.programs.cut(entries, loss)
+        keys = [observed.store.keep(t) for t in outside]
+        weights = observed.programs.weights(number)
+        stale = tuple(observed.names.of(t) for t in weights if t.grad is not None and bool(t.grad.any()))
+        observed.meet(weights)
+        if None in keys:
+            return Opened(loss, weights, None)
+        # What the loss was given: with it a run's skill is known even where the run cannot be replayed.
+        made = observed.programs.made(number, entries, outside)
+        output = "" if made is None else observed.store.keep(made) or ""
+        return Opened(loss, weights, Pass(number, tuple(filter(None, keys)), math.nan, stale, output))
+
+    def close(self, opened: Opened, loss: float, error: str) -> None:
+        """After the backward: the step is on the tape, with the error that it ended in ("" for none)."""
+        observed = self._observed
+        observed.losses.append(loss)
+        observed.graphs.mark(opened.loss)
+        if opened.step is not None:
+            norms = () if error else self._gradients(opened.weights)
+            whole = msgspec.structs.replace(opened.step, loss=loss, gradient=norms, error=error[:400])
+            observed.passes.append(whole)
+            observed.optimizers.after_backward(opened.weights, len(observed.passes))
+
+    def turn(self) -> None:
+        """Forget the step, but for the calls that a later backward may still reach (a GAN's two losses share some)."""
+        tracer = self._observed.tracer
+        recent = self._reaches_back or len(self._observed.passes) < LOOKED_BACK
+        self._older = [*self._last, *tracer.entries] if recent else []
+        self._last = tracer.entries if recent else []
+        tracer.clear()
+
+    def forget(self) -> None:
+        """Let all calls go: tensors that workers share must not outlive the script's own references to them."""
+        self._older, self._last = [], []
+
+    def _gradients(self, weights: list[Tensor]) -> tuple[float, ...]:
+        count = len(self._observed.passes)
+        return gradient_norms(weights) if count < GRADIENTS or count % GRADIENTS == 0 else ()
+
+
+def gradient_norms(weights: list[Tensor]) -> tuple[float, ...]:
+    """The norm of each weight's gradient; NaN where it has none."""
+    return tuple(math.nan if t.grad is None else float(t.grad.detach().float().norm()) for t in weights)

@@ -1,0 +1,106 @@
+"""What has been observed of a run so far, in memory, and the tape that is made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from unstuck.recording.call_sites import CallSites
+from unstuck.recording.evaluations import Forwards
+from unstuck.recording.notes import Notes
+from unstuck.recording.optimizers import OptimizerObserver
+from unstuck.recording.parameter_names import Names, is_weight
+from unstuck.recording.programs import Programs
+from unstuck.recording.retained_graphs import RetainedGraphs
+from unstuck.recording.sampling import Sampling
+from unstuck.recording.tensor_store import TensorStore
+from unstuck.recording.tracer import Tracer
+from unstuck.tape.model import Pass, Tape
+
+
+class Observed:
+    """The parts that observe, each with what it holds. `marks` are the torch functions that the recorder takes over."""
+
+    def __init__(self, folder: Path, marks: dict[Any, Callable[..., Any]]) -> None:
+        self.notes = Notes()
+        self.call_sites = CallSites(folder)
+        self.store, self.names, self.optimizers = TensorStore(), Names(), OptimizerObserver()
+        self.graphs = RetainedGraphs()
+        self.tracer = Tracer(marks, partial(self.call_sites.sites, 3), self.notes)
+        self.programs = Programs(self.names, self.is_weight)
+        failed = self.notes.failure("a forward pass without a backward")
+        self.forwards = Forwards(self.store, self.programs.kept, self.programs.cut, failed)
+        self.passes: list[Pass] = []
+        self.losses: list[float] = []
+
+    def is_weight(self, tensor: Tensor) -> bool:
+        """Whether training may change a tensor."""
+        # A bare leaf that first shows up late is an input that asks for its own gradient, not a weight.
+        if not is_weight(tensor):
+            return False
+        return isinstance(tensor, torch.nn.Parameter) or tensor in self.names or len(self.passes) < 1
+
+    def meet(self, weights: list[Tensor]) -> None:
+        """Keep the first values of weights that are seen for the first time, before any step changes them."""
+        for weight in weights:
+            key = f"w:{self.names.of(weight)}"
+            if key not in self.store.tensors:
+                self.store.put(key, weight)
+                self.optimizers.meet(weight, self.names)
+
+    def evaluate(self, inside: set[int]) -> None:
+        """Keep the forwards among the calls since the last step that are not `inside` (ids of entries) a backward's."""
+        for number in self.forwards.look(self.tracer.entries, inside, len(self.passes), self.programs.trained):
+            self.meet(self.programs.weights(number))
+
+    def leftovers(self) -> None:
+        """Keep what is in the tracer where no backward will follow, and empty it."""
+        self.evaluate(set())
+        if self.tracer.entries:
+            self.optimizers.between(self.tracer.written, self.names, len(self.passes))
+        self.tracer.clear()
+
+    def printed(self, line: str) -> None:
+        """The script printed a line."""
+        self.forwards.sayings.add(len(self.tracer.entries), line, self.call_sites.sites(1))
+
+    def tape(
+        self, script: str, stopped: str, sampling: Sampling, seconds: float, error: dict[str, Any] | None = None
+    ) -> Tape:
+        """Everything observed, as a tape. `sampling` holds the rest of a run that did not fit."""
+        for name, tensor in self.names.all():
+            if f"w:{name}" in self.store.tensors:
+                self.store.put(f"f:{name}", tensor)
+        self.call_sites.relative(str(self.call_sites.folder / script))
+        return Tape(
+            script=script,
+            folder=str(self.call_sites.folder),
+            torch=torch.__version__.partition("+")[0],
+            stopped=stopped,
+            programs=tuple(self.programs.kept),
+            parameters=self.optimizers.parameters(self.names, set(self.store.tensors)),
+            optimizers=self.optimizers.optimizers(),
+            passes=tuple(self.passes),
+            updates=self.optimizers.updates(),
+            evaluations=tuple(self.forwards.kept),
+            said=self.forwards.said(),
+            steps=self.optimizers.steps,
+            losses=(*self.losses, *(loss for _, loss in sampling.losses)),
+            late_every=sampling.losses.every,
+            late=tuple(p for _, p in sampling.batches),
+            late_at=tuple(len(self.losses) + place for place, _ in sampling.batches),
+            error=error,
+            sources=self.call_sites.texts(),
+            notes=tuple(self.notes.lines),
+            seconds=seconds,
+            facts={
+                "late_rates": [list(rates) for _, rates in sampling.rates],
+                "graphs": [self.graphs.most, self.graphs.steps],
+            },
+            tensors=self.store.tensors | sampling.store.tensors,
+        )
