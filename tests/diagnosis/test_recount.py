@@ -10,6 +10,7 @@ from tests.recorded import tape_of
 from unstuck.diagnosis.examine import Readings, examine
 from unstuck.diagnosis.model import Finding
 from unstuck.diagnosis.recount import retold
+from unstuck.rules import loss_keeps_graph, metric_error
 from unstuck.rules.catalogue import catalogue
 from unstuck.signals.printed import Printed
 from unstuck.signals.recomputed import Recomputed
@@ -130,22 +131,23 @@ def _pair(before: str, after: str, folder: Path) -> tuple[Tape, Tape]:
     return tape_of(before, folder / "a"), tape_of(after, folder / "b")
 
 
-def test_a_number_put_right_is_a_proof(tmp_path: Path) -> None:
-    pair = _pair(_script("print('accuracy', right / 600)"), _script("print('accuracy', right / 100)"), tmp_path)
-    told = retold(*pair, ("metric-error",))
-    assert told is not None
-    assert told.word == "heals"
-    assert "we count" in told.why
-    assert retold(pair[0], pair[0], ("metric-error",)) is None
-    assert retold(*pair[::-1], ("metric-error",)) is None
+def test_a_corrected_number_is_verified(tmp_path: Path) -> None:
+    wrong, right = _pair(_script("print('accuracy', right / 600)"), _script("print('accuracy', right / 100)"), tmp_path)
+    assert "recomputed" in (metric_error.verify(wrong, right) or "")
+    assert metric_error.verify(wrong, wrong) is None
+    assert retold(wrong, right, ("metric-error",)) is not None
+    assert retold(right, wrong, ("metric-error",)) is None
 
 
-def test_graphs_let_go_of_are_a_proof(tmp_path: Path) -> None:
-    pair = _pair(_script("print(epoch)", kept="history.append(loss)"), _script("print(epoch)"), tmp_path)
-    told = retold(*pair, ("loss-keeps-graph",))
-    assert told is not None
-    assert told.word == "heals"
-    assert retold(*pair[::-1], ("loss-keeps-graph",)) is None
+def test_another_number_for_the_same_training_is_verified(tmp_path: Path) -> None:
+    wrong, right = _pair(_script("print('loss', sum(history))"), _script("print('loss', loss.item())"), tmp_path)
+    assert "training is unchanged" in (metric_error.verify(wrong, right) or "")
+
+
+def test_freed_graphs_are_verified(tmp_path: Path) -> None:
+    kept, freed = _pair(_script("print(epoch)", kept="history.append(loss)"), _script("print(epoch)"), tmp_path)
+    assert "180 of 180" in (loss_keeps_graph.verify(kept, freed) or "")
+    assert loss_keeps_graph.verify(freed, kept) is None
 
 
 def _tape(*lines: str) -> Tape:

@@ -1,21 +1,24 @@
-"""What the network is judged by has been seen in training.
+"""Data leakage: the evaluation rows, or their labels, took part in training.
 
 ## Why it hurts
 
-A score on rows that the network was trained on says how well it remembers, not how well it knows. Copies of a row that
-stand on both sides of the split, features chosen by looking at all labels, a test loader built from the training set:
-each makes the score splendid and the program useless in earnest. It is the one fault that looks like success.
+A score on rows that the network was trained on measures memory, not generalisation. Copies of a row on both sides of
+the split, features selected by the labels of all rows, a test loader over the training set: each gives a high score
+that does not hold on new data. Of all faults this one looks most like success.
 
 ## How it is seen
 
-The text is followed back from the place where rows are split: oversampling (drawing with replacement, SMOTE and its
-like, repeating the rows of a class, joining a set with itself) or a selection of features by the target stands before
-it. Or the evaluation's loader is given the training set while a set kept aside is never used; or two slices overlap.
-Scaling by the statistics of all rows is only hinted at: its effect is next to nothing.
+Recorded rows: rows of an evaluation that the same network had been trained on before, beside rows that it had not, and
+several copies of them in one evaluation. A plain evaluation of the training set (a training accuracy) is no leak.
+
+In the source, before the line that splits the rows: oversampling (drawing with replacement, SMOTE, repeating the rows
+of a class) or feature selection by the target. Also an evaluation loader that is given the training set while a test
+set is never used, and slices that overlap. The effect of these is settled by a run with the split done first. A scaler
+fitted on all rows is a hint only: its effect is small.
 
 ## What to do
 
-Split first. Then oversample, select and fit on the training part alone.
+Split first. Then oversample, select features and fit scalers on the training part alone.
 """
 
 from __future__ import annotations
@@ -23,59 +26,90 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from unstuck.diagnosis.model import Evidence, Finding, NotApplicable
+from unstuck.diagnosis.model import Effect, Evidence, Finding, NotApplicable, proven
+from unstuck.diagnosis.skill import differs
+from unstuck.diagnosis.stages import Stage
 from unstuck.remedies.split_first import ChooseByTraining, LoadTestSet, SplitFirst
-from unstuck.signals.overlap import Overlap
+from unstuck.signals.overlap import ALL, Overlap
+from unstuck.signals.printed import changes
 from unstuck.signals.source import Binding
 from unstuck.signals.splits import KEPT_ASIDE, TRAINED_ON, Split, Splits, words
 from unstuck.tape.model import Tape
 
 FAULT = "eval-leak"
-SOME, MOST = 0.05, 0.995
-"""Between these shares of common rows an evaluation is neither apart from the training nor of the training itself."""
+STAGE = Stage.REPORTING
+SOME, APART = 0.05, 0.01
+"""Shares of an evaluation's rows that were trained on: a leak, and none. Single rows of a table are equal by chance."""
 COPIES = 0.02
-"""So many of the rows are copies of others, at least: two rows of a table may be equal by chance."""
+"""Share of copies among an evaluation's rows, at least: evidence of oversampling before the split."""
 
 
-def check(splits: Splits, tape: Tape) -> Iterator[Finding]:
-    """What stands before each split, then the sets that are used twice; what the tape shows where the text does not."""
-    found = list(_in_the_text(splits))
+def check(splits: Splits, overlap: Overlap | None) -> Iterator[Finding]:
+    """Report what stands before each split and sets that are used twice; else shared rows by themselves."""
+    share, copies = overlap.shared if overlap is not None else (0.0, 0.0)
+    found = list(_in_the_text(splits, share))
     yield from found
-    if not any(f.severity == "error" for f in found):
-        yield from _on_the_tape(tape)
+    if not any(f.severity == "error" for f in found) and copies >= COPIES and SOME < share < ALL:
+        said = f"data leakage: {share:.0%} of the evaluation rows were trained on, some in several copies; split first"
+        evidence = (_shared(share), Evidence("copies among the evaluation rows", round(copies, 3), "0"))
+        yield Finding(FAULT, said, None, evidence, (), "error", known="observed", effect=_leaks(share))
 
 
-def _on_the_tape(tape: Tape) -> Iterator[Finding]:
-    """Rows that were trained on among those judged by, some of them several times."""
+def verify(before: Tape, after: Tape) -> str | None:
+    """The evaluation rows were trained on and are not any more; else a printed score that the leak had raised falls."""
     try:
-        sets = Overlap.read(tape)
+        old, new = Overlap.read(before).shared[0], Overlap.read(after).shared[0]
     except NotApplicable:
-        return
-    both, copies = sets.shared()
-    share = both / len(sets.judged)
-    if copies >= COPIES * len(sets.judged) and SOME < share < MOST:
-        said = f"{both} of {len(sets.judged)} rows of the evaluation were trained on, and {copies} of them are copies"
-        evidence = Evidence("share of the evaluation's rows that were trained on", round(share, 3), "0")
-        yield Finding(FAULT, said, None, (evidence,), (), "error", demonstrated=said)
+        old, new = 0.0, 0.0
+    if old < SOME:
+        return _lower(before, after)
+    if new > APART:
+        return None
+    try:
+        change = max(changes(before, after), key=lambda c: (c.score, abs(c.gain)), default=None)
+    except NotApplicable:
+        change = None
+    said = f"{old:.0%} of the evaluation rows had been trained on before, {new:.0%} after the patch"
+    return f"{said}; {change}" if change is not None else said
 
 
-def _in_the_text(splits: Splits) -> Iterator[Finding]:
+def _lower(before: Tape, after: Tape) -> str | None:
+    """No row is on both sides: labels leaked, and the printed score is lower without them."""
+    try:
+        scores = [c for c in changes(before, after) if c.score]
+    except NotApplicable:
+        return None
+    lowest = min(scores, key=lambda c: c.gain, default=None)
+    if lowest is None or not differs(lowest.gain, 0.0) or any(differs(0.0, c.gain) for c in scores):
+        return None
+    return f"the leak raised the score: {lowest}"
+
+
+def _shared(share: float) -> Evidence:
+    return Evidence("share of evaluation rows that were trained on", round(share, 3), "0")
+
+
+def _leaks(share: float) -> Effect:
+    return proven(f"{share:.0%} of the evaluation rows were trained on before")
+
+
+def _in_the_text(splits: Splits, share: float) -> Iterator[Finding]:
     seen: set[ast.AST] = set()
     for split in splits.all:
-        yield from _copied(splits, split, seen)
+        yield from _copied(splits, split, seen, share)
         yield from _selected(splits, split, seen)
-    yield from _same_set(splits)
-    yield from _overlapping(splits)
+    yield from _same_set(splits, share)
+    yield from _overlapping(splits, share)
     yield from _scaled(splits)
 
 
-def _copied(splits: Splits, split: Split, seen: set[ast.AST]) -> Iterator[Finding]:
+def _copied(splits: Splits, split: Split, seen: set[ast.AST], share: float) -> Iterator[Finding]:
     node = splits.duplicated(split)
     if node is not None and node not in seen:
         seen.add(node)
         line = splits.source.site(split.node).line
-        said = f"rows are copied here before line {line} splits them: copies of one row stand on both sides"
-        yield _finding(splits, node, said, *_split_first(splits, split))
+        said = f"rows are oversampled before line {line} splits them, so copies are on both sides; split first"
+        yield _finding(splits, node, said, *_split_first(splits, split), share=share)
 
 
 def _selected(splits: Splits, split: Split, seen: set[ast.AST]) -> Iterator[Finding]:
@@ -84,13 +118,13 @@ def _selected(splits: Splits, split: Split, seen: set[ast.AST]) -> Iterator[Find
     if node is not None and node not in seen:
         seen.add(node)
         line = splits.source.site(split.node).line
-        said = f"features are chosen by the labels of all rows before line {line} splits them"
+        said = f"features are selected by the labels of all rows before line {line} splits them; split first"
         part = splits.training_part(split, node) if node is not fitted else ""
         yield _finding(splits, node, said, *([ChooseByTraining(splits.source.site(node), part)] if part else []))
 
 
 def _split_first(splits: Splits, split: Split) -> Iterator[SplitFirst]:
-    """The repair, where the rows are made by one call and split by the next."""
+    """The remedy, if the rows are made by one call and split by the next."""
     statement, names = splits.halves(split)
     makers = {b.statement for row in split.rows for b in _bound_before(splits, row, split)}
     if statement is not None and names and len(makers) == 1:
@@ -104,8 +138,8 @@ def _bound_before(splits: Splits, row: ast.expr, split: Split) -> list[Binding]:
     return before[-1:]
 
 
-def _same_set(splits: Splits) -> Iterator[Finding]:
-    """A loader for evaluation that is given the training set."""
+def _same_set(splits: Splits, share: float) -> Iterator[Finding]:
+    """An evaluation loader that is given the training set."""
     loaders = [(b, d) for b in splits.source.bindings if (d := _loaded(splits, b)) is not None]
     trained = {ast.unparse(d) for b, d in loaders if words(b.name) & TRAINED_ON}
     aside = _unused(splits)
@@ -115,16 +149,16 @@ def _same_set(splits: Splits) -> Iterator[Finding]:
             and ast.unparse(dataset) in trained
             and not words(ast.unparse(dataset)) & KEPT_ASIDE
         ):
-            said = f"{b.name} is given {ast.unparse(dataset)}, the set that is trained on"
+            said = f"{b.name} loads {ast.unparse(dataset)}, the training set"
             if len(aside) == 1:
-                said += f"; {aside[0]} is never used"
-                yield _finding(splits, dataset, said, LoadTestSet(splits.source.site(dataset), aside[0]))
+                said += f", and {aside[0]} is never used"
+                yield _finding(splits, dataset, said, LoadTestSet(splits.source.site(dataset), aside[0]), share=share)
             else:
                 yield _finding(splits, dataset, said, hint=True)
 
 
 def _loaded(splits: Splits, b: Binding) -> ast.expr | None:
-    """The data set of a loader that a name is given; only plain names."""
+    """The data set of a loader, if it is a plain name."""
     call = b.value if b.kind == "assign" and b.item < 0 else None
     if not isinstance(call, ast.Call) or not splits.source.full_name(call).endswith(".DataLoader"):
         return None
@@ -133,7 +167,7 @@ def _loaded(splits: Splits, b: Binding) -> ast.expr | None:
 
 
 def _unused(splits: Splits) -> list[str]:
-    """Data sets kept aside by name that nothing ever reads."""
+    """Data sets named as held out that are never read."""
     read = {n.id for n in splits.source.all(ast.Name) if isinstance(n.ctx, ast.Load)}
     named = (
         b for b in splits.source.bindings if b.kind == "assign" and words(b.name) & KEPT_ASIDE and b.name.isidentifier()
@@ -146,8 +180,8 @@ def _unused(splits: Splits) -> list[str]:
     return sorted({n for n in sets if n not in read and not words(n) & {"loader", "dl", "dataloader"}})
 
 
-def _overlapping(splits: Splits) -> Iterator[Finding]:
-    """Two literal slices of one name, one to train on and one kept aside, that have rows in common."""
+def _overlapping(splits: Splits, share: float) -> Iterator[Finding]:
+    """Two literal slices of one name, for training and for evaluation, that overlap."""
     heads: dict[tuple[ast.AST, str], float] = {}
     for b in splits.source.bindings:
         part = _slice(splits, b)
@@ -159,8 +193,8 @@ def _overlapping(splits: Splits) -> Iterator[Finding]:
         elif (
             words(b.name) & KEPT_ASIDE and part[2] is None and part[1] is not None and 0 <= part[1] < heads.get(key, 0)
         ):
-            said = f"{b.name} begins at row {part[1]:g} of {part[0]}, but training goes up to row {heads[key]:g}"
-            yield _finding(splits, b.statement, said)
+            said = f"{b.name} starts at row {part[1]:g} of {part[0]}, but the training rows end at {heads[key]:g}"
+            yield _finding(splits, b.statement, said, share=share)
 
 
 def _slice(splits: Splits, b: Binding) -> tuple[str, float | None, float | None] | None:
@@ -176,16 +210,22 @@ def _slice(splits: Splits, b: Binding) -> tuple[str, float | None, float | None]
 def _scaled(splits: Splits) -> Iterator[Finding]:
     nodes = dict.fromkeys(n for split in splits.all if (n := splits.fitted(split, "sklearn.preprocessing")) is not None)
     for node in nodes:
-        yield _finding(splits, node, "the scaling is fitted on all rows, those of the evaluation among them", hint=True)
+        yield _finding(splits, node, "the scaler is fitted on all rows, including the evaluation rows", hint=True)
 
 
-def _finding(splits: Splits, node: ast.AST, said: str, *remedies: object, hint: bool = False) -> Finding:
+def _finding(
+    splits: Splits, node: ast.AST, said: str, *remedies: object, share: float = 0.0, hint: bool = False
+) -> Finding:
+    """A finding read in the source; proven if recorded rows are on both sides."""
     site = splits.source.site(node)
     code = splits.source.code(splits.source.statement(node)).splitlines()[0].strip()
-    evidence = Evidence("in the text", code, "split first")
+    evidence = (Evidence("source", code, "split first"),)
     if hint:
-        return Finding(FAULT, said, site, (evidence,), remedies, "hint", "hint")
-    return Finding(FAULT, said, site, (evidence,), remedies, "error", demonstrated=f"line {site.line}: {said}")
+        return Finding(FAULT, said, site, evidence, remedies, known="read")
+    if share < SOME:
+        return Finding(FAULT, said, site, evidence, remedies, "error", known="read")
+    evidence = (*evidence, _shared(share))
+    return Finding(FAULT, said, site, evidence, remedies, "error", known="observed", effect=_leaks(share))
 
 
 _SCRIPT = """

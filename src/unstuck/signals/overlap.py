@@ -1,43 +1,71 @@
-"""The rows that were trained on and the rows that were judged by, as recorded."""
+"""Train/test overlap: rows of the evaluations that the same network had been trained on."""
 
 from __future__ import annotations
 
+import math
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from unstuck.diagnosis.model import NotApplicable
 from unstuck.signals.task import main_program
-from unstuck.tape.model import Tape
+from unstuck.tape.model import Evaluation, Tape
 
 FEWEST = 16
-"""So many rows to judge by are needed."""
-MOST = 20_000
-"""So many rows of either kind are looked at."""
-RICH = 3
-"""A row must hold so many different numbers, not all of them whole, for its equal to be no accident."""
+"""Evaluation rows, at least: fewer are a look at the model, not an evaluation."""
+LIMIT = 20_000
+"""Rows of either kind, at most: a bound on time and memory."""
+ALL = 0.995
+"""A batch of which this share was trained on is an evaluation of the training set (a training accuracy)."""
+DISTINCT = 3
+"""Values in a row, at least: blank images and silent windows are equal to each other."""
+CHANCE, COLUMNS, SAMPLE = 0.01, 64, 1000
+"""Equal rows expected by chance, at most, if columns were independent; estimated from so many columns and rows."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows that entered the network, and how many training steps came before."""
+
+    key: str
+    rows: Tensor
+    after: int
 
 
 @dataclass(frozen=True)
 class Overlap:
-    """Inputs as they reached the network, (rows, ...); both kinds of one form."""
+    """Inputs as they reached the network, (rows, ...), of training and evaluation; both of one shape per row."""
 
     trained: Tensor
-    judged: Tensor
+    steps: tuple[int, ...]
+    """The training step of each row."""
+    batches: tuple[Batch, ...]
 
     @classmethod
     def read(cls, tape: Tape) -> Overlap:
-        """The main program's input, and the same input of the forwards that no backward followed."""
+        """Read the main program's input, and the same input of evaluations of the same weights."""
         number = main_program(tape)
-        passes = [p for p in tape.passes if p.program == number]
-        slot, first = _input(tape, passes[0].outside)
-        trained = _rows(tape, [p.outside[slot] for p in passes], first)
-        judged = _rows(tape, [k for e in tape.evaluations for k in _alike(tape, e.outside, first)], first)
-        if judged is None or trained is None or len(judged) < FEWEST:
+        main = [(n, p) for n, p in enumerate(tape.passes) if p.program == number]
+        slot, first = _input(tape, main[0][1].outside)
+        begun: dict[str, int] = {}
+        for n, one in main:
+            begun.setdefault(one.outside[slot], n)
+        same = [e for e in tape.evaluations if _weights(tape, number) & _weights(tape, e.program)]
+        trained = list(_usable(begun.items(), tape, first))
+        batches = tuple(_usable((pair for e in same for pair in _alike(tape, e, first)), tape, first))
+        if not trained or sum(len(b.rows) for b in batches) < FEWEST:
             raise NotApplicable("no evaluation was recorded whose inputs can be compared with those of the training")
-        return cls(trained, judged)
+        steps = tuple(b.after for b in trained for _ in range(len(b.rows)))
+        return cls(torch.cat([b.rows for b in trained]), steps, batches)
+
+    @cached_property
+    def judged(self) -> Tensor:
+        """All rows of the evaluations, each batch once."""
+        return torch.cat(list({b.key: b.rows for b in self.batches}.values()))
 
     def spread(self) -> tuple[Tensor, Tensor]:
         """Per feature (one number for pictures): distance of the means in training spreads, ratio of the spreads."""
@@ -48,13 +76,61 @@ class Overlap:
         shift = (there.mean(axis) - here.mean(axis)).abs() / spread
         return shift[live], (other / spread)[live]
 
-    def shared(self) -> tuple[int, int]:
-        """How many rows judged by were trained on too, and how many of them stand among them more than once."""
-        trained, judged = set(_keys(self.trained)), _keys(self.judged)
-        times = Counter(judged)
-        suspect = {key: row for key, row in zip(judged, self.judged, strict=True) if key in trained or times[key] > 1}
-        rich = [key for key, row in suspect.items() if _rich(row)]
-        return sum(times[key] for key in rich if key in trained), sum(times[key] - 1 for key in rich)
+    @cached_property
+    def shared(self) -> tuple[float, float]:
+        """Share of evaluation rows trained on before, and of copies of such a row in one round of evaluations.
+
+        Evaluations of the training set are left out, unless there is nothing else.
+        """
+        if self._by_chance():
+            return 0.0, 0.0
+        known = [(b, [self._first.get(k, b.after) < b.after for k in _keys(b.rows)]) for b in self.batches if b.after]
+        kept = [(b, flags) for b, flags in known if sum(flags) < ALL * len(flags)]
+        if not kept:
+            return float(bool(known)), 0.0
+        rows = sum(len(flags) for _, flags in kept)
+        return sum(sum(flags) for _, flags in kept) / rows, sum(map(_copies, _rounds(kept))) / rows
+
+    @cached_property
+    def _first(self) -> dict[bytes, int]:
+        """The first training step of each row that can be told from others."""
+        found: dict[bytes, int] = {}
+        for key, row, step in zip(_keys(self.trained), self.trained, self.steps, strict=True):
+            if key not in found and len(row.unique()) >= DISTINCT:
+                found[key] = step
+        return found
+
+    def _by_chance(self) -> bool:
+        """Whether equal rows are no wonder: few columns of few values."""
+        table = self.trained.flatten(1)[:SAMPLE]
+        columns = table.T[:: max(1, table.shape[1] // COLUMNS)]
+        equal = sum(math.log(_agreement(column)) for column in columns)
+        return math.log(len(self.trained)) + equal > math.log(CHANCE)
+
+
+def _agreement(column: Tensor) -> float:
+    """The chance that two values of a column are equal."""
+    counts = column.unique(return_counts=True)[1].double()
+    return float((counts / counts.sum()).square().sum())
+
+
+def _rounds(kept: list[tuple[Batch, list[bool]]]) -> list[Counter[bytes]]:
+    """Per round (evaluations between two training steps): how often each row occurs, those not trained on as ''."""
+    rounds: dict[int, Counter[bytes]] = {}
+    for batch, flags in kept:
+        keys = (key if flag else b"" for key, flag in zip(_keys(batch.rows), flags, strict=True))
+        rounds.setdefault(batch.after, Counter()).update(keys)
+    return list(rounds.values())
+
+
+def _copies(times: Counter[bytes]) -> int:
+    """Further occurrences of rows that were trained on; a round may evaluate everything more than once."""
+    known = [n for key, n in times.items() if key]
+    return sum(n - min(known) for n in known)
+
+
+def _weights(tape: Tape, program: int) -> set[str]:
+    return set(tape.programs[program].weights())
 
 
 def _input(tape: Tape, outside: tuple[str, ...]) -> tuple[int, Tensor]:
@@ -66,22 +142,21 @@ def _input(tape: Tape, outside: tuple[str, ...]) -> tuple[int, Tensor]:
     return max(found, key=lambda pair: pair[1].numel())
 
 
-def _alike(tape: Tape, outside: tuple[str, ...], first: Tensor) -> list[str]:
-    return [k for k in outside if tape.tensors[k].shape[1:] == first.shape[1:] and tape.tensors[k].is_floating_point()][
-        :1
-    ]
+def _alike(tape: Tape, evaluation: Evaluation, first: Tensor) -> list[tuple[str, int]]:
+    """The key of an evaluation's input, with the steps before it."""
+    inputs = [k for k in evaluation.outside if tape.tensors[k].shape[1:] == first.shape[1:]]
+    return [(k, evaluation.after) for k in inputs if tape.tensors[k].is_floating_point()][:1]
 
 
-def _rows(tape: Tape, keys: list[str], first: Tensor) -> Tensor | None:
-    tensors = [tape.tensors[k] for k in dict.fromkeys(keys)]
-    fitting = [t for t in tensors if t.dim() == first.dim() and t.shape[1:] == first.shape[1:] and len(t) > 1]
-    live = [t for t in fitting if bool(torch.isfinite(t).all()) and float(t.double().std()) > 0]
-    return torch.cat(live)[:MOST] if live else None
-
-
-def _rich(row: Tensor) -> bool:
-    """Whether a row holds enough different numbers, not all of them whole, to be told from any other."""
-    return bool((row != row.round()).any()) and len(row.unique()) >= RICH
+def _usable(keyed: Iterable[tuple[str, int]], tape: Tape, first: Tensor) -> Iterator[Batch]:
+    """The finite ones of the same form, up to the limit."""
+    left = LIMIT
+    for key, number in dict.fromkeys(keyed):
+        rows = tape.tensors[key]
+        alike = rows.dim() == first.dim() and rows.shape[1:] == first.shape[1:] and len(rows) > 1
+        if left > 0 and alike and bool(torch.isfinite(rows).all()) and float(rows.double().std()) > 0:
+            yield Batch(key, rows[:left], number)
+            left -= len(rows)
 
 
 def _keys(rows: Tensor) -> list[bytes]:

@@ -1,0 +1,86 @@
+"""Train/test overlap: leaked copies are found; training accuracy, refits and repeated rounds are none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.recorded import tape_of
+from unstuck.signals.overlap import Overlap
+
+SCRIPT = """
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+torch.manual_seed(0)
+rng = np.random.default_rng(0)
+x = torch.randn(400, 6)
+y = (x[:, 0] > 0).long()
+{rows}
+
+
+def network():
+    model = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 2))
+    return model, torch.optim.Adam(model.parameters(), lr=0.01)
+
+
+def train(model, optimizer, data):
+    for xb, yb in DataLoader(data, batch_size=40, shuffle=True):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(xb), yb).backward()
+        optimizer.step()
+
+
+def accuracy(model, data):
+    with torch.no_grad():
+        hits = sum((model(xb).argmax(1) == yb).sum().item() for xb, yb in DataLoader(data, batch_size=25, shuffle=True))
+    print(hits / len(data))
+
+
+model, optimizer = network()
+first, second = TensorDataset(x[:300], y[:300]), TensorDataset(x[300:], y[300:])
+for epoch in range(4):
+    {loop}
+"""
+FIT = "train(model, optimizer, first); "
+COPIED = "order = torch.randint(150, (400,))\nx, y = x[order], y[order]"
+
+
+def _overlap(folder: Path, loop: str, rows: str = "") -> tuple[float, float]:
+    return Overlap.read(tape_of(SCRIPT.format(rows=rows, loop=loop), folder)).shared
+
+
+@pytest.mark.parametrize(
+    "loop",
+    [
+        FIT + "accuracy(model, second)",
+        FIT + "accuracy(model, first); accuracy(model, second)",
+        FIT + "accuracy(model, second); accuracy(model, second)",
+        "model, optimizer = network(); fold = slice(epoch * 100, epoch * 100 + 100); "
+        "train(model, optimizer, TensorDataset(x[100:300], y[100:300])); "
+        "accuracy(model, TensorDataset(x[fold], y[fold]) if epoch in (0, 3) else second)",
+        "fold = TensorDataset(x[epoch * 100 :][:100], y[epoch * 100 :][:100]); "
+        "accuracy(model, fold); train(model, optimizer, fold)",
+    ],
+    ids=["validation", "training accuracy", "evaluated twice", "refitted", "tested, then trained on"],
+)
+def test_rows_apart_are_not_shared(loop: str, tmp_path: Path) -> None:
+    assert _overlap(tmp_path, loop) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("loop", ["accuracy(model, second)", "accuracy(model, first); accuracy(model, second)"])
+def test_copies_on_both_sides_are_shared(loop: str, tmp_path: Path) -> None:
+    share, copies = _overlap(tmp_path, FIT + loop, COPIED)
+    assert 0.3 < share < 0.99
+    assert copies > 0.02
+
+
+def test_only_the_training_set_is_all_shared(tmp_path: Path) -> None:
+    assert _overlap(tmp_path, FIT + "accuracy(model, first)") == (1.0, 0.0)
+
+
+def test_equal_rows_of_few_values_are_chance(tmp_path: Path) -> None:
+    assert _overlap(tmp_path, FIT + "accuracy(model, second)", "x = (torch.rand(400, 6) > 0.5) * 0.7") == (0.0, 0.0)
