@@ -10,7 +10,7 @@ import pytest
 from tests.recorded import tape_of
 from unstuck.diagnosis.examine import Readings, examine
 from unstuck.diagnosis.model import Finding
-from unstuck.replay.bench import Bench, Sweep
+from unstuck.replay.bench import Bench
 from unstuck.rules._inputs import measured, sentinel, wild
 from unstuck.rules._rates import better, rounded
 from unstuck.rules._steep import before, steep
@@ -19,8 +19,10 @@ from unstuck.signals.activations import Activations
 from unstuck.signals.gradients import Gradients
 from unstuck.signals.inputs import Inputs
 from unstuck.signals.learning import Learning
-from unstuck.signals.reachability import Reach, cuts_of
+from unstuck.signals.reachability import Reach
 from unstuck.signals.running import Running
+from unstuck.signals.stale_gradients import StaleGradients
+from unstuck.signals.sweep import Sweep
 from unstuck.signals.weights import Weights
 
 RULES = catalogue()
@@ -73,6 +75,20 @@ def test_accumulation_is_no_leftover(tmp_path: Path) -> None:
     assert found(tmp_path, script(*body, steps=40), "no-zero-grad") == []
 
 
+@pytest.mark.parametrize(
+    ("clear", "known"), [("pass", "observed"), ("if step % 3 == 0:\n    optimizer.zero_grad()", "guessed")]
+)
+def test_clearing_every_few_steps_may_be_meant(tmp_path: Path, clear: str, known: str) -> None:
+    (finding,) = found(tmp_path, script(clear, LOSS, STEP.replace("optimizer.zero_grad()\n", "")), "no-zero-grad")
+    assert finding.known == known
+
+
+@pytest.mark.parametrize(("clear", "steps"), [("pass", 29), ("optimizer.zero_grad()", 0)])
+def test_gradients_of_a_closure(tmp_path: Path, clear: str, steps: int) -> None:
+    closure = f"def closure():\n    {clear}\n    {LOSS}\n    loss.backward()\n    return loss\noptimizer.step(closure)"
+    assert StaleGradients.read(tape_of(script(closure), tmp_path)).kept == steps
+
+
 def test_adversaries_clear_only_their_own(tmp_path: Path) -> None:
     model = """
 make, judge = nn.Linear(4, 4), nn.Linear(4, 1)
@@ -91,16 +107,36 @@ def test_one_of_two_models_is_held(tmp_path: Path) -> None:
     model = "body, head = nn.Linear(4, 8), nn.Linear(8, 1)\noptimizer = torch.optim.SGD(head.parameters(), lr=0.01)"
     text = script("loss = (head(body(x[rows])) - y[rows]).pow(2).mean()", STEP, model=model)
     (finding,) = found(tmp_path, text, "optimizer-params", "unregistered-params")
-    assert finding.fault == "optimizer-params"
-    assert not finding.demonstrated
+    assert (finding.fault, finding.known, finding.effect.word) == ("optimizer-params", "guessed", "undecided")
     assert finding.remedies[0].names == ("body.weight", "body.bias")
+
+
+PART = """
+body, head = nn.Linear(4, 64), nn.Sequential(nn.Linear(64, 64), nn.Linear(64, 1))
+{before}
+optimizer = torch.optim.SGD(head[1].parameters(), lr=0.01)
+"""
+
+
+@pytest.mark.parametrize(("before", "known"), [("", "observed"), ("head[0].weight.data += 0.2", "guessed")])
+def test_a_part_of_a_network_from_scratch_is_held(tmp_path: Path, before: str, known: str) -> None:
+    text = script("loss = (head(body(x[rows])) - y[rows]).pow(2).mean()", STEP, model=PART.format(before=before))
+    (finding,) = found(tmp_path, text, "optimizer-params")
+    assert (finding.known, finding.effect.word) == (known, "undecided")
+
+
+def test_a_target_network_of_another_shape(tmp_path: Path) -> None:
+    aim = "with torch.no_grad():\n    aim = y[rows].squeeze(1) + model(x[rows]).max(1).values"
+    text = script(aim, "loss = nn.functional.mse_loss(model(x[rows]){}, aim)", STEP)
+    (finding,) = found(tmp_path, text.format(""), "target-shape")
+    assert (finding.effect.word, [r.name for r in finding.remedies]) == ("proven", ["squeeze-prediction"])
+    assert found(tmp_path, text.format(".squeeze(1)"), "target-shape") == []
 
 
 def test_another_model_is_held(tmp_path: Path) -> None:
     text = script(LOSS, STEP, model=MODEL + "model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))")
     (finding,) = found(tmp_path, text, "optimizer-params", "unregistered-params")
-    assert finding.fault == "optimizer-params"
-    assert finding.demonstrated
+    assert (finding.fault, finding.known, finding.effect.word) == ("optimizer-params", "observed", "proven")
 
 
 @pytest.mark.parametrize(
@@ -144,7 +180,7 @@ model = Net()
 optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
 """
     (finding,) = found(tmp_path, script(LOSS, STEP, model=model), "optimizer-params", "unregistered-params")
-    assert (finding.fault, bool(finding.demonstrated)) == ("unregistered-params", True)
+    assert (finding.fault, finding.effect.word) == ("unregistered-params", "proven")
 
 
 CUT = {
@@ -158,7 +194,7 @@ CUT = {
 @pytest.mark.parametrize("how", CUT)
 def test_the_graph_is_cut(tmp_path: Path, how: str) -> None:
     (finding,) = found(tmp_path, script(CUT[how], STEP), "graph-detached")
-    assert finding.demonstrated
+    assert finding.effect.word == "proven"
     assert finding.site is not None
 
 
@@ -172,7 +208,7 @@ def test_a_way_that_is_cut_in_part(tmp_path: Path) -> None:
     tape = tape_of(text, tmp_path)
     reach = Reach.read(tape)
     assert reach.taught == {"model.2.weight", "model.2.bias"}
-    assert [c.name for c in cuts_of(reach.program)] == ["detach"]
+    assert [c.name for c in reach.cuts] == ["detach"]
 
 
 # -- rates -----------------------------------------------------------------------------------------------------------
@@ -312,7 +348,7 @@ def test_an_average_of_all_batches_is_one_program(tmp_path: Path) -> None:
 def test_a_batch_of_one_row(tmp_path: Path) -> None:
     text = script(LOSS.replace("x[rows]", "x[:1]"), STEP, model=NORMED.format(momentum=0.1))
     (finding,) = found(tmp_path, text, "batchnorm-misuse")
-    assert finding.demonstrated
+    assert finding.effect.word == "proven"
 
 
 def test_dropout_of_a_network_that_knows_its_task(tmp_path: Path) -> None:
@@ -405,10 +441,10 @@ for epoch in range(20):
         decay.step()
 """
     (finding,) = found(tmp_path, text, "scheduler-misuse")
-    assert finding.demonstrated
+    assert finding.effect.word == "proven"
     assert [r.name for r in finding.remedies] == ["step-per-epoch"]
     (slower,) = found(tmp_path, text.replace("0.8", "0.98"), "scheduler-misuse")
-    assert not slower.demonstrated
+    assert slower.effect.word == "undecided"
 
 
 def test_frozen_weights(tmp_path: Path) -> None:

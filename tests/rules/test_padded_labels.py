@@ -1,4 +1,4 @@
-"""Labels of padding, schedules that overrun or never begin, and dropout that knows no mode."""
+"""Padded and masked labels, schedules that overrun or never begin, and dropout without the mode."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from tests.scripts import edited, run
 from unstuck.diagnosis.examine import Readings, examine
 from unstuck.diagnosis.model import Finding, NotApplicable
 from unstuck.rules.catalogue import catalogue
+from unstuck.signals.class_recall import hit_rates
 from unstuck.signals.learning import Learning
+from unstuck.signals.losses import Losses
 from unstuck.signals.recomputed import Recomputed
 from unstuck.tape.model import Tape
 
@@ -59,7 +61,7 @@ def _found(tape: Tape, fault: str) -> list[Finding]:
 def test_a_loss_that_is_mostly_made_of_padding(tmp_path: Path) -> None:
     tape = tape_of(PADDED, tmp_path)
     (finding,) = _found(tape, "padding-unmasked")
-    assert finding.demonstrated
+    assert finding.effect.word == "proven"
     assert _found(tape, "class-imbalance") == []
     new = edited(finding.remedies[0], PADDED)
     assert "nn.CrossEntropyLoss(ignore_index=0)" in new
@@ -68,12 +70,61 @@ def test_a_loss_that_is_mostly_made_of_padding(tmp_path: Path) -> None:
 
 def test_padding_in_the_loss_of_a_network_that_learns_is_a_hint(tmp_path: Path) -> None:
     (finding,) = _found(tape_of(TAGGER.format(rate=0.05, ignored=""), tmp_path), "padding-unmasked")
-    assert (finding.severity, finding.demonstrated) == ("hint", "")
+    assert (finding.severity, finding.effect.word) == ("hint", "undecided")
 
 
 def test_ignored_labels_are_not_scored(tmp_path: Path) -> None:
     learnt = Learning.read(tape_of(TAGGER.format(rate=0.05, ignored="ignore_index=0"), tmp_path))
     assert learnt.final > 0.9
+
+
+MASKED = """
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+torch.manual_seed(0)
+model = nn.Sequential(nn.Embedding(10, 32), nn.Linear(32, 64), nn.ReLU(), nn.Linear(64, 10))
+optimizer = torch.optim.Adam(model.parameters(), lr=0.003)
+for step in range(100):
+    tokens = torch.randint(0, 10, (64, 6))
+    targets = (tokens + 1) % 10
+    mask = torch.arange(6).expand(64, 6) >= 3
+    targets[~mask] = {label}
+    loss = {loss}
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+EACH = "F.cross_entropy(model(tokens).flatten(0, 1), targets.flatten(), reduction='none')"
+LEAVING_OUT = {
+    "-100 by default": ("-100", "F.cross_entropy(model(tokens).flatten(0, 1), targets.flatten())"),
+    "another negative label": ("-1", "F.cross_entropy(model(tokens).transpose(1, 2), targets, ignore_index=-1)"),
+    "a label of its own": ("255", "F.nll_loss(model(tokens).log_softmax(2).mT, targets, ignore_index=255)"),
+    "a mask multiplied in": ("7", f"({EACH} * mask.flatten().float()).sum() / mask.sum()"),
+    "a mask selected with": ("7", f"{EACH}[mask.flatten()].mean()"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", LEAVING_OUT)
+def test_only_labels_that_the_loss_counts_are_scored(how: str, tmp_path: Path) -> None:
+    label, loss = LEAVING_OUT[how]
+    tape = tape_of(MASKED.format(label=label, loss=loss), tmp_path)
+    learnt = Learning.read(tape)
+    assert learnt.yardstick.classes == 10
+    assert learnt.yardstick.constant == pytest.approx(0.1, abs=0.03)
+    assert learnt.final > 0.95
+    assert hit_rates(Losses.read(tape)).min() > 0.95
+
+
+def test_masked_numbers_are_not_scored(tmp_path: Path) -> None:
+    loss = "((model(tokens)[:, 0] - seen) ** 2 * (seen < 50)).sum() / (seen < 50).sum()"
+    text = MASKED.format(label="0", loss=loss).replace(
+        "    loss =", "    seen = F.one_hot(tokens[:, 0], 10) * 3.0\n    seen[:, :4] = 99\n    loss ="
+    )
+    learnt = Learning.read(tape_of(text, tmp_path))
+    assert learnt.yardstick.mean.max() < 1
+    assert learnt.final > 0.8
 
 
 @pytest.mark.parametrize("ignored", ["", "ignore_index=0"])
@@ -106,14 +157,14 @@ for epoch in range(6):
 def test_a_one_cycle_schedule_that_overruns(tmp_path: Path) -> None:
     text = SCHEDULED.format(schedule="OneCycleLR(optimizer, max_lr=0.3, total_steps=6)")
     (finding,) = _found(tape_of(text, tmp_path), "scheduler-misuse")
-    assert "Tried to step 7 times" in finding.demonstrated
+    assert "Tried to step 7 times" in finding.effect.because
     run(edited(finding.remedies[0], text))
 
 
 def test_one_planned_for_another_number_is_left_to_the_person(tmp_path: Path) -> None:
     text = SCHEDULED.format(schedule="OneCycleLR(optimizer, max_lr=0.3, total_steps=50)")
     (finding,) = _found(tape_of(text, tmp_path), "scheduler-misuse")
-    assert finding.demonstrated
+    assert finding.effect.word == "proven"
     assert finding.remedies == ()
 
 
@@ -176,7 +227,7 @@ for epoch in range(4):
 def test_dropout_that_is_not_told_the_mode(tmp_path: Path) -> None:
     text = DROPPING.format(told="")
     (finding,) = _found(tape_of(text, tmp_path), "mode-error")
-    assert finding.demonstrated
+    assert finding.effect.word == "proven"
     new = edited(finding.remedies[0], text)
     assert "0.5, training=self.training)" in new
     assert _found(tape_of(new, tmp_path), "mode-error") == []

@@ -26,6 +26,7 @@ from unstuck.remedies.squeeze_prediction import SqueezePrediction
 from unstuck.signals.losses import Ending, Losses
 from unstuck.signals.refusal import refusal
 from unstuck.tape.model import Tape
+from unstuck.tape.program import Ref
 
 STAGE = Stage.TARGETS
 FAULT = "target-shape"
@@ -48,8 +49,12 @@ def check(tape: Tape, losses: Losses | None) -> Iterator[Finding]:
 
 
 def _spread(losses: Losses, ending: Ending) -> Iterator[Finding]:
-    """A difference by hand may be meant to compare all pairs; a loss function of torch is not."""
-    output, target = losses.shape(ending.output), losses.shape(ending.target)
+    """A difference by hand may be meant to compare all pairs; a loss function of torch is not.
+
+    The target of such a function may be computed in the step itself, as from a target network.
+    """
+    inner = ending.loss.argument(1, "target") if ending.named and ending.target is None else ending.target
+    output, target = losses.shape(ending.output), losses.shape(inner if isinstance(inner, Ref) else None)
     if ending.loss.name not in SPREADING or ending.loss.site is None or not spreads(output, target):
         return
     sides = (target, output) if ending.swapped else (output, target)

@@ -1,4 +1,4 @@
-"""How well the run as recorded learnt: the network's own outputs, scored against the best constant predictor."""
+"""How well the recorded run learns: the network's own outputs, scored against the best constant prediction."""
 
 from __future__ import annotations
 
@@ -16,18 +16,20 @@ from unstuck.tape.model import Pass, Tape
 
 Thing = TypeVar("Thing")
 STRETCHES = 24
+"""Points of the curve."""
 SCORED, ROWS = 480, 24_000
-"""Passes scored at least, and rows: twenty passes and a thousand rows to a stretch."""
+"""Passes and rows that are scored at least: 20 passes and 1,000 rows per stretch, so that a share of right answers has
+a standard error below 0.016."""
 
 
 @dataclass(frozen=True)
 class Learning:
-    """Skill over the run. Batches are scored as they were trained on: before each update."""
+    """Skill over the run. Each batch is scored before its own update, on the targets that the loss counts."""
 
     task: Task
     yardstick: Yardstick
     skill: tuple[float, ...]
-    """Per stretch of the run; 0 for the best constant predictor, 1 for perfection."""
+    """Per stretch of the run; 0 for the best constant prediction, 1 for perfection."""
     loss: tuple[float, ...]
     score: float | None
     """The metric over the last quarter."""
@@ -46,7 +48,7 @@ class Learning:
 
     @property
     def adrift(self) -> bool:
-        """No task is known and the loss takes both signs (a policy's, one of two players'): its size says nothing."""
+        """The task is unknown and the loss takes both signs (policy gradients, GANs): its size says nothing."""
         return self.task.kind == "unknown" and min(self.loss, default=0.0) < 0 < max(self.loss, default=0.0)
 
     @classmethod
@@ -68,13 +70,13 @@ class Learning:
 
 
 def _moments(tape: Tape, main: int) -> list[tuple[int, Pass]]:
-    """The passes, each with its place in the run: those recorded one by one, and those watched here and there."""
+    """The passes, each with its place in the run: those recorded in full, then those sampled."""
     placed = [*enumerate(tape.passes), *zip(tape.late_at, tape.late, strict=True)]
     return [(at, p) for at, p in placed if p.program == main or tape.programs[p.program].loss >= 0]
 
 
 def _stretches(moments: Sequence[tuple[int, Thing]]) -> list[list[tuple[int, Thing]]]:
-    """Equal parts of the run; where nothing was watched in one, there are fewer."""
+    """Equal parts of the run, without those in which nothing was sampled."""
     parts: dict[int, list[tuple[int, Thing]]] = {}
     whole, count = moments[-1][0] + 1, min(STRETCHES, len(moments))
     for at, thing in moments:
@@ -83,8 +85,8 @@ def _stretches(moments: Sequence[tuple[int, Thing]]) -> list[list[tuple[int, Thi
 
 
 def _asked(tape: Tape, moments: list[tuple[int, Pass]], task: Task) -> list[tuple[int, Pass]]:
-    """Every so many passes of a long run: enough to tell how well it does, at a fraction of the work."""
-    if tape.late:  # these are few already
+    """Evenly spaced passes of a long run."""
+    if tape.late:  # these are sampled already
         return moments
     known = (p.outside[task.target] for _, p in moments if task.target is not None and task.target < len(p.outside))
     size = next((tape.tensors[key].numel() for key in known), 1)
@@ -94,10 +96,11 @@ def _asked(tape: Tape, moments: list[tuple[int, Pass]], task: Task) -> list[tupl
 def _rows(tape: Tape, p: Pass, main: int, task: Task, yard: Yardstick) -> Tensor | None:
     if not p.output or p.program != main or task.target is None:
         return None
-    return yard.rows(task, tape.tensors[p.output].unsqueeze(0), tape.tensors[p.outside[task.target]])[0]
+    target = task.wanted(lambda slot: tape.tensors[p.outside[slot]])
+    return yard.rows(task, tape.tensors[p.output].unsqueeze(0), target)[0]
 
 
 def _fallen(losses: Sequence[float]) -> list[float]:
-    """Where no task is known: the share of the first stretch's loss that is gone."""
+    """Without a known task, progress is the share of the first loss that is gone."""
     first = abs(losses[0]) if losses and losses[0] else 1.0
     return [max(-1.0, min(1.0, (losses[0] - x) / first)) if math.isfinite(x) else -1.0 for x in losses]

@@ -1,4 +1,4 @@
-"""The learning rate over the steps, as the optimizers were given it."""
+"""The learning rate at each step, as the optimizers had it."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ from unstuck.diagnosis.model import NotApplicable
 from unstuck.tape.model import Tape
 
 FEW = 20
-"""Steps below which a schedule has not begun."""
+"""Steps below which nothing is said about a schedule: many change the rate once per epoch."""
+SPENT = 0.02
+"""Of the peak: from here on, 50 steps move the weights less far than one step did at the peak."""
 
 
 @dataclass(frozen=True)
 class Rates:
-    """The first group's rate over the run, of the optimizer that steps most."""
+    """The learning rate of the first parameter group of the optimizer that steps most."""
 
     values: tuple[float, ...]
     steps: tuple[int, ...]
-    """The step at which each was in force; far apart where the run is long."""
+    """The step of each value; far apart in a long run."""
     built: float = 0.0
-    """The rate the optimizer was built with, where a schedule has noted it (else 0)."""
+    """`initial_lr`, which schedulers note on the optimizer; 0 if there is none."""
 
     @property
     def first(self) -> float:
@@ -32,7 +34,7 @@ class Rates:
 
     @property
     def spent(self) -> float:
-        """Share of the run after which the rate stays below SPENT of its peak (1 where it never does)."""
+        """Share of the run after which the rate stays below SPENT of its peak; 1 if it never does."""
         alive = [n for n, rate in enumerate(self.values) if rate > SPENT * self.peak]
         return 1.0 if alive[-1] + 1 == len(self.values) else self.steps[alive[-1] + 1] / (self.steps[-1] + 1)
 
@@ -56,7 +58,3 @@ class Rates:
             raise NotApplicable("the learning rate is not known")
         groups = tape.optimizers[number].groups
         return cls(values, steps, float((groups[0].get("initial_lr") if groups else 0.0) or 0.0))
-
-
-SPENT = 0.02
-"""Of its peak: steps of this size no longer change anything that matters."""

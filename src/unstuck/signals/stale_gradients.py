@@ -1,4 +1,4 @@
-"""Gradients that a step has already used and that the next step uses again."""
+"""Stale gradients: those that one step has used, and the next one uses again because nothing cleared them."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from unstuck.tape.model import Pass, Tape
 
 @dataclass(frozen=True)
 class StaleGradients:
-    """Per step after the first of each optimizer: did it start from the gradients of the one before?"""
+    """For each step after the first of each optimizer: whether it starts from gradients of the step before."""
 
     steps: int
     kept: int
-    """Steps for which some weight's old gradient was never cleared between two updates."""
+    """Steps before which the old gradient of some weight was never cleared."""
     weights: tuple[str, ...]
-    """The weights it happened to."""
+    """The weights with stale gradients."""
 
     @property
     def share(self) -> float:
+        """Of the steps."""
         return self.kept / self.steps
 
     @classmethod
@@ -36,14 +37,23 @@ class StaleGradients:
 
 
 def _pairs(tape: Tape, number: int, holders: dict[str, int]) -> Iterator[frozenset[str]]:
-    """For each two updates of one optimizer with a backward between them: the weights never cleared between."""
+    """For each two consecutive updates of one optimizer with a backward between them: the weights never cleared.
+
+    A closure that is called several times per step (LBFGS) is left out: its gradients are not the next step's.
+    """
     mine = {name for name, holder in holders.items() if holder == number}
-    afters = [u.after for u in tape.updates if u.optimizer == number and not u.closure]
     reads = {n: mine & taught_by(p) for n, p in enumerate(tape.programs)}
-    for before, after in pairwise(afters):
+    afters = [(_end(tape, at), u.closure) for at, u in enumerate(tape.updates) if u.optimizer == number]
+    for (before, _), (after, closure) in pairwise(afters):
         between = [p for p in tape.passes[before:after] if reads[p.program]]
-        if between:
+        if between and (len(between) == 1 or not closure):
             yield _never_cleared(between, reads)
+
+
+def _end(tape: Tape, at: int) -> int:
+    """How many passes came before the end of an update; a closure makes its own, before the next update."""
+    later = at + tape.updates[at].closure
+    return tape.updates[later].after if later < len(tape.updates) else len(tape.passes)
 
 
 def _never_cleared(between: list[Pass], reads: Mapping[int, set[str] | frozenset[str]]) -> frozenset[str]:
