@@ -161,7 +161,8 @@ def _tried(diagnosis: Diagnosis, verbose: bool) -> Iterator[RenderableType]:
         return
     best = decisive(diagnosis)
     ranked = sorted(done, key=lambda e: (e is not best, not e.works, e.word == "no-difference"))
-    rows = table("what was tried", "by", "verdict", "skill", "with it", "on", "p")
+    rows = table("experiment", "by", "verdict", "skill", "with it", "on", "p")
+    rows.columns[2].no_wrap = True
     for experiment in ranked if verbose else ranked[:TRIED]:
         rows.add_row(*_row(experiment))
     more = [Text(f"... and {len(ranked) - TRIED} more (--verbose)")] if len(ranked) > TRIED and not verbose else []
@@ -174,7 +175,7 @@ def _row(experiment: Experiment) -> tuple[Text, ...]:
     replayed = bool(experiment.treated.lanes)
     before, after = (experiment.without.final, experiment.treated.final) if replayed else (None, None)
     on = f"{experiment.lanes} x {experiment.steps} steps" if experiment.steps else ""
-    word = Text(experiment.word, WORDS.get(experiment.word, "default"), no_wrap=True)
+    word = Text(experiment.word, WORDS.get(experiment.word, "default"))
     numbers = (number(before, 2), number(after, 2), on, number(experiment.p, 2) if experiment.p is not None else "")
     return Text(_what(experiment)), Text(means(experiment)), word, *map(Text, numbers)
 
