@@ -158,3 +158,16 @@ def test_names_are_followed_into_the_persons_other_files():
         found = node(page, code, -1) if code == "RATE" else page.all(ast.Assign).__next__().targets[0]
         assert [p.code for p in meant(sources, Place("a.py", page, found))] == [value]
         assert [ast.unparse(n) for n in Training(Source.of(sources)).origins(found)] == [value]
+
+
+def test_names_that_go_in_a_circle_end():
+    text = "cfg = load()\ncfg = cfg.sub\ncfg = cfg['x']\na, b = b, a\nx = x.y\nx, h = step(x, h)\nprint(cfg.lr, a, x)\n"
+    for code in ("cfg.lr", "a", "x"):
+        rules, remedies = held(text, code)
+        assert rules == remedies
+    assert held(text, "cfg.lr")[0] == ["cfg.lr"]
+
+
+def test_a_name_that_is_given_itself_again_and_again_is_followed_once():
+    text = "x = load()\n" + "x = x.to(device)\n" * 200 + "print(x)\n"
+    assert held(text, "x") == both("load()")

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator
 
 from unstuck.remedies._meaning import applied, meant
 from unstuck.remedies._moves import folded
+from unstuck.source.names import argument_for
 from unstuck.source.text import Page, Place, Sources, Splice
-from unstuck.source.values import Source, argument_for
+from unstuck.source.values import Source
 
 HANDED_ON = {
     "squeeze",

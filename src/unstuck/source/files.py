@@ -45,6 +45,14 @@ class Files:
         """A node with its file and page: what edits are made on."""
         return Place(self.file(node), self.page(node), node)
 
+    def node(self, place: Place) -> ast.expr:
+        """The expression at a place of these sources: the same one again, should its page have been parsed anew."""
+        page = self.pages[place.file]
+        if place.page is page:
+            return place.node  # type: ignore[return-value]
+        span = place.page.span(place.node)
+        return next(n for n in page.all(type(place.node)) if page.span(n) == span)  # type: ignore[return-value]
+
     def code(self, node: ast.AST) -> str:
         """A node's text."""
         return self.page(node).code(node)
@@ -76,6 +84,11 @@ class Files:
     def scope(self, node: ast.AST) -> Home:
         """The function (or the file) that a node stands in."""
         return node if isinstance(node, ast.Module) else next(n for n in self.above(node) if isinstance(n, HOMES))
+
+    def methods(self, name: str, within: ast.AST | None = None) -> Iterator[ast.Call]:
+        """The calls `x.name(...)`."""
+        found = self.all(ast.Call, within)
+        return (c for c in found if isinstance(c.func, ast.Attribute) and c.func.attr == name)
 
     def owner_class(self, node: ast.AST) -> ast.ClassDef | None:
         """The class that a node is, or in whose body it stands."""

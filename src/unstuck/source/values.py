@@ -13,9 +13,9 @@ from functools import cached_property, lru_cache
 from typing import TypeVar
 
 from unstuck.diagnosis.model import NotApplicable
-from unstuck.source.files import Files, Home
+from unstuck.source.names import Names, argument_for, default_of, is_property
 from unstuck.source.scopes import Binding, Function, Scope, scopes
-from unstuck.source.text import Page, Place, Sources
+from unstuck.source.text import Sources
 from unstuck.tape.model import Tape
 
 Reading = TypeVar("Reading")
@@ -29,17 +29,18 @@ COMMON = {"step", "train", "eval", "forward", "backward", "zero_grad", "to", "pa
 COMMON |= {"update"}
 """Methods of torch's own objects: where the owner is not known, a call of one is not taken for the person's."""
 DEPTH = 8
-"""Values are followed through this many names."""
+"""Settings in settings, and classes in classes, are followed through this many."""
 
 
-class Source(Files):
+class Source(Names):
     """The person's files, read."""
 
     def __init__(self, sources: Sources) -> None:
         super().__init__(sources)
         self._readings: dict[type, object] = {}
-        self._classes: dict[ast.AST, ast.ClassDef | None] = {}
+        self._classes: dict[ast.AST | Variable, ast.ClassDef | None] = {}
         self._meant: dict[ast.AST, tuple[ast.expr, ...]] = {}
+        self._open: list[ast.AST] = []
 
     @classmethod
     def read(cls, tape: Tape) -> Source:
@@ -60,80 +61,38 @@ class Source(Files):
             self._readings[kind] = kind(self)  # type: ignore[call-arg]
         return self._readings[kind]  # type: ignore[return-value]
 
-    def node(self, place: Place) -> ast.expr:
-        """The expression at a place of these sources: the same one again, should its page have been parsed anew."""
-        page = self.pages[place.file]
-        if place.page is page:
-            return place.node  # type: ignore[return-value]
-        span = place.page.span(place.node)
-        return next(n for n in page.all(type(place.node)) if page.span(n) == span)  # type: ignore[return-value]
-
     # -- names -------------------------------------------------------------------------------------------------------
-
-    def full_name(self, node: ast.AST) -> str:
-        """An expression's dotted name through the imports: `F.relu` is `torch.nn.functional.relu`; "" if none."""
-        node = node.func if isinstance(node, ast.Call) else node
-        return scopes(self.page(node)).full_name(node)
-
-    @cached_property
-    def bindings(self) -> tuple[Binding, ...]:
-        """Every place in the files where something gets a value."""
-        return tuple(b for page in self.pages.values() for b in scopes(page).bindings)
-
-    def bound(self, name: str, scope: Scope) -> tuple[Binding, ...]:
-        """Where a name that lives in a scope gets values."""
-        return scopes(self.page(scope)).bound(name, scope)
 
     def bindings_of(self, node: ast.expr) -> tuple[Binding, ...]:
         """Where what an expression reads (a name, `self.x`, `totals["train"]`) got its values."""
         if isinstance(node, ast.Attribute) and (owner := self.class_of(node.value)) is not None:
             for cls in self.lineage(owner):
-                if found := self._attributes.get((cls, node.attr)):
+                if found := self.attributes.get((cls, node.attr)):
                     return tuple(found)
-        elif isinstance(node, ast.Name) and (origin := self._exported(self.full_name(node))):
+        elif isinstance(node, ast.Name) and (origin := self.exported(self.full_name(node))):
             return scopes(origin[0]).bound(origin[1], origin[0].tree)
         found = scopes(self.page(node)).bindings_of(node)
         if found or not isinstance(node, ast.Attribute):
-            return found or (self._starred(node) if isinstance(node, ast.Name) else ())
+            return found or (self.starred(node) if isinstance(node, ast.Name) else ())
         of_self = isinstance(node.value, ast.Name) and node.value.id == "self"  # set from outside, or in a subclass
-        return tuple(self._attributes.get((None, node.attr), ())) if of_self else ()
-
-    @cached_property
-    def _attributes(self) -> dict[tuple[ast.ClassDef | None, str], list[Binding]]:
-        """Bindings of attributes by class and name; under None those of all objects."""
-        table: dict[tuple[ast.ClassDef | None, str], list[Binding]] = {}
-        for b in self.bindings:
-            owner, _, attr = b.name.rpartition(".")
-            if isinstance(b.scope, ast.ClassDef) and not owner:
-                table.setdefault((b.scope, attr), []).append(b)
-            elif owner and attr.isidentifier():
-                table.setdefault((None, attr), []).append(b)
-                if (cls := self._class_of_self(b.scope, owner)) is not None:
-                    table.setdefault((cls, attr), []).append(b)
-        return table
-
-    def _class_of_self(self, scope: ast.AST, name: str) -> ast.ClassDef | None:
-        """The class whose method a scope is, where a name is that method's first parameter."""
-        around = self.page(scope).parents.get(scope) if isinstance(scope, Function) else None
-        first = [a.arg for a in (*scope.args.posonlyargs, *scope.args.args)][:1] if isinstance(scope, Function) else []
-        return around if isinstance(around, ast.ClassDef) and first == [name] else None
+        return tuple(self.attributes.get((None, node.attr), ())) if of_self else ()
 
     def variable(self, node: ast.expr) -> Variable | None:
         """What tells one variable from another: the scope (of `self.x`: the class; None if not known) and the name."""
         if isinstance(node, ast.Attribute):
             if (owner := self.class_of(node.value)) is not None:
-                binding = (c for c in self.lineage(owner) if (c, node.attr) in self._attributes)
+                binding = (c for c in self.lineage(owner) if (c, node.attr) in self.attributes)
                 return next(binding, owner), node.attr
             exact = scopes(self.page(node)).bindings_of(node)
             return (exact[0].scope, exact[0].name) if exact else (None, node.attr)
-        if isinstance(node, ast.Name) and (origin := self._exported(self.full_name(node))):
+        if isinstance(node, ast.Name) and (origin := self.exported(self.full_name(node))):
             return origin[0].tree, origin[1]
         return scopes(self.page(node)).variable(node)
 
     def bound_variable(self, b: Binding) -> Variable:
         """The variable that a binding gives a value to."""
         owner, _, attr = b.name.rpartition(".")
-        return (self._class_of_self(b.scope, owner), attr) if owner and attr.isidentifier() else (b.scope, b.name)
+        return (self.class_of_self(b.scope, owner), attr) if owner and attr.isidentifier() else (b.scope, b.name)
 
     # -- values ------------------------------------------------------------------------------------------------------
 
@@ -169,13 +128,25 @@ class Source(Files):
         that ends.
         """
         if node not in self._meant:
-            self._meant[node] = tuple(self._followed(node, frozenset(), callers=True))
+            self._meant[node] = tuple(self._followed(node, callers=True))
         return self._meant[node]
 
-    def _followed(self, node: ast.expr, seen: frozenset[ast.AST], callers: bool) -> list[ast.expr]:
-        seen = seen | {node}
-        further = [v for v in self.given(node, callers) if v not in seen] if len(seen) < DEPTH else []
-        return list(dict.fromkeys(m for v in further for m in self._followed(v, seen, callers))) or [node]
+    def _followed(self, root: ast.expr, callers: bool) -> list[ast.expr]:
+        if root in self._open or len(self._open) >= DEPTH:
+            return [root]  # names may go in a circle
+        self._open.append(root)
+        ends: dict[ast.expr, None] = {}
+        seen, waiting = {root}, [root]
+        while waiting:
+            node = waiting.pop()
+            given = self.given(node, callers)
+            if not given:
+                ends[node] = None
+            further = [v for v in dict.fromkeys(given) if v not in seen]
+            seen.update(further)
+            waiting += reversed(further)
+        self._open.pop()
+        return list(ends) or [root]
 
     def applied(self, call: ast.Call) -> str:
         """The full name of the torch function or module that a call applies; of a method, `torch.Tensor.relu`."""
@@ -210,22 +181,22 @@ class Source(Files):
     def _of_attribute(self, node: ast.Attribute, attr: str, callers: bool) -> list[ast.expr]:
         exact = [v for b in self.bindings_of(node) for v in self._given(b, callers)]
         found = exact or list(self._setting(node.value, attr, callers))
-        return found or [v for b in self._attributes.get((None, attr), ()) for v in self._given(b, callers)]
+        return found or [v for b in self.attributes.get((None, attr), ()) for v in self._given(b, callers)]
 
     def _given(self, b: Binding, callers: bool) -> Iterator[ast.expr]:
-        if isinstance(b.statement, Function) and isinstance(b.scope, ast.ClassDef) and _is_property(b.statement):
+        if isinstance(b.statement, Function) and isinstance(b.scope, ast.ClassDef) and is_property(b.statement):
             yield from self.returned(b.statement)
         if b.kind == "parameter" and callers and isinstance(b.scope, Function):
             yield from self.arguments(b.scope, b.name)
         elif b.value is not None and b.kind in ("assign", "with") and b.item < 0:
             yield b.value
         elif b.value is not None and b.kind == "assign" and not isinstance(b.value, ast.Name):
-            tuples = (v for v in self._followed(b.value, frozenset(), callers) if isinstance(v, ast.Tuple))
+            tuples = (v for v in self._followed(b.value, callers) if isinstance(v, ast.Tuple))
             yield from (t.elts[b.item] for t in tuples if b.item < len(t.elts))
 
     def _setting(self, owner: ast.expr, name: str, callers: bool) -> Iterator[ast.expr]:
         """What a table of settings holds under a name: a dict, a namespace, a dataclass, a command line's options."""
-        for table in self._followed(owner, frozenset(), callers):
+        for table in self._followed(owner, callers):
             match table:
                 case ast.Dict(keys=keys, values=values):
                     pairs = zip(keys, values, strict=True)
@@ -244,11 +215,6 @@ class Source(Files):
             if name in {word.lstrip("-").replace("-", "_") for word in words}:
                 yield from (k.value for k in call.keywords if k.arg == "default")
 
-    def methods(self, name: str, within: ast.AST | None = None) -> Iterator[ast.Call]:
-        """The calls `x.name(...)`."""
-        found = self.all(ast.Call, within)
-        return (c for c in found if isinstance(c.func, ast.Attribute) and c.func.attr == name)
-
     # -- functions and classes ---------------------------------------------------------------------------------------
 
     def definitions(self, node: ast.expr, depth: int = DEPTH) -> tuple[Definition, ...]:
@@ -261,7 +227,7 @@ class Source(Files):
         if not isinstance(node, ast.Attribute):
             return ()
         if full := self.full_name(node):
-            origin = self._exported(full)
+            origin = self.exported(full)
             bound = scopes(origin[0]).bound(origin[1], origin[0].tree) if origin else ()
             return tuple(b.statement for b in bound if isinstance(b.statement, Definition))
         return tuple(self._methods_of(node))
@@ -277,32 +243,7 @@ class Source(Files):
             found = (self.method(c, node.attr) for owner in owners for c in self.lineage(owner))
             yield from [f for f in found if f is not None][:1]
         elif node.attr not in COMMON:
-            yield from (f for f in self.functions.get(node.attr, ()) if self._is_method(f))
-
-    def _starred(self, node: ast.Name) -> tuple[Binding, ...]:
-        for module in scopes(self.page(node)).stars:
-            if (origin := self._exported(f"{module}.{node.id}")) is not None:
-                return scopes(origin[0]).bound(node.id, origin[0].tree)
-        return ()
-
-    @cached_property
-    def _modules(self) -> dict[str, Page]:
-        named = ((file.removesuffix(".py").removesuffix("/__init__"), page) for file, page in self.pages.items())
-        return {name.replace("/", "."): page for name, page in named}
-
-    def _exported(self, full: str) -> tuple[Page, str] | None:
-        """The person's file and the name in it that an import means."""
-        module, _, name = full.rpartition(".")
-        ends = [page for known, page in self._modules.items() if known == module or known.endswith(f".{module}")]
-        return (ends[0], name) if module and ends else None
-
-    @cached_property
-    def functions(self) -> dict[str, list[Function]]:
-        """The person's functions and methods by name."""
-        table: dict[str, list[Function]] = {}
-        for node in (*self.all(ast.FunctionDef), *self.all(ast.AsyncFunctionDef)):
-            table.setdefault(node.name, []).append(node)
-        return table
+            yield from (f for f in self.functions.get(node.attr, ()) if self.is_method(f))
 
     def lineage(self, cls: ast.ClassDef, depth: int = DEPTH) -> Iterator[ast.ClassDef]:
         """A class and those of the person's that it inherits from, in the order in which they are asked."""
@@ -312,30 +253,26 @@ class Source(Files):
         )
         yield from (c for base in bases if depth for c in self.lineage(base, depth - 1))
 
-    def method(self, cls: ast.ClassDef, name: str) -> Function | None:
-        """A class's own method."""
-        return next((n for n in cls.body if isinstance(n, Function) and n.name == name), None)
-
-    def returned(self, function: Function) -> list[ast.expr]:
-        """The expressions that a function returns."""
-        return [r.value for r in self.own(ast.Return, function) if r.value is not None]
-
     def class_of(self, node: ast.expr) -> ast.ClassDef | None:
         """The person's own class that an expression is an instance of, as far as the text says so."""
-        if node not in self._classes:
-            self._classes[node] = None  # what is asked for while it is being worked out is not known
-            self._classes[node] = self._worked_out(node)
-        return self._classes[node]
+        key = scopes(self.page(node)).variable(node) or node
+        if key not in self._classes:
+            self._classes[key] = None  # what is asked for while it is being worked out is not known
+            held, self._open = self._open, []
+            self._classes[key] = self._worked_out(node)
+            self._open = held
+        return self._classes[key]
 
     def _worked_out(self, node: ast.expr) -> ast.ClassDef | None:
         variable = scopes(self.page(node)).variable(node) if isinstance(node, ast.Name) else None
         if variable is not None and isinstance(variable[0], Function):
-            if (own := self._class_of_self(*variable)) is not None:
+            if (own := self.class_of_self(*variable)) is not None:
                 return own
-            notes = (a.annotation for a in ast.walk(variable[0].args) if isinstance(a, ast.arg) and a.arg == node.id)  # type: ignore[attr-defined]
-            if annotated := [d for n in notes if n is not None for d in self.definitions(n)]:
-                return annotated[0] if isinstance(annotated[0], ast.ClassDef) else None
-        values = self._followed(node, frozenset(), callers=False)
+            parameters = (a for a in ast.walk(variable[0].args) if isinstance(a, ast.arg) and a.arg == variable[1])
+            annotated = [d for a in parameters if a.annotation for d in self.definitions(a.annotation)]
+            if annotated and isinstance(annotated[0], ast.ClassDef):
+                return annotated[0]
+        values = self._followed(node, callers=False)
         made = [self.definitions(v.func) for v in values if isinstance(v, ast.Call)]
         first = made[0][0] if made and made[0] else None
         return first if isinstance(first, ast.ClassDef) and all(m == made[0] for m in made) else None
@@ -376,7 +313,7 @@ class Source(Files):
         """The person's own functions that a call may enter (a function handed over as an argument counts)."""
         return self._reached.get(call, ())
 
-    def callers(self, function: Home) -> tuple[ast.Call, ...]:
+    def callers(self, function: Function) -> tuple[ast.Call, ...]:
         """The calls that may enter a function, from outside of itself."""
         return tuple(c for c, found in self._reached.items() if function in found and not self.inside(c, function))
 
@@ -384,33 +321,9 @@ class Source(Files):
         """What a function's callers give for one of its parameters; its default where one gives nothing."""
         given = [argument_for(c, function, name) for c in self.entered_by(function)]
         known = [g for g in given if g is not None]
-        return known if known and None not in given else [*known, *_default(function, name)]
-
-    def _is_method(self, function: Function) -> bool:
-        return isinstance(self.page(function).parents.get(function), ast.ClassDef)
+        return known if known and None not in given else [*known, *default_of(function, name)]
 
 
 @lru_cache(maxsize=16)
 def _source(files: tuple[tuple[str, str], ...], main: str) -> Source:
     return Source(Sources(dict(files), main))
-
-
-def argument_for(call: ast.Call, function: Function, name: str) -> ast.expr | None:
-    """What a call hands over for a parameter, by place or by name."""
-    names = [a.arg for a in (*function.args.posonlyargs, *function.args.args)]
-    at = names.index(name) - (names[:1] == ["self"]) if name in names else -1
-    by_place = call.args[at] if 0 <= at < len(call.args) else None
-    by_name = next((k.value for k in call.keywords if k.arg == name), None)
-    return by_name or (by_place if not isinstance(by_place, ast.Starred) else None)
-
-
-def _is_property(function: Function) -> bool:
-    return any(ast.unparse(d).endswith("property") for d in function.decorator_list)
-
-
-def _default(function: Function, name: str) -> list[ast.expr]:
-    args = function.args
-    placed = [a.arg for a in (*args.posonlyargs, *args.args)]
-    named = zip([a.arg for a in args.kwonlyargs], args.kw_defaults, strict=True)
-    defaults = dict(zip(reversed(placed), reversed(args.defaults), strict=False)) | {n: d for n, d in named if d}
-    return [defaults[name]] if name in defaults else []
