@@ -12,9 +12,9 @@ from unstuck.recording.slicing import needed
 from unstuck.recording.stdout import PrintedLines
 from unstuck.recording.tensor_store import TensorStore
 from unstuck.recording.tracer import Entry, tensors
-from unstuck.signals.task import handed_on
 from unstuck.tape.model import Evaluation, Said
 from unstuck.tape.program import Program
+from unstuck.tape.task import handed_on
 
 MOST = 400
 """Forwards kept at most."""

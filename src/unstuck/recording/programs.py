@@ -11,8 +11,8 @@ from unstuck.recording.evaluations import value
 from unstuck.recording.parameter_names import Names
 from unstuck.recording.slicing import outline, program
 from unstuck.recording.tracer import Entry
-from unstuck.signals.task import task_of
 from unstuck.tape.program import Program
+from unstuck.tape.task import Task
 
 PROGRAMS = 300
 """Distinct programs on a tape at most: a script that builds its layers anew in every step makes one per step."""
@@ -46,7 +46,7 @@ class Programs:
     def made(self, number: int, entries: list[Entry], outside: tuple[Tensor, ...]) -> Tensor | None:
         """What the loss was given as the network's output, where that is known."""
         if number not in self._outputs:
-            task = task_of(self.kept[number], outside) if self.kept[number].loss >= 0 else None
+            task = Task.of(self.kept[number], outside) if self.kept[number].loss >= 0 else None
             self._outputs[number] = -1 if task is None or task.output is None else task.output
         self.trained = (number, self._outputs[number]) if self._outputs[number] >= 0 else self.trained
         return value(entries, self._outputs[number])

@@ -22,8 +22,9 @@ from collections.abc import Iterator
 from unstuck.diagnosis.model import Evidence, Finding, NotApplicable, Site
 from unstuck.remedies.keep_graph import KeepGraph
 from unstuck.signals.learning import Learning
-from unstuck.signals.reachability import STEPS_DOWN, cuts_of, taught_by
+from unstuck.signals.reachability import taught_by
 from unstuck.signals.task import main_program
+from unstuck.tape.abstract import Knowns
 from unstuck.tape.model import Tape
 from unstuck.tape.program import Call, Program
 
@@ -80,7 +81,7 @@ def _forward(tape: Tape) -> Program | None:
 
 def _cut(program: Program) -> Call | None:
     """The last cut; where there is none in sight, it came after the last call seen."""
-    found = [c for c in cuts_of(program) if c.site]
+    found = [c for c in Knowns(program).cuts() if c.site]
     return found[-1] if found else next((c for c in reversed(program.calls) if c.site), None)
 
 
@@ -100,11 +101,12 @@ def _named(call: Call | None) -> str:
 def _partly(tape: Tape, trainable: set[str]) -> Iterator[Finding]:
     program = tape.programs[main_program(tape)]
     behind = trainable & set(program.weights()) - taught_by(program)
-    plain = [c for c in cuts_of(program) if c.site and c.name not in STEPS_DOWN]
+    every = Knowns(program).cuts()
+    plain = [c for c in every if c.site and c.op.cuts != "flat"]
     # What runs under no_grad and keeps nothing from learning is bookkeeping (a power iteration, a running mean).
     cuts = {c.site: c for c in plain if c.site and (c.grad or behind)}
     for site, call in list(cuts.items())[:FEW]:
-        count = sum(c.site == site for c in cuts_of(program))
+        count = sum(c.site == site for c in every)
         said = f"{_named(call)} cuts the way of the gradient" + (
             f" to {len(behind)} weights" if behind else f", {count} times in a step"
         )

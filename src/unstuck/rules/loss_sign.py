@@ -22,9 +22,9 @@ from collections.abc import Iterator
 from unstuck.diagnosis.model import Evidence, Finding, Remedy, Site
 from unstuck.remedies.flip_sign import FlipSign
 from unstuck.remedies.negate_loss import NegateLoss
-from unstuck.signals.direction import Way, way
-from unstuck.signals.likelihood import Likelihood, likelihood
 from unstuck.signals.losses import Ending, Losses
+from unstuck.tape.direction import Way, way
+from unstuck.tape.likelihood import Likelihood, likelihood
 from unstuck.tape.model import Tape
 from unstuck.tape.program import Value
 

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 
 from unstuck.diagnosis.model import Evidence, Finding
 from unstuck.remedies.drop_output_activation import DropOutputActivation
-from unstuck.signals.losses import HANDING, Ending, Losses, flat
+from unstuck.signals.losses import Ending, Losses, flat
 from unstuck.tape.program import Call
 
 FAULT = "output-range"
@@ -68,7 +68,7 @@ def check(endings: Losses) -> Iterator[Finding]:
 
 def _scores(ending: Ending) -> Call | None:
     """The function that cuts scores off, where scores are what is made: before the loss's own or a given softmax."""
-    behind = [c for c in ending.tail if c.name not in HANDING]
+    behind = [c for c in ending.tail if not c.op.hands_on]
     if ending.loss.name in ON_SCORES:
         return behind[-1] if behind and behind[-1].name in CUTTING else None
     first = next((i for i, c in enumerate(behind) if c.name in PROBABILITIES), 0)

@@ -1,21 +1,24 @@
-"""How the finished network does in the script's own last evaluation: its outputs on those batches, scored by us.
+"""The trained network on the batches of the script's own last evaluation, scored like the training.
 
-Where only the evaluation is wrong (its mode, its statistics, a dimension), training looks well and this does not.
+If only the evaluation is wrong (its mode, its running statistics, a dimension), the training score is high and this one
+is low.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from unstuck.diagnosis.model import NotApplicable
-from unstuck.signals.task import Task, handed_on, main_program
+from unstuck.signals.masks import mask_of
+from unstuck.signals.task import Task, main_program
 from unstuck.signals.yardstick import Yardstick, yardstick
 from unstuck.tape.interpreter import CannotReplay, run
 from unstuck.tape.model import Evaluation, Tape
 from unstuck.tape.program import Outside, Program, Value, Weight
+from unstuck.tape.task import handed_on
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,9 @@ class FinalEvaluation:
     score: float
     skill: float
     name: str
+    """Of the metric."""
     rows: int
+    """Evaluated batches."""
 
     @classmethod
     def read(cls, tape: Tape) -> FinalEvaluation:
@@ -53,7 +58,9 @@ def _rows(tape: Tape, training: Program, task: Task, yard: Yardstick, evaluation
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             torch.manual_seed(0)
             values = run(program, _final(tape, program), outside, {})
-        return yard.rows(task, values[output.id].unsqueeze(0), outside[target])[0]
+        mask = mask_of(program, program.users(Outside(target))[0], target, outside)
+        wanted = replace(task, target=target, mask=mask).wanted(outside.__getitem__)
+        return yard.rows(task, values[output.id].unsqueeze(0), wanted)[0]
     except (CannotReplay, RuntimeError, IndexError, KeyError, TypeError, ValueError):
         return None
 
@@ -63,7 +70,7 @@ def _final(tape: Tape, program: Program) -> dict[str, Tensor]:
 
 
 def target_of(program: Program, output: Value, outside: tuple[Tensor, ...]) -> int | None:
-    """The slot that meets the output, or what is made of it, and no weight."""
+    """The slot of the targets: the first with a row for each output that no call reads beside a weight."""
     inputs = {r for c in program.calls if any(isinstance(w, Weight) for w in c.refs()) for r in c.refs()}
     maker = program.maker(output)
     rows = maker.shape[0] if maker and maker.shape else -1

@@ -11,46 +11,8 @@ from torch import Tensor
 from unstuck.diagnosis.model import NotApplicable
 from unstuck.signals.task import main_program
 from unstuck.tape.model import Tape
-from unstuck.tape.program import JOINING, Call, Outside, Program, Value, Weight
+from unstuck.tape.program import Call, Outside, Program, Value
 
-FEATURE_CALLS = {
-    "linear": -1,
-    "matmul": -1,
-    "mm": -1,
-    "addmm": -1,
-    "bilinear": -1,
-    "lstm": -1,
-    "gru": -1,
-    "rnn_tanh": -1,
-}
-FEATURE_CALLS |= {"rnn_relu": -1, "lstm_cell": -1, "gru_cell": -1, "rnn_tanh_cell": -1, "rnn_relu_cell": -1}
-FEATURE_CALLS |= {"conv1d": -2, "conv2d": -3, "conv3d": -4}
-"""Calls by which inputs enter, and the axis of their features."""
-NORMALISING = {
-    "batch_norm",
-    "layer_norm",
-    "group_norm",
-    "instance_norm",
-    "normalize",
-    "rms_norm",
-    "local_response_norm",
-}
-"""Calls that undo scale and offset by themselves."""
-PASSING = {
-    "view",
-    "reshape",
-    "flatten",
-    "squeeze",
-    "unsqueeze",
-    "permute",
-    "transpose",
-    "contiguous",
-    "float",
-    "to",
-    "cat",
-    "getitem",
-    "dropout",
-}
 ROWS, NUMBERS = 20_000, 1_500_000
 """Rows of an input that are read at most, and numbers in them: statistics do not get better with more."""
 
@@ -121,20 +83,19 @@ def _enters(program: Program, slot: int) -> Call | None:
     """The call by which a slot meets weights or a norm, by itself or beside what is computed from weights."""
     users = program.users(Outside(slot))
     alone = next((c for c in users if _is_entry(c) and Outside(slot) in c.refs()[:2]), None)
-    return alone or next((c for c in users if c.name in JOINING and _is_entry(_behind(program, c))), None)
+    return alone or next((c for c in users if c.op.kind == "joining" and _is_entry(_behind(program, c))), None)
 
 
 def _is_entry(call: Call | None) -> bool:
     if call is None:
         return False
-    meets = any(isinstance(r, Weight) for r in call.refs()) or call.name in NORMALISING
-    return meets and (call.name in FEATURE_CALLS or call.name in NORMALISING)
+    return call.op.kind == "norm" or bool(call.weights() and call.op.features)
 
 
 def _behind(program: Program, joined: Call) -> Call | None:
     """What reads what a call joins, through calls that leave the numbers as they are."""
     users = program.users(Value(joined.outs[0]))
-    while users and users[0].name in PASSING:
+    while users and (users[0].op.hands_on or users[0].op.kind == "joining"):
         users = program.users(Value(users[0].outs[0]))
     return users[0] if users else None
 
@@ -151,8 +112,8 @@ def _distinct(tape: Tape, keys: list[str]) -> list[Tensor]:
 
 
 def _input(program: Program, slot: int, call: Call, tensors: list[Tensor]) -> Input:
-    meets = _behind(program, call) if call.name in JOINING else call
-    axis = FEATURE_CALLS.get(meets.name if meets else "", 1 - tensors[0].dim() if tensors[0].dim() > 1 else -1)
+    meets = _behind(program, call) if call.op.kind == "joining" else call
+    axis = (meets.op.features if meets else 0) or (1 - tensors[0].dim() if tensors[0].dim() > 1 else -1)
     flat = torch.cat([_by_feature(t, axis) for t in tensors])
     flat = flat[: max(1, 2 * NUMBERS // flat.shape[1])]
     finite = torch.isfinite(flat)
@@ -172,7 +133,9 @@ def _by_feature(tensor: Tensor, axis: int) -> Tensor:
 
 
 def _normalised(program: Program, call: Call) -> bool:
-    if call.name in NORMALISING:
+    if call.op.kind == "norm":
         return True
     meets = _behind(program, call)
-    return meets is not None and (meets.name in NORMALISING or (call.name in JOINING and _normalised(program, meets)))
+    return meets is not None and (
+        meets.op.kind == "norm" or (call.op.kind == "joining" and _normalised(program, meets))
+    )

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from unstuck.signals.task import DIFFERENCES, LOSSES, Task, main_program
+from unstuck.signals.task import Task, main_program
+from unstuck.tape.abstract import Knowns
 from unstuck.tape.model import Pass, Tape
-from unstuck.tape.program import Call, Outside, Program, Ref, Value, Weight
+from unstuck.tape.ops import LOSSES, SUBTRACTIONS
+from unstuck.tape.program import Call, Outside, Program, Ref, Value
+from unstuck.tape.task import meets_weights
 
-HANDING = {
-    *("squeeze", "unsqueeze", "view", "reshape", "flatten", "unflatten", "ravel", "contiguous", "clone", "getitem"),
-    *("permute", "transpose", "t", "T", "mT", "view_as", "reshape_as", "expand", "select", "float", "double", "to"),
-    *("type", "dropout", "movedim", "swapaxes", "narrow"),
-}
-"""Calls that hand values on as they are."""
 SAMPLED = 40
 """Passes whose outputs and targets are looked at, spread over the whole run."""
 MOST = 400_000
@@ -47,7 +45,7 @@ class Ending:
     @property
     def bent(self) -> tuple[Call, ...]:
         """The calls of the tail that do something to the values."""
-        return tuple(c for c in self.tail if c.name not in HANDING)
+        return tuple(c for c in self.tail if not c.op.hands_on)
 
 
 @dataclass(frozen=True)
@@ -68,6 +66,11 @@ class Losses:
         passes = [p for p in tape.passes if p.program == number]
         step = max(1, len(passes) // SAMPLED)
         return cls(tape, program, Task.read(tape), tuple(_endings(program)), tuple(passes[::step]))
+
+    @cached_property
+    def known(self) -> Knowns:
+        """What is known of each value, whatever the batch and the weights hold."""
+        return Knowns(self.program)
 
     def shape(self, ref: Ref | None) -> tuple[int, ...]:
         """A value's shape as recorded."""
@@ -99,18 +102,13 @@ def flat(tensors: list[Tensor]) -> Tensor:
 def tail_of(program: Program, ref: Ref | None) -> tuple[tuple[Call, ...], Call | None]:
     """The calls of one value each that made a value, back to the last call that reads weights, and that call."""
     found: list[Call] = []
-    call = program.maker(ref) if ref is not None else None
-    while call is not None and not _weights(call):
-        values = {r for r in call.refs() if isinstance(r, Value)}
+    for _, call in program.back(ref):
+        if call.weights():
+            return tuple(reversed(found)), call
         found.append(call)
-        if len(values) != 1:
-            return tuple(reversed(found)), None
-        call = program.maker(values.pop())
-    return tuple(reversed(found)), call
-
-
-def _weights(call: Call) -> bool:
-    return any(isinstance(r, Weight) for r in call.refs())
+        if len({r for r in call.refs() if isinstance(r, Value)}) != 1:
+            break
+    return tuple(reversed(found)), None
 
 
 def _few(tape: Tape, keys: dict[str, None]) -> list[Tensor]:
@@ -127,7 +125,7 @@ def _endings(program: Program) -> Iterator[Ending]:
     for call in program.calls:
         if call.name in LOSSES:
             yield _ending(program, call, call.argument(0, "input"), call.argument(1, "target"))
-        elif call.name in DIFFERENCES and len(call.refs()) == 2 and not _feeds_weights(program, call):
+        elif call.name in SUBTRACTIONS and len(call.refs()) == 2 and not meets_weights(program, call):
             one, other = call.refs()
             if isinstance(other, Value) and isinstance(one, Outside):
                 one, other = other, one
@@ -141,14 +139,3 @@ def _ending(program: Program, call: Call, first: object, second: object) -> Endi
     ref = output if isinstance(output, Value) else None
     tail, layer = tail_of(program, ref)
     return Ending(call, ref, target if isinstance(target, Outside) else None, swapped, tail, layer)
-
-
-def _feeds_weights(program: Program, call: Call) -> bool:
-    """Whether what a call makes goes through further weights: then it is no residual."""
-    reach: set[Ref] = {Value(out) for out in call.outs}
-    for later in program.calls:
-        if any(r in reach for r in later.refs()):
-            if _weights(later):
-                return True
-            reach |= {Value(out) for out in later.outs}
-    return False

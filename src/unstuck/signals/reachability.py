@@ -6,29 +6,9 @@ from dataclasses import dataclass
 
 from unstuck.diagnosis.model import NotApplicable
 from unstuck.signals.task import main_program
+from unstuck.tape.abstract import Knowns, blocks
 from unstuck.tape.model import Tape
 from unstuck.tape.program import Call, Program, Ref, Value, Weight
-
-CUTS = {"detach", "data"}
-"""Calls whose result has no past."""
-STEPS_DOWN = {
-    "argmax",
-    "argmin",
-    "round",
-    "floor",
-    "ceil",
-    "sign",
-    "eq",
-    "ne",
-    "lt",
-    "le",
-    "gt",
-    "ge",
-    "one_hot",
-    "multinomial",
-    "bernoulli",
-}
-"""Calls through which no gradient comes, because they have none."""
 
 
 @dataclass(frozen=True)
@@ -53,31 +33,13 @@ class Reach:
         used = frozenset(name for p in programs for name in p.weights())
         taught = frozenset(name for p in programs for name in taught_by(p))
         main = tape.programs[main_program(tape)]
-        return cls(main, used, taught, tuple(cuts_of(main)))
-
-
-def cuts(call: Call) -> bool:
-    """Whether no gradient comes back through a call."""
-    return not call.grad or call.name in CUTS or call.name in STEPS_DOWN
+        return cls(main, used, taught, tuple(Knowns(main).cuts()))
 
 
 def taught_by(program: Program) -> frozenset[str]:
     """The weights that the loss of a program reaches by gradient."""
     wanted: set[Ref] = {Value(program.loss)}
     for call in reversed(program.calls):
-        if any(Value(out) in wanted for out in call.outs) and not cuts(call):
+        if any(Value(out) in wanted for out in call.outs) and not blocks(call):
             wanted.update(call.refs())
     return frozenset(r.name for r in wanted if isinstance(r, Weight))
-
-
-def cuts_of(program: Program) -> list[Call]:
-    """The calls that cut a value that depends on a weight."""
-    alive: set[Ref] = set()
-    found = []
-    for call in program.calls:
-        depends = any(isinstance(r, Weight) or r in alive for r in call.refs())
-        if depends and cuts(call):
-            found.append(call)
-        elif depends:
-            alive.update(Value(out) for out in call.outs)
-    return found

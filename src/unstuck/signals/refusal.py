@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from unstuck.diagnosis.model import Site
-from unstuck.signals.task import LOSSES
 from unstuck.tape.model import Tape
+from unstuck.tape.ops import LOSSES
 
 
 @dataclass(frozen=True)

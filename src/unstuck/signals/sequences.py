@@ -12,7 +12,6 @@ from unstuck.signals.task import Task, main_program
 from unstuck.tape.model import Pass, Tape
 from unstuck.tape.program import Call, Outside, Program, Ref, Value
 
-RECURRENT = {"lstm", "gru", "rnn_tanh", "rnn_relu"}
 ARGUMENTS = 9
 """So many arguments has a recurrent call on sequences that are not packed; the last is batch_first."""
 MASKING = {"masked_fill", "where", "pack_padded_sequence", "masked_select", "index_select", "gather", "embedding_bag"}
@@ -32,7 +31,7 @@ class Sequences:
         """Raises NotApplicable where the program has neither recurrence, attention nor embedding."""
         number = main_program(tape)
         program, first = tape.programs[number], next(p for p in tape.passes if p.program == number)
-        if not any(c.name in RECURRENT | {"embedding", "multi_head_attention_forward"} for c in program.calls):
+        if not any(c.op.kind in ("recurrent", "attention", "lookup") for c in program.calls):
             raise NotApplicable("no layer runs along a sequence")
         task = Task.read(tape)
         target = None if task.target is None else tape.tensors[first.outside[task.target]]
@@ -96,8 +95,7 @@ class Sequences:
         """
         if any(c.name in MASKING or _masks(self, c, embedding.shape[:2]) for c in self.program.calls):
             return
-        reached = self._reached(embedding)
-        for call in reached:
+        for call in self.program.after(embedding):
             subject = self.shape(call.refs()[0]) if call.refs() else ()
             if call.name == "softmax" and subject in (embedding.shape[:2], (*embedding.shape[:2], 1)):
                 along = call.argument(1, "dim")
@@ -113,15 +111,7 @@ class Sequences:
 
     def _is_recurrent(self, call: Call) -> bool:
         maker = self.program.maker(call.refs()[0])
-        return maker is not None and maker.name in RECURRENT
-
-    def _reached(self, start: Call) -> list[Call]:
-        reach, found = {Value(o) for o in start.outs}, []
-        for call in self.program.calls:
-            if reach.intersection(call.refs()):
-                reach |= {Value(o) for o in call.outs}
-                found.append(call)
-        return found
+        return maker is not None and maker.op.kind == "recurrent"
 
 
 def _tensors(tape: Tape, p: Pass) -> tuple[Tensor, ...]:
@@ -132,7 +122,7 @@ def _batch_first(call: Call) -> bool | None:
     """Whether a call takes the batch along the first axis; None where it runs along no sequence."""
     if call.name == "multi_head_attention_forward":
         return False
-    plain = call.name in RECURRENT and len(call.args) == ARGUMENTS and isinstance(call.args[3], bool)
+    plain = call.op.kind == "recurrent" and len(call.args) == ARGUMENTS and isinstance(call.args[3], bool)
     return bool(call.args[-1]) if plain else None
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from unstuck.signals.task import Task, task_of
+from unstuck.signals.task import Task
 from unstuck.tape.model import Tape
+from unstuck.tape.program import Program
 
 IMBALANCED = 0.8
 """From this share of the largest class on, accuracy is the mean over classes: the constant would be too good."""
@@ -54,9 +55,9 @@ class Yardstick:
         if self.kind == "regression":
             return self._squares(output, target)
         guess, truth = _decisions(task, output, target)
-        counted = target.reshape(-1) != _ignored(task)
-        if counted.numel() == truth.numel() and not bool(counted.all()):
-            guess, truth = guess[:, counted], truth[counted]
+        known = counted(task, target)
+        if not bool(known.all()):
+            guess, truth = guess[:, known], truth[known]
         hits = torch.zeros(guess.shape[0], self.classes, dtype=torch.float64)
         hits.index_add_(1, truth, (guess == truth).double())
         rows = torch.bincount(truth, minlength=self.classes)[: self.classes].double()
@@ -69,8 +70,9 @@ class Yardstick:
             output = output.reshape(output.shape[0], *target.shape)
         if output.shape[1:] != target.shape:
             output, target = output.flatten(1).mean(1, keepdim=True), target.flatten().mean().reshape(1)
-        error = (output - target).square().flatten(1).sum(1)
-        around = (target - (self.mean if self.mean.shape == target.shape[1:] else self.mean.mean())).square().sum()
+        error = (output - target).square().where(~torch.isnan(target), 0.0).flatten(1).sum(1)
+        middle = self.mean if self.mean.shape == target.shape[1:] else self.mean.mean()
+        around = (target - middle).square().nansum()
         return torch.stack([error, around.expand_as(error)], 1)
 
     def score(self, rows: Tensor) -> Tensor:
@@ -88,10 +90,10 @@ class Yardstick:
         return torch.nan_to_num((score - base) / max(1 - base, 1e-9), nan=-1.0, neginf=-1.0).clamp(-1, 1)
 
 
-def _ignored(task: Task) -> float:
-    """The label that the loss passes over (-100 by torch's default)."""
-    given = task.loss.argument(4, "ignore_index", -100) if task.loss is not None else -100
-    return given if isinstance(given, int) else -100
+def counted(task: Task, target: Tensor) -> Tensor:
+    """(rows,) Which class labels the loss counts: neither ignored nor masked (see `Task.wanted`)."""
+    known = ~torch.isnan(target) if target.is_floating_point() else target != task.ignored
+    return (known.all(1) if _is_table(task, target) else known).reshape(-1)
 
 
 def yardstick(tape: Tape, number: int, task: Task) -> Yardstick:
@@ -99,11 +101,12 @@ def yardstick(tape: Tape, number: int, task: Task) -> Yardstick:
     empty = torch.zeros(0)
     if task.kind == "unknown" or task.target is None:
         return Yardstick("unknown", 0, empty, empty, 0.0)
-    keys = dict.fromkeys(p.outside[task.target] for p in tape.passes if p.program == number)
-    targets = [tape.tensors[k] for k in keys]
+    slots = [slot for slot in (task.target, task.mask) if slot is not None]
+    met = dict.fromkeys(tuple(p.outside[slot] for slot in slots) for p in tape.passes if p.program == number)
+    targets = [task.wanted(lambda slot, keys=keys: tape.tensors[keys[slots.index(slot)]]) for keys in met]
     if task.kind == "regression":
         return _of_values(targets)
-    truths = [_truth(task, t).reshape(-1) for t in targets]
+    truths = [_truth(task, t).reshape(-1)[counted(task, t)] for t in targets]
     classes = max(task.classes, 1 + max((int(t.max()) for t in truths if t.numel()), default=1))
     counts = sum((torch.bincount(t.clamp(min=0), minlength=classes)[:classes] for t in truths), torch.zeros(classes))
     return Yardstick(task.kind, classes, counts.double(), empty, 0.0)
@@ -111,20 +114,21 @@ def yardstick(tape: Tape, number: int, task: Task) -> Yardstick:
 
 def _of_values(targets: list[Tensor]) -> Yardstick:
     same = all(t.dim() and t.shape[1:] == targets[0].shape[1:] for t in targets)
-    everything = (torch.cat(targets) if same else torch.cat([t.reshape(-1) for t in targets])).double()
-    everything = (
-        everything[torch.isfinite(everything).flatten(1).all(1)]
-        if everything.dim() > 1
-        else everything[torch.isfinite(everything)]
-    )
-    mean = everything.mean(0) if len(everything) else torch.zeros(())
-    variance = float((everything - mean).square().mean()) if len(everything) else 0.0
+    values = (torch.cat(targets) if same else torch.cat([t.reshape(-1) for t in targets])).double()
+    values = values.where(torch.isfinite(values), torch.nan)
+    mean = values.nanmean(0).nan_to_num()
+    variance = float((values - mean).square().nanmean().nan_to_num())
     return Yardstick("regression", 0, torch.zeros(0), mean, variance)
+
+
+def _is_table(task: Task, target: Tensor) -> bool:
+    """Whether the target has a number for each class: a probability, or one for the class and zeros."""
+    return task.kind == "classes" and target.is_floating_point() and target.dim() > 1 and target.shape[-1] > 1
 
 
 def _truth(task: Task, target: Tensor) -> Tensor:
     """Class numbers, whatever form the target has."""
-    if task.kind == "classes" and target.is_floating_point() and target.dim() > 1 and target.shape[-1] > 1:
+    if _is_table(task, target):
         return target.argmax(1)
     return torch.nan_to_num(target.double()).round().long().clamp(min=0)
 
@@ -143,16 +147,10 @@ def _decisions(task: Task, output: Tensor, target: Tensor) -> tuple[Tensor, Tens
     )
 
 
-def retask(task: Task, program: object, outside: tuple[Tensor, ...]) -> Task:
+def retask(task: Task, program: Program, outside: tuple[Tensor, ...]) -> Task:
     """The task as it stands in a treated program, whose loss and output may be others."""
-    changed = task_of(program, outside)  # type: ignore[arg-type]
-    if changed.output is None:
+    now = Task.of(program, outside)
+    if now.output is None:
         return task
-    return Task(
-        task.kind,
-        changed.scale,
-        changed.output,
-        task.target if changed.target is None else changed.target,
-        changed.loss,
-        task.classes,
-    )
+    target = task.target if now.target is None else now.target
+    return replace(now, kind=task.kind, classes=task.classes, target=target, mask=task.mask)

@@ -11,10 +11,8 @@ from typing import Any
 
 import msgspec
 
+from unstuck.tape import ops
 from unstuck.tape.site import Site
-
-JOINING = {"cat", "concat", "concatenate", "hstack"}
-"""Calls that put their first argument's tensors side by side: numbers beside embeddings, a reading beside a state."""
 
 
 class Value(msgspec.Struct, frozen=True, tag="value"):
@@ -73,17 +71,34 @@ class Call(msgspec.Struct, frozen=True):
         return last.strip("_") if last.startswith("__") else last.removesuffix("_")
 
     @property
+    def op(self) -> ops.Op:
+        """What is known of the function."""
+        return ops.of(self.name)
+
+    @property
     def site(self) -> Site | None:
-        """The innermost line of the person's own code."""
+        """The innermost line of the script's own code."""
         return self.sites[0] if self.sites else None
 
     def refs(self) -> tuple[Ref, ...]:
         """Every ref among the arguments, in order."""
         return tuple(leaf for leaf in leaves((self.args, self.kwargs)) if isinstance(leaf, Ref))
 
+    def weights(self) -> tuple[str, ...]:
+        """The names of the weights among the arguments."""
+        return tuple(r.name for r in self.refs() if isinstance(r, Weight))
+
     def argument(self, position: int, keyword: str, default: Any = None) -> Any:
         """An argument that may have been given by position or by keyword."""
         return self.args[position] if position < len(self.args) else self.kwargs.get(keyword, default)
+
+
+def _read_by(call: Call, ref: Ref | None) -> Ref | None:
+    """What a call made a value of: its argument at the same place where it has one for each result, else the first."""
+    refs = call.refs()
+    if isinstance(ref, Value) and len(call.outs) == len(refs) > 1:
+        return refs[call.outs.index(ref.id)]
+    return next((r for r in refs if isinstance(r, Value)), refs[0] if refs else None)
 
 
 def leaves(tree: Any) -> Iterator[Any]:
@@ -131,9 +146,31 @@ class Program(msgspec.Struct, frozen=True):
         """The calls that read a value, slot or weight."""
         return tuple(c for c in self.calls if ref in c.refs())
 
+    def after(self, call: Call) -> Iterator[Call]:
+        """The later calls that depend on what a call makes."""
+        reached: set[Ref] = {Value(out) for out in call.outs}
+        for later in self.calls:
+            if not reached.isdisjoint(later.refs()):
+                reached.update(Value(out) for out in later.outs)
+                yield later
+
+    def back(self, ref: Ref | None) -> Iterator[tuple[Ref, Call]]:
+        """A value and the call that made it, then the same for the first value which that call reads, and so on."""
+        while isinstance(ref, Value) and (call := self.maker(ref)) is not None:
+            yield ref, call
+            ref = _read_by(call, ref)
+
+    def source(self, ref: Ref | None, through: Callable[[Call], object] = lambda call: call.op.hands_on) -> Ref | None:
+        """Where a value comes from: the ref in front of the calls that only hand it on (or are in `through`)."""
+        for _, call in self.back(ref):
+            if not through(call):
+                break
+            ref = _read_by(call, ref)
+        return ref
+
     def weights(self) -> tuple[str, ...]:
         """The names of the parameters it reads, in the order of their first use."""
-        return tuple(dict.fromkeys(r.name for c in self.calls for r in c.refs() if isinstance(r, Weight)))
+        return tuple(dict.fromkeys(name for c in self.calls for name in c.weights()))
 
     def fresh(self) -> int:
         """A number no value has yet."""

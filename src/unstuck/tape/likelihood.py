@@ -7,18 +7,17 @@ from typing import Literal
 
 from torch import Tensor
 
-from unstuck.signals.direction import way
+from unstuck.tape.direction import way
 from unstuck.tape.program import Call, Outside, Program, Value
 
-LOGARITHMS = {"log_softmax", "log", "logsigmoid", "log2", "log10"}
-THROUGH = {"add", "clamp", "clip", "squeeze", "view", "reshape", "flatten", "unsqueeze"}
-SHAPING = {"squeeze", "unsqueeze", "view", "reshape", "flatten", "long", "to", "getitem", "expand", "contiguous"}
-"""Calls that leave every number as it is; `torch.distributions` passes all it is given through some of them."""
+LOGARITHMS = {"log", "log2", "log10"}
+CORRECTIONS = {"add", "clamp", "clip"}
+"""Calls that keep a logarithm finite: a small number added, bounds."""
 
 
 @dataclass(frozen=True)
 class Likelihood:
-    """What stands for the loss's output and target."""
+    """The call that picks the right answer's logarithm, and what takes the place of a loss's output and target."""
 
     call: Call
     output: Value
@@ -29,7 +28,7 @@ class Likelihood:
 
 
 def likelihood(program: Program, outside: tuple[Tensor, ...]) -> Likelihood | None:
-    """The first such call whose result goes straight to the loss (with a return on the way it is another story)."""
+    """The first such call whose result reaches the loss unweighted (weighted by a return, it is a policy gradient)."""
     for call in program.calls:
         if call.name in ("getitem", "gather", "take_along_dim"):
             found = _picked(program, call, outside)
@@ -44,8 +43,8 @@ def likelihood(program: Program, outside: tuple[Tensor, ...]) -> Likelihood | No
 
 def _picked(program: Program, call: Call, outside: tuple[Tensor, ...]) -> Likelihood | None:
     """`log_p[torch.arange(n), y]` and `log_p.gather(1, y)`, also as `Categorical(logits=...).log_prob(y)` does it."""
-    first, *others = [_origin(program, r) for r in call.refs()] or [None]
-    logarithm = program.maker(first) if isinstance(first, Value) else None
+    first, *others = [program.source(r, _by_place) for r in call.refs()] or [None]
+    logarithm = program.maker(first) if first is not None else None
     slots = [r.slot for r in others if isinstance(r, Outside)]
     if logarithm is None or not _logarithmic(program, logarithm) or not slots or len(logarithm.shape) != 2:
         return None
@@ -55,20 +54,15 @@ def _picked(program: Program, call: Call, outside: tuple[Tensor, ...]) -> Likeli
     return Likelihood(call, Value(logarithm.outs[0]), slots[-1], "log-probability", "nll_loss")
 
 
-def _origin(program: Program, ref: object) -> object:
-    """The value or outside tensor that a reference is another shape of."""
-    call = program.maker(ref) if isinstance(ref, Value) else None
-    while call is not None and (call.name in SHAPING or call.name == "broadcast_tensors"):
-        assert isinstance(ref, Value)
-        ref = call.refs()[call.outs.index(ref.id) if call.name == "broadcast_tensors" else 0]
-        call = program.maker(ref) if isinstance(ref, Value) else None
-    return ref
+def _by_place(call: Call) -> bool:
+    """Whether a call leaves every number as it is; `torch.distributions` passes all it is given through some."""
+    return call.op.hands_on in ("all", "some")
 
 
 def _logarithmic(program: Program, call: Call) -> bool:
     """A logarithm, or a log-softmax written out: `x - x.logsumexp(...)`."""
     if call.name != "sub":
-        return call.name in LOGARITHMS
+        return call.name in LOGARITHMS or call.op.gives == "log-probability"
     refs = call.refs()
     norm = program.maker(refs[1]) if len(refs) == 2 and isinstance(refs[1], Value) else None
     return norm is not None and norm.name == "logsumexp" and norm.refs()[:1] == refs[:1]
@@ -79,7 +73,8 @@ def _weighed(program: Program, call: Call, outside: tuple[Tensor, ...]) -> Likel
     values = [r for r in call.refs() if isinstance(r, Value)]
     slots = [r.slot for r in call.refs() if isinstance(r, Outside)]
     logarithm = program.maker(values[0]) if len(values) == 1 and len(slots) == 1 else None
-    if logarithm is None or logarithm.name not in LOGARITHMS or tuple(outside[slots[0]].shape) != logarithm.shape:
+    known = logarithm is not None and logarithm.name != "sub" and _logarithmic(program, logarithm)
+    if logarithm is None or not known or tuple(outside[slots[0]].shape) != logarithm.shape:
         return None
     target = outside[slots[0]]
     if not bool(((target == 0) | (target == 1)).all()):
@@ -95,9 +90,8 @@ def _weighed(program: Program, call: Call, outside: tuple[Tensor, ...]) -> Likel
 
 def _probability(program: Program, logarithm: Call) -> Value | None:
     """What the logarithm was taken of, without the small number that keeps it finite."""
-    ref = next((r for r in logarithm.refs() if isinstance(r, Value)), None)
-    call = program.maker(ref) if ref is not None and logarithm.name == "log" else None
-    while call is not None and call.name in THROUGH:
-        ref = next((r for r in call.refs() if isinstance(r, Value)), None)
-        call = program.maker(ref) if ref is not None else None
-    return ref if call is not None and call.name == "sigmoid" else None
+    if logarithm.name != "log":
+        return None
+    ref = program.source(logarithm.refs()[0], lambda c: c.op.hands_on or c.name in CORRECTIONS)
+    call = program.maker(ref) if isinstance(ref, Value) else None
+    return ref if isinstance(ref, Value) and call is not None and call.name == "sigmoid" else None
