@@ -65,7 +65,8 @@ def test_source_lines_are_quoted(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ALL)
 def test_fits_the_width(name: str, width: int, verbose: bool) -> None:
     text = terminal.render(ALL[name], width=width, verbose=verbose)
-    diff = ALL[name].patch.diff.splitlines() if ALL[name].patch is not None else []
+    patch = ALL[name].patch
+    diff = patch.diff.splitlines() if patch is not None else []
     lines = [line for line in text.splitlines() if line not in diff and not line.startswith("Patch (")]
     assert max(map(len, lines)) <= width
 

@@ -63,9 +63,17 @@ def check(
 def verify(before: Tape, after: Tape) -> str | None:
     """The accuracy printed wrongly is now the recomputed one, or another number is printed for the same training."""
     try:
-        return corrected(before, after) or _reported_otherwise(before, after)
+        return corrected(before, after) or (None if _is_wrong(after) else _reported_otherwise(before, after))
     except NotApplicable:
         return None
+
+
+def _is_wrong(tape: Tape) -> bool:
+    """Whether an accuracy that can be recomputed is printed wrongly."""
+    try:
+        return _miscounted(Recomputed.read(tape)) is not None
+    except NotApplicable:
+        return False
 
 
 def _reported_otherwise(before: Tape, after: Tape) -> str | None:
