@@ -65,6 +65,24 @@ def test_two_remedies_are_combined_when_one_is_not_enough_and_pruned_to_what_is_
     assert set(names(choice.replay.request.remedies)) == {"scale", "rate"}
 
 
+MECHANISM = [
+    found("optimizer-params", "hold", stage=Stage.WIRING),
+    found("input-offset", "centre"),
+    found("dead-relu", "leak", stage=Stage.MECHANISM),
+]
+
+
+@pytest.mark.parametrize(("together", "faults"), [(0.9, {"input-offset", "optimizer-params"}), (0.4, {"dead-relu"})])
+def test_what_sets_a_mechanism_going_is_chosen_where_it_does_as_much_good(together: float, faults: set[str]) -> None:
+    """ReLUs die of inputs far from zero, while the optimizer does not hold half of the weights."""
+    alone = skills(leak=0.65, centre=0.47, hold=0.3)
+    with_leak = dict.fromkeys(skills(leak_centre=0, leak_hold=0, leak_centre_hold=0), 0.65)
+    run = Run(skill=0.2, curve=(0.2,) * 24, score=0.6, passes=400, task="classes")
+    choice = World(MECHANISM, run=run, replayed={**alone, **with_leak, **skills(centre_hold=together)}).diagnose()
+    assert choice.replay is not None
+    assert set(choice.replay.request.faults) == faults
+
+
 def test_what_rewires_the_program_goes_before_a_larger_gain() -> None:
     choice = World([UNCLEARED, SCALE], replayed=skills(clear=0.7, scale=0.8, clear_scale=0.8)).diagnose()
     assert choice.replay is not None
