@@ -1,28 +1,26 @@
-"""The training loop in the text: backward, step, the optimizer's construction, the loss."""
+"""The training loop in the text, as places that can be edited: backward, step, the optimizer's construction."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
 
 from unstuck.diagnosis.model import Site
-from unstuck.remedies._meaning import applied, classes, constructed, meant
-from unstuck.remedies._names import full_name
+from unstuck.remedies._meaning import meant
 from unstuck.remedies.treatment import CannotEdit
+from unstuck.source.loops import Training
 from unstuck.source.text import Place, Sources
+from unstuck.source.values import Source
 
 
-def methods(sources: Sources, name: str) -> Iterator[Place]:
+def methods(sources: Sources, name: str) -> list[Place]:
     """The calls of a method, `x.name(...)`, in all files."""
-    for whole in sources.pages():
-        for call in whole.page.all(ast.Call):
-            if isinstance(call.func, ast.Attribute) and call.func.attr == name:
-                yield whole.of(call)
+    source = Source.of(sources)
+    return [source.place(c) for c in source.methods(name)]
 
 
 def backwards(sources: Sources) -> list[Place]:
     """The `loss.backward()` calls (`scaler.scale(loss).backward()` too)."""
-    return list(methods(sources, "backward"))
+    return methods(sources, "backward")
 
 
 def owner(call: Place) -> Place:
@@ -33,39 +31,21 @@ def owner(call: Place) -> Place:
 
 
 def is_optimizer(sources: Sources, place: Place) -> bool:
-    """Whether an expression is an optimizer: constructed from torch.optim, or called so."""
-    names = [name for _, name in constructed(sources, place)]
-    if any(name.startswith("torch.optim") for name in names):
-        return all(".lr_scheduler" not in name and ".swa_utils" not in name for name in names)
-    word = place.code.rpartition(".")[2].lower()
-    return word.startswith("opt") or word.endswith(("optimizer", "optimiser", "_opt", "optim"))
+    """Whether an expression is an optimizer."""
+    source = Source.of(sources)
+    return source.once(Training).is_optimizer(source.node(place))
 
 
 def steps(sources: Sources) -> list[Place]:
     """The `optimizer.step()` calls (a scheduler's are left out), `scaler.step(optimizer)` too."""
-    found = list(methods(sources, "step"))
-    plain = [c for c in found if is_optimizer(sources, owner(c))]
-    scaled = [
-        c for c in found if isinstance(c.node, ast.Call) and any(is_optimizer(sources, c.of(a)) for a in c.node.args)
-    ]
-    return plain + [c for c in scaled if c not in plain]
+    source = Source.of(sources)
+    return [source.place(c) for c in source.once(Training).steps]
 
 
 def optimizers(sources: Sources) -> list[Place]:
     """The constructions of optimizers, in all files."""
-    found = (w.of(c) for w in sources.pages() for c in w.page.all(ast.Call))
-    return [p for p in found if _constructs(p)]
-
-
-def _constructs(place: Place) -> bool:
-    assert isinstance(place.node, ast.Call)
-    name = full_name(place.page, place.node.func)
-    return (
-        name.startswith("torch.optim.")
-        and name.count(".") <= 3
-        and name.rpartition(".")[2][:1].isupper()
-        and (".lr_scheduler" not in name and ".swa_utils" not in name)
-    )
+    source = Source.of(sources)
+    return [source.place(c) for c in source.once(Training).optimizers]
 
 
 def optimizer_at(sources: Sources, site: Site | None) -> Place:
@@ -73,38 +53,10 @@ def optimizer_at(sources: Sources, site: Site | None) -> Place:
     found = optimizers(sources)
     here = [p for s in ([site] if site else []) for p in sources.calls(s) if any(p.node is f.node for f in found)]
     if len(here or found) != 1:
-        raise CannotEdit("no torch.optim optimizer is constructed in the source" if not found else _several(found))
+        lines = ", ".join(str(getattr(p.node, "lineno", "?")) for p in found)
+        several = f"cannot edit: several optimizers are constructed (lines {lines})"
+        raise CannotEdit(several if found else "no torch.optim optimizer is constructed in the source")
     return (here or found)[0]
-
-
-def _several(found: list[Place]) -> str:
-    lines = ", ".join(str(getattr(p.node, "lineno", "?")) for p in found)
-    return f"several optimizers are constructed (lines {lines})"
-
-
-def losses(sources: Sources, *names: str) -> list[Place]:
-    """The calls that compute a loss by one of these torch functions or modules (last names), in all files."""
-    found = (w.of(c) for w in sources.pages() for c in w.page.all(ast.Call))
-    return [p for p in found if isinstance(p.node, ast.Call) and p.node.args and _computes(sources, p, names)]
-
-
-def _computes(sources: Sources, place: Place, names: tuple[str, ...]) -> bool:
-    assert isinstance(place.node, ast.Call)
-    name = applied(sources, place).rpartition(".")[2]
-    constructs = full_name(place.page, place.node.func).rpartition(".")[2] == name and name[:1].isupper()
-    return name in names and not constructs
-
-
-def model_class(sources: Sources, model: Place) -> Place | None:
-    """The person's own module class that an expression is an instance of."""
-    found = classes(sources, model)
-    return found[0] if len(found) == 1 else None
-
-
-def training_loop(place: Place) -> Place | None:
-    """The innermost loop around a place."""
-    loop = next((n for n in place.page.above(place.node) if isinstance(n, ast.For | ast.While)), None)
-    return place.of(loop) if loop else None
 
 
 def meaning(sources: Sources, place: Place) -> Place:

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from unstuck.signals.source import Source
-from unstuck.signals.training import Training, tail
+from unstuck.signals.training import Training
+from unstuck.source.values import Variable
 from unstuck.tape.model import Tape
 
 STRANGERS = {"lightning", "pytorch_lightning", "accelerate", "transformers", "fastai", "ignite", "skorch", "deepspeed"}
 STRANGERS |= {"catalyst", "composer", "trl", "stable_baselines3"}
 """Packages that step by themselves."""
-PIECES = {"backward", "step", "zero_grad"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,8 +23,8 @@ class Event:
 
     kind: str
     node: ast.Call
-    owner: str
-    """The optimizer it is called on, as it is written; for `clear` also a model."""
+    owner: Variable | None
+    """The optimizer it is called on; for `clear` also a model."""
     sometimes: bool
     """Something in the block decides whether it is called."""
     all: bool = False
@@ -49,39 +49,27 @@ class Steps:
 
     @cached_property
     def elsewhere(self) -> bool:
-        """Whether steps may be made where the text does not show them: by a package, by a closure, by hand."""
-        imported = {a.name.partition(".")[0] for n in self.source.all(ast.Import) for a in n.names}
-        imported |= {(n.module or "").partition(".")[0] for n in self.source.all(ast.ImportFrom)}
-        closures = any(s.args or s.keywords for s in self.steps() if not self._scaled(s))
+        """Whether steps may be made where the text does not show them: by a package, or by a closure."""
+        imported = {b.origin.partition(".")[0] for b in self.source.bindings if b.kind == "import"}
+        closures = any((s.args or s.keywords) and self.training.stepped(s) not in s.args for s in self.steps())
         return bool(imported & STRANGERS) or closures
 
     def steps(self) -> Iterator[ast.Call]:
         """The calls `optimizer.step()` and `scaler.step(optimizer)`."""
-        for call in self.training.methods("step"):
-            owner = call.func.value if isinstance(call.func, ast.Attribute) else call
-            if self.training.is_optimizer(owner) or self._scaled(call):
-                yield call
-
-    def _scaled(self, call: ast.Call) -> bool:
-        return len(call.args) == 1 and self.training.is_optimizer(call.args[0])
+        return iter(self.training.steps)
 
     def uncalled(self) -> Iterator[ast.Attribute]:
         """`optimizer.step` and `loss.backward` that stand alone without parentheses."""
-        for statement in self.source.all(ast.Expr):
-            node = statement.value
-            if isinstance(node, ast.Attribute) and (node.attr == "backward" or self._is_uncalled_step(node)):
+        nodes = (s.value for s in self.source.all(ast.Expr) if isinstance(s.value, ast.Attribute))
+        for node in nodes:
+            if node.attr == "backward" or (node.attr == "step" and self.training.is_optimizer(node.value)):
                 yield node
-
-    def _is_uncalled_step(self, node: ast.Attribute) -> bool:
-        return node.attr == "step" and self.training.is_optimizer(node.value)
 
     # -- the order ---------------------------------------------------------------------------------------------------
 
     def blocks(self) -> Iterator[tuple[Event, ...]]:
         """Per block that holds a backward and is repeated as a whole: its events, in order."""
-        blocks = dict.fromkeys(self._block(b) for b in self.training.backwards)
-        for block in blocks:
-            yield self.events(block)
+        yield from (self.events(block) for block in dict.fromkeys(self._block(b) for b in self.training.backwards))
 
     def _block(self, node: ast.AST) -> ast.AST:
         loops = [n for n in self.source.loops(node) if isinstance(n, ast.For | ast.While | ast.AsyncFor)]
@@ -89,36 +77,34 @@ class Steps:
 
     def events(self, block: ast.AST) -> tuple[Event, ...]:
         """The events in a block's own text."""
-        calls = (c for c in self.source.own(ast.Call, block) if isinstance(c.func, ast.Attribute))
-        return tuple(e for c in calls if (e := self._event(c, block)) is not None)
+        found = (self._event(c, block) for c in self.source.own(ast.Call, block))
+        return tuple(event for event in found if event is not None)
 
     def _event(self, call: ast.Call, block: ast.AST) -> Event | None:
-        owner = call.func.value if isinstance(call.func, ast.Attribute) else call
-        name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
+        if not isinstance(call.func, ast.Attribute):
+            return None
+        owner, name = call.func.value, call.func.attr
         sometimes = self.training.guarded(call, block) or self._block(call) is not block
         if name.endswith("backward"):
-            return Event("backward", call, "", sometimes)
-        if name == "step" and (self.training.is_optimizer(owner) or self._scaled(call)):
-            return Event("step", call, ast.unparse(call.args[0] if self._scaled(call) else owner), sometimes)
+            return Event("backward", call, None, sometimes)
+        if (stepped := self.training.stepped(call)) is not None:
+            return Event("step", call, self.source.variable(stepped), sometimes)
         single = len(self.training.optimizers) == 1
-        if name == "zero_grad" and (self.training.is_optimizer(owner) or single):
-            return Event("clear", call, ast.unparse(owner), sometimes, single)
+        if name == "zero_grad" and (single or self.training.is_optimizer(owner)):
+            return Event("clear", call, self.source.variable(owner), sometimes, single)
         return None
 
     def behind(self) -> Iterator[tuple[ast.Call, ast.Call, ast.Call]]:
         """backward and zero_grad in a batch loop whose only step stands behind the loop."""
+        if len(self.training.steps) != 1:
+            return
         for backward in self.training.backwards:
             loop = self._block(backward)
             inside = self.events(loop) if isinstance(loop, ast.For) else ()
             clears = [e for e in inside if e.kind == "clear" and not e.sometimes]
-            outer = self._block(loop) if clears and not any(e.kind == "step" for e in inside) else None
-            for step in self.events(outer) if outer is not None else ():
-                late = (
-                    step.kind == "step"
-                    and not step.sometimes
-                    and step.node.lineno > (getattr(loop, "end_lineno", 0) or 0)
-                )
-                if late and clears[0].clears(step) and len(list(self.steps())) == 1:
+            outer = self.events(self._block(loop)) if clears and not any(e.kind == "step" for e in inside) else ()
+            for step in (e for e in outer if e.kind == "step" and not e.sometimes):
+                if self.source.before(loop, step.node) and clears[0].clears(step):
                     yield backward, clears[0].node, step.node
 
     # -- what is missing ---------------------------------------------------------------------------------------------
@@ -130,10 +116,8 @@ class Steps:
         return all(self._is_schedule(c) for c in self.training.methods("step"))
 
     def _is_schedule(self, call: ast.Call) -> bool:
-        owner = call.func.value if isinstance(call.func, ast.Attribute) else call
-        return all(
-            self.source.full_name(m).startswith("torch.optim.lr_scheduler") for m in self.training.origins(owner)
-        )
+        made = self.training.origins(call.func.value) if isinstance(call.func, ast.Attribute) else []
+        return all(self.source.full_name(m).startswith("torch.optim.lr_scheduler") for m in made)
 
     def lacks_backward(self) -> bool:
         """Whether there is a step in a loop, and for certain nothing that computes gradients."""
@@ -148,19 +132,15 @@ class Steps:
 
     def _handed_out(self) -> bool:
         """Whether an optimizer is given to something that is neither the person's own nor torch's."""
-        return any(self._is_strange(c) and self._gets_optimizer(c) for c in self.source.all(ast.Call))
+        return any(self._gets_optimizer(c) and self._is_strange(c) for c in self.source.all(ast.Call))
 
     def _gets_optimizer(self, call: ast.Call) -> bool:
         given = (*call.args, *(k.value for k in call.keywords))
         return any(isinstance(g, ast.Name | ast.Attribute) and self.training.is_optimizer(g) for g in given)
 
     def _is_strange(self, call: ast.Call) -> bool:
-        known = self.source.called(call) or self.source.full_name(call).startswith("torch.") or self._own(call)
-        return not known
-
-    def _own(self, call: ast.Call) -> bool:
-        names = {c.name for c in self.source.all(ast.ClassDef)} | set(self.source.functions)
-        return tail(ast.unparse(call.func)) in names
+        known = self.source.called(call) or self.source.definitions(call.func)
+        return not known and not self.source.full_name(call).startswith("torch.")
 
     def optimizer_name(self) -> str:
         """The one name under which the optimizer is known where the backward stands; "" if that is not plain."""

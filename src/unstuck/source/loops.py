@@ -146,6 +146,17 @@ class Training:
         holds = any(True for v in values for a in (*v.args, *v.keywords) for _ in self.methods("parameters", a))
         return holds or "param_groups" in done or {"step", "zero_grad"} <= done or _is_called_optimizer(node)
 
+    def stepped(self, call: ast.Call) -> ast.expr | None:
+        """The optimizer that a call steps: `optimizer.step()`, `scaler.step(optimizer)`; None for other calls."""
+        if not isinstance(call.func, ast.Attribute) or call.func.attr != "step":
+            return None
+        return next((a for a in [*call.args[:1], call.func.value] if self.is_optimizer(a)), None)
+
+    @cached_property
+    def steps(self) -> tuple[ast.Call, ...]:
+        """The calls that step an optimizer."""
+        return tuple(c for c in self.methods("step") if self.stepped(c) is not None)
+
     def _is_own_optimizer(self, made: ast.Call) -> bool:
         classes = (d for d in self.source.definitions(made.func) if isinstance(d, ast.ClassDef))
         return any(_is_optimizer(self.source.full_name(base)) for c in classes for base in c.bases)
