@@ -1,4 +1,4 @@
-"""Give a loss on probabilities what it expects: raw outputs go to the loss that applies the activation itself."""
+"""Replace a loss on probabilities by the one that takes raw outputs and applies the activation itself."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ FITTING = {
 
 
 class AddActivation(Treatment, frozen=True):
-    """`loss`: the innermost site of the loss's call; `function`: its name on the program (binary_cross_entropy or
-    nll_loss). The patch changes the loss; where a threshold or rounding expects probabilities it gets a sigmoid."""
+    """`loss`: the innermost site of the loss call; `function`: its name in the program (binary_cross_entropy or
+    nll_loss). The patch changes the loss; thresholds and rounding that expect probabilities get a sigmoid."""
 
     name: ClassVar[str] = "add-activation"
     trust: ClassVar[Trust] = "safe"
@@ -33,13 +33,13 @@ class AddActivation(Treatment, frozen=True):
 
     def summary(self) -> str:
         new = "BCEWithLogitsLoss" if self.function == "binary_cross_entropy" else "CrossEntropyLoss"
-        return f"use {new}, which takes the raw outputs that the network gives"
+        return f"use {new}, which takes raw outputs"
 
     def apply(self, trial: Trial) -> Trial:
-        return noted(everywhere(trial, raw_loss, "the program has no loss on probabilities"), self.name)
+        return noted(everywhere(trial, raw_loss, "the recorded step has no loss on probabilities"), self.name)
 
     def edit(self, sources: Sources) -> Sources:
-        return gathered(sources, self._splices(sources), "the loss was not found")
+        return gathered(sources, self._splices(sources), "the call of the loss was not found")
 
     def _splices(self, sources: Sources) -> Iterator[Splice]:
         yield from on_logits(sources, *FITTING[self.function])

@@ -1,4 +1,4 @@
-"""Put a hidden layer into a model that is one linear map."""
+"""Add a hidden layer to a model that is a single linear layer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ SEED = 22
 
 
 class AddHidden(Treatment, frozen=True):
-    """`weight`: the linear map's, (outputs, inputs), by its name on the tape; `units`: the hidden layer's width."""
+    """`weight`: name on the tape of the linear layer's weight, (outputs, inputs); `units`: width of the hidden
+    layer."""
 
     name: ClassVar[str] = "add-hidden"
     trust: ClassVar[Trust] = "likely"
@@ -28,11 +29,11 @@ class AddHidden(Treatment, frozen=True):
     units: int
 
     def summary(self) -> str:
-        return f"put a hidden layer of {self.units} units before the output"
+        return f"add a hidden layer of {self.units} units"
 
     def apply(self, trial: Trial) -> Trial:
         if self.weight not in trial.start or self.weight not in trial.holders:
-            raise CannotApply("the linear map's weight is not on the tape, or no optimizer holds it")
+            raise CannotApply("the weight of the linear layer is not on the tape, or no optimizer holds it")
         outputs, inputs = trial.start[self.weight].shape
         generator = torch.Generator().manual_seed(SEED)
         like = trial.start[self.weight]
@@ -41,7 +42,9 @@ class AddHidden(Treatment, frozen=True):
             self._hidden("bias"): drawn(like, (self.units,), inputs, generator),
             self.weight: drawn(like, (outputs, self.units), self.units, generator),
         }
-        deeper = everywhere(trial.with_(start=trial.start | fresh), self._deeper, "no linear layer reads that weight")
+        deeper = everywhere(
+            trial.with_(start=trial.start | fresh), self._deeper, "no recorded linear layer reads that weight"
+        )
         return noted(held_by(deeper, fresh, trial.holders[self.weight][0]), self.name)
 
     def _hidden(self, kind: str) -> str:
@@ -60,15 +63,15 @@ class AddHidden(Treatment, frozen=True):
     def edit(self, sources: Sources) -> Sources:
         layers = [w.of(c) for w in sources.pages() for c in w.page.all(ast.Call) if _is_linear(w, c)]
         if len(layers) != 1:
-            raise CannotEdit(f"the text has {len(layers) or 'no'} linear layers where one was expected")
-        return gathered(sources, self._split(layers[0]), "the linear layer was not found in the text")
+            raise CannotEdit(f"expected one linear layer, found {len(layers)}")
+        return gathered(sources, self._split(layers[0]), "the linear layer was not found")
 
     def _split(self, place: Place) -> tuple[Splice, ...]:
         named = {k.arg: place.of(k.value).code for k in place.node.keywords if k.arg}
         given = [place.of(a).code for a in place.node.args]
         given += [named.pop(n) for n in ("in_features", "out_features")[len(given) :] if n in named]
         if len(given) < 2:
-            raise CannotEdit(f"{place.file}: the sizes of {place.code} are not written out")
+            raise CannotEdit(f"{place.file}: cannot read the sizes of {place.code}")
         rest = "".join(f", {text}" for text in [*given[2:], *(f"{k}={v}" for k, v in named.items())])
         linear, relu, row = (spelled(place.page, f"torch.nn.{n}") for n in ("Linear", "ReLU", "Sequential"))
         text = f"{row}({linear}({given[0]}, {self.units}), {relu}(), {linear}({self.units}, {given[1]}{rest}))"

@@ -1,4 +1,4 @@
-"""Add to the total that is reported, instead of to another one or to none."""
+"""Accumulate into the total that is reported."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from unstuck.source.text import Place, Sources, Splice
 
 
 class AddUpTotals(Treatment, frozen=True):
-    """The statement at `site` becomes `total += value`; the total starts at 0 in front of `loop` where it is given."""
+    """The statement at `site` becomes `total += value`; if `loop` is given, the total is set to 0 before it."""
 
     name: ClassVar[str] = "add-up-totals"
     trust: ClassVar[Trust] = "safe"
@@ -21,10 +21,10 @@ class AddUpTotals(Treatment, frozen=True):
     loop: Site | None = None
 
     def summary(self) -> str:
-        return f"add to {self.total} in line {self.site.line}"
+        return f"accumulate into {self.total} in line {self.site.line}"
 
     def apply(self, trial: Trial) -> Trial:
-        return not_by_replay(trial, "the training is the same; only what is reported changes")
+        return not_by_replay(trial, "it changes what is reported, not the training")
 
     def edit(self, sources: Sources) -> Sources:
         place = statement_at(sources, self.site)
@@ -33,7 +33,7 @@ class AddUpTotals(Treatment, frozen=True):
 
 
 class RestartTotals(Treatment, frozen=True):
-    """The totals start again at 0 in every round of the loop at `loop`."""
+    """The totals are reset to 0 at the start of each iteration of the loop at `loop`."""
 
     name: ClassVar[str] = "restart-totals"
     trust: ClassVar[Trust] = "safe"
@@ -41,10 +41,10 @@ class RestartTotals(Treatment, frozen=True):
     totals: tuple[str, ...]
 
     def summary(self) -> str:
-        return f"start {' and '.join(self.totals)} at 0 in every round"
+        return f"reset {' and '.join(self.totals)} to 0 in each iteration"
 
     def apply(self, trial: Trial) -> Trial:
-        return not_by_replay(trial, "the training is the same; only what is reported changes")
+        return not_by_replay(trial, "it changes what is reported, not the training")
 
     def edit(self, sources: Sources) -> Sources:
         loop = node_at(sources, self.loop, ast.For, ast.While)
@@ -55,13 +55,13 @@ def _addition(place: Place, total: str) -> Splice:
     node = place.node
     value = node.value if isinstance(node, ast.Assign | ast.AugAssign) else None
     if value is None:
-        raise CannotEdit(f"{place.file}: an assignment was expected in the place of {place.code}")
+        raise CannotEdit(f"{place.file}: {place.code} is not an assignment")
     start = place.page.span(node)[0]
     return Splice(place.file, start, place.page.span(value)[0] - _opened(place, start, value), f"{total} += ")
 
 
 def _opened(place: Place, start: int, value: ast.expr) -> int:
-    # Parentheses around the value are not its own; they stand between the `=` and it.
+    # Parentheses around the value are no part of its node; they stand between the `=` and it.
     lead = place.page.text[start : place.page.span(value)[0]]
     behind = lead[lead.rfind("=") + 1 :]
     return len(behind) - behind.index("(") if "(" in behind else 0

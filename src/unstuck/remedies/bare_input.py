@@ -1,4 +1,4 @@
-"""Give the network what a name holds, and not what is made of it on the way in."""
+"""Give the network its input without the arithmetic that is done to it on the way in."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from unstuck.source.text import Sources
 
 
 class BareInput(Treatment, frozen=True):
-    """The arithmetic at `site`, `x * std + mean`, gives way to the name it begins with."""
+    """The arithmetic at `site`, such as `x * std + mean`, is replaced by its first name, `x`."""
 
     name: ClassVar[str] = "bare-input"
     trust: ClassVar[Trust] = "advice"
     site: Site
 
     def summary(self) -> str:
-        return f"give the network its input as it is in line {self.site.line}"
+        return f"pass the input unchanged in line {self.site.line}"
 
     def apply(self, trial: Trial) -> Trial:
-        return not_by_replay(trial, "only the patched script shows what its evaluation says")
+        return not_by_replay(trial, "it changes the evaluation, not the training")
 
     def edit(self, sources: Sources) -> Sources:
         place = node_at(sources, self.site, ast.BinOp)
@@ -30,7 +30,7 @@ class BareInput(Treatment, frozen=True):
 
 
 def first_of(node: ast.AST) -> ast.AST:
-    """What a sum or product begins with."""
+    """The leftmost operand of a sum or product."""
     while isinstance(node, ast.BinOp):
         node = node.left
     return node

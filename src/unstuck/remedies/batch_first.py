@@ -1,4 +1,4 @@
-"""Tell a layer which axis is the batch."""
+"""Tell a recurrent or attention layer which axis is the batch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from unstuck.source.text import Sources
 
 
 class BatchFirst(Treatment, frozen=True):
-    """The layer that is built at `site` takes the batch along the first axis, or no longer does."""
+    """The layer built at `site` gets `batch_first=first`."""
 
     name: ClassVar[str] = "batch-first"
     trust: ClassVar[Trust] = "likely"
@@ -24,7 +24,7 @@ class BatchFirst(Treatment, frozen=True):
         return f"build the layer in line {self.site.line} with batch_first={self.first}"
 
     def apply(self, trial: Trial) -> Trial:
-        return not_by_replay(trial, "the first hidden state on the tape has the other shape")
+        return not_by_replay(trial, "the recorded initial state has the other shape")
 
     def edit(self, sources: Sources) -> Sources:
         call = node_at(sources, self.site, ast.Call)

@@ -1,4 +1,4 @@
-"""Put a batch norm without weights in front of the network: for data whose statistics cannot be taken beforehand."""
+"""Put a batch norm without weights in front of the network: for data whose statistics cannot be computed beforehand."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from unstuck.tape.program import Call, Program, Ref
 
 
 class BatchnormInputs(Treatment, frozen=True):
-    """`features` channels enter by `slot` (second axis of the inputs); `dimensions`: 1 for tables and series, 2 for
-    pictures. `sites` and `positions` as in StandardiseInputs; `BatchnormInputs.of` fills them in."""
+    """`features`: channels of `slot`, along the second axis; `dimensions`: 1 for tables and series, 2 for images.
+    `sites` and `positions` as in StandardiseInputs; `BatchnormInputs.of` fills them in."""
 
     name: ClassVar[str] = "batchnorm-inputs"
     trust: ClassVar[Trust] = "likely"
@@ -31,18 +31,20 @@ class BatchnormInputs(Treatment, frozen=True):
 
     @classmethod
     def of(cls, program: Program, slot: int, features: int, dimensions: int = 1) -> BatchnormInputs:
-        """The remedy for a slot of a program, with the sites where it enters."""
+        """The remedy for a slot of a program, with the sites that read it."""
         return cls(slot, features, dimensions, *entering(program, slot))
 
     def summary(self) -> str:
-        return "normalise the inputs by a batch norm in front of the network"
+        return "normalise the inputs with a batch norm in front of the network"
 
     def apply(self, trial: Trial) -> Trial:
         def calls(ref: Ref, out: int, reader: Call) -> list[Call]:
             options = (None, None, None, None, True, 0.0, 1e-05)
             return [made("torch.nn.functional.batch_norm", out, ref, *options, like=reader)]
 
-        turned = everywhere(trial, lambda p: fronted(p, self.slot, self.sites, calls), "no call reads these inputs")
+        turned = everywhere(
+            trial, lambda p: fronted(p, self.slot, self.sites, calls), "no recorded call reads these inputs"
+        )
         return noted(turned, self.name)
 
     def edit(self, sources: Sources) -> Sources:
@@ -63,11 +65,11 @@ class BatchnormInputs(Treatment, frozen=True):
 
 
 def built_first(place: Place, line: str) -> Splice:
-    """A new line of the `__init__` of the module that a place stands in, right behind `super().__init__()`."""
+    """A new line in the `__init__` of the module around a place, after `super().__init__()`."""
     owner = place.page.around(place.node, ast.ClassDef)
     init = method(place.of(owner), "__init__") if owner else None
     if init is None:
-        raise CannotEdit(f"{place.file}: the network is not a module with an __init__ of its own")
+        raise CannotEdit(f"{place.file}: the network is not a module with its own __init__")
     calls = (c for c in place.page.all(ast.Call, init.node) if isinstance(c.func, ast.Attribute))
     start = next((c for c in calls if isinstance(c.func, ast.Attribute) and c.func.attr == "__init__"), None)
     if start is None:

@@ -1,4 +1,4 @@
-"""Give the targets the type that the loss takes: whole numbers for class ids, floats for everything else."""
+"""Cast the targets to the dtype that the loss takes: long for class ids, float for all others."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from unstuck.tape.program import Program, Ref, Value
 
 
 class CastTargets(Treatment, frozen=True):
-    """`loss`: the site of the loss's call; `dtype`: the tensor method that casts."""
+    """`loss`: the site of the loss call; `dtype`: the tensor method that casts."""
 
     name: ClassVar[str] = "cast-targets"
     trust: ClassVar[Trust] = "safe"
@@ -23,10 +23,10 @@ class CastTargets(Treatment, frozen=True):
     dtype: Literal["long", "float"]
 
     def summary(self) -> str:
-        return f"give the loss its targets as {'class numbers' if self.dtype == 'long' else 'floats'}"
+        return f"cast the targets to {self.dtype}"
 
     def apply(self, trial: Trial) -> Trial:
-        return noted(everywhere(trial, self._turned, "the loss was not found in the program"), self.name)
+        return noted(everywhere(trial, self._turned, "the recorded step has no such loss"), self.name)
 
     def _turned(self, program: Program) -> Program:
         loss = next((c for c in reversed(program.calls) if c.site == self.loss and len(c.refs()) > 1), None)
@@ -39,5 +39,5 @@ class CastTargets(Treatment, frozen=True):
         place = the_call(sources, self.loss, lambda p: isinstance(p.node, ast.Call))
         target = argument(place, 1, "target")
         if target is None:
-            raise CannotEdit(f"{self.loss.file}, line {self.loss.line}: the loss's target was not found")
-        return gathered(sources, target.wrapped("", f".{self.dtype}()"), "the target was not found")
+            raise CannotEdit(f"{self.loss.file}, line {self.loss.line}: the target of the loss was not found")
+        return gathered(sources, target.wrapped("", f".{self.dtype}()"), "the target of the loss was not found")

@@ -1,4 +1,4 @@
-"""Put zero in the place of NaN and infinity in the inputs."""
+"""Replace NaN and infinity in the inputs by zero."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from unstuck.tape.program import Call, Program, Ref
 OPTIONS = "nan=0.0, posinf=0.0, neginf=0.0"
 LAYER = '''
 class {name}({module}):
-    """Puts zero in the place of NaN and infinity."""
+    """Replace NaN and infinity by zero."""
 
     def forward(self, x):
         return {clean}(x, {options})
@@ -35,17 +35,19 @@ class CleanInputs(Treatment, frozen=True):
 
     @classmethod
     def of(cls, program: Program, slot: int) -> CleanInputs:
-        """The remedy for a slot of a program, with the sites where it enters."""
+        """The remedy for a slot of a program, with the sites that read it."""
         return cls(slot, *entering(program, slot))
 
     def summary(self) -> str:
-        return "put zero in the place of NaN and infinity in the inputs"
+        return "replace NaN and infinity in the inputs by zero"
 
     def apply(self, trial: Trial) -> Trial:
         def calls(ref: Ref, out: int, reader: Call) -> list[Call]:
             return [made("torch.nan_to_num", out, ref, 0.0, 0.0, 0.0, like=reader)]
 
-        turned = everywhere(trial, lambda p: fronted(p, self.slot, self.sites, calls), "no call reads these inputs")
+        turned = everywhere(
+            trial, lambda p: fronted(p, self.slot, self.sites, calls), "no recorded call reads these inputs"
+        )
         return noted(turned, self.name)
 
     def edit(self, sources: Sources) -> Sources:

@@ -1,4 +1,4 @@
-"""Clear the gradients before each backward, so that a step follows its own batch alone."""
+"""Clear the gradients before each backward, so that a step uses those of its own batch alone."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from unstuck.source.text import Place, Sources, Splice
 
 
 class ClearGradients(Treatment, frozen=True):
-    """Needs nothing to be known."""
+    """Takes no arguments."""
 
     name: ClassVar[str] = "clear-gradients"
     trust: ClassVar[Trust] = "safe"
@@ -29,11 +29,11 @@ class ClearGradients(Treatment, frozen=True):
     def edit(self, sources: Sources) -> Sources:
         found = steps(sources)
         splices = (_before_backward(sources, step) for step in found) if found else _by_hand(sources)
-        return gathered(sources, splices, "neither optimizer.step() nor an update by hand was found")
+        return gathered(sources, splices, "neither optimizer.step() nor a weight update by hand was found")
 
 
 def _before_backward(sources: Sources, step: Place) -> Splice:
-    """In front of the backward of the same block, else behind the step (a step for several backwards)."""
+    """Before the backward of the same block; without one, after the step (several backwards per step)."""
     line = f"{_optimizer(step)}.zero_grad()"
     statement = step.page.statement(step.node)
     block = step.page.siblings(statement)
@@ -43,7 +43,7 @@ def _before_backward(sources: Sources, step: Place) -> Splice:
 
 
 def _optimizer(step: Place) -> str:
-    """`optimizer` of `optimizer.step()`, and of `scaler.step(optimizer)`."""
+    """`optimizer` in `optimizer.step()` and in `scaler.step(optimizer)`."""
     assert isinstance(step.node, ast.Call)
     given = [a for a in step.node.args if isinstance(a, ast.Name | ast.Attribute)]
     scaled = bool(given) and "scaler" in owner(step).code.lower()
@@ -51,7 +51,7 @@ def _optimizer(step: Place) -> str:
 
 
 def _by_hand(sources: Sources) -> Iterator[Splice]:
-    """Behind `p -= lr * p.grad` and its like."""
+    """After `p -= lr * p.grad` and the like."""
     for whole in sources.pages():
         for update in whole.page.all(ast.AugAssign):
             reads = [n for n in ast.walk(update.value) if isinstance(n, ast.Attribute) and n.attr == "grad"]

@@ -1,4 +1,4 @@
-"""Clip the gradient's norm before each step."""
+"""Clip the gradient norm before each step."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from unstuck.source.text import Place, Sources, Splice
 
 
 class ClipGradients(Treatment, frozen=True):
-    """`norm`: the largest norm of all gradients together that a step may have."""
+    """`norm`: the largest norm of all gradients together."""
 
     name: ClassVar[str] = "clip-gradients"
     trust: ClassVar[Trust] = "likely"
@@ -24,7 +24,7 @@ class ClipGradients(Treatment, frozen=True):
     norm: float = 1.0
 
     def summary(self) -> str:
-        return f"clip the gradients to a norm of {number(self.norm)}"
+        return f"clip the gradient norm to {number(self.norm)}"
 
     def apply(self, trial: Trial) -> Trial:
         return noted(trial.with_(clip=dict.fromkeys(range(max(1, len(trial.options))), self.norm)), self.name)
@@ -32,7 +32,7 @@ class ClipGradients(Treatment, frozen=True):
     def edit(self, sources: Sources) -> Sources:
         found = steps(sources)
         splices = (s for p in found for s in self._stepped(sources, p)) if found else self._by_hand(sources)
-        return gathered(sources, splices, "neither optimizer.step() nor an update by hand was found")
+        return gathered(sources, splices, "neither optimizer.step() nor a weight update by hand was found")
 
     def _stepped(self, sources: Sources, step: Place) -> Iterator[Splice]:
         assert isinstance(step.node, ast.Call)
@@ -42,7 +42,7 @@ class ClipGradients(Treatment, frozen=True):
         yield from self._clipped(step, _held(sources, step, optimizer), lines)
 
     def _by_hand(self, sources: Sources) -> Iterator[Splice]:
-        """In front of the loop `for p in params: p -= lr * p.grad`."""
+        """Before the loop `for p in params: p -= lr * p.grad`."""
         for whole in sources.pages():
             for update in whole.page.all(ast.AugAssign):
                 loop = whole.page.around(update, ast.For)
@@ -56,7 +56,7 @@ class ClipGradients(Treatment, frozen=True):
 
 
 def _held(sources: Sources, step: Place, optimizer: str) -> str:
-    """What the optimizer holds, in words that are known where it steps."""
+    """An expression for the parameters of the optimizer that is valid at its step."""
     subject = step.node.args[0] if "scaler" in owner(step).code.lower() else owner(step).node  # pyright: ignore
     made = meaning(sources, step.of(subject))
     given = argument(made, 0, "params") if isinstance(made.node, ast.Call) and made.node.args else None

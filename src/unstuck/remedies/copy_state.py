@@ -1,4 +1,4 @@
-"""Copy the weights that are to be kept."""
+"""Copy the weights that are kept."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from unstuck.source.text import Sources
 
 
 class CopyState(Treatment, frozen=True):
-    """What stands at `site` (a `state_dict()`, or a model) is copied deeply."""
+    """The expression at `site` (a `state_dict()`, or a model) is deep-copied."""
 
     name: ClassVar[str] = "copy-state"
     trust: ClassVar[Trust] = "safe"
@@ -22,7 +22,7 @@ class CopyState(Treatment, frozen=True):
         return f"copy the weights that line {self.site.line} keeps"
 
     def apply(self, trial: Trial) -> Trial:
-        return not_by_replay(trial, "the training is the same; only which weights are kept changes")
+        return not_by_replay(trial, "it changes which weights are kept, not the training")
 
     def edit(self, sources: Sources) -> Sources:
         place = expression_at(sources, self.site)

@@ -1,4 +1,4 @@
-"""Divide a sum by the number of things that were summed."""
+"""Divide a sum by the number of its terms."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from unstuck.source.text import Sources
 
 
 class CountRight(Treatment, frozen=True):
-    """The divisor at `site` becomes `divisor`."""
+    """The divisor at `site` is replaced by `divisor`."""
 
     name: ClassVar[str] = "count-right"
     trust: ClassVar[Trust] = "safe"
@@ -22,7 +22,7 @@ class CountRight(Treatment, frozen=True):
         return f"divide by {self.divisor} in line {self.site.line}"
 
     def apply(self, trial: Trial) -> Trial:
-        return not_by_replay(trial, "the training is the same; only what is reported changes")
+        return not_by_replay(trial, "it changes what is reported, not the training")
 
     def edit(self, sources: Sources) -> Sources:
         return sources.spliced(expression_at(sources, self.site).instead(self.divisor))

@@ -1,4 +1,4 @@
-"""Turn the network's output into answers by the scale it is on: the largest class, or the right threshold."""
+"""Predict from the outputs by their scale: argmax over the classes, or the right threshold."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from unstuck.remedies._names import needed, spelled
 from unstuck.remedies.treatment import Treatment, Trial
 from unstuck.source.text import Sources
 
-WHY = "the training is the same; only what is reported changes"
+WHY = "it changes what is reported, not the training"
 
 
 class ThresholdProbabilities(Treatment, frozen=True):
-    """The expressions at `sites`, which are logits, become probabilities before they are rounded or compared."""
+    """A sigmoid is applied to the logits at `sites` before they are rounded or compared."""
 
     name: ClassVar[str] = "threshold-probabilities"
     trust: ClassVar[Trust] = "safe"
     sites: tuple[Site, ...]
 
     def summary(self) -> str:
-        return "turn the logits into probabilities before they are compared with one half"
+        return "apply sigmoid to the logits before comparing them with 0.5"
 
     def apply(self, trial: Trial) -> Trial:
         return not_by_replay(trial, WHY)
@@ -33,14 +33,14 @@ class ThresholdProbabilities(Treatment, frozen=True):
 
 
 class PickByClass(Treatment, frozen=True):
-    """The dimension at `site`, over which the largest output is sought, becomes that of the classes."""
+    """The `dim` of the argmax, at `site`, becomes that of the classes."""
 
     name: ClassVar[str] = "pick-by-class"
     trust: ClassVar[Trust] = "safe"
     site: Site
 
     def summary(self) -> str:
-        return "seek the largest output over the classes (dim=1)"
+        return "take the argmax over the classes (dim=1)"
 
     def apply(self, trial: Trial) -> Trial:
         return not_by_replay(trial, WHY)
@@ -50,14 +50,14 @@ class PickByClass(Treatment, frozen=True):
 
 
 class HalfThreshold(Treatment, frozen=True):
-    """The threshold at `site` becomes one half: the output is a probability."""
+    """The threshold at `site` becomes 0.5: the output is a probability."""
 
     name: ClassVar[str] = "half-threshold"
     trust: ClassVar[Trust] = "safe"
     site: Site
 
     def summary(self) -> str:
-        return "compare the probability with one half"
+        return "threshold the probability at 0.5"
 
     def apply(self, trial: Trial) -> Trial:
         return not_by_replay(trial, WHY)
@@ -67,7 +67,7 @@ class HalfThreshold(Treatment, frozen=True):
 
 
 class DecideByThreshold(Treatment, frozen=True):
-    """The call at `site`, which seeks the largest of one output, becomes a comparison of the output at `output`."""
+    """The argmax of a single output, at `site`, becomes a comparison of the output at `output` with a threshold."""
 
     name: ClassVar[str] = "decide-by-threshold"
     trust: ClassVar[Trust] = "likely"
@@ -76,7 +76,7 @@ class DecideByThreshold(Treatment, frozen=True):
     threshold: str
 
     def summary(self) -> str:
-        return f"compare the single output with {self.threshold}"
+        return f"threshold the single output at {self.threshold}"
 
     def apply(self, trial: Trial) -> Trial:
         return not_by_replay(trial, WHY)

@@ -1,4 +1,4 @@
-"""Keep a loss's number instead of the loss and its graph."""
+"""Keep the value of a loss without its graph."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from unstuck.source.text import Sources
 
 
 class DetachTotal(Treatment, frozen=True):
-    """The tensor that is read at `site` is detached there, so that it stays a tensor wherever it goes."""
+    """`.detach()` is added to the tensor at `site`, which stays a tensor."""
 
     name: ClassVar[str] = "detach-total"
     trust: ClassVar[Trust] = "safe"
     site: Site
 
     def summary(self) -> str:
-        return f"keep the loss without its graph in line {self.site.line}"
+        return f"detach the loss that is kept in line {self.site.line}"
 
     def apply(self, trial: Trial) -> Trial:
-        return not_by_replay(trial, "the training is the same; only the memory it takes changes")
+        return not_by_replay(trial, "it changes the memory that is used, not the training")
 
     def edit(self, sources: Sources) -> Sources:
         place = expression_at(sources, self.site)

@@ -1,4 +1,4 @@
-"""Take a softmax or sigmoid off the network's output, where the loss applies its own."""
+"""Remove a softmax or sigmoid from the outputs if the loss applies its own."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from unstuck.tape.program import Program
 
 
 class DropActivation(Treatment, frozen=True):
-    """`activation`: the innermost site of the call; `function`: its name on the program (softmax, log_softmax,
-    sigmoid). Uses of the outputs other than the loss (thresholds, rounding) get the function back in the text."""
+    """`activation`: the innermost site of its call; `function`: its name in the program (softmax, log_softmax,
+    sigmoid). In the text, uses of the outputs other than the loss (thresholds, rounding) get the function back."""
 
     name: ClassVar[str] = "drop-activation"
     trust: ClassVar[Trust] = "safe"
@@ -24,10 +24,10 @@ class DropActivation(Treatment, frozen=True):
     function: str
 
     def summary(self) -> str:
-        return f"drop the {self.function} in front of the loss, which applies its own"
+        return f"remove the {self.function} before the loss, which applies its own"
 
     def apply(self, trial: Trial) -> Trial:
-        return noted(everywhere(trial, self._without, f"the program has no {self.function} there"), self.name)
+        return noted(everywhere(trial, self._without, f"the recorded step has no {self.function} there"), self.name)
 
     def _without(self, program: Program) -> Program:
         call = activation_at(program, self.activation, self.function)

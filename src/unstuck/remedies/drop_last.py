@@ -1,4 +1,4 @@
-"""Leave out the last batch where it would be a single row."""
+"""Skip the last batch of an epoch if it is a single row."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from unstuck.source.text import Place, Sources, Splice
 
 
 class DropLast(Treatment, frozen=True):
-    """`drop_last=True` for every loader that shuffles: the one that trains; else the training loop skips such rows."""
+    """`drop_last=True` for every loader that shuffles (the training loader); without one, the loop skips batches of one
+    row."""
 
     name: ClassVar[str] = "drop-last"
     trust: ClassVar[Trust] = "safe"
 
     def summary(self) -> str:
-        return "leave out the last, incomplete batch of each epoch"
+        return "drop the last, incomplete batch of each epoch"
 
     def apply(self, trial: Trial) -> Trial:
-        return not_by_replay(trial, "the recorded batches are what they are; only the patched script shows it")
+        return not_by_replay(trial, "it changes the batches, which are recorded as they were")
 
     def edit(self, sources: Sources) -> Sources:
         splices = list(_loaders(sources)) or list(_loops(sources))
@@ -46,7 +47,7 @@ def _shuffles(call: Place) -> bool:
 
 
 def _loops(sources: Sources) -> Iterator[Splice]:
-    """The innermost loop around each backward goes on to its next batch where this one has a single row."""
+    """`continue` for batches of one row, in the innermost loop around each backward."""
     for call in backwards(sources):
         loop = call.page.around(call.node, ast.For)
         if loop is None:
@@ -62,7 +63,7 @@ def _guard(name: str) -> tuple[str, str]:
 
 
 def _batch(loop: ast.For) -> str | None:
-    """The name that holds a batch (or the numbers of its rows) in a loop over batches."""
+    """The name of the batch (or of its row indices) in a loop over batches."""
     target, made = loop.target, loop.iter.func if isinstance(loop.iter, ast.Call) else None
     kind = made.id if isinstance(made, ast.Name) else ""
     if kind == "range":
@@ -75,7 +76,7 @@ def _batch(loop: ast.For) -> str | None:
 
 
 def _slice(loop: ast.For) -> ast.Assign | None:
-    """The statement that cuts a batch out by the loop's number: `xb = x[i : i + 32]`."""
+    """The statement that slices a batch by the loop variable: `xb = x[i : i + 32]`."""
     numbers = {n.id for n in ast.walk(loop.target) if isinstance(n, ast.Name)}
     for statement in loop.body:
         if isinstance(statement, ast.Assign) and _cuts(statement.value, numbers) and _firsts(statement):
@@ -89,5 +90,5 @@ def _cuts(value: ast.expr, numbers: set[str]) -> bool:
 
 
 def _firsts(statement: ast.Assign) -> list[ast.Name]:
-    """The names that an assignment gives values to."""
+    """The names that an assignment binds."""
     return [n for n in ast.walk(statement.targets[0]) if isinstance(n, ast.Name)]

@@ -1,4 +1,4 @@
-"""Take the activation off the output of a regression: a ReLU, sigmoid or tanh cannot reach the targets."""
+"""Remove the activation from the output of a regression whose targets it cannot reach."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from unstuck.tape.program import Program
 
 
 class DropOutputActivation(Treatment, frozen=True):
-    """`activation`: the innermost site of the output's activation; `function`: its name on the program."""
+    """`activation`: the innermost site of the output activation; `function`: its name in the program."""
 
     name: ClassVar[str] = "drop-output-activation"
     trust: ClassVar[Trust] = "safe"
@@ -28,10 +28,10 @@ class DropOutputActivation(Treatment, frozen=True):
     function: str
 
     def summary(self) -> str:
-        return f"drop the {self.function} from the output, which it keeps from the targets"
+        return f"remove the {self.function} from the output, so that it can reach all targets"
 
     def apply(self, trial: Trial) -> Trial:
-        return noted(everywhere(trial, self._without, f"the program has no {self.function} there"), self.name)
+        return noted(everywhere(trial, self._without, f"the recorded step has no {self.function} there"), self.name)
 
     def _without(self, program: Program) -> Program:
         call = activation_at(program, self.activation, self.function)
@@ -53,7 +53,7 @@ class DropOutputActivation(Treatment, frozen=True):
                 yield dropped(last)
                 return
         made = [p for w in sources.pages() for c in w.page.all(ast.Call) if _makes(p := w.of(c), self.function)]
-        if len(made) == 1:  # built far from here, but there is no other
+        if len(made) == 1:  # constructed elsewhere, but there is only one
             yield made[0].instead(f"{spelled(made[0].page, 'torch.nn.Identity')}()")
             return
         raise CannotEdit(
@@ -62,7 +62,7 @@ class DropOutputActivation(Treatment, frozen=True):
 
 
 def _but_the_last(place: Place, inner: Place, loop: ast.For) -> Splice:
-    """`x = relu(layer(x))` for all layers but the last."""
+    """`x = relu(layer(x))` becomes conditional: on all layers but the last."""
     return place.instead(f"{inner.code} if {last_turn(place, loop)} else {place.code}")
 
 
@@ -75,7 +75,7 @@ def _last_layer(sources: Sources, place: Place) -> Place | None:
 
 
 def _makes(place: Place, function: str) -> bool:
-    """Whether a call constructs the layer of an activation."""
+    """Whether a call constructs the module of an activation."""
     name = _name(place)
     return name.startswith("torch.nn.") and ".functional." not in name and folded(name) == folded(function)
 

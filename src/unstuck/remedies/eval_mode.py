@@ -1,4 +1,4 @@
-"""Evaluate in evaluation mode, and switch back where training goes on."""
+"""Evaluate in evaluation mode, and return to training mode afterwards."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from unstuck.source.text import Place, Sources, Splice
 
 
 class EvalMode(Treatment, frozen=True):
-    """`model.eval()` in front of the evaluation that the call at `site` is part of; then `train()` per epoch."""
+    """`model.eval()` before the evaluation around the call at `site`, and `train()` at the start of each epoch."""
 
     name: ClassVar[str] = "eval-mode"
     trust: ClassVar[Trust] = "safe"
@@ -24,7 +24,7 @@ class EvalMode(Treatment, frozen=True):
         return f"call {self.model}.eval() before the evaluation in line {self.site.line}"
 
     def apply(self, trial: Trial) -> Trial:
-        return not_by_replay(trial, "the training is the same; only the evaluation changes")
+        return not_by_replay(trial, "it changes the evaluation, not the training")
 
     def edit(self, sources: Sources) -> Sources:
         call = node_at(sources, self.site, ast.Call)
@@ -35,11 +35,11 @@ class EvalMode(Treatment, frozen=True):
 
 
 def _in_front(call: Place, line: str) -> Splice:
-    """In front of the `with torch.no_grad()` around a call, else at the start of its function."""
+    """Before the `with torch.no_grad()` around a call, else at the start of its function."""
     block = call.page.around(call.node, ast.With)
     function = call.page.function(call.node)
     if block is not None and (function is None or function in call.page.above(block)):
         return call.of(block).preceded(line)
     if function is None:
-        raise CannotEdit(f"{call.file}: no evaluation block stands around {call.code}")
+        raise CannotEdit(f"{call.file}: no evaluation block was found around {call.code}")
     return at_start_of(call.of(function), line)

@@ -1,4 +1,4 @@
-"""Use the loss that fits the task: one yes or no per label, one class of several, a number."""
+"""Use the loss for the task: binary, multi-class or regression."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ MODULES = {
 
 
 class FitLoss(Treatment, frozen=True):
-    """`loss`: the site of the loss's call; `new`: the function that fits, as in torch.nn.functional; `as_float`:
-    whether the targets must become floats for it."""
+    """`loss`: the site of the loss call; `new`: its replacement in torch.nn.functional; `as_float`: whether the targets
+    are cast to float."""
 
     name: ClassVar[str] = "fit-loss"
     trust: ClassVar[Trust] = "likely"
@@ -37,10 +37,10 @@ class FitLoss(Treatment, frozen=True):
     as_float: bool = False
 
     def summary(self) -> str:
-        return f"use {MODULES.get(self.new, self.new)}, which fits the task"
+        return f"use {MODULES.get(self.new, self.new)}, the loss for this task"
 
     def apply(self, trial: Trial) -> Trial:
-        return noted(everywhere(trial, self._turned, "the loss was not found in the program"), self.name)
+        return noted(everywhere(trial, self._turned, "the recorded step has no such loss"), self.name)
 
     def _turned(self, program: Program) -> Program:
         loss = next((c for c in reversed(program.calls) if c.site == self.loss and len(c.refs()) > 1), None)
@@ -57,7 +57,7 @@ class FitLoss(Treatment, frozen=True):
 
     def edit(self, sources: Sources) -> Sources:
         place = the_call(sources, self.loss, lambda p: isinstance(p.node, ast.Call))
-        return gathered(sources, self._splices(sources, place), "the loss was not found")
+        return gathered(sources, self._splices(sources, place), "the call of the loss was not found")
 
     def _splices(self, sources: Sources, place: Place) -> Iterator[Splice]:
         node = place.node
@@ -68,7 +68,7 @@ class FitLoss(Treatment, frozen=True):
         else:
             made_by = [p for p, name in constructed(sources, place.of(node.func)) if name.startswith("torch.nn")]
             if len(made_by) != 1 or self.new not in MODULES:
-                raise CannotEdit(f"{place.file}, line {node.lineno}: the loss's construction was not found")
+                raise CannotEdit(f"{place.file}, line {node.lineno}: the construction of the loss was not found")
             full = f"torch.nn.{MODULES[self.new]}"
             yield from needed(made_by[0], full)
             yield made_by[0].instead(f"{spelled(made_by[0].page, full)}()")

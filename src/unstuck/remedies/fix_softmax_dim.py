@@ -1,4 +1,4 @@
-"""Normalise over the classes, not over the batch: the softmax's dim."""
+"""Take the softmax over the classes, not over the batch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from unstuck.tape.program import Call, Program
 
 
 class FixSoftmaxDim(Treatment, frozen=True):
-    """`site`: the innermost site of the softmax's (log_softmax's) call; `dim`: the axis of the classes."""
+    """`site`: the innermost site of the softmax or log_softmax; `dim`: the axis of the classes."""
 
     name: ClassVar[str] = "fix-softmax-dim"
     trust: ClassVar[Trust] = "safe"
@@ -31,7 +31,7 @@ class FixSoftmaxDim(Treatment, frozen=True):
         return f"take the softmax over the classes (dim={self.dim})"
 
     def apply(self, trial: Trial) -> Trial:
-        return noted(everywhere(trial, self._turned, "no softmax stands there"), self.name)
+        return noted(everywhere(trial, self._turned, "the recorded step has no softmax there"), self.name)
 
     def _turned(self, program: Program) -> Program:
         calls = (self._call(c) if "softmax" in c.name and c.site == self.site else c for c in program.calls)
@@ -48,12 +48,12 @@ class FixSoftmaxDim(Treatment, frozen=True):
             if target is not None:
                 call, position = target
                 splice = set_argument(sources, call, position, "dim", str(self.dim))
-                return gathered(sources, [splice], "no softmax was found")
-        raise CannotEdit(f"{self.site.file}, line {self.site.line}: the softmax was not found in the text")
+                return gathered(sources, [splice], "the softmax was not found")
+        raise CannotEdit(f"{self.site.file}, line {self.site.line}: the softmax was not found")
 
 
 def _softmax(sources: Sources, place: Place) -> tuple[Place, int] | None:
-    """The call that names the dim (the softmax's own, or its module's construction), and dim's position in it."""
+    """The call that sets `dim` (the softmax itself, or its module), and the position of the argument."""
     if not isinstance(place.node, ast.Call):
         return None
     if "softmax" in folded(applied(sources, place)):

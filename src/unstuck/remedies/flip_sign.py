@@ -1,4 +1,4 @@
-"""Minimise the loss: it is maximised by a sign."""
+"""Minimise a loss that is maximised by a sign."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from unstuck.tape.program import Call, Program
 
 
 class FlipSign(Treatment, frozen=True):
-    """`site`: the innermost site of the negation; None where the optimizer maximises (`maximize=True`)."""
+    """`site`: the innermost site of the negation; None if the optimizer has `maximize=True`."""
 
     name: ClassVar[str] = "flip-sign"
     trust: ClassVar[Trust] = "likely"
@@ -24,13 +24,13 @@ class FlipSign(Treatment, frozen=True):
     site: Site | None = None
 
     def summary(self) -> str:
-        return "minimise the loss"
+        return "minimise the loss instead of maximising it"
 
     def apply(self, trial: Trial) -> Trial:
         if self.site is None:
             options = tuple(tuple({**g, "maximize": False} for g in groups) for groups in trial.options)
             return noted(trial.with_(options=options), self.name)
-        return noted(everywhere(trial, self._turned, "nothing is negated there"), self.name)
+        return noted(everywhere(trial, self._turned, "the recorded step negates nothing there"), self.name)
 
     def _turned(self, program: Program) -> Program:
         negated = [c for c in program.calls if c.site == self.site and _negates(c)]
@@ -38,7 +38,7 @@ class FlipSign(Treatment, frozen=True):
 
     def edit(self, sources: Sources) -> Sources:
         splices = self._negation(sources, self.site) if self.site else _maximising(sources)
-        return gathered(sources, splices, "the negation was not found in the text")
+        return gathered(sources, splices, "the negation was not found")
 
     def _negation(self, sources: Sources, site: Site) -> Iterator[Splice]:
         for place in sources.calls(site):
@@ -54,7 +54,7 @@ def _negates(call: Call) -> bool:
 
 
 def _negated(node: ast.AST) -> ast.expr | None:
-    """`loss` of `-loss`, `-1 * loss` and `loss * -1.0`."""
+    """`loss` in `-loss`, `-1 * loss` and `loss * -1.0`."""
     match node:
         case ast.UnaryOp(op=ast.USub(), operand=inner):
             return inner

@@ -1,4 +1,4 @@
-"""Build the network and its optimizer once, in front of the loop."""
+"""Build the network and its optimizer once, before the loop."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from unstuck.source.text import Place, Sources, Splice
 
 
 class HoistOptimizer(Treatment, frozen=True):
-    """The statements at `sites` move in front of the loop at `loop`."""
+    """The statements at `sites` move before the loop at `loop`."""
 
     name: ClassVar[str] = "hoist-optimizer"
     trust: ClassVar[Trust] = "likely"
@@ -24,7 +24,7 @@ class HoistOptimizer(Treatment, frozen=True):
     loop: Site
 
     def summary(self) -> str:
-        return f"build the network and its optimizer once, in front of the loop in line {self.loop.line}"
+        return f"build the network and its optimizer once, before the loop in line {self.loop.line}"
 
     def apply(self, trial: Trial) -> Trial:
         return noted(kept(trial), self.name)
@@ -37,7 +37,8 @@ class HoistOptimizer(Treatment, frozen=True):
 
 
 def _checked(place: Place, loop: Place) -> Place:
-    """A statement within the loop that needs nothing the loops around it make, the other moved statements aside."""
+    """A statement of the loop that depends on nothing else that the loop assigns, except for the other moved
+    statements."""
     if place.file != loop.file or loop.node not in place.page.above(place.node):
         raise CannotEdit(f"{place.file}, line {getattr(place.node, 'lineno', 0)}: not a statement of the loop")
     around = [n for n in (loop.node, *place.page.above(place.node)) if isinstance(n, ast.For)]
@@ -51,15 +52,15 @@ def _checked(place: Place, loop: Place) -> Place:
 
 
 def _lines(place: Place) -> list[str]:
-    """A statement's lines without their indentation, so that they can be set at another."""
+    """The lines of a statement without their indentation."""
     indent = place.indent
     if indent is None:
-        raise CannotEdit(f"{place.file}: other code stands on the line of {place.code.splitlines()[0]}")
+        raise CannotEdit(f"{place.file}: cannot edit several statements on one line:  {place.code.splitlines()[0]}")
     return [line.removeprefix(indent) for line in place.code.splitlines()]
 
 
 class HandOptimizer(Treatment, frozen=True):
-    """The optimizer built at `made` in a function is built in front of `loop` and handed over by the call at `call`."""
+    """The optimizer built at `made` in a function is built before `loop` and passed in by the call at `call`."""
 
     name: ClassVar[str] = "hand-optimizer"
     trust: ClassVar[Trust] = "likely"
@@ -68,7 +69,7 @@ class HandOptimizer(Treatment, frozen=True):
     loop: Site
 
     def summary(self) -> str:
-        return f"build the optimizer in front of the loop in line {self.loop.line} and hand it over"
+        return f"build the optimizer before the loop in line {self.loop.line} and pass it in"
 
     def apply(self, trial: Trial) -> Trial:
         return noted(kept(trial), self.name)
@@ -77,7 +78,7 @@ class HandOptimizer(Treatment, frozen=True):
         made, call = statement_at(sources, self.made), node_at(sources, self.call, ast.Call)
         loop, function = node_at(sources, self.loop, ast.For, ast.While), made.page.function(made.node)
         if function is None or not isinstance(made.node, ast.Assign) or made.file != call.file:
-            raise CannotEdit(f"{made.file}: {made.code.splitlines()[0]} is not the assignment of a function")
+            raise CannotEdit(f"{made.file}: {made.code.splitlines()[0]} is not an assignment in a function")
         name, given = ast.unparse(made.node.targets[0]), _given(arguments_of(call), function)
         built = "".join(given.get(part, part) for part in _parts(made.code))
         return sources.spliced(
@@ -89,21 +90,21 @@ class HandOptimizer(Treatment, frozen=True):
 
 
 def _given(call: ast.Call, function: ast.FunctionDef) -> dict[str, str]:
-    """What the call gives for each of the function's parameters, as text."""
+    """The argument of the call for each parameter of the function, as text."""
     names = [a.arg for a in function.args.args]
     if names[:1] == ["self"] or any(isinstance(a, ast.Starred) for a in call.args):
-        raise CannotEdit(f"{function.name} is a method; where its optimizer should live is for its author to say")
+        raise CannotEdit(f"{function.name} is a method; move its optimizer to __init__ by hand")
     by_place = dict(zip(names, map(ast.unparse, call.args), strict=False))
     return by_place | {k.arg: ast.unparse(k.value) for k in call.keywords if k.arg}
 
 
 def _parts(code: str) -> list[str]:
-    """A text cut into names and what stands between; a keyword or an attribute is not a name of its own."""
+    """The text, split into names and the rest; keywords and attributes are not names."""
     return re.split(r"((?<![\w.])[A-Za-z_]\w*(?!\w)(?!\s*=[^=]))", code)
 
 
 def _first(place: Place, row: list, name: str) -> Splice:
-    """A name in front of a row of arguments or parameters."""
+    """A name inserted before other arguments or parameters."""
     if row:
         at = place.page.span(row[0])[0]
         return Splice(place.file, at, at, f"{name}, ")

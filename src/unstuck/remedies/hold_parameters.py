@@ -1,4 +1,4 @@
-"""Give the optimizer the weights that the loss reaches and that it does not hold."""
+"""Give the optimizer the weights that the loss depends on and that no optimizer holds."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from unstuck.source.text import Place, Sources, Splice
 
 
 class HoldParameters(Treatment, frozen=True):
-    """`names`: the weights on the tape that no optimizer holds (`rnn.fc.weight`); `site`: where the optimizer is
-    constructed, where that is known and there are several; `optimizer`: its number on the tape."""
+    """`names`: weights on the tape that no optimizer holds (`rnn.fc.weight`); `optimizer`: its number on the tape;
+    `site`: its construction, to tell several apart."""
 
     name: ClassVar[str] = "hold-parameters"
     trust: ClassVar[Trust] = "likely"
@@ -28,7 +28,7 @@ class HoldParameters(Treatment, frozen=True):
     site: Site | None = None
 
     def summary(self) -> str:
-        return "let the optimizer hold all the weights that the loss reaches"
+        return "give the optimizer all weights that the loss depends on"
 
     def apply(self, trial: Trial) -> Trial:
         return noted(held_by(trial, self.names, self.optimizer), self.name)
@@ -38,7 +38,7 @@ class HoldParameters(Treatment, frozen=True):
         given = argument(call, 0, "params")
         if given is None:
             raise CannotEdit(f"{call.file}: the optimizer is constructed without parameters")
-        return gathered(sources, self._splices(call, given), "the optimizer seems to hold them already")
+        return gathered(sources, self._splices(call, given), "the optimizer already holds them, as the text reads")
 
     def _splices(self, call: Place, given: Place) -> Iterator[Splice]:
         roots = list(dict.fromkeys(_spoken(call, root_of(n)) for n in self.names))
@@ -55,25 +55,25 @@ class HoldParameters(Treatment, frozen=True):
 
 
 def _chosen(given: Place) -> bool:
-    """Whether only some of what a model holds is taken: a slice, or what passes a test."""
+    """Whether only a part of the parameters is selected: by a slice or a condition."""
     node = given.node
     filters = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "filter"
     return filters or isinstance(node, ast.Subscript | ast.ListComp | ast.GeneratorExp)
 
 
 def _spoken(call: Place, root: str) -> str:
-    """What the text calls the outermost module: a nameless one is called after its class on the tape."""
+    """The name of the outermost module in the text; the tape calls one without a name after its class."""
     known = {call.page.code(n) for kind in (ast.Name, ast.Attribute) for n in call.page.all(kind)}
     if root in known:
         return root
     for made in call.page.all(ast.Assign):
         if isinstance(made.value, ast.Call) and call.page.code(made.value.func).lower() == root:
             return call.page.code(made.targets[0])
-    raise CannotEdit(f"{call.file}: what the script calls {root} is not clear")
+    raise CannotEdit(f"{call.file}: cannot tell the name of {root} in the script")
 
 
 def _again(call: Place, root: str) -> Splice:
-    """The optimizer is constructed once more, behind the statement that made its model anew."""
+    """The optimizer is constructed again after the statement that rebuilt its model."""
     page, statement = call.page, call.page.statement(call.node)
     scope = call.of(page.function(call.node) or page.tree)
     later = [v for v in assigned(scope, root) if page.span(v.node)[0] > page.span(statement)[1]]

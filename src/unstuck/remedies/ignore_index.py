@@ -1,4 +1,4 @@
-"""Leave the padded positions out of a cross-entropy."""
+"""Exclude padded positions from a cross-entropy."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from unstuck.tape.program import Call, Program
 
 
 class IgnoreIndex(Treatment, frozen=True):
-    """`label`: what stands at the padded positions; `loss`: the site of the cross-entropy's call."""
+    """`label`: the label of padded positions; `loss`: the site of the cross-entropy."""
 
     name: ClassVar[str] = "ignore-index"
     trust: ClassVar[Trust] = "likely"
@@ -28,10 +28,10 @@ class IgnoreIndex(Treatment, frozen=True):
     loss: Site
 
     def summary(self) -> str:
-        return f"leave the padded positions out of the loss (ignore_index={self.label})"
+        return f"exclude padded positions from the loss (ignore_index={self.label})"
 
     def apply(self, trial: Trial) -> Trial:
-        return noted(everywhere(trial, self._turned, "the program has no cross-entropy there"), self.name)
+        return noted(everywhere(trial, self._turned, "the recorded step has no cross-entropy there"), self.name)
 
     def _turned(self, program: Program) -> Program:
         return msgspec.structs.replace(program, calls=tuple(map(self._call, program.calls)))
@@ -43,12 +43,12 @@ class IgnoreIndex(Treatment, frozen=True):
 
     def edit(self, sources: Sources) -> Sources:
         place = the_call(sources, self.loss, lambda p: isinstance(p.node, ast.Call))
-        return gathered(sources, self._splices(sources, place), "the loss was not found")
+        return gathered(sources, self._splices(sources, place), "the call of the loss was not found")
 
     def _splices(self, sources: Sources, place: Place) -> Iterator[Splice]:
         assert isinstance(place.node, ast.Call)
         direct = bool(full_name(place.page, place.node.func))
         made = [place] if direct else [p for p, _ in constructed(sources, place.of(place.node.func))]
         if len(made) != 1 or argument(made[0], -1, "ignore_index") is not None:
-            raise CannotEdit("the loss's construction was not found, or it ignores another label already")
+            raise CannotEdit("the construction of the loss was not found, or has another ignore_index")
         yield added_argument(made[0], f"ignore_index={self.label}")

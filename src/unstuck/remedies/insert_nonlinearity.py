@@ -1,4 +1,4 @@
-"""Put a ReLU between layers that are linear one after another."""
+"""Insert a ReLU between consecutive linear layers."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from unstuck.source.text import Place, Sources, Splice
 from unstuck.tape.program import Call, Program, Weight
 
 BETWEEN = PASSING | {"batch_norm", "avg_pool1d", "avg_pool2d", "adaptive_avg_pool2d", "identity"}
-"""Calls that put no bend between two linear ones."""
+"""Calls that keep two linear maps one linear map."""
 
 
 class InsertNonlinearity(Treatment, frozen=True):
-    """`sites`: the innermost sites of the calls whose results another linear call reads (the last of x @ W + b is its
-    sum); `InsertNonlinearity.of(program)` finds them."""
+    """`sites`: the innermost sites of linear calls whose results the next linear call reads (of x @ W + b, the sum);
+    `InsertNonlinearity.of(program)` finds them."""
 
     name: ClassVar[str] = "insert-nonlinearity"
     trust: ClassVar[Trust] = "likely"
@@ -32,14 +32,16 @@ class InsertNonlinearity(Treatment, frozen=True):
 
     @classmethod
     def of(cls, program: Program) -> InsertNonlinearity:
-        """The remedy for every pair of linear calls with nothing bent between them."""
+        """The remedy for every pair of linear calls with nothing nonlinear between them."""
         return cls(sites_of(straight(program)))
 
     def summary(self) -> str:
-        return "put a ReLU between the linear layers"
+        return "insert a ReLU between the linear layers"
 
     def apply(self, trial: Trial) -> Trial:
-        return noted(everywhere(trial, self._bent, "no two linear calls follow each other there"), self.name)
+        return noted(
+            everywhere(trial, self._bent, "the recorded step has no two consecutive linear layers there"), self.name
+        )
 
     def _bent(self, program: Program) -> Program:
         for call in straight(program):
@@ -50,11 +52,11 @@ class InsertNonlinearity(Treatment, frozen=True):
 
     def edit(self, sources: Sources) -> Sources:
         splices = (s for site in self.sites for s in _edited(sources, site))
-        return gathered(sources, splices, "the linear layers were not found in the text")
+        return gathered(sources, splices, "the linear layers were not found")
 
 
 def straight(program: Program) -> list[Call]:
-    """The calls that end a linear map whose result the next linear map reads as it is."""
+    """The last calls of linear maps that the next linear map reads without a nonlinearity between."""
     ends = []
     for call in program.calls:
         if is_linear(call) and (before := _linear_before(program, call)) is not None:
@@ -63,7 +65,7 @@ def straight(program: Program) -> list[Call]:
 
 
 def _linear_before(program: Program, call: Call) -> Call | None:
-    """The call just after which the straight way into a linear call begins."""
+    """The call that ends the previous linear map, if nothing nonlinear lies between."""
     data = next((r for r in call.refs() if not isinstance(r, Weight)), None)
     here = program.maker(data) if data is not None else None
     end = here
@@ -76,7 +78,7 @@ def _linear_before(program: Program, call: Call) -> Call | None:
 
 
 def is_linear(call: Call) -> bool:
-    """Whether a call applies weights to one value: a product of two values, as in attention, bends."""
+    """Whether a call applies weights to one value; a product of two values, as in attention, is nonlinear."""
     return call.name in LINEAR and sum(not isinstance(r, Weight) for r in call.refs()) == 1
 
 
@@ -99,7 +101,7 @@ def _edited(sources: Sources, site: Site) -> Iterator[Splice]:
 
 
 def _between(sources: Sources, model: Place) -> Iterator[Splice]:
-    """A ReLU behind each linear layer of a Sequential that another one follows."""
+    """A ReLU after each linear layer of a Sequential that another one follows."""
     layers = items(sources, model)
     for i, layer in enumerate(layers):
         if _kind(layer) in ("Linear", "Conv1d", "Conv2d", "Conv3d"):
@@ -132,7 +134,7 @@ def _behind(layer: Place) -> Iterator[Splice]:
     if isinstance(parent, ast.Call) and isinstance(parent.func, ast.Attribute) and parent.func.attr == "append":
         yield layer.followed(f"{page.code(parent.func)}({text})")
     elif isinstance(parent, ast.Tuple):
-        raise CannotEdit(f"{layer.file}: the layers have names of their own; put a ReLU behind {layer.code} by hand")
+        raise CannotEdit(f"{layer.file}: the layers have names; insert a ReLU after {layer.code} by hand")
     else:
         start, end = page.span(node)
         lead = page.text[page.line(getattr(node, "lineno", 1))[0] : start]

@@ -1,4 +1,4 @@
-"""Keep the copy that `x.to(...)` makes of a tensor."""
+"""Keep the copy that `x.to(...)` returns."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from unstuck.source.text import Place, Sources, Splice
 
 
 class KeepDeviceCopy(Treatment, frozen=True):
-    """The calls at `sites`, which stand alone as statements, are assigned to what they were made on."""
+    """The calls at `sites`, statements of their own, are assigned to the tensors they were called on."""
 
     name: ClassVar[str] = "keep-device-copy"
     trust: ClassVar[Trust] = "safe"
@@ -20,10 +20,10 @@ class KeepDeviceCopy(Treatment, frozen=True):
 
     def summary(self) -> str:
         lines = ", ".join(str(site.line) for site in self.sites)
-        return f"keep the tensor that line {lines} makes"
+        return f"assign the result of .to() in line {lines}"
 
     def apply(self, trial: Trial) -> Trial:
-        return not_by_replay(trial, "a replay runs on one device")
+        return not_by_replay(trial, "replays run on one device")
 
     def edit(self, sources: Sources) -> Sources:
         return sources.spliced(*(_kept(expression_at(sources, site)) for site in self.sites))
@@ -32,6 +32,6 @@ class KeepDeviceCopy(Treatment, frozen=True):
 def _kept(place: Place) -> Splice:
     call = place.node
     if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute):
-        raise CannotEdit(f"{place.file}: {place.code} is not a call of a tensor's method")
+        raise CannotEdit(f"{place.file}: {place.code} is not a method call on a tensor")
     start = place.page.span(call)[0]
     return Splice(place.file, start, start, f"{place.of(call.func.value).code} = ")

@@ -1,4 +1,4 @@
-"""Keep the fractions of inputs that were cut to whole numbers: a float type, or a plain division."""
+"""Keep the fractions of inputs that were truncated: a float dtype, or `/`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ INTEGERS = ("int", "long", "short", "byte", "uint")
 
 
 class KeepFractions(Treatment, frozen=True):
-    """`site`: the expression that cuts: a `//`, or a call that casts to a type of whole numbers."""
+    """`site`: the expression that truncates: a `//`, or a cast to an integer dtype."""
 
     name: ClassVar[str] = "keep-fractions"
     trust: ClassVar[Trust] = "likely"
@@ -27,10 +27,10 @@ class KeepFractions(Treatment, frozen=True):
         return "keep the fractions of the inputs"
 
     def apply(self, trial: Trial) -> Trial:
-        return not_by_replay(trial, "what was cut off is not on the tape")
+        return not_by_replay(trial, "the truncated fractions were not recorded")
 
     def edit(self, sources: Sources) -> Sources:
-        return gathered(sources, _splices(expression_at(sources, self.site)), "nothing there cuts fractions off")
+        return gathered(sources, _splices(expression_at(sources, self.site)), "nothing there truncates fractions")
 
 
 def _splices(place: Place) -> Iterator[Splice]:
@@ -60,7 +60,7 @@ def _is_integer(node: ast.expr) -> bool:
 
 
 def _float(node: ast.expr) -> str:
-    """The same kind of name for a float type: np.float32, torch.float32, "float32", float."""
+    """The float dtype in the same notation: np.float32, torch.float32, "float32", float."""
     if isinstance(node, ast.Constant):
         return '"float32"'
     if isinstance(node, ast.Attribute):

@@ -1,4 +1,4 @@
-"""Keep the graph whole: no detach, .data or no_grad between the weights and the loss."""
+"""Keep the autograd graph: no detach, .data or no_grad between the weights and the loss."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from unstuck.tape.program import Program
 CUTS = {"detach", "data"}
 COPIES = {"torch.tensor", "torch.as_tensor", "torch.autograd.Variable", "torch.from_numpy"}
 HANDED_OUT = {"numpy", "cpu", "item"}
-"""Ways out of the graph that are a fault only inside one that leads back in."""
+"""These leave the graph; a fault only inside a call that makes a tensor of the result again."""
 SILENT = {"torch.no_grad", "torch.inference_mode", "torch.set_grad_enabled"}
 
 
 class KeepGraph(Treatment, frozen=True):
-    """`site`: the innermost site of the call that cuts (detach, .data), or of one that runs under no_grad."""
+    """`site`: the innermost site of the call that detaches (detach, .data), or that runs under no_grad."""
 
     name: ClassVar[str] = "keep-graph"
     trust: ClassVar[Trust] = "likely"
@@ -32,10 +32,10 @@ class KeepGraph(Treatment, frozen=True):
     site: Site
 
     def summary(self) -> str:
-        return "let the gradient pass where the graph is cut"
+        return "keep the graph attached, so that gradients reach the weights"
 
     def apply(self, trial: Trial) -> Trial:
-        return noted(everywhere(trial, self._whole, "nothing in the program cuts the graph there"), self.name)
+        return noted(everywhere(trial, self._whole, "the recorded step detaches nothing there"), self.name)
 
     def _whole(self, program: Program) -> Program:
         while (cut := next((c for c in program.calls if c.name in CUTS and c.site == self.site), None)) is not None:
@@ -46,14 +46,15 @@ class KeepGraph(Treatment, frozen=True):
     def edit(self, sources: Sources) -> Sources:
         places = sources.calls(self.site)
         if not places:
-            raise CannotEdit(f"{self.site.file}, line {self.site.line}: the call was not found in the text")
+            raise CannotEdit(f"{self.site.file}, line {self.site.line}: the call was not found")
         cuts = list(_cuts(places[0])) or [s for place in _later(places[0]) for s in _cuts(place)]
         found = cuts or list(_silence(places[0])) or list(_on_the_way(sources))
-        return gathered(sources, found, f"line {self.site.line}: what cuts the graph was not found")
+        return gathered(sources, found, f"line {self.site.line}: the call that detaches was not found")
 
 
 def _cuts(place: Place) -> Iterator[Splice]:
-    """Of all cuts in the statement: `h.detach()`, `h.data`, `torch.tensor(h)` become `h` (of nested ones the outer)."""
+    """Every `h.detach()`, `h.data` and `torch.tensor(h)` of the statement becomes `h` (of nested ones, the
+    outermost)."""
     taken: list[tuple[int, int]] = []
     for node in _widest_first(place):
         start, end = place.page.span(node)
@@ -65,14 +66,14 @@ def _cuts(place: Place) -> Iterator[Splice]:
 
 
 def _itself(place: Place, node: ast.expr, bare: ast.expr) -> Place | None:
-    """The statement, where nothing would be left of it but `loss = loss`."""
+    """The whole statement, if only `loss = loss` would be left of it."""
     parent = place.page.parents.get(node)
     same = isinstance(parent, ast.Assign) and [place.of(t).code for t in parent.targets] == [place.of(bare).code]
     return place.of(parent) if same and parent is not None else None
 
 
 def _later(place: Place) -> Iterator[Place]:
-    """The statements behind it in its block, to the one that goes backward: a finished loss may be cut, too."""
+    """The statements after it in its block, up to the backward: a finished loss may be detached too."""
     statement = place.page.statement(place.node)
     row = place.page.siblings(statement)
     for later in row[row.index(statement) + 1 :]:
@@ -82,7 +83,7 @@ def _later(place: Place) -> Iterator[Place]:
 
 
 def _on_the_way(sources: Sources) -> Iterator[Splice]:
-    """Where the forward itself is whole: every cut between the loop's head and its backward."""
+    """If the forward itself detaches nothing: everything that does between the start of the loop and its backward."""
     for whole in sources.pages():
         for name in whole.page.all(ast.Attribute):
             loop = whole.page.around(name, ast.For) if name.attr == "backward" else None
@@ -102,7 +103,7 @@ def _is_cut(place: Place, node: ast.expr) -> bool:
 
 
 def _bare(place: Place, node: ast.expr) -> ast.expr:
-    """What is left of an expression without the cuts around it."""
+    """An expression without the detaching calls around it."""
     match node:
         case ast.Call(func=ast.Attribute(value=owner, attr="detach" | "numpy" | "cpu" | "item"), args=[]):
             return _bare(place, owner)
@@ -118,7 +119,7 @@ def _bare(place: Place, node: ast.expr) -> ast.expr:
 
 
 def _silence(place: Place) -> Iterator[Splice]:
-    """`with torch.no_grad():` goes, and its body moves one step to the left; a decorator goes with its line."""
+    """`with torch.no_grad():` is removed and its body dedented; a decorator is removed with its line."""
     block = place.page.around(place.node, ast.With)
     if block is not None and len(block.items) == 1 and _is_silent(place, block.items[0].context_expr):
         yield from _dedented(place.of(block), block)
@@ -135,7 +136,7 @@ def _is_silent(place: Place, node: ast.expr) -> bool:
 def _dedented(place: Place, block: ast.With) -> Iterator[Splice]:
     page, outer, inner = place.page, place.indent, place.of(block.body[0]).indent
     if outer is None or inner is None:
-        raise CannotEdit(f"{place.file}, line {block.lineno}: the block stands on one line")
+        raise CannotEdit(f"{place.file}, line {block.lineno}: cannot edit a block on one line")
     yield Splice(place.file, page.line(block.lineno)[0], page.line(block.body[0].lineno)[0], "")
     for number in range(block.body[0].lineno, (block.end_lineno or block.lineno) + 1):
         start, end = page.line(number)

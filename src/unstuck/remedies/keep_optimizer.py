@@ -1,4 +1,4 @@
-"""Keep one optimizer from the first step to the last, where a property or a method builds another each time."""
+"""Build one optimizer for the whole run instead of a new one in each step."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from unstuck.remedies.treatment import CannotApply, CannotEdit, Treatment, Trial
 from unstuck.source.text import Place, Sources, Splice
 
 DEPTH = 4
-"""Functions that a construction is followed into."""
+"""Calls of functions that are followed to a construction."""
 
 
 class KeepOptimizer(Treatment, frozen=True):
-    """Needs nothing to be known: the property becomes a cached one, the attribute is set once."""
+    """Takes no arguments: a property becomes a cached one, an attribute is set once."""
 
     name: ClassVar[str] = "keep-optimizer"
     trust: ClassVar[Trust] = "likely"
@@ -32,14 +32,14 @@ class KeepOptimizer(Treatment, frozen=True):
     def edit(self, sources: Sources) -> Sources:
         places = list(_repeated(sources))
         if len(places) != 1:
-            raise CannotEdit(f"{len(places)} places were found that build the optimizer again and again")
+            raise CannotEdit(f"expected one place that rebuilds the optimizer, found {len(places)} places")
         return sources.spliced(*_once(places[0]))
 
 
 def kept(trial: Trial) -> Trial:
-    """The trial with one optimizer for all steps; CannotApply where the record shows one only."""
+    """The trial with one optimizer for all steps; CannotApply if the recorded run has only one."""
     if not any(u.fresh for u in trial.tape.updates):
-        raise CannotApply("the recorded steps are those of one optimizer")
+        raise CannotApply("the recorded run has one optimizer")
     return trial.with_(kept=True)
 
 
@@ -62,7 +62,8 @@ def _settings(method: Place) -> Iterator[ast.Assign]:
 
 
 def _builds(sources: Sources, place: Place, depth: int = DEPTH) -> bool:
-    """Whether an expression is a call that is given a network's parameters, or that of a function that returns one."""
+    """Whether an expression calls something with the parameters of a network, or a function that returns such a
+    call."""
     if not isinstance(place.node, ast.Call) or depth == 0:
         return False
     inner = [r for f in functions(sources, place.of(place.node.func)) for r in returned(f)]
@@ -81,6 +82,6 @@ def _once(place: Place) -> Iterator[Splice]:
     assert isinstance(place.node, ast.Assign)
     indent, target = place.indent, place.node.targets[0]
     if indent is None or not isinstance(target, ast.Attribute):
-        raise CannotEdit(f"{place.file}, line {place.node.lineno}: other code stands on its line")
+        raise CannotEdit(f"{place.file}, line {place.node.lineno}: cannot edit several statements on one line")
     code = f"{place.page.newline}{indent}".join(f"    {line.removeprefix(indent)}" for line in place.code.splitlines())
     yield place.instead(f'if not hasattr(self, "{target.attr}"):{place.page.newline}{indent}{code}')

@@ -1,4 +1,4 @@
-"""Use the binary cross-entropy for a single output."""
+"""Use binary cross-entropy for a single output."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NEW = "binary_cross_entropy_with_logits"
 
 
 class LossOfOne(Treatment, frozen=True):
-    """`loss`: the site of the cross-entropy's call; its outputs are (rows, 1), its targets (rows,)."""
+    """`loss`: the site of the cross-entropy; its outputs are (rows, 1), its targets (rows,)."""
 
     name: ClassVar[str] = "loss-of-one"
     trust: ClassVar[Trust] = "likely"
@@ -29,7 +29,7 @@ class LossOfOne(Treatment, frozen=True):
         return "use BCEWithLogitsLoss for the single output"
 
     def apply(self, trial: Trial) -> Trial:
-        return noted(everywhere(trial, self._turned, "the loss was not found in the program"), self.name)
+        return noted(everywhere(trial, self._turned, "the recorded step has no such loss"), self.name)
 
     def _turned(self, program: Program) -> Program:
         loss = next((c for c in reversed(program.calls) if c.site == self.loss and len(c.refs()) > 1), None)
@@ -52,5 +52,5 @@ def _calls(program: Program, loss: Call) -> Iterator[Call]:
 def _shaped(place: Place) -> tuple[Splice, ...]:
     output, target = argument(place, 0, "input"), argument(place, 1, "target")
     if output is None or target is None:
-        raise CannotEdit(f"{place.file}: the loss's two arguments were not found")
+        raise CannotEdit(f"{place.file}: the arguments of the loss were not found")
     return (*output.wrapped("", ".squeeze(1)"), *target.wrapped("", ".float()"))

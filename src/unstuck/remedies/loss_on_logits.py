@@ -1,6 +1,7 @@
-"""Compute the loss from raw outputs: BCEWithLogitsLoss for sigmoid and BCELoss, CrossEntropyLoss for NLLLoss.
+"""Compute the loss from logits: BCEWithLogitsLoss instead of sigmoid and BCELoss, CrossEntropyLoss instead of NLLLoss.
 
-The two are the same function where numbers are exact; in floating point only the second has a gradient far from zero.
+Both are the same function in exact arithmetic; in floating point, only the loss on logits keeps its gradient for
+confident outputs.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ FITTING = {
 
 
 class LossOnLogits(Treatment, frozen=True):
-    """`activation`: the innermost site of the final sigmoid (softmax, log_softmax); `function`: its name on the
-    program. Thresholds and rounding of the outputs get the function back in the text."""
+    """`activation`: the innermost site of the final sigmoid, softmax or log_softmax; `function`: its name in the
+    program. In the text, thresholds and rounding of the outputs get the function back."""
 
     name: ClassVar[str] = "loss-on-logits"
     trust: ClassVar[Trust] = "safe"
@@ -34,11 +35,12 @@ class LossOnLogits(Treatment, frozen=True):
     function: str = "sigmoid"
 
     def summary(self) -> str:
-        return f"compute the loss from the raw outputs, without the {self.function}"
+        return f"compute the loss from logits, without the {self.function}"
 
     def apply(self, trial: Trial) -> Trial:
         return noted(
-            everywhere(trial, self._turned, f"no {self.function} meets a loss that has a form on logits"), self.name
+            everywhere(trial, self._turned, f"no {self.function} is followed by a loss that has a version on logits"),
+            self.name,
         )
 
     def _turned(self, program: Program) -> Program:
@@ -46,11 +48,11 @@ class LossOnLogits(Treatment, frozen=True):
         return raw_loss(program.without(call)) if call and raw_loss(program) != program else program
 
     def edit(self, sources: Sources) -> Sources:
-        return gathered(sources, self._splices(sources), "the loss was not found")
+        return gathered(sources, self._splices(sources), "the call of the loss was not found")
 
     def _splices(self, sources: Sources) -> Iterator[Splice]:
         losses = list(on_logits(sources, *FITTING.get(self.function, tuple(ON_LOGITS))))
         if not losses:
-            raise CannotEdit("the loss is not one that has a form on logits")
+            raise CannotEdit("the loss has no version on logits")
         yield from losses
         yield from taken_off(sources, self.activation, self.function)

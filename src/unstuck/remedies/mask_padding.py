@@ -1,4 +1,4 @@
-"""Leave padding out of a mean or a softmax, or take the last position that is none."""
+"""Exclude padding from a mean or a softmax, or take the last position that is not padding."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from unstuck.remedies.treatment import CannotEdit, Treatment, Trial
 from unstuck.source.text import Place, Sources
 
 LOW = "-1e9"
-"""Before a softmax: nothing, and no NaN in a row of padding alone."""
+"""Minus infinity would give NaN in a row that is all padding."""
 
 
 class MaskPadding(Treatment, frozen=True):
-    """The real positions are noted in front of the embedding at `embedding` and used at `site`.
+    """A mask of the real positions is computed before the embedding at `embedding` and used at `site`.
 
-    `form`: `mean`, `last`, or of a softmax `weights` (rows, positions) or `column` (rows, positions, 1).
+    `form`: `mean`, `last`, or for a softmax `weights` (rows, positions) or `column` (rows, positions, 1).
     """
 
     name: ClassVar[str] = "mask-padding"
@@ -35,7 +35,9 @@ class MaskPadding(Treatment, frozen=True):
         return "average over the real positions only" if self.form == "mean" else "weigh the real positions only"
 
     def apply(self, trial: Trial) -> Trial:
-        return not_by_replay(trial, "the mask is made of tokens, which a replay hands to the embedding alone")
+        return not_by_replay(
+            trial, "the mask depends on the tokens, which the recorded step passes to the embedding only"
+        )
 
     def edit(self, sources: Sources) -> Sources:
         embedding, place = node_at(sources, self.embedding, ast.Call), expression_at(sources, self.site)
@@ -55,19 +57,19 @@ class MaskPadding(Treatment, frozen=True):
             around = place.page.parents.get(place.node)
             return f"({mean})" if isinstance(around, ast.BinOp | ast.UnaryOp | ast.Attribute | ast.Subscript) else mean
         if not isinstance(place.node, ast.Subscript):
-            raise CannotEdit(f"{place.file}: {place.code} is not a look at the last position")
+            raise CannotEdit(f"{place.file}: {place.code} does not index the last position")
         states = place.of(place.node.value).operand
         rows = f"{spelled(place.page, 'torch.arange')}(len({mask}))"
         return f"{states}[{rows}, {mask}.sum(1).clamp(min=1) - 1]"
 
 
 def _subject(place: Place) -> Place:
-    """What `e.mean(1)` or `torch.mean(e, 1)` is taken of."""
+    """The tensor that `e.mean(1)` or `torch.mean(e, 1)` averages."""
     call = place.node
     if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute | ast.Name):
-        raise CannotEdit(f"{place.file}: {place.code} is not a call in plain form")
+        raise CannotEdit(f"{place.file}: {place.code} is not a plain call")
     if isinstance(call.func, ast.Name) and not (full_name(place.page, call.func) and call.args):
-        raise CannotEdit(f"{place.file}: {place.code} does not say what it is of")
+        raise CannotEdit(f"{place.file}: cannot tell which tensor {place.code} reduces")
     if isinstance(call.func, ast.Name) or (full_name(place.page, call.func) and call.args):
         return place.of(call.args[0])
     return place.of(call.func.value)

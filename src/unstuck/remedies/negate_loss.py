@@ -1,4 +1,4 @@
-"""Put the missing (or one more) minus in front of what is minimised."""
+"""Negate what is minimised, to correct its sign."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from unstuck.tape.program import Program
 
 
 class NegateLoss(Treatment, frozen=True):
-    """`site`: the innermost site of the call that makes what is minimised, or that turns its sign."""
+    """`site`: the innermost site of the call that makes the minimised value, or that changes its sign."""
 
     name: ClassVar[str] = "negate-loss"
     trust: ClassVar[Trust] = "likely"
@@ -22,10 +22,10 @@ class NegateLoss(Treatment, frozen=True):
     site: Site
 
     def summary(self) -> str:
-        return "turn the loss's sign, so that it is minimised"
+        return "negate the loss, so that minimising it is right"
 
     def apply(self, trial: Trial) -> Trial:
-        return noted(everywhere(trial, self._turned, "the loss was not found in the program"), self.name)
+        return noted(everywhere(trial, self._turned, "the recorded step has no such loss"), self.name)
 
     def _turned(self, program: Program) -> Program:
         call = next((c for c in reversed(program.calls) if c.site == self.site), None)
@@ -33,4 +33,4 @@ class NegateLoss(Treatment, frozen=True):
 
     def edit(self, sources: Sources) -> Sources:
         place = the_call(sources, self.site, lambda p: isinstance(p.node, ast.Call | ast.BinOp))
-        return gathered(sources, place.wrapped("-", ""), "the loss was not found")
+        return gathered(sources, place.wrapped("-", ""), "the call of the loss was not found")

@@ -1,4 +1,4 @@
-"""Permute where a reshape only relabelled the axes: the numbers stay where they belong."""
+"""Permute the axes of the inputs instead of reshaping them, so that each value keeps its place."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RESHAPING = {"reshape", "view"}
 
 
 class PermuteInputs(Treatment, frozen=True):
-    """What enters by `slot` has `shape` (batch, *axes); the features are the first of the axes, or the last."""
+    """The inputs in `slot` have `shape` (batch, *axes); the features are the first of the axes, or the last."""
 
     name: ClassVar[str] = "permute-inputs"
     trust: ClassVar[Trust] = "likely"
@@ -27,7 +27,7 @@ class PermuteInputs(Treatment, frozen=True):
     features_first: bool = True
 
     def summary(self) -> str:
-        return "swap the axes of the inputs instead of reshaping them"
+        return "permute the axes of the inputs instead of reshaping them"
 
     def apply(self, trial: Trial) -> Trial:
         before = trial.outside.get(self.slot, lambda value: value)
@@ -35,7 +35,7 @@ class PermuteInputs(Treatment, frozen=True):
         def change(value):
             value = before(value)
             if value.dim() != len(self.shape):
-                raise CannotApply("what enters there has other axes in other steps")
+                raise CannotApply("the inputs have different axes in different steps")
             return turned(value, self.features_first)
 
         return noted(trial.with_(outside={**trial.outside, self.slot: change}), self.name)
@@ -46,7 +46,7 @@ class PermuteInputs(Treatment, frozen=True):
     def _splices(self, sources: Sources) -> Iterator[Splice]:
         found = [p for w in sources.pages() for c in w.page.all(ast.Call) if self._makes(p := w.of(c))]
         if len({p.page.code(n) for p in found for n in _axes(p)[1:]}) > len(self.shape) - 1:
-            raise CannotEdit("several reshapes of other axes may make the inputs")
+            raise CannotEdit("cannot tell which of several reshapes makes the inputs")
         for place in found:
             axes = _axes(place)
             rest = [place.page.code(a) for a in axes[1:]]
@@ -55,13 +55,13 @@ class PermuteInputs(Treatment, frozen=True):
             yield from place.wrapped("", self._moves())
 
     def _moves(self) -> str:
-        """Methods that arrays and tensors have in common: the last axis to the second place, or the other way."""
+        """Methods of arrays and tensors that move the last axis to the second place, or the reverse."""
         places = range(1, len(self.shape) - 1)
         pairs = [(i, i + 1) for i in (reversed(places) if self.features_first else places)]
         return "".join(f".swapaxes({a}, {b})" for a, b in pairs)
 
     def _makes(self, place: Place) -> bool:
-        """Whether a reshape may give this shape: as many axes, and no number that says otherwise."""
+        """Whether a reshape may give this shape: as many axes, and no number that differs."""
         call = place.node
         if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in RESHAPING):
             return False

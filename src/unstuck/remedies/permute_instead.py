@@ -1,4 +1,4 @@
-"""Permute where the network reshapes between two of its layers, and a reshape only relabels the axes."""
+"""Permute axes between two layers instead of reshaping."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from unstuck.tape.program import Program
 
 
 class PermuteInstead(Treatment, frozen=True):
-    """The reshape at `site` becomes a permutation of the axes: `order` names the old axis for each of the new."""
+    """The reshape at `site` becomes a permutation; `order`: the old axis for each new one."""
 
     name: ClassVar[str] = "permute-instead"
     trust: ClassVar[Trust] = "likely"
@@ -27,7 +27,7 @@ class PermuteInstead(Treatment, frozen=True):
         return f"permute the axes in line {self.site.line} instead of reshaping"
 
     def apply(self, trial: Trial) -> Trial:
-        return noted(everywhere(trial, self._turned, "the program has no reshape there"), self.name)
+        return noted(everywhere(trial, self._turned, "the recorded step has no reshape there"), self.name)
 
     def _turned(self, program: Program) -> Program:
         for call in program.calls:

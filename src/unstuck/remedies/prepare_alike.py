@@ -1,4 +1,4 @@
-"""Prepare the rows kept aside as the training rows are prepared, by the training rows' own statistics."""
+"""Preprocess held-out rows like the training rows, with the statistics of the training rows."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class PrepareAlike(Treatment, frozen=True):
     twin: str
 
     def summary(self) -> str:
-        return f"prepare {self.twin} as line {self.site.line} prepares the training rows"
+        return f"preprocess {self.twin} like the training rows in line {self.site.line}"
 
     def apply(self, trial: Trial) -> Trial:
-        return not_by_replay(trial, "the training is the same; only what it is judged by changes")
+        return not_by_replay(trial, "it changes the evaluation, not the training")
 
     def edit(self, sources: Sources) -> Sources:
         place = statement_at(sources, self.site)
@@ -37,7 +37,7 @@ class PrepareAlike(Treatment, frozen=True):
 
 
 def _for_twin(place: Place, node: ast.Assign, twin: str) -> str:
-    """The right side for the twin: its own rows, the training rows' statistics (`X_train.mean()` stays)."""
+    """The right side for the twin: its own rows, but the statistics of the training rows (`X_train.mean()`)."""
     name = ast.unparse(node.targets[0])
     start, code = place.page.span(node.value)[0], place.of(node.value).code
     own = (n for n in place.page.all(ast.Name, node.value) if n.id == name)

@@ -1,4 +1,4 @@
-"""Bring targets from the codes they have (1 and 2, -1 and 1, 0 to 255) to 0 to 1, where they are made."""
+"""Map targets to 0 to 1 from other codes (1 and 2, -1 and 1, 0 to 255), where they are made."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from unstuck.tape.program import Outside
 
 
 class RecodeTargets(Treatment, frozen=True):
-    """Targets become (target - smallest) / span; `loss`: the site of the loss's call that takes them second."""
+    """Targets become (target - smallest) / span; `loss`: the site of the loss call, whose second argument they are."""
 
     name: ClassVar[str] = "recode-targets"
     trust: ClassVar[Trust] = "likely"
@@ -25,14 +25,14 @@ class RecodeTargets(Treatment, frozen=True):
     loss: Site
 
     def summary(self) -> str:
-        return f"recode the targets from {_short(self.smallest)} .. {_short(self.smallest + self.span)} to 0 .. 1"
+        return f"map the targets from {_short(self.smallest)} .. {_short(self.smallest + self.span)} to 0 .. 1"
 
     def apply(self, trial: Trial) -> Trial:
-        # Changed where they enter, so that the outputs are scored against the recoded targets too.
+        # Changed at the slot, so that the outputs are scored against the recoded targets too.
         losses = (c for p in trial.programs for c in p.calls if c.site == self.loss and len(c.args) > 1)
         slots = {c.args[1].slot for c in losses if isinstance(c.args[1], Outside)}
         if len(slots) != 1:
-            raise CannotApply("the loss's targets do not enter by one way")
+            raise CannotApply("the targets of the loss do not come from one slot")
         slot = slots.pop()
         before = trial.outside.get(slot, lambda target: target)
         recoded = lambda target: (before(target) - self.smallest) / self.span
@@ -47,7 +47,7 @@ class RecodeTargets(Treatment, frozen=True):
             return sources.spliced(of_table[0].followed(f"{cell} = {self._text(cell)}"))
         if not _subtractable(first):
             where = f"{first.file}, line {getattr(first.node, 'lineno', 0)}"
-            raise CannotEdit(f"{where}: where the targets are made is not clear")
+            raise CannotEdit(f"{where}: cannot tell where the targets are made")
         return sources.spliced(*self._recoded(first))
 
     def _recoded(self, place: Place) -> tuple[Splice, ...]:

@@ -1,4 +1,4 @@
-"""Draw initial weights afresh: spread by the number of connections (Glorot and Bengio 2010), biases at zero."""
+"""Redraw initial weights: scaled by fan-in and fan-out (Glorot and Bengio 2010), biases zero."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from unstuck.remedies.treatment import CannotApply, CannotEdit, Treatment, Trial
 from unstuck.source.text import Page, Place, Sources, Splice
 
 SEED = 20
-"""Of the generator that draws for the proof; the patch draws from the script's own."""
+"""Of the replay's generator; the patched script uses its own."""
 RECTIFIERS = {"relu", "leaky_relu", "prelu", "elu", "gelu", "silu", "mish", "softplus", "clamp_min"}
 PATH = re.compile(r"[A-Za-z_]\w*(\.\w+)*")
 
 
 class RedrawWeights(Treatment, frozen=True):
-    """`names`: the weights (and biases) on the tape that are drawn anew, such as `model.fc1.weight`; `relu`: what
-    follows them lets half of its input through, so that they are drawn larger by the root of 2 (He et al. 2015)."""
+    """`names`: weights and biases on the tape, such as `model.fc1.weight`; `relu`: they feed ReLU units, so they are
+    larger by the square root of 2 (He et al. 2015)."""
 
     name: ClassVar[str] = "redraw-weights"
     trust: ClassVar[Trust] = "likely"
@@ -35,23 +35,23 @@ class RedrawWeights(Treatment, frozen=True):
     relu: bool = False
 
     def summary(self) -> str:
-        return "start from freshly drawn weights"
+        return "reinitialise the weights"
 
     def apply(self, trial: Trial) -> Trial:
         known = [n for n in self.names if n in trial.start]
         if not known:
-            raise CannotApply("none of the weights is on the tape")
+            raise CannotApply("none of these weights is on the tape")
         generator = torch.Generator().manual_seed(SEED)
         fresh = {n: drawn(trial.start[n], generator, self.relu) for n in known}
         return noted(trial.with_(start=trial.start | fresh), self.name)
 
     def edit(self, sources: Sources) -> Sources:
-        return gathered(sources, self._splices(sources), "no place behind the weights' own start was found")
+        return gathered(sources, self._splices(sources), "no place after the initialisation of the weights was found")
 
     def _splices(self, sources: Sources) -> Iterator[Splice]:
         bad = [n for n in self.names if not PATH.fullmatch(n)]
         if bad:
-            raise CannotEdit(f"the weight {bad[0]} has no name of its own in the text")
+            raise CannotEdit(f"the weight {bad[0]} has no name in the script")
         place, root = _behind_start(sources, root_of(self.names[0]))
         lines = [_line(place.page, _expression(n, root), ", gain=2**0.5" if self.relu else "") for n in self.names]
         yield from needed(place, "torch.nn.init.zeros_")
@@ -59,7 +59,7 @@ class RedrawWeights(Treatment, frozen=True):
 
 
 def _behind_start(sources: Sources, root: str) -> tuple[Place, str]:
-    """The statement in front of which the new draw goes, and what the model is called there."""
+    """The statement before which the new initialisation goes, and the name of the model there."""
     given = [(c, argument(c, 0, "params")) for c in optimizers(sources)]
     named = [(c, g.code) for c, g in given if g is not None]
     for call, code in named:
@@ -77,18 +77,18 @@ def _behind_definition(sources: Sources, root: str) -> tuple[Place, str]:
             following = block[block.index(statement) + 1 :]
             if following:
                 return whole.of(following[0]), root
-    raise CannotEdit(f"no place was found behind the first weights of {root}")
+    raise CannotEdit(f"no place after the initialisation of {root} was found")
 
 
 def drawn(old: Tensor, generator: torch.Generator, relu: bool = False) -> Tensor:
-    """A weight of the same shape and kind, drawn anew; vectors are biases and become zero."""
+    """A weight of the same shape and dtype, redrawn; vectors are biases and become zero."""
     if old.dim() < 2:
         return torch.zeros_like(old)
     return nn.init.xavier_uniform_(torch.empty_like(old), gain=2**0.5 if relu else 1.0, generator=generator)
 
 
 def rectified(names: Iterable[str]) -> bool:
-    """Whether a program of calls of these names has rectifiers in it, and nothing that saturates."""
+    """Whether a program with calls of these names has ReLU-like activations and none that saturate."""
     called = {name.rstrip("_") for name in names}
     return bool(called & RECTIFIERS) and not called & {"tanh", "sigmoid", "hardtanh"}
 
@@ -100,7 +100,8 @@ def _expression(name: str, root: str) -> str:
 
 
 def _line(page: Page, expression: str, gain: str = "") -> str:
-    """The text does not tell a shape: what is a bias stands in its name; where it does not, the script shall look."""
+    """The text does not show the shape: the name says what is a bias; if it does not, the script tests the
+    dimension."""
     last = expression.rpartition(".")[2]
     zeros, uniform = (
         f"{spelled(page, f'torch.nn.init.{f}')}({expression}{more})"

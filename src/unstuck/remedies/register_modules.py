@@ -1,4 +1,4 @@
-"""Register layers that are kept in a plain list or dict: nn.ModuleList, nn.ModuleDict."""
+"""Register layers kept in a plain list or dict: nn.ModuleList, nn.ModuleDict."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Holder = ast.List | ast.ListComp | ast.Dict | ast.DictComp
 
 
 class RegisterModules(Treatment, frozen=True):
-    """`names`: the weights on the tape that no optimizer holds because no module knows them; `optimizer`: who shall."""
+    """`names`: weights on the tape that are unregistered and in no optimizer; `optimizer`: the one to hold them."""
 
     name: ClassVar[str] = "register-modules"
     trust: ClassVar[Trust] = "safe"
@@ -27,7 +27,7 @@ class RegisterModules(Treatment, frozen=True):
     optimizer: int = 0
 
     def summary(self) -> str:
-        return "keep the layers in a ModuleList, so that their weights are trained"
+        return "register the layers in a ModuleList, so that the optimizer gets their weights"
 
     def apply(self, trial: Trial) -> Trial:
         return noted(held_by(trial, self.names, self.optimizer), self.name)
@@ -59,7 +59,7 @@ def _of_class(sources: Sources, owner: Place) -> Iterator[Splice]:
 
 
 def _beside(owner: Place, target: ast.Attribute, kind: str) -> Splice:
-    """A ModuleDict takes only words as keys: the dict stays, and its layers are registered in a list beside it."""
+    """ModuleDict keys must be strings: a dict with others stays, and its layers are also registered in a list."""
     name = ast.unparse(target)
     return owner.of(target).followed(f"{name}_registered = {kind}({name}.values())")
 
@@ -83,7 +83,7 @@ def _is_word(key: ast.expr | None) -> bool:
 
 
 def _holder(init: Place, value: Place) -> Place | None:
-    """The list or dict that a value is: written there, or built before under a name."""
+    """The list or dict that a value is: written in place, or assigned to a name before."""
     if isinstance(value.node, ast.Name):
         found = [v for v in assigned(init, value.node.id) if isinstance(v.node, Holder)]
         return found[0] if found else None
@@ -96,7 +96,7 @@ def _holds_layers(sources: Sources, init: Place, target: ast.Attribute, held: Pl
 
 
 def _added(init: Place, target: ast.Attribute, held: Place) -> Iterator[ast.expr]:
-    """What is appended, or put under a key, by the attribute's name or the list's own."""
+    """What is appended, or put under a key, through the attribute or the name of the list."""
     names = {ast.unparse(target)} | {n.id for n in _names(init, held)}
     for statement in init.page.all(ast.stmt, init.node):
         match statement:
@@ -115,7 +115,7 @@ def _names(init: Place, held: Place) -> Iterator[ast.Name]:
 
 
 def _is_layer(sources: Sources, place: Place) -> bool:
-    """Whether an expression constructs a module: of torch.nn, or of a class of the person's that is one."""
+    """Whether an expression constructs a module: of torch.nn, or of the script's own class."""
     if not isinstance(place.node, ast.Call):
         return False
     name = full_name(place.page, place.node.func)

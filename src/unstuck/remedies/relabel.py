@@ -1,4 +1,4 @@
-"""Count the classes from zero: subtract the smallest label where the labels are made."""
+"""Shift class labels where they are made, so that they count from zero."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from unstuck.tape.program import Program, Value
 
 
 class Relabel(Treatment, frozen=True):
-    """`smallest`: the label that shall be zero; `loss`: the site of the loss's call, whose second argument they are."""
+    """`smallest`: the label that becomes zero; `loss`: the site of the loss call, whose second argument the labels
+    are."""
 
     name: ClassVar[str] = "relabel"
     trust: ClassVar[Trust] = "likely"
@@ -25,10 +26,10 @@ class Relabel(Treatment, frozen=True):
     loss: Site
 
     def summary(self) -> str:
-        return f"subtract {self.smallest} from the labels, so that they count from 0"
+        return f"subtract {self.smallest} from the labels, so that they start at 0"
 
     def apply(self, trial: Trial) -> Trial:
-        return noted(everywhere(trial, self._turned, "the loss was not found in the program"), self.name)
+        return noted(everywhere(trial, self._turned, "the recorded step has no such loss"), self.name)
 
     def _turned(self, program: Program) -> Program:
         loss = next((c for c in reversed(program.calls) if c.site == self.loss and len(c.refs()) > 1), None)
@@ -50,7 +51,7 @@ class Relabel(Treatment, frozen=True):
         return gathered(sources, self._lowered(sources, first), "the labels were not found")
 
     def _lowered(self, sources: Sources, first: Place) -> Iterable[Splice]:
-        """A column is lowered right where its table is made, so that all parts of the table follow."""
+        """A column is shifted where its table is made, so that all parts of the table follow."""
         table, key = column(sources, first) or (first, "")
         if key and (name := given_name(table)):
             return (table.followed(f'{name}["{key}"] -= {self.smallest}'),)
@@ -58,6 +59,6 @@ class Relabel(Treatment, frozen=True):
 
 
 def _subtractable(place: Place) -> bool:
-    """Whether an array or tensor is given a name here, so that a number can be subtracted from all of it at once."""
+    """Whether an array or tensor is bound to a name here, so that a number can be subtracted from all of it."""
     given = isinstance(place.page.parents.get(place.node), ast.Assign | ast.Call)
     return given and isinstance(place.node, ast.Call | ast.BinOp | ast.Name | ast.Attribute | ast.Subscript)

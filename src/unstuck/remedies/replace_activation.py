@@ -1,4 +1,4 @@
-"""Put ReLU in the place of hidden sigmoids or tanhs, whose gradients vanish."""
+"""Replace hidden sigmoid or tanh activations, whose gradients vanish, by ReLU."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ MODULES = {"relu": "torch.nn.ReLU", "tanh": "torch.nn.Tanh", "sigmoid": "torch.n
 
 
 class ReplaceActivation(Treatment, frozen=True):
-    """`old`: the function's name on the program; `sites`: where it stands in front of another layer;
-    `last`: those of them where the output has the same function (a Sequential's), which stays."""
+    """`old`: name of the function in the program; `sites`: its uses before another layer; `last`: those of them that
+    the output shares (in a Sequential), which keeps the old one."""
 
     name: ClassVar[str] = "replace-activation"
     trust: ClassVar[Trust] = "likely"
@@ -44,10 +44,10 @@ class ReplaceActivation(Treatment, frozen=True):
         return cls(old, inner, tuple(s for s in inner if s in outer), new)
 
     def summary(self) -> str:
-        return f"put {self.new} in the place of the hidden {self.old}"
+        return f"replace the hidden {self.old} by {self.new}"
 
     def apply(self, trial: Trial) -> Trial:
-        return noted(everywhere(trial, self._turned, f"no hidden {self.old} stands there"), self.name)
+        return noted(everywhere(trial, self._turned, f"the recorded step has no hidden {self.old} there"), self.name)
 
     def _turned(self, program: Program) -> Program:
         def turn(c: Call) -> Call:
@@ -58,7 +58,7 @@ class ReplaceActivation(Treatment, frozen=True):
 
     def edit(self, sources: Sources) -> Sources:
         splices = [s for site in self.sites for s in self._at(sources, site)]
-        return gathered(sources, splices, f"no hidden {self.old} was found in the text")
+        return gathered(sources, splices, f"no hidden {self.old} was found")
 
     def _at(self, sources: Sources, site: Site) -> Iterator[Splice]:
         for place in sources.calls(site):
@@ -70,7 +70,7 @@ class ReplaceActivation(Treatment, frozen=True):
                 if models:
                     yield from self._listed(sources, models[0], keep=site in self.last)
                     return
-        raise CannotEdit(f"{site.file}, line {site.line}: the {self.old} was not found in the text")
+        raise CannotEdit(f"{site.file}, line {site.line}: the {self.old} was not found")
 
     def _called(self, sources: Sources, place: Place) -> Iterator[Splice]:
         node = place.node
@@ -93,7 +93,7 @@ class ReplaceActivation(Treatment, frozen=True):
         )
 
     def _serves_the_output(self, sources: Sources, place: Place) -> bool:
-        """Whether the same function object is called where the activation shall stay."""
+        """Whether the same function object is called at an output that keeps it."""
         assert isinstance(place.node, ast.Call)
         name = place.of(place.node.func).code
         calls = [c for c in place.page.all(ast.Call) if place.page.code(c.func) == name]
@@ -114,7 +114,7 @@ def _kind(layer: Place) -> str:
 
 
 def hidden(program: Program, call: Call) -> bool:
-    """Whether another linear call reads a result, through calls that only hand it on."""
+    """Whether another layer reads a result, through calls that only pass it on."""
     for user in program.users(Value(call.outs[0])):
         if user.name in LINEAR or (user.name in PASSING | {"batch_norm", "layer_norm"} and hidden(program, user)):
             return True

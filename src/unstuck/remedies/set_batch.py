@@ -1,4 +1,4 @@
-"""Put more rows than one into a batch."""
+"""Use batches of more than one row."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from unstuck.source.text import Place, Sources, Splice
 
 
 class SetBatch(Treatment, frozen=True):
-    """`rows` for every loader, split or range of the text that takes one row at a time."""
+    """`rows` per batch for every loader, split or range of the text that takes one row at a time."""
 
     name: ClassVar[str] = "set-batch"
     trust: ClassVar[Trust] = "likely"
@@ -24,14 +24,14 @@ class SetBatch(Treatment, frozen=True):
     rows: int = 32
 
     def summary(self) -> str:
-        return f"take {self.rows} rows at a time"
+        return f"use batches of {self.rows} rows"
 
     def apply(self, trial: Trial) -> Trial:
-        return not_by_replay(trial, "the recorded batches are what they are; only the patched script shows it")
+        return not_by_replay(trial, "it changes the batches, which are recorded as they were")
 
     def edit(self, sources: Sources) -> Sources:
         found = {(s.file, s.start): s for s in self._splices(sources)}
-        return gathered(sources, found.values(), "nothing that takes one row at a time was found in the text")
+        return gathered(sources, found.values(), "nothing that takes one row at a time was found")
 
     def _splices(self, sources: Sources) -> Iterator[Splice]:
         for whole in sources.pages():
@@ -45,7 +45,8 @@ class SetBatch(Treatment, frozen=True):
 
 
 def _size(call: Place) -> tuple[Place | None, str]:
-    """How many rows a loader, a split or the steps of a range take, and the argument's name ("" for none of these)."""
+    """The batch size of a loader, a split or the step of a range, and the name of its argument ("" if it is none of
+    these)."""
     node = call.node
     assert isinstance(node, ast.Call)
     name = full_name(call.page, node.func)
@@ -59,14 +60,14 @@ def _size(call: Place) -> tuple[Place | None, str]:
 
 
 def _trains(call: Place) -> bool:
-    """Whether a count is that of a loop whose own body goes backward: other loops count other things."""
+    """Whether a range is that of a loop with a backward in its own body."""
     loop = call.page.parents.get(call.node)
     goes = (n for n in ast.walk(loop) if isinstance(n, ast.Attribute) and n.attr == "backward") if loop else ()
     return isinstance(loop, ast.For) and any(call.page.around(n, ast.For) is loop for n in goes)
 
 
 def _one(sources: Sources, size: Place) -> Place | None:
-    """Where the 1 stands that a size is read from."""
+    """The literal 1 that a size is read from."""
     return next((v for v in meant(sources, size) if isinstance(v.node, ast.Constant) and v.node.value == 1), None)
 
 

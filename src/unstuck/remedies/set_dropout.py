@@ -1,4 +1,4 @@
-"""Weaken dropout that drops nearly everything."""
+"""Lower a dropout probability that drops nearly everything."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MODULES = {"Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout", "Fe
 
 
 class SetDropout(Treatment, frozen=True):
-    """Every dropout whose probability is above `above` gets `p`."""
+    """Every dropout with a probability above `above` gets `p`."""
 
     name: ClassVar[str] = "set-dropout"
     trust: ClassVar[Trust] = "likely"
@@ -29,10 +29,10 @@ class SetDropout(Treatment, frozen=True):
     above: float = 0.5
 
     def summary(self) -> str:
-        return f"set the dropout to {short(self.p)}"
+        return f"set the dropout probability to {short(self.p)}"
 
     def apply(self, trial: Trial) -> Trial:
-        return noted(everywhere(trial, self._weaker, f"no dropout is above {short(self.above)}"), self.name)
+        return noted(everywhere(trial, self._weaker, f"no recorded dropout is above {short(self.above)}"), self.name)
 
     def _weaker(self, program: Program) -> Program:
         return msgspec.structs.replace(program, calls=tuple(self._call(c) for c in program.calls))
@@ -49,12 +49,12 @@ class SetDropout(Treatment, frozen=True):
         found = [p for w in sources.pages() for c in w.page.all(ast.Call) if (p := _probability(w.of(c))) is not None]
         strong = [p for p in found if self._is_strong(sources, p)]
         splices = (p.instead(short(self.p)) for p in at_source(sources, strong))
-        return gathered(sources, splices, f"no dropout above {short(self.above)} was found in the text")
+        return gathered(sources, splices, f"no dropout above {short(self.above)} was found")
 
     def _is_strong(self, sources: Sources, place: Place) -> bool:
         values = [v for v in meant(sources, place) if is_literal(v.node)]
         if not values:
-            return True  # the text does not tell; the run has shown that one is
+            return True  # unknown in the text; the recorded run has one
         return any(float(ast.literal_eval(v.code)) > self.above for v in values if v.code[0] not in "'\"")
 
 

@@ -1,4 +1,4 @@
-"""Let batch norm's running statistics follow the data at their usual pace."""
+"""Set the momentum of batch norm to its usual value."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from unstuck.source.text import Sources
 
 
 class SetMomentum(Treatment, frozen=True):
-    """`value`: the share of the newest batch in the running statistics, for every batch norm that names one."""
+    """`value`: the weight of the newest batch in the running statistics, for every batch norm that sets its
+    momentum."""
 
     name: ClassVar[str] = "set-momentum"
     trust: ClassVar[Trust] = "likely"
@@ -21,10 +22,10 @@ class SetMomentum(Treatment, frozen=True):
     value: float = 0.1
 
     def summary(self) -> str:
-        return f"set the batch norms' momentum to {short(self.value)}"
+        return f"set the momentum of batch norm to {short(self.value)}"
 
     def apply(self, trial: Trial) -> Trial:
-        raise CannotApply("the running statistics do not take part in training; only the patched script shows it")
+        raise CannotApply("it changes the evaluation, not the training")
 
     def edit(self, sources: Sources) -> Sources:
         calls = (
@@ -32,4 +33,4 @@ class SetMomentum(Treatment, frozen=True):
         )
         given = [m for c in calls if (m := argument(c, 2, "momentum")) is not None]
         splices = (m.instead(short(self.value)) for m in at_source(sources, given))
-        return gathered(sources, splices, "no batch norm names its momentum")
+        return gathered(sources, splices, "no batch norm with a momentum argument was found")

@@ -1,4 +1,4 @@
-"""Change the learning rate: where the optimizer is constructed, or in an update written by hand."""
+"""Change the learning rate at the construction of the optimizer, or in a weight update by hand."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from unstuck.remedies.treatment import CannotEdit, Treatment, Trial
 from unstuck.source.text import Place, Sources, Splice
 
 DEFAULTS = {"SGD": 1e-3, "Adadelta": 1.0, "Adagrad": 0.01, "RMSprop": 0.01, "Rprop": 0.01, "LBFGS": 1.0, "NAdam": 0.002}
-"""Rates of torch.optim where none is given; those left out have 0.001."""
+"""Default rates in torch.optim; all others have 0.001."""
 
 
 class SetRate(Treatment, frozen=True):
-    """Multiply the rate by `factor`, to `rate` (the first group's); `site`: where the optimizer is constructed, where
-    that is known and there are several."""
+    """Multiply the rate by `factor`, to `rate` (of the first group); `site`: the construction of the optimizer, to tell
+    several apart."""
 
     name: ClassVar[str] = "set-rate"
     trust: ClassVar[Trust] = "likely"
@@ -42,7 +42,7 @@ class SetRate(Treatment, frozen=True):
         return noted(trial.with_(rate=trial.rate * self.factor), self.name)
 
     def edit(self, sources: Sources) -> Sources:
-        return gathered(sources, self._splices(sources), "no learning rate was found in the text")
+        return gathered(sources, self._splices(sources), "no learning rate was found")
 
     def _splices(self, sources: Sources) -> list[Splice]:
         try:
@@ -64,7 +64,7 @@ class SetRate(Treatment, frozen=True):
         yield from self._scheduled(sources)
 
     def _scheduled(self, sources: Sources) -> Iterator[Splice]:
-        """Schedules that set the rate themselves are told the new one."""
+        """Schedulers that set the rate themselves get the new one."""
         for whole in sources.pages():
             for call in whole.page.all(ast.Call):
                 name = full_name(whole.page, call.func).rpartition(".")[2]
@@ -85,7 +85,7 @@ class SetRate(Treatment, frozen=True):
 
 
 def _group_rates(sources: Sources, call: Place) -> Iterator[Place]:
-    """The rates that parameter groups have of their own."""
+    """The rates that parameter groups set themselves."""
     assert isinstance(call.node, ast.Call)
     for group in call.page.all(ast.Dict, call.node):
         for key, value in zip(group.keys, group.values, strict=True):
@@ -101,7 +101,7 @@ def _value(sources: Sources, place: Place) -> float:
 
 
 def _shared(sources: Sources, rate: Place) -> Place:
-    """The one literal that a rate is read from, though it is read in several places: they are all updates."""
+    """The literal that a rate is read from, even if it is read in several places: all are updates."""
     values = [v for v in meant(sources, rate) if is_literal(v.node)]
     return values[0] if len(values) == 1 else rate
 

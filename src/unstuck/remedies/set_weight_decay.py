@@ -1,4 +1,4 @@
-"""Change the optimizer's weight decay."""
+"""Change the weight decay of the optimizer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from unstuck.source.text import Sources, Splice
 
 
 class SetWeightDecay(Treatment, frozen=True):
-    """`value` for all groups; `site`: where the optimizer is constructed, where that is known and there are several."""
+    """`value` for all groups; `site`: the construction of the optimizer, to tell several apart."""
 
     name: ClassVar[str] = "set-weight-decay"
     trust: ClassVar[Trust] = "likely"
@@ -43,7 +43,7 @@ class SetWeightDecay(Treatment, frozen=True):
             return set_in_groups(sources, weight_decay=value)
         call = optimizer_at(sources, self.site)
         if argument(call, -1, "weight_decay") is None and _in_groups(sources):
-            return set_in_groups(sources, weight_decay=value)  # a group's own decay would outdo the optimizer's
+            return set_in_groups(sources, weight_decay=value)  # the decay of a group overrides that of the optimizer
         try:
             return set_argument(sources, call, -1, "weight_decay", value)
         except CannotEdit:  # the arguments come from a table
@@ -51,6 +51,6 @@ class SetWeightDecay(Treatment, frozen=True):
 
 
 def _in_groups(sources: Sources) -> bool:
-    """Whether parameter groups of the text have a decay of their own."""
+    """Whether parameter groups in the text set a weight decay themselves."""
     keys = (k for w in sources.pages() for d in w.page.all(ast.Dict) for k in d.keys)
     return any(isinstance(k, ast.Constant) and k.value == "weight_decay" for k in keys)

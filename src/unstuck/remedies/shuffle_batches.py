@@ -1,4 +1,4 @@
-"""Let the rows arrive in a new random order in every epoch."""
+"""Shuffle the training rows in each epoch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from unstuck.source.text import Sources
 
 
 class ShuffleBatches(Treatment, frozen=True):
-    """The loader that is built at `site` shuffles."""
+    """The loader built at `site` gets `shuffle=True`."""
 
     name: ClassVar[str] = "shuffle-batches"
     trust: ClassVar[Trust] = "safe"
@@ -39,7 +39,7 @@ class ShuffleBatches(Treatment, frozen=True):
 
 
 class PermuteRows(Treatment, frozen=True):
-    """In front of the batch loop at `loop`, the arrays that it slices are permuted alike."""
+    """Before the batch loop at `loop`, the arrays that it slices are permuted together."""
 
     name: ClassVar[str] = "permute-rows"
     trust: ClassVar[Trust] = "likely"
@@ -47,7 +47,7 @@ class PermuteRows(Treatment, frozen=True):
     arrays: tuple[str, ...]
 
     def summary(self) -> str:
-        return f"permute {' and '.join(self.arrays)} in front of every epoch"
+        return f"permute {' and '.join(self.arrays)} before each epoch"
 
     def apply(self, trial: Trial) -> Trial:
         return noted(trial.with_(mixed=True), self.name)
@@ -60,14 +60,14 @@ class PermuteRows(Treatment, frozen=True):
 
 
 class DrawOrder(Treatment, frozen=True):
-    """The count at `site`, `torch.arange(n)`, becomes a permutation of the same numbers."""
+    """The row indices at `site`, `torch.arange(n)`, become a random permutation."""
 
     name: ClassVar[str] = "draw-order"
     trust: ClassVar[Trust] = "safe"
     site: Site
 
     def summary(self) -> str:
-        return f"take the rows in random order (line {self.site.line})"
+        return f"shuffle the row indices (line {self.site.line})"
 
     def apply(self, trial: Trial) -> Trial:
         return noted(trial.with_(mixed=True), self.name)

@@ -1,4 +1,4 @@
-"""Put a sigmoid in the place of a softmax over a single output."""
+"""Replace a softmax over a single output by a sigmoid."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from unstuck.tape.program import Program
 
 
 class SigmoidForOne(Treatment, frozen=True):
-    """`site`: the innermost site of the softmax's call."""
+    """`site`: the innermost site of the softmax."""
 
     name: ClassVar[str] = "sigmoid-for-one"
     trust: ClassVar[Trust] = "safe"
@@ -26,10 +26,10 @@ class SigmoidForOne(Treatment, frozen=True):
     site: Site
 
     def summary(self) -> str:
-        return "use a sigmoid for the single output, of which a softmax is always 1"
+        return "use sigmoid for the single output, whose softmax is always 1"
 
     def apply(self, trial: Trial) -> Trial:
-        return noted(everywhere(trial, self._turned, "no softmax stands there"), self.name)
+        return noted(everywhere(trial, self._turned, "the recorded step has no softmax there"), self.name)
 
     def _turned(self, program: Program) -> Program:
         call = activation_at(program, self.site, "softmax")
@@ -40,7 +40,7 @@ class SigmoidForOne(Treatment, frozen=True):
         )
 
     def edit(self, sources: Sources) -> Sources:
-        return gathered(sources, self._splices(sources), "the softmax was not found in the text")
+        return gathered(sources, self._splices(sources), "the softmax was not found")
 
     def _splices(self, sources: Sources) -> Iterator[Splice]:
         applies = call_to(sources, "softmax")
@@ -56,11 +56,11 @@ class SigmoidForOne(Treatment, frozen=True):
                 if last and folded(_kind(last[0])) == "softmax":
                     yield last[0].instead(f"{spelled(last[0].page, 'torch.nn.Sigmoid')}()")
                     return
-        raise CannotEdit(f"{self.site.file}, line {self.site.line}: the softmax was not found in the text")
+        raise CannotEdit(f"{self.site.file}, line {self.site.line}: the softmax was not found")
 
 
 def _direct(sources: Sources, place: Place) -> Iterator[Splice]:
-    """`F.softmax(x, dim=1)` and `x.softmax(1)` are rewritten; a module is rewritten where it is built."""
+    """`F.softmax(x, dim=1)` and `x.softmax(1)` are rewritten in place, a module at its construction."""
     assert isinstance(place.node, ast.Call)
     built = [v for v in meant(sources, place.of(place.node.func)) if _kind(v)]
     if not full_name(place.page, place.node.func) and built:

@@ -1,4 +1,4 @@
-"""Take a steep factor out from in front of a sigmoid, tanh or softmax, which it saturates."""
+"""Remove a large factor before a sigmoid, tanh or softmax, which it saturates."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class Soften(Treatment, frozen=True):
     others: tuple[Site, ...] = ()
 
     def summary(self) -> str:
-        return "take the steep factor out from in front of the activation"
+        return "remove the large factor before the activation"
 
     def apply(self, trial: Trial) -> Trial:
-        return noted(everywhere(trial, self._turned, "nothing is multiplied by a number there"), self.name)
+        return noted(everywhere(trial, self._turned, "the recorded step multiplies by no number there"), self.name)
 
     def _turned(self, program: Program) -> Program:
         for call in program.calls:
@@ -51,7 +51,7 @@ class Soften(Treatment, frozen=True):
 
 
 def _factors(sources: Sources, place: Place) -> Iterator[Splice]:
-    """The constant becomes one where it has a name; where it is written in place it goes."""
+    """A named constant becomes 1; a factor written in place is removed."""
     assert isinstance(place.node, ast.BinOp)
     left, right = place.of(place.node.left), place.of(place.node.right)
     for side, other in ((left, right), (right, left)):

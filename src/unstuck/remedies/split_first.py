@@ -1,4 +1,4 @@
-"""Split the rows before anything is done to them, then do it to the training part alone."""
+"""Split the rows first, then fit preprocessing and feature selection to the training part alone."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from unstuck.remedies._at import expression_at, not_by_replay, statement_at
 from unstuck.remedies.treatment import CannotEdit, Treatment, Trial
 from unstuck.source.text import Place, Sources, Splice
 
-WHY = "a replay trains on the recorded batches, which hold the copies"
+WHY = "the recorded batches hold the copies"
 
 
 class SplitFirst(Treatment, frozen=True):
-    """`rows = f(raw)` at `made` and `train, test = split(rows)` at `split` change places; f is for `train` only."""
+    """`rows = f(raw)` at `made` and `train, test = split(rows)` at `split` swap places; f is applied to `train`
+    only."""
 
     name: ClassVar[str] = "split-first"
     trust: ClassVar[Trust] = "likely"
@@ -23,7 +24,7 @@ class SplitFirst(Treatment, frozen=True):
     split: Site
 
     def summary(self) -> str:
-        return f"split the rows before line {self.made.line}, and do what it does to the training part alone"
+        return f"split the rows before line {self.made.line}, and apply that line to the training part alone"
 
     def apply(self, trial: Trial) -> Trial:
         return not_by_replay(trial, WHY)
@@ -35,7 +36,7 @@ class SplitFirst(Treatment, frozen=True):
         call = split.node.value if isinstance(split.node, ast.Assign) else None
         divided = [ast.unparse(a) for a in call.args] if isinstance(call, ast.Call) else []
         if divided[: len(rows)] != rows or len(halves) != 2 * len(divided) or made.file != split.file:
-            raise CannotEdit(f"{made.file}: what is split is not what {made.code.splitlines()[0]} makes")
+            raise CannotEdit(f"{made.file}: the split does not read the result of {made.code.splitlines()[0]}")
         trains = halves[0::2][: len(rows)]
         gone = [] if _read_elsewhere(made, split, rows, raw) else [made.removed()]
         again = f"{', '.join(trains)} = {_renamed(_value(made), dict(zip(raw, trains, strict=True)))}"
@@ -43,7 +44,7 @@ class SplitFirst(Treatment, frozen=True):
 
 
 class ChooseByTraining(Treatment, frozen=True):
-    """The call at `site` is given `rows[part]` in the place of all rows, and likewise for whatever else it is given."""
+    """The call at `site` gets `rows[part]` instead of all rows, and likewise for its other arguments."""
 
     name: ClassVar[str] = "choose-by-training"
     trust: ClassVar[Trust] = "likely"
@@ -51,10 +52,10 @@ class ChooseByTraining(Treatment, frozen=True):
     part: str
 
     def summary(self) -> str:
-        return f"choose the features by the training rows, [{self.part}], alone"
+        return f"select features on the training rows, [{self.part}], alone"
 
     def apply(self, trial: Trial) -> Trial:
-        return not_by_replay(trial, "a replay trains on the recorded features")
+        return not_by_replay(trial, "the recorded features were selected on all rows")
 
     def edit(self, sources: Sources) -> Sources:
         call = expression_at(sources, self.site)
@@ -65,7 +66,7 @@ class ChooseByTraining(Treatment, frozen=True):
 
 
 class LoadTestSet(Treatment, frozen=True):
-    """The data set that is read at `site` becomes `kept`, the one kept aside."""
+    """The data set read at `site` is replaced by `kept`, the held-out one."""
 
     name: ClassVar[str] = "load-test-set"
     trust: ClassVar[Trust] = "likely"
@@ -76,14 +77,14 @@ class LoadTestSet(Treatment, frozen=True):
         return f"evaluate on {self.kept}"
 
     def apply(self, trial: Trial) -> Trial:
-        return not_by_replay(trial, "the training is the same; only what it is judged by changes")
+        return not_by_replay(trial, "it changes the evaluation, not the training")
 
     def edit(self, sources: Sources) -> Sources:
         return sources.spliced(expression_at(sources, self.site).instead(self.kept))
 
 
 def _names(made: Place) -> tuple[list[str], list[str]]:
-    """What a statement `a, b = f(c, d)` makes and what it makes it of: as many names on either side."""
+    """The targets and the arguments of `a, b = f(c, d)`, with as many names on either side."""
     rows, value = _names_of_targets(made), made.node.value if isinstance(made.node, ast.Assign) else None
     raw = [ast.unparse(a) for a in value.args] if isinstance(value, ast.Call) else []
     if not rows or not raw or not all(name.isidentifier() for name in raw):
@@ -102,7 +103,7 @@ def _value(made: Place) -> str:
 
 
 def _renamed(code: str, names: dict[str, str]) -> str:
-    """An expression's text with names read in the place of others."""
+    """The text of an expression with its names replaced."""
 
     def swap(found: re.Match[str]) -> str:
         return names.get(found.group(), found.group())
@@ -111,13 +112,13 @@ def _renamed(code: str, names: dict[str, str]) -> str:
 
 
 def _read_elsewhere(made: Place, split: Place, rows: list[str], raw: list[str]) -> bool:
-    """Whether the made rows serve something else than the split, so that they must go on being made."""
+    """Whether the rows are read elsewhere than in the split, so that they must still be made."""
     named = [n for n in made.page.all(ast.Name) if n.id in set(rows) - set(raw) and isinstance(n.ctx, ast.Load)]
     return any(split.node not in made.page.above(n) for n in named)
 
 
 def _reread(split: Place, names: dict[str, str]) -> list[Splice]:
-    """The names of the made rows give way, in the split, to those of the raw ones."""
+    """The split reads the raw rows instead of the made ones."""
     value = split.node.value if isinstance(split.node, ast.Assign) else split.node
     read = [n for n in ast.walk(value) if isinstance(n, ast.Name) and n.id in names]
     return [split.of(n).instead(names[n.id]) for n in read if names[n.id] != n.id]

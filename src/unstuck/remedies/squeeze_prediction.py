@@ -1,4 +1,4 @@
-"""Give prediction and target the same shape, where (N, 1) against (N,) would be spread to (N, N)."""
+"""Give prediction and target the same shape if (N, 1) and (N,) would broadcast to (N, N)."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from unstuck.tape.program import Program, Value
 
 
 class SqueezePrediction(Treatment, frozen=True):
-    """`loss`: the site of the loss's call, of the subtraction in a loss by hand, or of a comparison; `side`: which of
-    its two operands has the trailing axis of one (0: the first)."""
+    """`loss`: the site of the loss call, of the subtraction in a loss by hand, or of a comparison; `side`: the operand
+    with the trailing axis of length 1 (0: the first)."""
 
     name: ClassVar[str] = "squeeze-prediction"
     trust: ClassVar[Trust] = "safe"
@@ -25,10 +25,12 @@ class SqueezePrediction(Treatment, frozen=True):
     side: int = 0
 
     def summary(self) -> str:
-        return f"drop the last axis of the {'target' if self.side else 'prediction'}, so that the two shapes agree"
+        return (
+            f"squeeze the last axis of the {'target' if self.side else 'prediction'}, so that both have the same shape"
+        )
 
     def apply(self, trial: Trial) -> Trial:
-        return noted(everywhere(trial, self._turned, "the loss was not found in the program"), self.name)
+        return noted(everywhere(trial, self._turned, "the recorded step has no such loss"), self.name)
 
     def _turned(self, program: Program) -> Program:
         loss = next((c for c in reversed(program.calls) if at(c, self.loss) and len(c.args) > 1), None)
@@ -41,7 +43,7 @@ class SqueezePrediction(Treatment, frozen=True):
 
     def edit(self, sources: Sources) -> Sources:
         place = the_call(sources, self.loss, lambda p: isinstance(p.node, ast.Call | ast.BinOp | ast.Compare))
-        return gathered(sources, self._splices(place), "the loss was not found")
+        return gathered(sources, self._splices(place), "the call of the loss was not found")
 
     def _splices(self, place: Place) -> Iterator[Splice]:
         node = place.node
@@ -54,5 +56,5 @@ class SqueezePrediction(Treatment, frozen=True):
         else:
             sides = node.args if isinstance(node, ast.Call) else []
         if self.side >= len(sides):
-            raise CannotEdit(f"{place.file}: prediction and target are not plain arguments of the loss")
+            raise CannotEdit(f"{place.file}: cannot read prediction and target from the arguments of the loss")
         yield from place.of(sides[self.side]).wrapped("", ".squeeze(-1)")

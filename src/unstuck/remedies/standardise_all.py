@@ -1,4 +1,4 @@
-"""One treatment made of several of a kind, for one fault that sits in several places."""
+"""Standardise several inputs at once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from unstuck.source.text import Sources
 
 
 class StandardiseAll(Treatment, frozen=True):
-    """Every input that needs it is standardised by its own statistics, in the order of `parts`."""
+    """Each input is standardised by its own statistics, in the order of `parts`."""
 
     name: ClassVar[str] = "standardise-all-inputs"
     trust: ClassVar[Trust] = "likely"
@@ -19,7 +19,7 @@ class StandardiseAll(Treatment, frozen=True):
     parts: tuple[StandardiseInputs, ...]
 
     def summary(self) -> str:
-        return f"{self.parts[0].summary()}, in all {len(self.parts)} places where some enter"
+        return f"{self.parts[0].summary()}, all {len(self.parts)} of them"
 
     def apply(self, trial: Trial) -> Trial:
         for part in self.parts:

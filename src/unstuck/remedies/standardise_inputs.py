@@ -1,4 +1,4 @@
-"""Standardise the inputs: (x - mean) / std in front of the network, with statistics of the recorded batches."""
+"""Standardise the inputs: (x - mean) / std before the network, with statistics of the recorded batches."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class {name}({module}):
     def forward(self, x):
         {fill}return {standardised}
 '''
-FILLED = "x = {where}(x == {missing}, {mean}, x)  # {missing} means: not measured\n"
+FILLED = "x = {where}(x == {missing}, {mean}, x)  # {missing} stands for a missing value\n"
 FUNCTION = '''
 def {name}(x):
     """Brings the inputs to mean 0 and standard deviation 1."""
@@ -38,11 +38,11 @@ def {name}(x):
 
 
 class StandardiseInputs(Treatment, frozen=True):
-    """`slot` of the first program holds the inputs; `mean` and `std` have one number for all, or one per feature along
-    `axis` (negative). `sites`: the innermost sites of the calls that read the slot; `positions`: where among their
-    arguments, for each site (`StandardiseInputs.of` fills in these two). `missing`: a number that stands for what was
-    not measured; it becomes the mean. `clip`: what lies more standard deviations from the mean is cut off there: a slip
-    of the pen, and the statistics are those of the others."""
+    """`slot` of the first program holds the inputs; `mean` and `std`: one number for all, or one per feature along
+    `axis` (negative). `sites`: innermost sites of the calls that read the slot; `positions`: its position among their
+    arguments, for each site (`StandardiseInputs.of` fills in both). `missing`: a placeholder for missing values,
+    replaced by the mean. `clip`: largest distance from the mean, in standard deviations, for outliers; mean and std are
+    those of the other values."""
 
     name: ClassVar[str] = "standardise-inputs"
     trust: ClassVar[Trust] = "likely"
@@ -67,13 +67,15 @@ class StandardiseInputs(Treatment, frozen=True):
         missing: float | None = None,
         clip: float | None = None,
     ) -> StandardiseInputs:
-        """The remedy for a slot of a program, with the sites where it enters."""
+        """The remedy for a slot of a program, with the sites that read it."""
         sites, positions = entering(program, slot)
         return cls(slot, mean, std, axis, sites, positions, missing, clip)
 
     def summary(self) -> str:
-        gaps = "" if self.missing is None else f", and put the mean in the place of {number(self.missing)}"
-        return "standardise the inputs" + gaps + ("" if self.clip is None else ", and cut off what is far out")
+        gaps = (
+            "" if self.missing is None else f", and replace the missing-value code {number(self.missing)} by the mean"
+        )
+        return "standardise the inputs" + gaps + ("" if self.clip is None else ", and clip outliers")
 
     def apply(self, trial: Trial) -> Trial:
         mean, std = f"input-mean-{self.slot}", f"input-std-{self.slot}"
@@ -92,7 +94,9 @@ class StandardiseInputs(Treatment, frozen=True):
             cut = made("torch.clamp", out + 2, Value(out + 1), -self.clip, self.clip, like=reader)
             return [*filled, centred, scaled, cut]
 
-        turned = everywhere(trial, lambda p: fronted(p, self.slot, self.sites, calls), "no call reads these inputs")
+        turned = everywhere(
+            trial, lambda p: fronted(p, self.slot, self.sites, calls), "no recorded call reads these inputs"
+        )
         return noted(turned.with_(constants=trial.constants | constants), self.name)
 
     def edit(self, sources: Sources) -> Sources:
@@ -123,7 +127,7 @@ class StandardiseInputs(Treatment, frozen=True):
         return (*needed(place, "torch.tensor"), *at_top(place, "", *lines), *wrap)
 
     def _by_function(self, place: Place, mean: str, std: str) -> tuple[Splice, ...]:
-        """What is more than a difference and a quotient becomes a function."""
+        """If it takes more than a difference and a quotient, a function is defined."""
         (name,) = top_names(place, "standardised")
         shape, tensor = _shape(self.axis), spelled(place.page, "torch.tensor")
         moved = ".to(x.device)" if device_of(place) else ""
@@ -178,7 +182,7 @@ def _shape(axis: int) -> str:
 
 
 def _written(before: str, values: tuple[float, ...] | float, after: str) -> list[str]:
-    """A definition, its numbers over as many lines as they need."""
+    """A definition, its numbers wrapped over several lines if needed."""
     if isinstance(values, float | int):
         return [before + number(values) + after]
     text = ", ".join(number(v) for v in values)

@@ -1,6 +1,6 @@
-"""Let the network work in units of the targets' spread: output * std + mean, and a loss on the standardised residual.
+"""Train in units of the targets' standard deviation: output * std + mean, and a loss on standardised residuals.
 
-The predictions stay in the person's own units, so the evaluation code stays right as it is.
+Predictions stay in the original units, so the evaluation code needs no change.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class {name}({module}):
 
 class StandardiseTargets(Treatment, frozen=True):
     """`mean` and `std` of the targets; `output`: the innermost site of the call that makes the prediction; `loss`: the
-    site of the loss's call (or of the subtraction, where the loss is written by hand)."""
+    site of the loss call (or of the subtraction, if the loss is written by hand)."""
 
     name: ClassVar[str] = "standardise-targets"
     trust: ClassVar[Trust] = "likely"
@@ -43,7 +43,7 @@ class StandardiseTargets(Treatment, frozen=True):
         return "train on standardised targets"
 
     def apply(self, trial: Trial) -> Trial:
-        return noted(everywhere(trial, self._turned, "no call makes the prediction there"), self.name)
+        return noted(everywhere(trial, self._turned, "the recorded step makes no prediction there"), self.name)
 
     def _turned(self, program: Program) -> Program:
         mean, std = rounded(self.mean), rounded(self.std)
@@ -63,7 +63,7 @@ class StandardiseTargets(Treatment, frozen=True):
         return _divided(program, loss.outs[0], mean, std)
 
     def edit(self, sources: Sources) -> Sources:
-        return gathered(sources, self._splices(sources), "the loss was not found")
+        return gathered(sources, self._splices(sources), "the call of the loss was not found")
 
     def _splices(self, sources: Sources) -> Iterator[Splice]:
         loss = the_call(sources, self.loss, lambda p: isinstance(p.node, ast.Call | ast.BinOp))
@@ -93,13 +93,13 @@ class StandardiseTargets(Treatment, frozen=True):
 
 
 def _output(program: Program, ref: Ref, site: Site) -> Call | None:
-    """The call at the site that a ref comes from, through calls that only hand it on."""
+    """The call at the site that a value comes from, through calls that only pass it on."""
     call = source_of(program, ref)
     return call if call is not None and call.site == site else None
 
 
 def _divided(program: Program, out: int, mean: float, std: float) -> Program:
-    """The loss's first two arguments, less the mean and over the spread."""
+    """The first two arguments of the loss, minus the mean and divided by std."""
     loss = next(c for c in program.calls if c.outs == (out,))
     free, new, sides = program.fresh(), [], list(loss.args)
     for i, side in enumerate(sides[:2]):

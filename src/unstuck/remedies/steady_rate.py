@@ -1,4 +1,4 @@
-"""Keep the learning rate: the schedule takes it away (or drives it up) long before the work is done."""
+"""Keep the learning rate constant if the schedule lowers (or raises) it too early."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from unstuck.source.text import Sources, Splice
 
 
 class SteadyRate(Treatment, frozen=True):
-    """The schedule's steps go. `factor`: the rate the optimizer was built with, over the first that the schedule gave
-    it; where they differ the schedule itself goes too."""
+    """Calls of `scheduler.step()` are removed. `factor`: the rate at construction over the first rate of the schedule;
+    if they differ, the scheduler is removed too."""
 
     name: ClassVar[str] = "steady-rate"
     trust: ClassVar[Trust] = "likely"
@@ -25,18 +25,18 @@ class SteadyRate(Treatment, frozen=True):
     factor: float = 1.0
 
     def summary(self) -> str:
-        return "keep the learning rate as it is at the start"
+        return "keep the learning rate constant"
 
     def apply(self, trial: Trial) -> Trial:
         return noted(trial.with_(steady=True, rate=trial.rate * self.factor), self.name)
 
     def edit(self, sources: Sources) -> Sources:
         splices = _schedule(sources) if self.factor == 1.0 else [*_schedule(sources), *_built(sources)]
-        return gathered(sources, splices, "no schedule was found in the text")
+        return gathered(sources, splices, "no scheduler was found")
 
 
 def _built(sources: Sources) -> Iterator[Splice]:
-    """The constructions of schedules that are only ever stepped."""
+    """Constructions of schedulers whose only use is their step()."""
     for whole in sources.pages():
         for statement in whole.page.all(ast.Assign):
             target, made = statement.targets[0], constructed(sources, whole.of(statement.value))
@@ -44,7 +44,7 @@ def _built(sources: Sources) -> Iterator[Splice]:
                 code = whole.of(target).code
                 read = [n for n in whole.page.all(type(target)) if whole.of(n).code == code and n is not target]
                 if len(read) > sum(owner(call).code == code for call in methods(sources, "step")):
-                    raise CannotEdit(f"{whole.file}: {code} is used for more than its steps")
+                    raise CannotEdit(f"{whole.file}: {code} is used for more than step()")
                 yield whole.of(statement).removed()
 
 

@@ -1,4 +1,4 @@
-"""Clear, compute, spend: put `zero_grad()`, `backward()` and `step()` in this order."""
+"""Call `zero_grad()`, `backward()` and `step()` in this order."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from unstuck.source.text import Place, Sources
 
 
 class StepAfterBackward(Treatment, frozen=True):
-    """The step at `step` (or a new `optimizer.step()`) follows the call at `backward`; `clear` goes in front of it."""
+    """The step at `step` (or a new `optimizer.step()`) follows the call at `backward`; the call at `clear` precedes
+    it."""
 
     name: ClassVar[str] = "step-after-backward"
     trust: ClassVar[Trust] = "safe"
@@ -24,7 +25,7 @@ class StepAfterBackward(Treatment, frozen=True):
         return "call zero_grad(), backward() and step() in this order" if self.step else f"call {self.optimizer}.step()"
 
     def apply(self, trial: Trial) -> Trial:
-        return not_by_replay(trial, "a replay steps after every backward as it is")
+        return not_by_replay(trial, "replays step after each backward anyway")
 
     def edit(self, sources: Sources) -> Sources:
         backward = expression_at(sources, self.backward)
@@ -38,17 +39,17 @@ class StepAfterBackward(Treatment, frozen=True):
 
 
 class CallIt(Treatment, frozen=True):
-    """What is only named at `site` is called."""
+    """The method named at `site` gets its parentheses."""
 
     name: ClassVar[str] = "call-it"
     trust: ClassVar[Trust] = "safe"
     site: Site
 
     def summary(self) -> str:
-        return f"call what line {self.site.line} only names"
+        return f"add the missing parentheses in line {self.site.line}"
 
     def apply(self, trial: Trial) -> Trial:
-        return not_by_replay(trial, "a replay steps after every backward as it is")
+        return not_by_replay(trial, "replays step after each backward anyway")
 
     def edit(self, sources: Sources) -> Sources:
         place = expression_at(sources, self.site)
@@ -56,8 +57,8 @@ class CallIt(Treatment, frozen=True):
 
 
 def _alone(place: Place) -> str:
-    """The text of a statement that is one call."""
+    """The text of a statement that is a single call."""
     statement = place.of(place.page.statement(place.node))
     if statement.code != place.code or "\n" in place.code:
-        raise CannotEdit(f"{place.file}: {place.code.splitlines()[0]} is part of a longer statement")
+        raise CannotEdit(f"{place.file}: {place.code.splitlines()[0]} is not a statement of its own")
     return place.code

@@ -14,7 +14,7 @@ from unstuck.tape.program import Program
 
 
 class SwapArguments(Treatment, frozen=True):
-    """`loss`: the site of the loss's call, whose first two arguments change places."""
+    """`loss`: the site of the loss call, whose first two arguments are swapped."""
 
     name: ClassVar[str] = "swap-arguments"
     trust: ClassVar[Trust] = "safe"
@@ -22,10 +22,10 @@ class SwapArguments(Treatment, frozen=True):
     loss: Site
 
     def summary(self) -> str:
-        return "give the loss the prediction first"
+        return "swap the arguments of the loss: prediction first, target second"
 
     def apply(self, trial: Trial) -> Trial:
-        return noted(everywhere(trial, self._turned, "the loss was not found in the program"), self.name)
+        return noted(everywhere(trial, self._turned, "the recorded step has no such loss"), self.name)
 
     def _turned(self, program: Program) -> Program:
         loss = next((c for c in reversed(program.calls) if c.site == self.loss and len(c.args) > 1), None)
@@ -38,5 +38,5 @@ class SwapArguments(Treatment, frozen=True):
         assert isinstance(place.node, ast.Call)
         first, second = (place.of(a) for a in place.node.args[:2])
         if isinstance(first.node, ast.Starred) or isinstance(second.node, ast.Starred):
-            raise CannotEdit(f"{self.loss.file}, line {self.loss.line}: the loss's arguments are not plain")
+            raise CannotEdit(f"{self.loss.file}, line {self.loss.line}: cannot read the arguments of the loss")
         return sources.spliced(first.instead(second.code), second.instead(first.code))

@@ -1,4 +1,4 @@
-"""Tell a dropout function which mode the network is in."""
+"""Pass the training mode to a dropout function."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from unstuck.source.text import Sources, Splice
 
 
 class TellMode(Treatment, frozen=True):
-    """The calls at `sites` are given `training=self.training`."""
+    """The calls at `sites` get `training=self.training`."""
 
     name: ClassVar[str] = "tell-mode"
     trust: ClassVar[Trust] = "safe"
     sites: tuple[Site, ...]
 
     def summary(self) -> str:
-        return "give the dropout function training=self.training"
+        return "pass training=self.training to the dropout function"
 
     def apply(self, trial: Trial) -> Trial:
-        return not_by_replay(trial, "it changes the evaluations, and not the training")
+        return not_by_replay(trial, "it changes the evaluation, not the training")
 
     def edit(self, sources: Sources) -> Sources:
         return sources.spliced(*(self._told(sources, site) for site in self.sites))

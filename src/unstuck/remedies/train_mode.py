@@ -1,4 +1,4 @@
-"""Switch back to training mode at the start of every epoch."""
+"""Return to training mode at the start of each epoch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from unstuck.source.text import Sources
 
 
 class TrainMode(Treatment, frozen=True):
-    """The body of the loop at `loop` begins with `model.train()`."""
+    """`model.train()` is called at the start of the body of the loop at `loop`."""
 
     name: ClassVar[str] = "train-mode"
     trust: ClassVar[Trust] = "safe"
@@ -20,10 +20,10 @@ class TrainMode(Treatment, frozen=True):
     model: str
 
     def summary(self) -> str:
-        return f"call {self.model}.train() at the start of every round of the loop in line {self.loop.line}"
+        return f"call {self.model}.train() at the start of each iteration of the loop in line {self.loop.line}"
 
     def apply(self, trial: Trial) -> Trial:
-        return not_by_replay(trial, "a replay repeats the recorded forward calls in the mode they were made in")
+        return not_by_replay(trial, "the recorded calls were made in evaluation mode")
 
     def edit(self, sources: Sources) -> Sources:
         loop = node_at(sources, self.loop, ast.For, ast.While)

@@ -1,8 +1,8 @@
 """What a remedy is: plain data with two verbs, and the trial that the first of them changes.
 
-A `Trial` is one way to train on the tape: the programs, the weights they start from, the optimizer and the loop's
-manners. `Remedy.apply` returns a changed trial, for the proof; `Remedy.edit` returns changed sources, for the patch.
-A test holds the two equal on every rule's FIRES, so what is recommended is what was tried.
+A `Trial` is one way to train on the tape: the programs, initial weights, optimizers and options of the loop.
+`Treatment.apply` returns a changed trial, for the experiment; `Treatment.edit` returns changed sources, for the patch.
+A test holds the two equal on the example of every rule, so what is recommended is what was tried.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class CannotApply(Exception):
-    """The remedy has no meaning for this trial, or cannot be tried by replay; the message says why."""
+    """The remedy does not apply to this trial, or a replay cannot show its effect; the message says why."""
 
 
 class CannotEdit(Exception):
@@ -41,7 +41,7 @@ class Trial:
     holders: dict[str, tuple[int, int]]
     """(optimizer, group) of every weight that is updated, by name."""
     options: tuple[tuple[dict[str, Any], ...], ...]
-    """Per optimizer, per group: the options of the person's optimizer (lr, momentum, weight_decay, ...)."""
+    """Per optimizer, per group: the options of the recorded optimizer (lr, momentum, weight_decay, ...)."""
     rate: float = 1.0
     """Every recorded rate is multiplied by this."""
     clear: bool = False
@@ -49,15 +49,15 @@ class Trial:
     clip: dict[int, float] = field(default_factory=dict)
     """Largest gradient norm, by optimizer."""
     constants: dict[str, Tensor] = field(default_factory=dict)
-    """Tensors that remedies brought in, by key."""
+    """Tensors that remedies add, by key."""
     outside: dict[int, Any] = field(default_factory=dict)
-    """Changes to what enters by a slot: slot -> function(tensor) -> tensor, applied before the step."""
+    """Changes to slots: slot -> function(tensor) -> tensor, applied before the step."""
     steady: bool = False
-    """The first recorded rate is kept for all steps, whatever the schedule did."""
+    """The first recorded rate is used for all steps, whatever the schedule did."""
     kept: bool = False
-    """One optimizer serves from the first step to the last, where the script built another in its place."""
+    """One optimizer is used throughout, even if the script rebuilt it."""
     mixed: bool = False
-    """Every batch is drawn from all recorded rows, in whatever order they came."""
+    """Each batch is drawn at random from all recorded rows."""
     remedies: tuple[str, ...] = ()
 
     def with_(self, **changes: Any) -> Trial:
@@ -76,7 +76,7 @@ class Treatment(msgspec.Struct, frozen=True):
     trust: ClassVar[Trust] = "likely"
 
     def summary(self) -> str:
-        """What it does, as an imperative clause: "standardise the inputs"."""
+        """What it does, as an imperative clause without a full stop: "standardise the inputs"."""
         raise NotImplementedError
 
     def stronger(self) -> Treatment | None:
@@ -84,9 +84,9 @@ class Treatment(msgspec.Struct, frozen=True):
         return None
 
     def apply(self, trial: Trial) -> Trial:
-        """The trial with the remedy in it; raises CannotApply where a replay cannot show it."""
+        """The trial with the remedy applied. Raises CannotApply if a replay cannot show its effect."""
         raise NotImplementedError
 
     def edit(self, sources: Sources) -> Sources:
-        """The sources with the remedy in them; raises CannotEdit where no safe place is found."""
+        """The sources with the remedy applied. Raises CannotEdit if no safe place is found."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""Let weights learn that were frozen: requires_grad=False, freeze=True, an embedding from pretrained vectors."""
+"""Unfreeze weights: requires_grad=False, freeze=True, an embedding from pretrained vectors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from unstuck.source.text import Place, Sources, Splice
 
 
 class Unfreeze(Treatment, frozen=True):
-    """`names`: the frozen weights on the tape that shall learn; `optimizer`: which one shall hold them."""
+    """`names`: the frozen weights on the tape; `optimizer`: the one that will hold them."""
 
     name: ClassVar[str] = "unfreeze"
     trust: ClassVar[Trust] = "likely"
@@ -23,7 +23,7 @@ class Unfreeze(Treatment, frozen=True):
     optimizer: int = 0
 
     def summary(self) -> str:
-        return "let the frozen weights learn"
+        return "unfreeze the weights and add them to the optimizer"
 
     def apply(self, trial: Trial) -> Trial:
         return noted(held_by(trial, self.names, self.optimizer), self.name)
@@ -35,7 +35,7 @@ class Unfreeze(Treatment, frozen=True):
 
 
 def _decided(whole: Place) -> Iterator[Splice]:
-    """Where something that the script works out decides which weights learn, all of them do."""
+    """If the script computes which weights are trained, all of them are."""
     for statement in whole.page.all(ast.Assign):
         target = statement.targets[0]
         if isinstance(target, ast.Attribute) and target.attr == "requires_grad" and not _is_true(statement.value):
@@ -84,7 +84,7 @@ def _is_false(node: ast.AST) -> bool:
 
 
 def _gone(place: Place) -> Splice:
-    """The statement goes; with the loop around it, where it does nothing else."""
+    """The statement is removed, and the loop around it if that does nothing else."""
     statement = place.page.statement(place.node)
     loop = place.page.parents[statement]
     alone = isinstance(loop, ast.For) and loop.body == [statement] and not loop.orelse

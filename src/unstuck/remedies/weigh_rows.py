@@ -1,4 +1,4 @@
-"""Weigh the rare rows up in a binary cross-entropy on probabilities, which takes no class weights."""
+"""Give rare rows more weight in a binary cross-entropy on probabilities, which takes no class weights."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FUNCTION = "torch.nn.functional.binary_cross_entropy"
 
 
 class WeighRows(Treatment, frozen=True):
-    """`weight`: of a row whose target is 1, against 1 for the others; `loss`: the site of the loss's call."""
+    """`weight`: of rows with target 1, relative to the others; `loss`: the site of the loss call."""
 
     name: ClassVar[str] = "weigh-rows"
     trust: ClassVar[Trust] = "likely"
@@ -27,13 +27,13 @@ class WeighRows(Treatment, frozen=True):
     loss: Site
 
     def summary(self) -> str:
-        return "weigh the rare rows up in the loss"
+        return "give the rare rows more weight in the loss"
 
     def apply(self, trial: Trial) -> Trial:
         calls = [c for p in trial.programs for c in p.calls if c.site == self.loss]
         if any(c.argument(2, "weight") is not None for c in calls):
-            raise CannotApply("the loss has weights already")
-        return noted(everywhere(trial, self._weighted, "the loss was not found in the program"), self.name)
+            raise CannotApply("the loss already has weights")
+        return noted(everywhere(trial, self._weighted, "the recorded step has no such loss"), self.name)
 
     def _weighted(self, program: Program) -> Program:
         named = (c for c in reversed(program.calls) if c.site == self.loss and c.name == "binary_cross_entropy")
@@ -49,12 +49,12 @@ class WeighRows(Treatment, frozen=True):
 
     def edit(self, sources: Sources) -> Sources:
         place = the_call(sources, self.loss, lambda p: isinstance(p.node, ast.Call))
-        return gathered(sources, self._splices(place), "the loss was not found")
+        return gathered(sources, self._splices(place), "the call of the loss was not found")
 
     def _splices(self, place: Place) -> Iterator[Splice]:
         output, target = argument(place, 0, "input"), argument(place, 1, "target")
         if output is None or target is None:
-            raise CannotEdit(f"{self.loss.file}, line {self.loss.line}: the loss's two arguments were not found")
+            raise CannotEdit(f"{self.loss.file}, line {self.loss.line}: the arguments of the loss were not found")
         weight = f"weight=1.0 + {number(self.weight - 1)} * {target.operand}"
         yield from needed(place, FUNCTION)
         yield place.instead(f"{spelled(place.page, FUNCTION)}({output.code}, {target.code}, {weight})")

@@ -1,4 +1,4 @@
-"""Weigh the rare classes up in the loss."""
+"""Give rare classes more weight in the loss."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ KEY = "class-weights"
 
 
 class WeightClasses(Treatment, frozen=True):
-    """`weights`: one per class, or the positives' alone for BCEWithLogitsLoss; `loss`: the site of the loss's call;
-    `function`: its name on the program."""
+    """`weights`: one per class, or pos_weight alone for BCEWithLogitsLoss; `loss`: the site of the loss call;
+    `function`: its name in the program."""
 
     name: ClassVar[str] = "weight-classes"
     trust: ClassVar[Trust] = "likely"
@@ -34,7 +34,7 @@ class WeightClasses(Treatment, frozen=True):
     function: str
 
     def summary(self) -> str:
-        return "weigh the rare class up in the loss"
+        return "give the rare classes more weight in the loss"
 
     def apply(self, trial: Trial) -> Trial:
         calls = [c for p in trial.programs for c in p.calls if c.name == self.function and c.site == self.loss]
@@ -43,7 +43,7 @@ class WeightClasses(Treatment, frozen=True):
             or not calls
             or any(c.argument(2, TAKES[self.function]) is not None for c in calls)
         ):
-            raise CannotApply("the loss takes no class weights, or has some already")
+            raise CannotApply("the loss takes no class weights, or already has some")
         weights = torch.tensor([rounded(w) for w in self.weights])
         turned = trial.with_(constants={**trial.constants, KEY: weights}).over_programs(self._weighted)
         return noted(turned, self.name)
@@ -60,7 +60,7 @@ class WeightClasses(Treatment, frozen=True):
 
     def edit(self, sources: Sources) -> Sources:
         place = the_call(sources, self.loss, lambda p: isinstance(p.node, ast.Call))
-        return gathered(sources, self._splices(sources, place), "the loss was not found")
+        return gathered(sources, self._splices(sources, place), "the call of the loss was not found")
 
     def _splices(self, sources: Sources, place: Place) -> Iterator[Splice]:
         assert isinstance(place.node, ast.Call)
@@ -72,7 +72,7 @@ class WeightClasses(Treatment, frozen=True):
             else [p for p, _ in constructed(sources, place.of(place.node.func))]
         )
         if len(made) != 1 or argument(made[0], -1, TAKES[self.function]) is not None:
-            raise CannotEdit("the loss's construction was not found, or it has class weights already")
+            raise CannotEdit("the construction of the loss was not found, or already has class weights")
         values = ", ".join(number(w) for w in self.weights)
         tensor = spelled(made[0].page, "torch.tensor")
         device = _device(made[0])
@@ -81,7 +81,7 @@ class WeightClasses(Treatment, frozen=True):
 
 
 def _device(place: Place) -> str:
-    """The weights go where the script's `device` is, if it has one."""
+    """The weights go to the script's `device`, if it has one."""
     scope = place.page.function(place.node)
     known = [v for s in (scope, place.page.tree) if s is not None for v in assigned(place.of(s), "device")]
     return ", device=device" if known else ""

@@ -1,4 +1,4 @@
-"""Make the hidden layers wider."""
+"""Widen the hidden layers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SEED = 21
 
 
 class Widen(Treatment, frozen=True):
-    """Give every hidden linear layer `units` units at least."""
+    """Every hidden linear layer gets at least `units` units."""
 
     name: ClassVar[str] = "widen"
     trust: ClassVar[Trust] = "likely"
@@ -44,19 +44,19 @@ class Widen(Treatment, frozen=True):
     units: int
 
     def summary(self) -> str:
-        return f"give every hidden layer {self.units} units at least"
+        return f"widen the hidden layers to at least {self.units} units"
 
     def apply(self, trial: Trial) -> Trial:
         grown = {name: how for p in trial.programs for name, how in _growing(p, trial.start, self.units).items()}
         if not grown:
-            raise CannotApply("no narrow linear layer feeds another through activations alone")
+            raise CannotApply("no narrow linear layer feeds another one directly")
         generator = torch.Generator().manual_seed(SEED)
         old = {n: trial.start[n] for n in grown if n in trial.start}
         fresh = {n: drawn(t, grown[n][: t.dim()], grown[n][1], generator) for n, t in old.items()}
         return noted(trial.with_(start=trial.start | fresh), self.name)
 
     def edit(self, sources: Sources) -> Sources:
-        return gathered(sources, self._splices(sources), "no hidden layers were found in the text")
+        return gathered(sources, self._splices(sources), "no hidden layers were found")
 
     def _splices(self, sources: Sources) -> Iterator[Splice]:
         groups = [g for w in sources.pages() for g in _stacks(w)]
@@ -73,7 +73,7 @@ class Widen(Treatment, frozen=True):
 
 
 def _growing(program: Program, start: dict[str, Tensor], units: int) -> dict[str, tuple[int, int]]:
-    """Per weight of a layer that grows: how many outputs and inputs the layer is to have."""
+    """For each weight of a layer that is widened: its new numbers of outputs and inputs."""
     linear = [c for c in program.calls if c.name == "linear"]
     feeds = {c.outs: before for c in linear if (before := _fed_by(program, c)) is not None}
     narrow = {b.outs for b in feeds.values() if _shape(b, start)[0] < units}
@@ -95,14 +95,14 @@ def _fed_by(program: Program, call: Call) -> Call | None:
 
 
 def _shape(call: Call, start: dict[str, Tensor]) -> tuple[int, int]:
-    """A linear layer's numbers of outputs and inputs."""
+    """The numbers of outputs and inputs of a linear layer."""
     weight = call.argument(1, "weight")
     known = isinstance(weight, Weight) and weight.name in start
     return (start[weight.name].shape[0], start[weight.name].shape[1]) if known else (1, 1)
 
 
 def _stacks(whole: Place) -> Iterator[list[Place]]:
-    """The linear layers that one class, function or Sequential constructs, where there are two or more."""
+    """The linear layers that a class, function or Sequential constructs, if there are at least two."""
     found: dict[ast.AST, list[Place]] = {}
     for call in whole.page.all(ast.Call):
         if full_name(whole.page, call.func) == "torch.nn.Linear":
