@@ -35,7 +35,7 @@ from unstuck.rules._decisions import wrong_decisions
 from unstuck.rules._reported import FAULT
 from unstuck.rules._totals import wrong_totals
 from unstuck.signals.predictions import Predictions
-from unstuck.signals.printed import Printed
+from unstuck.signals.printed import Number, Printed
 from unstuck.signals.recomputed import WRONG, Recomputed, Recounted, corrected
 from unstuck.tape.model import Evaluation, Tape
 from unstuck.tape.program import Call, Outside, Program, Ref
@@ -80,12 +80,17 @@ def _reported_otherwise(before: Tape, after: Tape) -> str | None:
     if not before.losses or not _same(before.losses, after.losses):
         return None
     old, new = Printed.read(before).last(), Printed.read(after).last()
-    pairs = (p for form in old.keys() & new.keys() for p in zip(old[form].numbers, new[form].numbers, strict=True))
-    for was, now in pairs:
-        if abs(was.value - now.value) > WRONG * max(abs(was.value), abs(now.value)):
-            named = " ".join(was.words)
-            return f"training is unchanged; printed {named} {was.value:g} before, {now.value:g} after the patch"
-    return None
+    pairs = [p for form in old.keys() & new.keys() for p in zip(old[form].numbers, new[form].numbers, strict=True)]
+    was, now = max(pairs, key=lambda pair: _apart(*pair), default=(None, None))
+    if was is None or now is None or not _apart(was, now) > WRONG:
+        return None
+    return f"training is unchanged; printed {' '.join(was.words)} {was.value:g} before, {now.value:g} after the patch"
+
+
+def _apart(one: Number, other: Number) -> float:
+    """Relative difference."""
+    largest = max(abs(one.value), abs(other.value))
+    return abs(one.value - other.value) / largest if largest else 0.0
 
 
 def _same(one: tuple[float, ...], other: tuple[float, ...]) -> bool:

@@ -2,95 +2,191 @@
 
 ## Why it hurts
 
-Dropout and batch normalisation act differently in the two modes. Once `model.eval()` was called, nothing but
-`model.train()` takes it back: from then on dropout no longer regularises and batch normalisation uses averages that no
-longer follow the weights, so the loss drifts away from what the network does. The other way round, an evaluation in
-training mode drops units at random and normalises by the batch at hand: the score is too low and differs from call to
-call, and the averages take in the test data.
+Dropout and batch normalisation act differently in the two modes, and `model.eval()` lasts until `model.train()` is
+called. Training in evaluation mode, dropout no longer regularises and batch normalisation uses running averages that no
+longer follow the weights. Evaluated in training mode, units are dropped at random and each batch is normalised by its
+own statistics: the score is too low, differs from call to call, and the running averages take in the test data.
 
 ## How it is seen
 
-The text is read, through the functions that are called, for programs that build such layers. `eval()` is reached from
-the training loop (or in front of it) and nothing in the loop calls `train()`; or the trained network is called without
-gradients outside the batch loop while no line of the program ever calls `eval()`. `F.dropout` knows no mode unless it
-is told: where the text calls `eval()` and the recorded evaluations drop units all the same, it was not.
+Every recorded dropout and batch normalisation tells its mode. Training steps in evaluation mode are reported where the
+source calls `eval()` and nothing in the training loop calls `train()`; evaluations in training mode where the trained
+network is called without gradients and no line calls `eval()`. `F.dropout` ignores the module's mode unless it is given
+`training=`. The effect of the latter is measured: the last evaluation is computed again in evaluation mode.
 
 ## What to do
 
-`model.train()` at the start of every epoch, `model.eval()` at the start of every evaluation; in a module,
-`F.dropout(x, p, training=self.training)`, or a layer `nn.Dropout(p)`.
+Call `model.train()` at the start of every epoch and `model.eval()` before every evaluation; inside a module write
+`F.dropout(x, p, training=self.training)`, or use a layer `nn.Dropout(p)`.
 """
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-from unstuck.diagnosis.model import Evidence, Finding, NotApplicable
+import msgspec
+
+from unstuck.diagnosis.model import Effect, Evidence, Finding, Known, NotApplicable, proven
+from unstuck.diagnosis.skill import differs
+from unstuck.diagnosis.stages import Stage
 from unstuck.remedies.eval_mode import EvalMode
 from unstuck.remedies.tell_mode import TellMode
 from unstuck.remedies.train_mode import TrainMode
+from unstuck.signals.evaluation import FinalEvaluation
 from unstuck.signals.source import Loop
 from unstuck.signals.training import Training
 from unstuck.tape.model import Tape
-from unstuck.tape.program import Program
+from unstuck.tape.program import Call, Program
 
 FAULT = "mode-error"
+STAGE = Stage.REGULARISATION
+NEVER_MEANT = True
 DROPPING = {
     f"torch.nn.functional.{name}" for name in ("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout")
 }
 
 
+@dataclass(frozen=True)
+class _Modes:
+    """In which mode training and evaluation ran, as recorded; 0 of 0 if no layer has modes."""
+
+    steps: int
+    idle: int
+    """Training steps in evaluation mode."""
+    evaluations: int
+    dropping: int
+    """Evaluations in training mode."""
+
+    @classmethod
+    def of(cls, tape: Tape) -> _Modes:
+        on = [_trains(p) for p in tape.programs]
+        steps = [on[p.program] for p in tape.passes if on[p.program] is not None]
+        judged = [on[e.program] for e in tape.evaluations if not e.grad and on[e.program] is not None]
+        return cls(len(steps), steps.count(False), len(judged), judged.count(True))
+
+    def idle_steps(self) -> tuple[Evidence, ...]:
+        return (
+            (Evidence("training steps in evaluation mode", f"{self.idle} of {self.steps}", "0"),) if self.steps else ()
+        )
+
+    def dropping_evaluations(self) -> tuple[Evidence, ...]:
+        measured = f"{self.dropping} of {self.evaluations}"
+        return (Evidence("evaluation batches in training mode", measured, "0"),) if self.evaluations else ()
+
+
+def _trains(program: Program) -> bool | None:
+    """Whether any of its layers is in training mode; None if none has modes."""
+    modes = [mode for c in program.calls if (mode := _mode(c)) is not None]
+    return any(modes) if modes else None
+
+
+def _mode(call: Call) -> bool | None:
+    if "dropout" in call.name:
+        return bool(call.argument(2, "training", True)) if call.argument(1, "p", 0.5) else None
+    if call.name == "batch_norm" and call.argument(1, "running_mean") is not None:
+        return bool(call.argument(5, "training", False))
+    return None
+
+
 def check(tape: Tape, training: Training) -> Iterator[Finding]:
-    """Evaluation mode left on in the training loop, or evaluation without it; a dropout that knows no mode."""
+    """Report evaluation mode left on in training, evaluation without it, and a dropout that ignores the mode."""
     untold = list(_untold(tape, training))
     yield from untold
     if untold:
         return
-    if not training.has_modes:
-        raise NotApplicable("no dropout and no batch normalisation: the two modes are the same")
-    if not any(training.mode_calls("eval")):
-        yield from _never_evaluates(training)
-    else:
-        yield from _left_on(training)
+    modes = _Modes.of(tape)
+    if not training.has_modes and not modes.steps:
+        raise NotApplicable("no dropout and no batch normalisation")
+    if any(training.mode_calls("eval")):
+        yield from _left_on(training, modes)
+    elif modes.dropping or not modes.evaluations:
+        yield from _never_evaluates(tape, training, modes)
+
+
+def verify(before: Tape, after: Tape) -> str | None:
+    """The modes were wrong and are right now, and the last evaluation scores higher."""
+    old, new = _Modes.of(before), _Modes.of(after)
+    if not (old.dropping or old.idle) or new.dropping or new.idle or not new.steps:
+        return None
+    try:
+        was, now = FinalEvaluation.read(before), FinalEvaluation.read(after)
+    except NotApplicable:
+        return None
+    if not differs(was.skill, now.skill):
+        return None
+    wrong = f"{old.dropping} evaluation batches in training mode, {old.idle} training steps in evaluation mode"
+    return f"{was.name} of the last evaluation {was.score:.3f} before ({wrong}), {now.score:.3f} after the patch"
+
+
+def _measured(tape: Tape, modes: _Modes) -> tuple[Known, Effect]:
+    """What training mode does to the last evaluation: proven if evaluation mode scores otherwise."""
+    if not modes.dropping:
+        return "read", Effect()
+    try:
+        was, now = FinalEvaluation.read(tape), FinalEvaluation.read(_evaluated(tape))
+    except NotApplicable:
+        return "observed", Effect()
+    if not differs(was.skill, now.skill) and not differs(now.skill, was.skill):
+        return "observed", Effect()
+    said = f"the last evaluation has {was.name} {was.score:.3f} in training mode, {now.score:.3f} in evaluation mode"
+    return "observed", proven(said)
+
+
+def _evaluated(tape: Tape) -> Tape:
+    """The tape, with its evaluations in evaluation mode."""
+    judged = {e.program for e in tape.evaluations} - {p.program for p in tape.passes}
+    programs = tuple(_switched(p) if n in judged else p for n, p in enumerate(tape.programs))
+    return msgspec.structs.replace(tape, programs=programs)
+
+
+def _switched(program: Program) -> Program:
+    calls = tuple(_switched_call(c) if _mode(c) else c for c in program.calls)
+    return msgspec.structs.replace(program, calls=calls)
+
+
+def _switched_call(call: Call) -> Call:
+    at = 2 if "dropout" in call.name else 5
+    if len(call.args) > at:
+        return msgspec.structs.replace(call, args=(*call.args[:at], False, *call.args[at + 1 :]))
+    return msgspec.structs.replace(call, kwargs={**call.kwargs, "training": False})
 
 
 def _untold(tape: Tape, training: Training) -> Iterator[Finding]:
-    """Dropout functions in a module's methods that are not told the mode, at work in an evaluation after `eval()`."""
-    if not any(training.mode_calls("eval")) or not any(_drops(tape.programs[e.program]) for e in tape.evaluations):
+    """Dropout functions that are not given the mode and drop units in evaluations after `eval()`."""
+    modes = _Modes.of(tape)
+    if not any(training.mode_calls("eval")) or not modes.dropping:
         return
     source = training.source
     calls = [c for c in source.all(ast.Call) if source.full_name(c) in DROPPING and source.owner_class(c) is not None]
     blind = [c for c in calls if len(c.args) < 3 and not any(k.arg in ("training", None) for k in c.keywords)]
     if blind:
         name = source.code(blind[0].func)
-        said = f"{name} is not told the mode: it goes on dropping units in the evaluations, after eval()"
-        evidence = Evidence("dropout at work in the recorded evaluations", "yes", "no")
+        said = f"{name}() drops units in evaluations too, because it is not given training=self.training"
         remedies = (TellMode(tuple(source.site(c) for c in blind)),)
-        yield Finding(FAULT, said, source.site(blind[0]), (evidence,), remedies, "error", demonstrated=said)
+        known, effect = _measured(tape, modes)
+        evidence = modes.dropping_evaluations()
+        yield Finding(FAULT, said, source.site(blind[0]), evidence, remedies, "error", known=known, effect=effect)
 
 
-def _drops(program: Program) -> bool:
-    return any(
-        "dropout" in c.name and c.argument(2, "training", True) and c.argument(1, "p", 0.5) for c in program.calls
-    )
-
-
-def _left_on(training: Training) -> Iterator[Finding]:
+def _left_on(training: Training, modes: _Modes) -> Iterator[Finding]:
+    if modes.steps and not modes.idle:
+        return
     for backward in training.backwards:
         for chain in training.chains(backward):
             found = _left_on_in(training, backward, chain)
             if found is not None:
                 loop, call = found
-                yield _still_evaluating(training, loop, call)
+                yield _still_evaluating(training, loop, call, modes)
                 return
 
 
 def _left_on_in(training: Training, backward: ast.Call, chain: tuple[Loop, ...]) -> tuple[Loop, ast.Call] | None:
-    """The loop that goes on training after `eval()`, and that call; None where `train()` takes it back."""
+    """The loop that goes on training after `eval()`, and that call; None if `train()` is called in it."""
     around: list[Loop] = []
     for loop in chain:
-        if _rebuilds(training, backward, loop):
+        if _rebuilds(training, loop):
             break
         around.append(loop)
     reached = [training.reached(loop) for loop in around]
@@ -99,11 +195,11 @@ def _left_on_in(training: Training, backward: ast.Call, chain: tuple[Loop, ...])
     inside = _calls(training, "eval", reached[-1])
     before = _before(training, around[-1])
     call = inside or before
-    return (around[-1], call) if call is not None and not _deliberate(training, call) else None
+    return (around[-1], call) if call is not None and not _deliberate(training) else None
 
 
-def _rebuilds(training: Training, backward: ast.Call, loop: Loop) -> bool:
-    """Whether a loop builds the models that it trains, as a loop over folds does."""
+def _rebuilds(training: Training, loop: Loop) -> bool:
+    """Whether a loop builds the models that it trains, like a loop over folds."""
     names = {b.name.rpartition(".")[2] for b in training.source.bindings if training.source.inside(b.statement, loop)}
     return bool(names & {n.rpartition(".")[2] for n in training.trained})
 
@@ -114,7 +210,7 @@ def _calls(training: Training, mode: str, parts: tuple[ast.AST, ...]) -> ast.Cal
 
 
 def _before(training: Training, loop: Loop) -> ast.Call | None:
-    """The last mode set in front of a loop in its own scope, where that is evaluation."""
+    """The last call that sets a mode before a loop in its scope, if it is `eval()`."""
     source, scope = training.source, training.source.scope(loop)
     calls = [c for c in source.own(ast.Call, scope) if c.lineno < loop.lineno]
     set_ = [
@@ -130,23 +226,23 @@ def _enters(training: Training, call: ast.Call, mode: str) -> bool:
     return any(_calls(training, mode, training.reached(f)) is not None for f in training.source.called(call))
 
 
-def _deliberate(training: Training, call: ast.Call) -> bool:
-    """Whether weights of the network are frozen: then evaluation mode may be meant to last."""
+def _deliberate(training: Training) -> bool:
+    """Whether weights are frozen: fine-tuning may keep evaluation mode on purpose."""
     frozen = (b for b in training.source.bindings if b.name.endswith(".requires_grad"))
     return any(True for _ in frozen) or any(True for _ in training.methods("requires_grad_"))
 
 
-def _still_evaluating(training: Training, loop: Loop, call: ast.Call) -> Finding:
+def _still_evaluating(training: Training, loop: Loop, call: ast.Call, modes: _Modes) -> Finding:
     source, site = training.source, training.source.site(call)
-    said = f"line {site.line} switches to evaluation mode; nothing in the loop of line {loop.lineno} switches back"
+    said = f"eval() in line {site.line} stays on for training; call train() in the loop of line {loop.lineno}"
     name = _name_at(training, loop)
     remedies = (TrainMode(source.site(loop), name),) if name else ()
-    evidence = Evidence("calls of train() in the loop", 0.0, "one per epoch")
-    return Finding(FAULT, said, site, (evidence,), remedies, "error", demonstrated=said)
+    known: Known = "observed" if modes.idle else "read"
+    return Finding(FAULT, said, site, modes.idle_steps(), remedies, "error", known=known)
 
 
 def _name_at(training: Training, loop: Loop) -> str:
-    """How the trained network is called in the loop's own scope."""
+    """The name of the trained network in the loop's scope."""
     source, scope = training.source, training.source.scope(loop)
     for call in source.own(ast.Call, scope):
         if training.is_trained(call.func) and isinstance(call.func, ast.Name | ast.Attribute):
@@ -161,22 +257,23 @@ def _name_at(training: Training, loop: Loop) -> str:
     )
 
 
-def _never_evaluates(training: Training) -> Iterator[Finding]:
-    """The first evaluation of a trained network, in a program that never calls eval()."""
+def _never_evaluates(tape: Tape, training: Training, modes: _Modes) -> Iterator[Finding]:
+    """Every evaluation of a trained network, in a program that never calls eval()."""
     for call in training.source.all(ast.Call):
         func = call.func
         if not isinstance(func, ast.Name | ast.Attribute) or not training.is_trained(func) or not call.args:
             continue
         if training.gradient_free(call) and not training.in_training(call) and not _samples(training, call):
             site, name = training.source.site(call), ast.unparse(func)
-            said = f"{name} is evaluated in training mode: no line calls {name}.eval()"
-            evidence = Evidence("calls of eval()", 0.0, "one per evaluation")
+            said = f"{name} is evaluated in training mode; call {name}.eval() first"
             remedies = (EvalMode(site, name, _epoch_loops(training, call)),)
-            yield Finding(FAULT, said, site, (evidence,), remedies, "error", demonstrated=f"line {site.line}: {said}")
+            known, effect = _measured(tape, modes)
+            evidence = modes.dropping_evaluations()
+            yield Finding(FAULT, said, site, evidence, remedies, "error", known=known, effect=effect)
 
 
 def _samples(training: Training, call: ast.Call) -> bool:
-    """Whether the network is asked again and again for the same input, to see how its answers spread."""
+    """Whether the network is called repeatedly on the same input (Monte Carlo dropout)."""
     loops = training.source.loops(call)
     return any(_only_repeats(training, loop, call) for loop in loops[:1])
 
@@ -191,7 +288,7 @@ def _only_repeats(training: Training, loop: Loop, call: ast.Call) -> bool:
 
 
 def _epoch_loops(training: Training, call: ast.Call) -> tuple:
-    """The training loops that such an evaluation stands in: they must switch back."""
+    """The training loops around an evaluation that must call train() again."""
     around = dict.fromkeys(loop for chain in training.chains(call) for loop in chain if loop in training.training_loops)
     return tuple(training.source.site(loop) for loop in around if not _calls(training, "train", training.reached(loop)))
 
@@ -201,10 +298,10 @@ import torch
 from torch import nn
 
 torch.manual_seed(0)
-x = torch.randn(400, 6)
+x = 10 + 3 * torch.randn(400, 6)
 y = (x[:, 0] > x[:, 1]).long()
-model = nn.Sequential(nn.Linear(6, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Dropout(0.3), nn.Linear(32, 2))
-optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+model = nn.Sequential(nn.BatchNorm1d(6), nn.Linear(6, 32), nn.ReLU(), nn.Dropout(0.1), nn.Linear(32, 2))
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
 
 
 def accuracy():
@@ -213,7 +310,8 @@ def accuracy():
         return (model(x[300:]).argmax(1) == y[300:]).float().mean().item()
 
 
-for epoch in range(6):
+print("before training", accuracy())
+for epoch in range(8):
 {train}    for batch in torch.randperm(300).split(30):
         optimizer.zero_grad()
         loss = nn.functional.cross_entropy(model(x[batch]), y[batch])

@@ -1,18 +1,20 @@
-"""The best weights are kept without a copy, so they change with every further step.
+"""The best weights are kept without a copy, so later steps overwrite them.
 
 ## Why it hurts
 
-`model.state_dict()` gives the tensors themselves, not their values: what was kept at the best epoch follows the
-training on. Loading it at the end restores nothing; the last weights are evaluated under the name of the best.
+`model.state_dict()` returns references to the weights, not copies. What was kept at the best epoch changes with every
+further step. Loading it at the end restores nothing: the last weights are evaluated and saved as the best.
 
 ## How it is seen
 
-The text is read: a `state_dict()` (or the model itself) is kept under a name in a training loop without `deepcopy` or
-`clone`, the model is not built anew in that loop, and the kept thing is loaded, saved or returned later.
+In the source: a `state_dict()` (or the model itself) is kept under a name in a training loop without `deepcopy` or
+`clone`, the model is not rebuilt in that loop, and the kept object is loaded, saved or returned later. The recorded
+evaluations show the effect: after the weights were restored, the outputs are still those of the last epoch, although an
+earlier evaluation of the same rows scored better.
 
 ## What to do
 
-`best = copy.deepcopy(model.state_dict())`; or write the weights to a file at that moment.
+Use `best = copy.deepcopy(model.state_dict())`, or save the weights to a file at that moment.
 """
 
 from __future__ import annotations
@@ -20,28 +22,35 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from unstuck.diagnosis.model import Evidence, Finding
+from unstuck.diagnosis.model import Effect, Evidence, Finding, Known, NotApplicable, proven
+from unstuck.diagnosis.skill import differs
+from unstuck.diagnosis.stages import Stage
 from unstuck.remedies.copy_state import CopyState
+from unstuck.signals.printed import changes
+from unstuck.signals.recomputed import Answers
 from unstuck.signals.source import Binding, Loop, Scope
 from unstuck.signals.training import Training, tail
+from unstuck.tape.model import Tape
 
 FAULT = "state-dict-alias"
+STAGE = Stage.REPORTING
+NEVER_MEANT = True
 SHALLOW = {"dict", "OrderedDict", "copy"}
-"""Calls that copy the table and keep its tensors."""
+"""Calls that copy the dict but keep its tensors."""
 KEEPERS = {"load_state_dict", "save", "append"}
 
 
-def check(training: Training) -> Iterator[Finding]:
-    """Each thing kept in a training loop that goes on changing."""
+def check(training: Training, tape: Tape) -> Iterator[Finding]:
+    """Report each reference to weights that is kept in a training loop and used later."""
     for b in training.source.bindings:
         if b.kind == "assign" and b.item < 0 and b.value is not None:
             for kept, model in (*_states(training, b.value), *_models(training, b)):
                 if _trains_on(training, b, model) and _used_later(training, b, model):
-                    yield _finding(training, b, kept)
+                    yield _finding(training, b, kept, tape)
 
 
 def _states(training: Training, value: ast.expr) -> Iterator[tuple[ast.Call, ast.expr]]:
-    """The `model.state_dict()` calls whose tensors reach the value as they are."""
+    """The `model.state_dict()` calls whose tensors reach the value without a copy."""
     for call in training.methods("state_dict", value):
         owner = call.func.value if isinstance(call.func, ast.Attribute) else None
         if owner is not None and training.is_trained(owner) and _aliased(training, call, value):
@@ -70,7 +79,7 @@ def _passes_on(outer: ast.AST, inner: ast.AST) -> bool:
 
 
 def _models(training: Training, b: Binding) -> Iterator[tuple[ast.expr, ast.expr]]:
-    """`best_model = model`, where a condition chooses the moment."""
+    """`best_model = model` under a condition."""
     value = b.value
     named = isinstance(value, ast.Name | ast.Attribute) and "best" in b.name.lower()
     chosen = any(training.guarded(b.statement, loop) for loop in training.source.loops(b.statement))
@@ -79,7 +88,7 @@ def _models(training: Training, b: Binding) -> Iterator[tuple[ast.expr, ast.expr
 
 
 def _trains_on(training: Training, b: Binding, model: ast.expr) -> list[Loop]:
-    """The training loops that go on with the same model after it was kept."""
+    """The training loops that go on training the same model after it was kept."""
     around = dict.fromkeys(loop for chain in training.chains(b.statement) for loop in chain)
     return [loop for loop in around if loop in training.training_loops and not _fresh(training, model, loop)]
 
@@ -111,7 +120,7 @@ def _reads(training: Training, b: Binding) -> Iterator[ast.expr]:
 
 
 def _use(training: Training, node: ast.expr) -> str:
-    """load: given to load_state_dict; keep: saved, returned or called; "" for looks at it."""
+    """load: given to load_state_dict; keep: saved, returned or called; "" for mere reads."""
     for outer in training.source.above(node):
         if isinstance(outer, ast.Call):
             name = tail(ast.unparse(outer.func))
@@ -123,13 +132,42 @@ def _use(training: Training, node: ast.expr) -> str:
     return ""
 
 
-def _finding(training: Training, b: Binding, kept: ast.expr) -> Finding:
+def _finding(training: Training, b: Binding, kept: ast.expr, tape: Tape) -> Finding:
     source, site = training.source, training.source.site(kept)
-    code = source.code(kept)
-    said = f"{b.name} keeps {code} without a copy: it follows the training on"
-    told = f"line {site.line} keeps the tensors that every later step changes; {b.name} ends as the last weights"
-    evidence = Evidence("in the text", source.code(b.statement).splitlines()[0], "a copy of the weights")
-    return Finding(FAULT, said, site, (evidence,), (CopyState(site),), "error", demonstrated=told)
+    said = f"{b.name} holds references to the weights, which later steps overwrite; use copy.deepcopy()"
+    evidence = Evidence("source", source.code(b.statement).splitlines()[0], "a copy of the weights")
+    known, effect = _restored(tape)
+    return Finding(FAULT, said, site, (evidence,), (CopyState(site),), "error", known=known, effect=effect)
+
+
+def _restored(tape: Tape) -> tuple[Known, Effect]:
+    """Observed if the restored weights give the outputs of the last epoch; proven if an earlier epoch was better."""
+    last = tape.evaluations[-1] if tape.evaluations else None
+    same = [(n, e) for n, e in enumerate(tape.evaluations) if last is not None and set(e.outside) & set(last.outside)]
+    again = [e for _, e in same[:-1] if last is not None and e.after == last.after]
+    if last is None or not last.output or not any(e.output == last.output for e in again):
+        return "read", Effect()
+    try:
+        answers = Answers.read(tape)
+    except NotApplicable:
+        return "observed", Effect()
+    skills = [s for n, e in same if e.after and (s := answers.skill(n)) is not None]
+    if not skills or not differs(skills[-1], max(skills)):
+        return "observed", Effect()
+    said = f"after the restore the evaluation is still that of the last epoch: skill {skills[-1]:.2f}"
+    return "observed", proven(f"{said} instead of {max(skills):.2f} at the best epoch")
+
+
+def verify(before: Tape, after: Tape) -> str | None:
+    """The training is the same, and a printed score is better with the best weights."""
+    try:
+        found = list(changes(before, after))
+    except NotApplicable:
+        return None
+    best = max(found, key=lambda c: c.gain, default=None)
+    if best is None or not differs(0.0, best.gain) or any(differs(c.gain, 0.0) for c in found):
+        return None
+    return f"with a copy of the best weights: {best}"
 
 
 _SCRIPT = """
@@ -140,7 +178,7 @@ from torch import nn
 
 torch.manual_seed(0)
 x = torch.randn(300, 5)
-y = (x[:, 0] * x[:, 1] > 0).long()
+y = (x[:, 0] + torch.randn(300) > 0).long()
 model = nn.Sequential(nn.Linear(5, 32), nn.ReLU(), nn.Linear(32, 2))
 optimizer = torch.optim.Adam(model.parameters(), lr=0.05)
 best, best_loss = None, float("inf")
@@ -158,7 +196,7 @@ for epoch in range(30):
 
 model.load_state_dict(best)
 with torch.no_grad():
-    print(best_loss, nn.functional.cross_entropy(model(x[200:]), y[200:]).item())
+    print("best loss", best_loss, "restored loss", nn.functional.cross_entropy(model(x[200:]), y[200:]).item())
 """
 
 FIRES = _SCRIPT.format(kept="model.state_dict()")
