@@ -1,13 +1,17 @@
-"""Diffs that `git apply` takes, and the same result without git."""
+"""Diffs that `git apply` takes, and whole files written only over the ones that were diagnosed."""
+
+from __future__ import annotations
 
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unstuck.diagnosis.patch import PatchError, apply, diff
+from unstuck.diagnosis.model import FileChange
+from unstuck.diagnosis.patch import PatchError, apply, diff, digest
 
 SAMPLES = {
     "plain": ("a\nb\nc\n", "a\nB\nc\n"),
@@ -27,23 +31,27 @@ SAMPLES = {
 }
 
 
-def put(folder: Path, files: dict[str, str]) -> None:
+def put(folder: Path, files: Mapping[str, str]) -> None:
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(text.encode())
 
 
+def changes(old: Mapping[str, str], new: Mapping[str, str]) -> list[FileChange]:
+    return [FileChange(path, digest(old.get(path)), text) for path, text in new.items() if old.get(path) != text]
+
+
 @pytest.mark.parametrize("path", ["train.py", "below/my model.py"])
 @pytest.mark.parametrize("name", SAMPLES)
-def test_git_and_we_agree(name: str, path: str, tmp_path: Path) -> None:
+def test_git_apply_of_the_diff_and_our_files_agree(name: str, path: str, tmp_path: Path) -> None:
     old, new = SAMPLES[name]
-    text = diff({} if old is None else {path: old}, {path: new})
+    before = {} if old is None else {path: old}
     for folder in (ours := tmp_path / "ours", theirs := tmp_path / "repository" / "sub"):
-        put(folder, {"kept.py": "kept\n"} | ({} if old is None else {path: old}))
-    (theirs / "fix.patch").write_bytes(text.encode())
+        put(folder, {"kept.py": "kept\n", **before})
+    (theirs / "fix.patch").write_bytes(diff(before, {path: new}).encode())
     subprocess.run(["git", "init", "-q", str(tmp_path / "repository")], check=True)
     subprocess.run(["git", "apply", "fix.patch"], cwd=theirs, check=True)
-    assert apply(text, ours) == [ours / path]
+    assert apply(changes(before, {path: new}), ours) == [ours / path]
     # git removes a file that a patch empties; an empty module is what we leave
     after = (theirs / path).read_bytes() if (theirs / path).exists() else b""
     assert (ours / path).read_bytes() == after == new.encode()
@@ -51,49 +59,76 @@ def test_git_and_we_agree(name: str, path: str, tmp_path: Path) -> None:
         assert (ours / f"{path}.orig").read_bytes() == old.encode()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     st.tuples(*[st.lists(st.sampled_from(["a\n", "b\r\n", "- c\n", "\\ d\n", "\n", "@@ -1 +1 @@\n"]))] * 2),
     st.booleans(),
 )
-def test_any_texts(tmp_path_factory: pytest.TempPathFactory, texts: tuple[list[str], list[str]], cut: bool) -> None:
+def test_git_takes_the_diff_of_any_texts(
+    tmp_path_factory: pytest.TempPathFactory, texts: tuple[list[str], list[str]], cut: bool
+) -> None:
     old, new = ("".join(lines) for lines in texts)
     new = new.rstrip("\r\n") if cut else new
     folder = tmp_path_factory.mktemp("any")
-    put(folder, {"x.py": old})
-    apply(diff({"x.py": old}, {"x.py": new}), folder)
+    put(folder, {"x.py": old, "y.py": old})
+    apply(changes({"x.py": old}, {"x.py": new}), folder)
     assert (folder / "x.py").read_bytes().decode() == new
+    if old != new and new:
+        (folder / "fix.patch").write_bytes(diff({"y.py": old}, {"y.py": new}).encode())
+        subprocess.run(["git", "apply", "fix.patch"], cwd=folder, check=True)
+        assert (folder / "y.py").read_bytes().decode() == new
 
 
-def test_several_files_or_none(tmp_path: Path) -> None:
+def test_all_files_are_written_or_none(tmp_path: Path) -> None:
     old = {"a.py": "1\n", "pack/b.py": "2\n", "same.py": "3\n"}
     new = {"a.py": "one\n", "pack/b.py": "two\n", "same.py": "3\n"}
     put(tmp_path, old)
-    text = diff(old, new)
     (tmp_path / "pack" / "b.py").write_text("edited since\n")
-    with pytest.raises(PatchError, match=r"pack/b\.py: line 1 is not as it was"):
-        apply(text, tmp_path)
+    with pytest.raises(PatchError, match=r"pack/b\.py: the file has changed since it was diagnosed"):
+        apply(changes(old, new), tmp_path)
     assert (tmp_path / "a.py").read_text() == "1\n"
     assert not list(tmp_path.rglob("*.orig"))
+    put(tmp_path, old)
+    assert apply(changes(old, new), tmp_path) == [tmp_path / "a.py", tmp_path / "pack" / "b.py"]
+    assert {path: (tmp_path / path).read_text() for path in new} == new
 
 
 def test_earlier_originals_stay(tmp_path: Path) -> None:
     put(tmp_path, {"a.py": "1\n", "a.py.orig": "0\n"})
     (tmp_path / "a.py").chmod(0o755)
-    apply(diff({"a.py": "1\n"}, {"a.py": "2\n"}), tmp_path)
+    apply(changes({"a.py": "1\n"}, {"a.py": "2\n"}), tmp_path)
     assert [(tmp_path / n).read_text() for n in ("a.py", "a.py.orig", "a.py.orig.2")] == ["2\n", "0\n", "1\n"]
     assert (tmp_path / "a.py").stat().st_mode & 0o777 == 0o755
 
 
 @pytest.mark.parametrize(
-    "text", ["nonsense\n", "--- a/x.py\n+++ b/x.py\n@@ -1,3 +1 @@\n-a\n", diff({"../x.py": "a\n"}, {"../x.py": "b\n"})]
+    ("path", "before"),
+    [
+        pytest.param("x.py", "b\n", id="another text"),
+        pytest.param("x.py", "a\r\n", id="other line ends"),
+        pytest.param("x.py", "a", id="no last newline"),
+        pytest.param("x.py", None, id="a new file that is there already"),
+        pytest.param("gone.py", "a\n", id="a file that is gone"),
+        pytest.param("folder", "a\n", id="a folder"),
+        pytest.param("../x.py", "a\n", id="outside the folder"),
+        pytest.param("link/x.py", "a\n", id="outside through a link"),
+    ],
 )
-def test_what_is_refused(text: str, tmp_path: Path) -> None:
-    (tmp_path / "in").mkdir()
-    put(tmp_path, {"x.py": "a\n", "in/x.py": "a\n"})
+def test_what_is_not_the_diagnosed_file_is_not_written(path: str, before: str | None, tmp_path: Path) -> None:
+    put(tmp_path, {"x.py": "a\n", "in/x.py": "a\n", "in/folder/y.py": "a\n"})
+    (tmp_path / "in" / "link").symlink_to(tmp_path)
+    there = {p: p.read_text() for p in tmp_path.rglob("*.py")}
     with pytest.raises(PatchError):
-        apply(text, tmp_path / "in")
-    assert (tmp_path / "x.py").read_text() == "a\n"
+        apply([FileChange(path, digest(before), "changed\n")], tmp_path / "in")
+    assert {p: p.read_text() for p in tmp_path.rglob("*") if p.is_file()} == there
+
+
+def test_a_linked_script_is_changed_in_its_place(tmp_path: Path) -> None:
+    put(tmp_path, {"real.py": "a\n"})
+    (tmp_path / "train.py").symlink_to("real.py")
+    apply([FileChange("train.py", digest("a\n"), "b\n")], tmp_path)
+    assert (tmp_path / "train.py").is_symlink()
+    assert (tmp_path / "real.py").read_text() == "b\n"
 
 
 def test_equal_is_empty() -> None:
