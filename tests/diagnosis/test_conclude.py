@@ -151,5 +151,5 @@ def test_nothing_above_a_hint_on_a_run_that_learns_well() -> None:
 
 def test_every_experiment_is_in_the_log_also_one_that_failed() -> None:
     diagnosis = concluded(World([SCALE], unplayable="its step cannot be replayed"))
-    assert any(not e.played and e.why == "its step cannot be replayed" for e in diagnosis.log)
+    assert any(not e.made and e.why == "its step cannot be replayed" for e in diagnosis.log)
     assert "no replay: its step cannot be replayed" in diagnosis.notes

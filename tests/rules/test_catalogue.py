@@ -15,7 +15,7 @@ from unstuck.diagnosis.model import Finding, Remedy
 from unstuck.diagnosis.verdict import judge
 from unstuck.remedies.treatment import CannotApply, CannotEdit
 from unstuck.replay.bench import Bench
-from unstuck.replay.run import Played
+from unstuck.replay.run import LaneResult
 from unstuck.rules.catalogue import Rule, catalogue
 from unstuck.signals.learning import Learning
 from unstuck.source.text import Sources
@@ -138,5 +138,5 @@ def _same_course(text: str, remedy: Remedy) -> None:
     assert _losses(edited.written) == pytest.approx(_losses(treated), rel=0.02, abs=1e-4, nan_ok=True)
 
 
-def _losses(played: Played) -> list[float]:
-    return torch.stack(played.losses)[:12, 0].tolist()
+def _losses(result: LaneResult) -> list[float]:
+    return torch.stack(result.losses)[:12, 0].tolist()

@@ -35,7 +35,7 @@ def _only_mechanisms(search: Search, experiment: Experiment) -> bool:
 
 
 def _singles(search: Search) -> list[Experiment]:
-    return [e for e in search.tried if e.played and e.word != "harms"]
+    return [e for e in search.tried if e.made and e.word != "harms"]
 
 
 def _others(search: Search, best: Experiment | None) -> list[Experiment]:

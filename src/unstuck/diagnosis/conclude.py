@@ -110,7 +110,7 @@ def recounts(log: Sequence[Experiment], rerun: Experiment) -> list[Experiment]:
 def unreplayed(log: Sequence[Experiment]) -> list[str]:
     """Why nothing could be replayed."""
     bare = (e for e in log if isinstance(e.request.means, Replay) and not e.request.remedies)
-    return [f"no replay: {e.why}" for e in bare if not e.played]
+    return [f"no replay: {e.why}" for e in bare if not e.made]
 
 
 def recording(tape: Tape) -> Recording:

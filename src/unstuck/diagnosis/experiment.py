@@ -143,7 +143,7 @@ class Experiment(msgspec.Struct, frozen=True):
         return self.word in ("heals", "helps")
 
     @property
-    def played(self) -> bool:
+    def made(self) -> bool:
         """It was made at all."""
         return self.word != "not-tried"
 

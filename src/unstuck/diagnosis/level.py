@@ -59,7 +59,7 @@ class Level:
         if not self._worth_replaying():
             return None
         written = self.book.ask(Request(SCREEN, behind=self.behind))
-        if not written.played or not written.judgeable:
+        if not written.made or not written.judgeable:
             return None
         first = self._searched(self.worthwhile(self.book.found(self.behind, swept=False)), settle=True)
         if self._well(first) or self._nothing_left() or self._facts_heal():

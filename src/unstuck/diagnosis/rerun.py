@@ -1,7 +1,7 @@
-"""Run the patched script itself, in a copy of its folder, recorded like the first run: the last word before "proven".
+"""Run the patched script in a copy of its folder, recorded like the first run. A patch is proven by this run only.
 
-Nothing of the person's is touched: the script's folder is copied (large files are linked), the patched texts are put in
-their place, and whatever the run writes beside itself goes with the copy.
+The script's folder is copied (large files are linked), the patched texts replace the originals, and whatever the run
+writes into its own folder is deleted with the copy.
 """
 
 from __future__ import annotations
@@ -28,64 +28,61 @@ COPIED = 64 * 2**20
 MANY = 4_000
 """Folders with more entries than this are linked as a whole below their first level."""
 SLACK = 3.0
-"""A patched script may take this many times as long as the recorded run, and then some for imports."""
+"""A patched script may take this many times as long as the recorded run, plus a minute for imports."""
 SHOWN = 4096
-"""Bytes of its output that are looked at for its last words."""
+"""Bytes at the end of its output that are searched for its last line."""
 
 
 @dataclass(frozen=True)
-class Rehearsal:
-    """What the patched script did."""
+class PatchedRun:
+    """What a patched script did."""
 
     code: int | None
     """Its exit code; None where it was stopped because it took too long."""
     tape: Tape | None
-    last_words: str
+    last_line: str
     """The last line it printed."""
 
     @property
     def ran(self) -> bool:
-        """It went through."""
+        """Whether it ended without an error."""
         return self.code == 0 and self.tape is not None
 
     @functools.cached_property
     def learning(self) -> Learning | None:
-        """How well it learnt; None where it never trained."""
+        """How well it learnt; None if it never trained."""
         try:
             return Learning.read(self.tape) if self.tape is not None else None
         except NotApplicable:
             return None
 
 
-class Rehearsals:
-    """Patched scripts, each run once. One may be begun ahead of the question, while the replay is still at work.
+class PatchedRuns:
+    """Patched scripts, each run once. One may be started early, while replays are at work. Close it at the end.
 
-    Starting Python and importing torch take longer than many a script: a child that has that behind it waits for the
-    next order. To be closed at the end.
+    Starting Python and importing torch take longer than many scripts, so an idle child process that has done both
+    waits for the next script.
     """
 
     def __init__(self) -> None:
-        self._done: dict[object, Rehearsal] = {}
+        self._done: dict[object, PatchedRun] = {}
         self._waiting: Child | None = None
         self._ahead: tuple[object, Child] | None = None
 
     def prepare(self) -> None:
-        """Start the next child, for an order that is likely to come."""
+        """Start the next child process."""
         self._waiting = self._waiting or Child()
 
     def begin(self, tape: Tape, sources: Mapping[str, str]) -> None:
-        """Begin a rehearsal that will probably be asked for; the last one begun in vain is given up."""
+        """Start a run that will probably be asked for; an earlier one that nobody asked for is stopped."""
         key = _key(sources)
         if key in self._done or (self._ahead is not None and self._ahead[0] == key):
             return
         self._give_up()
         self._ahead = (key, self._ordered(tape, sources))
 
-    def of(self, tape: Tape, sources: Mapping[str, str], limit: float | None = None) -> Rehearsal:
-        """What the tape's script does with some of its files replaced.
-
-        Raises FileNotFoundError where the script is not here.
-        """
+    def of(self, tape: Tape, sources: Mapping[str, str], limit: float | None = None) -> PatchedRun:
+        """Run the tape's script with some of its files replaced. Raises FileNotFoundError if it is not here."""
         key = _key(sources)
         if key not in self._done:
             self.begin(tape, sources)
@@ -114,7 +111,7 @@ class Rehearsals:
             self._ahead = None
 
     def close(self) -> None:
-        """End whatever is still running."""
+        """Stop whatever is still running."""
         self._give_up()
         if self._waiting is not None:
             self._waiting.close()
@@ -122,7 +119,7 @@ class Rehearsals:
 
 
 class Child:
-    """A recording child that waits for its order, and a scratch folder for it."""
+    """A recording process that waits for its command, and a scratch folder for it."""
 
     def __init__(self) -> None:
         self.scratch = tempfile.TemporaryDirectory(prefix="unstuck-", ignore_cleanup_errors=True)
@@ -139,30 +136,30 @@ class Child:
         argv = ["--out", str(self.folder / "tape"), *budget, "--", *words, *command["args"]]
         order = {"cwd": _where(command["cwd"], folder, stage), "argv": argv}
         assert self.process.stdin is not None
-        with suppress(BrokenPipeError), self.process.stdin as pipe:  # a child that is gone has an exit code to tell
+        with suppress(BrokenPipeError), self.process.stdin as pipe:  # its exit code tells that it is gone
             pipe.write(json.dumps(order).encode() + b"\n")
 
-    def end(self, limit: float) -> Rehearsal:
-        """Wait for it; what takes longer is stopped."""
+    def end(self, limit: float) -> PatchedRun:
+        """Wait for it, at most `limit` seconds."""
         try:
             code = self.process.wait(limit)
         except subprocess.TimeoutExpired:
-            return Rehearsal(None, None, "")
+            return PatchedRun(None, None, "")
         words, error = self._lines("out")[-1:], self._lines("err")[-1:] if code else []
         try:
             tape = load(self.folder / "tape")
         except TapeError:
             tape = None
-        return Rehearsal(code, tape, ([*words, *error] or [""])[-1])
+        return PatchedRun(code, tape, ([*words, *error] or [""])[-1])
 
     def _lines(self, name: str) -> list[str]:
-        """The last lines it printed that are not empty."""
+        """The last non-empty lines it printed."""
         with (self.folder / name).open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - SHOWN))
             return [line for line in file.read().decode("utf-8", "replace").splitlines() if line.strip()]
 
     def close(self) -> None:
-        """End it and remove its folder."""
+        """Stop it and remove its folder."""
         self.process.kill()
         self.process.wait()
         if self.process.stdin is not None and not self.process.stdin.closed:

@@ -189,7 +189,7 @@ def why_undecided(finding: Finding, about: Sequence[Experiment]) -> str:
         return "no experiment can settle it: there is no automatic remedy"
     if not about:
         return "no experiment was made"
-    made = sorted((e for e in about if e.played), key=lambda e: -e.steps * e.lanes)
+    made = sorted((e for e in about if e.made), key=lambda e: -e.steps * e.lanes)
     if made:
         return made[0].power or made[0].why
     return about[-1].why

@@ -11,13 +11,13 @@ from unstuck.diagnosis.experiment import Arm, Experiment, Recount, Replay, Reque
 from unstuck.diagnosis.log import Patched
 from unstuck.diagnosis.model import NotApplicable, Remedy
 from unstuck.diagnosis.recount import recounted
-from unstuck.diagnosis.rerun import Rehearsal, Rehearsals
+from unstuck.diagnosis.rerun import PatchedRun, PatchedRuns
 from unstuck.diagnosis.skill import LEAST, STUCK, WORTH, healed, settled
 from unstuck.diagnosis.verdict import judge
 from unstuck.remedies.treatment import CannotApply, CannotEdit
 from unstuck.replay.bench import Bench
 from unstuck.replay.resample import resampled
-from unstuck.replay.run import Played
+from unstuck.replay.run import LaneResult
 from unstuck.signals.evaluation import FinalEvaluation
 from unstuck.signals.learning import Learning
 from unstuck.signals.sweep import Sweep as SweepReading
@@ -39,7 +39,7 @@ class Runners:
         self.sweeps: dict[Patched, SweepReading] = {}
         self._sources: dict[Patched, Sources] = {(): Sources(dict(tape.sources), main)}
         self._benches: dict[Patched, Bench] = {}
-        self._reruns = Rehearsals()
+        self._reruns = PatchedRuns()
         self._say = say
         self._kinds: Mapping[type, Callable[[Request], Experiment]] = {
             Replay: self._replay, Sweep: self._sweep, Resample: self._resample, Rerun: self._rerun,
@@ -88,9 +88,9 @@ class Runners:
         bench, share = self.bench(request.behind), request.means.share
         if not request.remedies:
             return as_written(request, bench)
-        played, written = bench.treat(request.remedies, share), bench.untreated(share)
-        alike = min(played.passes, written.passes)  # a play may have been given up
-        before, after = arm(written.first(alike)), arm(played.first(alike))
+        result, written = bench.treat(request.remedies, share), bench.untreated(share)
+        alike = min(result.passes, written.passes)  # a replay may have been stopped early
+        before, after = arm(written.first(alike)), arm(result.first(alike))
         verdict = judge(before, after, alike)
         why = f"median skill {verdict.without:.2f} without, {verdict.treated:.2f} with, over {len(after.lanes)} lanes"
         return Experiment(
@@ -162,24 +162,24 @@ def failed(request: Request, why: str) -> Experiment:
 
 def as_written(request: Request, bench: Bench) -> Experiment:
     """The run as written, replayed: whether it can be, and whether its loss says anything of better and worse."""
-    played = arm(bench.untreated(request.means.share if isinstance(request.means, Replay) else 1.0))
+    result = arm(bench.untreated(request.means.share if isinstance(request.means, Replay) else 1.0))
     unknown = bench.task.kind == "unknown"
     players = {update.optimizer for update in bench.tape.updates}
-    judgeable = not unknown or (len(players) == 1 and played.final <= STUCK)
+    judgeable = not unknown or (len(players) == 1 and result.final <= STUCK)
     notes = (f"replayed with one row in {bench.every} of each batch: all take too long",) if bench.every > 1 else ()
     return Experiment(
-        request, "undecided", "the run as written", lanes=len(played.lanes), steps=len(bench.course.passes),
-        without=played, treated=played, judgeable=judgeable, notes=notes,
+        request, "undecided", "the run as written", lanes=len(result.lanes), steps=len(bench.course.passes),
+        without=result, treated=result, judgeable=judgeable, notes=notes,
     )  # fmt: skip
 
 
-def arm(played: Played) -> Arm:
+def arm(result: LaneResult) -> Arm:
     """One side of a replay: curves as medians over lanes, the final metric, each lane's skill."""
-    skill, loss = played.curve()
-    metric = float(played.score().median()) if played.rows else None
+    skill, loss = result.curve()
+    metric = float(result.score().median()) if result.rows else None
     return Arm(
         tuple(skill.median(1).values.tolist()), tuple(loss.median(1).values.tolist()), metric,
-        tuple(played.skill().tolist()),
+        tuple(result.skill().tolist()),
     )  # fmt: skip
 
 
@@ -202,15 +202,15 @@ def run_of(tape: Tape, ended: bool | None = None) -> Run:
     )  # fmt: skip
 
 
-def rerun_of(kept: Experiment, before: Run, done: Rehearsal) -> Experiment:
+def rerun_of(kept: Experiment, before: Run, done: PatchedRun) -> Experiment:
     """What the patched script's own run shows."""
     if done.tape is None or not done.ran:
         how = "took too long" if done.code is None else f"ended with exit code {done.code}"
         run = run_of(done.tape, ended=False) if done.tape is not None else None
-        return msgspec.structs.replace(kept, why=f"the patched script {how}: {done.last_words}", run=run)
+        return msgspec.structs.replace(kept, why=f"the patched script {how}: {done.last_line}", run=run)
     after = run_of(done.tape, ended=True)
     word, why = compared(before, after)
-    told = "" if after.score is not None else f"; its last line: {done.last_words}"
+    told = "" if after.score is not None else f"; its last line: {done.last_line}"
     arms = {"without": Arm(lanes=(before.known,)), "treated": Arm(lanes=(after.known,))}
     return msgspec.structs.replace(kept, word=word, why=why + told, run=after, power="one run each", lanes=1, **arms)
 

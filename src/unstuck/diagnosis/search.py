@@ -90,7 +90,7 @@ class Search:
         return min(close, key=lambda e: (stage_of(e, self.findings), -e.treated.final))
 
     def _slow(self) -> list[Experiment]:
-        slow = [e for e in self.tried if e.played and e.share < 1.0 and e.word != "harms"]
+        slow = [e for e in self.tried if e.made and e.share < 1.0 and e.word != "harms"]
         if slow:
             self.foresee(slow[0])
         for screened in slow[:SLOW]:

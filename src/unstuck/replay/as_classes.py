@@ -1,4 +1,4 @@
-"""An experiment: targets that are whole numbers, taught once as they are and once as names of classes."""
+"""Whole-number targets trained as numbers and as classes, on the recorded batches."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from unstuck.diagnosis.model import NotApplicable
 from unstuck.replay.bench import PATIENCE, Bench, as_written
 from unstuck.replay.lanes import LANES, starts
-from unstuck.replay.run import Played, course_of, play
+from unstuck.replay.run import LaneResult, course_of, run_lanes
 from unstuck.signals.losses import Ending, Losses
 from unstuck.signals.task import Task
 from unstuck.signals.yardstick import yardstick
@@ -23,14 +23,14 @@ from unstuck.tape.program import Call, Program, Value, Weight
 
 @dataclass(frozen=True)
 class AsClasses:
-    """Shares of right answers on batches before they are learnt: the numbers rounded, and the classes named."""
+    """Accuracy on batches before they are trained on: of rounded numbers, and of classes."""
 
     rounded: float
     """Of the recorded outputs, over the last quarter of the whole run."""
     named: float
-    """Of the same network with one output per class under a cross-entropy, at the end of what was replayed."""
+    """Of the same network with one output per class and cross-entropy, at the end of the replay."""
     skill: float
-    """The latter against always giving the most frequent class."""
+    """Skill of `named`: 0 for always predicting the most frequent class."""
 
     @classmethod
     def of(cls, bench: Bench) -> AsClasses:
@@ -41,12 +41,12 @@ class AsClasses:
         rounded = _rounded(tape, passes[-max(1, len(passes) // 4) :], _slot(ending))
         turned = _turned(bench.tape, bench.main, ending, layer, weights)
         try:
-            played, task = _played(turned, bench.main, len(bench.course.passes), bench.seconds)
+            result, task = _trained(turned, bench.main, len(bench.course.passes), bench.seconds)
         except (CannotReplay, RuntimeError, ValueError, IndexError, KeyError, TypeError) as error:
             raise NotApplicable("one output per class could not be replayed") from error
-        if played.stopped or not played.rows or task.kind != "classes":
+        if result.stopped or not result.rows or task.kind != "classes":
             raise NotApplicable("one output per class could not be replayed in time")
-        return cls(rounded, float(played.score().median()), float(played.skill().median()))
+        return cls(rounded, float(result.score().median()), float(result.skill().median()))
 
 
 def _last(tape: Tape) -> tuple[Ending, tuple[Call, list[Weight]]]:
@@ -99,10 +99,10 @@ def _as_classes(program: Program, ending: Ending, layer: Call) -> Program:
     return msgspec.structs.replace(program, calls=(*program.calls[:at], wide, loss), loss=out)
 
 
-def _played(turned: Tape, number: int, length: int, seconds: float) -> tuple[Played, Task]:
+def _trained(turned: Tape, number: int, length: int, seconds: float) -> tuple[LaneResult, Task]:
     task = Task.read(turned, number)
     passes = turned.passes[:length]
     course = course_of(turned, passes, number, yardstick(turned, number, task), task)
     trial = as_written(turned)
     lanes = starts(trial.start, set(trial.holders), LANES)
-    return play(trial, course, lanes, torch.ones(LANES), PATIENCE * seconds), task
+    return run_lanes(trial, course, lanes, torch.ones(LANES), PATIENCE * seconds), task

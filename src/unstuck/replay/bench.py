@@ -1,4 +1,4 @@
-"""The bench: one tape, its run as written in eight lanes, and any set of remedies tried against it."""
+"""The bench: replays of one tape in eight lanes, as written and with any set of remedies."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from unstuck.remedies.treatment import CannotApply, Trial
 from unstuck.replay.cost import estimate
 from unstuck.replay.lanes import LANES, starts
 from unstuck.replay.redrawing import Redrawn
-from unstuck.replay.run import Play, Played, course_of, play
+from unstuck.replay.run import LaneRun, LaneResult, course_of, run_lanes
 from unstuck.replay.stacked import Traces, stackable
 from unstuck.replay.thinned import factor, thinned
 from unstuck.signals.sweep import Sweep
@@ -24,34 +24,34 @@ from unstuck.tape.interpreter import CannotReplay, run
 from unstuck.tape.model import Pass, Tape
 
 SECONDS = 2.0
-"""What one play of eight lanes may cost by estimate; the course is cut to fit, and every trial has the same length. An
-estimate rather than a clock, so that the same tape always gives the same verdict."""
+"""Estimated cost of one replay of eight lanes; the course is cut to fit, and every trial has the same length. An
+estimate, not a clock: the same tape must always give the same verdict."""
 SHAPES = 6
-"""Distinct programs on a course: each has to be traced, which costs as much as hundreds of its steps."""
+"""Distinct programs on a course: tracing one costs as much as hundreds of its steps."""
 PATIENCE = 6.0
-"""A play that takes this many times its estimate is given up: the estimate is wrong."""
+"""A replay that takes this many times its estimate is stopped: the estimate is wrong."""
 LONGEST = 1_600
-"""Passes replayed at most: what shows at all shows by then."""
+"""Passes replayed at most: two seconds of a small network's steps."""
 SHORTEST = 40
-"""Passes below which nothing can be said."""
+"""Passes replayed at least, if the tape holds them."""
 SPARING = 2.0
-"""Where the shortest course costs more than this many times the seconds, fewer rows of each batch are replayed."""
+"""If the shortest course costs more than this many times SECONDS, fewer rows of each batch are replayed."""
 DOWN, UP = -6, 7
-"""A sweep goes over half-decades around the recorded rate: three decades down to three and a half up."""
+"""A sweep covers half-decades around the recorded rate: three decades down to three and a half up."""
 HIGH, MOST_RATES = 0.03, 18
-"""Where that ends below this rate, it goes on up to it, and begins later: a rate may be far too low."""
+"""A sweep that would end below HIGH goes on up to it and begins later, with at most MOST_RATES rates."""
 FAITHFUL = 1e-3
-"""A replayed loss may differ from the recorded one by this share; more, and the replay is not of this program."""
+"""Largest relative difference between a replayed loss and the recorded one; beyond it, the replay is wrong."""
 KEPT = 48 * 2**20
-"""A trial whose lanes take fewer bytes than this, with all that their optimizer holds, waits to be played further."""
+"""A trial whose lanes and optimizer state take fewer bytes than this is kept, so that it can be continued."""
 BEGINNING = 0.4
-"""The part of the course that is played as written before anything is tried: whether it can be played shows there."""
+"""The part of the course that is replayed as written first: it shows whether the program can be replayed."""
 UNPLAYABLE = (RuntimeError, NotImplementedError, TypeError, ValueError, KeyError, IndexError)
-"""What torch raises where a call cannot be run in lanes."""
+"""What torch raises if a call cannot be run in lanes."""
 
 
 class Bench:
-    """Plays trials of one tape. `why` says why it cannot ("" where it can)."""
+    """Replays trials of one tape. `why` is the reason why it cannot, else ""."""
 
     def __init__(self, tape: Tape, seconds: float = SECONDS) -> None:
         self.tape, self.seconds, self.every = tape, seconds, 1
@@ -64,13 +64,13 @@ class Bench:
         self.course = course_of(self.tape, passes, self.main, self.yardstick, self.task)
         self.trial = as_written(self.tape)
         self.traces = Traces()
-        self._waiting: dict[tuple[Remedy, ...], Play] = {}
+        self._waiting: dict[tuple[Remedy, ...], LaneRun] = {}
         self.why = stackable(self.trial)
         if not self.why:
             self._prepare()
 
     def _thin(self, every: int) -> None:
-        """Replay every so many-th row of each batch: whole batches would take too long."""
+        """Replay every n-th row of each batch: whole batches would take too long."""
         with suppress(*UNPLAYABLE):
             few = thinned(self.tape, every)
             self.tape, self.every = few, every if few is not self.tape else 1
@@ -85,29 +85,29 @@ class Bench:
         except UNPLAYABLE as error:
             self.why = f"a call of its step cannot be run in lanes ({_first_line(error)})"
         if not self.why and len(self.course.passes) < min(SHORTEST, len(self.tape.passes)):
-            self.why = "its step takes too long to be replayed"
+            self.why = "its step takes too long to replay"
 
-    def _written(self, passes: int) -> Played:
-        """The run as written up to there; where that takes too long, the course ends where it was given up."""
-        played = self._as_written.to(passes, PATIENCE * self.seconds)
-        if played.stopped:
+    def _written(self, passes: int) -> LaneResult:
+        """The run as written up to there; if that takes too long, the course ends where it was stopped."""
+        result = self._as_written.to(passes, PATIENCE * self.seconds)
+        if result.stopped:
             self.course = self.course.cut(self._as_written.at)
-        return played
+        return result
 
     def _until(self, share: float) -> int:
         return max(SHORTEST, int(share * len(self.course.passes)))
 
     @property
-    def written(self) -> Played:
+    def written(self) -> LaneResult:
         """The run as written, over the whole course."""
         return self._written(len(self.course.passes))
 
-    def untreated(self, share: float) -> Played:
+    def untreated(self, share: float) -> LaneResult:
         """The run as written, over the first `share` of the course."""
         return self._written(self._until(share))
 
     def _check(self) -> None:
-        """The first recorded loss must come out again, from the recorded weights (dropout aside)."""
+        """Raise CannotReplay unless the first recorded loss is reproduced from the recorded weights (without dropout)."""
         if self.every > 1:
             return  # the loss of other rows is another
         if any(c.name.endswith("dropout") or "dropout" in c.name for c in self.tape.programs[self.main].calls):
@@ -127,7 +127,7 @@ class Bench:
             raise CannotReplay(f"its first loss comes out as {got:.6g} instead of {first.loss:.6g}")
 
     def _passes(self) -> tuple[Pass, ...]:
-        """The first passes, as many as fit into the estimate and need few traces."""
+        """The first passes that fit into the estimated cost and need at most SHAPES traces."""
         chosen: list[Pass] = []
         costs = [LANES * lane + shared for lane, shared in (estimate(self.tape, q) for q in self.tape.programs)]
         cost, seen = 0.0, set()
@@ -139,11 +139,11 @@ class Bench:
             chosen.append(p)
         return tuple(chosen)
 
-    def _set_out(self, trial: Trial) -> Play:
+    def _set_out(self, trial: Trial) -> LaneRun:
         lanes = starts(trial.start, set(trial.holders), LANES)
-        return Play(trial, self.course, lanes, torch.ones(LANES), self.traces)
+        return LaneRun(trial, self.course, lanes, torch.ones(LANES), self.traces)
 
-    def treat(self, remedies: Sequence[Remedy], share: float = 1.0) -> Played:
+    def treat(self, remedies: Sequence[Remedy], share: float = 1.0) -> LaneResult:
         """The run with the remedies applied in order, over the first `share` of the course.
 
         Raises CannotApply or CannotReplay, with the reason.
@@ -151,12 +151,12 @@ class Bench:
         passes, known = self._until(share), tuple(remedies)
         try:
             under_way = self._waiting.pop(known, None) or self._set_out(self._treated(remedies))
-            played = under_way.to(min(passes, len(self.course.passes)), PATIENCE * self.seconds)
+            result = under_way.to(min(passes, len(self.course.passes)), PATIENCE * self.seconds)
         except UNPLAYABLE as error:
             raise CannotApply(f"the treated step cannot be run in lanes ({_first_line(error)})") from error
-        if under_way.lanes.bytes <= KEPT and not played.stopped:
+        if under_way.lanes.bytes <= KEPT and not result.stopped:
             self._waiting[known] = under_way
-        return played
+        return result
 
     def _treated(self, remedies: Sequence[Remedy]) -> Trial:
         trial = self.trial
@@ -165,19 +165,19 @@ class Bench:
         return trial.with_(tape=self._mixed()) if trial.mixed else trial
 
     def _mixed(self) -> Tape:
-        """The tape with its rows in random order; CannotApply where they cannot be told apart."""
+        """The tape with its rows in random order; raises CannotApply if rows cannot be told apart."""
         try:
             return Redrawn.of(self.tape, self.main, self.course.passes).mixed()
         except NotApplicable as reason:
             raise CannotApply(str(reason)) from reason
 
     def sweep(self, remedies: Sequence[Remedy] = ()) -> Sweep:
-        """All rates at once, each lane one rate, from the recorded start."""
+        """Many learning rates at once, one per lane, from the recorded first weights."""
         trial = self._treated(remedies)
         factors = rates_around(self.rate())
         start = starts(trial.start, set(), len(factors))
-        played = play(trial, self.course, start, torch.tensor(factors), PATIENCE * self.seconds)
-        return Sweep(factors, tuple(played.skill().tolist()), self.rate())
+        result = run_lanes(trial, self.course, start, torch.tensor(factors), PATIENCE * self.seconds)
+        return Sweep(factors, tuple(result.skill().tolist()), self.rate())
 
     def rate(self) -> float:
         """The first recorded learning rate."""

@@ -1,4 +1,4 @@
-"""What a step costs, by estimate: the same tape always gets the same course, however busy the machine is."""
+"""Estimated cost of a step: an estimate gives the same tape the same course, however busy the machine is."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from unstuck.tape.program import Call, Program, Weight
 PER_CALL = 100e-6
 """Seconds per call of the program, whatever the number of lanes."""
 PER_STEP = 400e-6
-"""Seconds per pass beside its calls: the optimizer, and scoring the output."""
+"""Seconds per pass besides its calls: the optimizer and scoring."""
 IN_TIME = {"lstm": 6, "gru": 6, "rnn_tanh": 3, "rnn_relu": 3}
-"""Calls that a recurrent layer is in lanes, for every step in time and set of weights."""
+"""Calls that one recurrent layer makes in lanes, per time step and set of weights."""
 NUMBERS = {"lstm": 80, "gru": 60}
-"""Numbers that a layer with gates makes in lanes for each one it returns: the gates, their slopes, the ways back."""
+"""Numbers that a gated layer computes per number it returns: gates, derivatives, backward."""
 PER_PRODUCT, PER_TAP, PER_NUMBER = 8e-11, 4e-10, 1.2e-9
 """Seconds per lane: a multiplication in a matrix product, one in a convolution (grouped over lanes), a number made.
 Forward and backward together, one core."""
 DOUBLE = {"conv": 6}
-"""How many times as much a call costs in float64, by the beginning of its name; others twice."""
+"""Cost factor of a call in float64, by the beginning of its name; 2 for all others."""
 
 
 def estimate(tape: Tape, program: Program) -> tuple[float, float]:

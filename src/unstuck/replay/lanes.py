@@ -1,4 +1,4 @@
-"""Where lanes start: the recorded weights, and draws that keep what the recorded ones show of their distribution."""
+"""First weights of lanes: the recorded ones, and permutations of them that keep their distribution."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from unstuck.replay.as_classes import AsClasses
 from unstuck.replay.bench import PATIENCE, Bench, as_written
 from unstuck.replay.lanes import LANES, starts
 from unstuck.replay.redrawing import ASKED, Redrawn
-from unstuck.replay.run import Played, course_of, play
+from unstuck.replay.run import LaneResult, course_of, run_lanes
 from unstuck.tape.interpreter import CannotReplay
 from unstuck.tape.model import Pass
 
@@ -93,22 +93,22 @@ def classes(bench: Bench) -> Shown:
 def learnt(bench: Bench, rows: Redrawn, train: Callable[[Pass], Pass], *asked: tuple[Pass, ...]) -> list[float]:
     """Train as written on the passes so changed; skill on each kind of questions, median over the lanes."""
     passes = (*map(train, bench.course.passes), *(p for kind in asked for p in kind))
-    scored = _played(bench, rows, passes).rows[-ASKED * len(asked) :]
+    scored = _trained(bench, rows, passes).rows[-ASKED * len(asked) :]
     kinds = [torch.stack(scored[i * ASKED : (i + 1) * ASKED]).sum(0) for i in range(len(asked))]
     yard = bench.yardstick
     return [float(yard.skill(yard.score(kind)).median()) for kind in kinds]
 
 
-def _played(bench: Bench, rows: Redrawn, passes: tuple[Pass, ...]) -> Played:
+def _trained(bench: Bench, rows: Redrawn, passes: tuple[Pass, ...]) -> LaneResult:
     updates = tuple(u for u in bench.tape.updates if u.after <= len(bench.course.passes))
     tape = msgspec.structs.replace(rows.with_passes(passes), updates=updates)
     course = course_of(tape, passes, bench.main, bench.yardstick, bench.task)
     trial = as_written(tape)
     try:
         lanes = starts(trial.start, set(trial.holders), LANES)
-        played = play(trial, course, lanes, torch.ones(LANES), 3 * PATIENCE * bench.seconds)
+        result = run_lanes(trial, course, lanes, torch.ones(LANES), 3 * PATIENCE * bench.seconds)
     except (CannotReplay, RuntimeError, ValueError, IndexError, KeyError, TypeError) as error:
         raise NotApplicable("other batches could not be replayed") from error
-    if played.stopped or not played.rows:
+    if result.stopped or not result.rows:
         raise NotApplicable("other batches could not be replayed in time")
-    return played
+    return result

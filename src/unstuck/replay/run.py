@@ -1,4 +1,4 @@
-"""Play a trial: passes and updates in the recorded order, in every lane; each batch is scored before it is learnt."""
+"""Train a trial in lanes: recorded passes and updates in order; each batch is scored before it is trained on."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from unstuck.signals.yardstick import Yardstick, retask
 from unstuck.tape.model import Pass, Tape, Update
 
 STRETCHES = 24
-"""A curve has so many points."""
+"""Points of a curve."""
 
 
 @dataclass(frozen=True)
 class Course:
-    """What is played: passes of the tape in order, the updates between them, and how the outputs are scored."""
+    """What is replayed: passes of the tape in order, the updates between them, and how the outputs are scored."""
 
     tape: Tape
     passes: tuple[Pass, ...]
@@ -39,8 +39,8 @@ class Course:
 
 
 @dataclass
-class Played:
-    """The outcome of one play: per scored pass and lane."""
+class LaneResult:
+    """What lanes did: losses and scores per pass and lane."""
 
     course: Course
     losses: list[Tensor] = field(default_factory=list)
@@ -52,8 +52,8 @@ class Played:
         """Scored passes."""
         return len(self.losses)
 
-    def first(self, passes: int) -> Played:
-        """As it was after so many scored passes."""
+    def first(self, passes: int) -> LaneResult:
+        """As it was after this number of scored passes."""
         return replace(self, losses=self.losses[:passes], rows=self.rows[:passes])
 
     def skill(self, first: float = 0.75, last: float = 1.0) -> Tensor:
@@ -80,33 +80,33 @@ class Played:
 
 
 def _relative(losses: Tensor, a: int, b: int) -> Tensor:
-    """Skill where no task is known: the share of the first loss that is gone (0 where it did not fall)."""
+    """Skill if no task is known: the share of the first loss that is gone, 0 if it did not fall."""
     start = losses[: max(1, len(losses) // 20)].mean(0)
     gone = (start - losses[a:b].mean(0)) / start.abs().clamp(min=1e-12)
     return torch.nan_to_num(gone, nan=-1.0).clamp(-1, 1)
 
 
-class Play:
-    """Lanes on their way along a course: they stop where they are told to, and go on from there."""
+class LaneRun:
+    """Lanes training on a course: they stop after any pass, and continue from there."""
 
     def __init__(
         self, trial: Trial, course: Course, start: dict[str, Tensor], factors: Tensor, traces: Traces | None = None
     ) -> None:
         self.trial, self.course = trial, course
-        self.lanes, self.played, self.at = Lanes(trial, start, factors, traces), Played(course), 0
+        self.lanes, self.result, self.at = Lanes(trial, start, factors, traces), LaneResult(course), 0
         self._tasks: dict[int, Task] = {}
 
-    def to(self, passes: int, seconds: float = 60.0) -> Played:
-        """What is played once so many passes are behind; fewer where the seconds are used up first.
+    def to(self, passes: int, seconds: float = 60.0) -> LaneResult:
+        """Train up to this pass; stops early when the seconds are used up.
 
-        The passes are the trial's own: a remedy may have put others in the place of the recorded ones.
+        The passes are the trial's own: a remedy may have replaced the recorded ones.
         """
-        warnings.filterwarnings("ignore", message=".*batching rule.*")  # slow calls are our business
-        began = time.thread_time()  # our own time, not the clock's: a busy machine must not change the verdict
-        while self.at < min(passes, len(self.course.passes)) and not self.played.stopped:
+        warnings.filterwarnings("ignore", message=".*batching rule.*")  # vmap falls back to a loop: slow, but right
+        began = time.thread_time()  # CPU time, not wall time: a busy machine must not change the verdict
+        while self.at < min(passes, len(self.course.passes)) and not self.result.stopped:
             self._pass(self.trial.tape.passes[self.at])
-            self.played.stopped = time.thread_time() - began > seconds
-        return self.played.first(self.played.passes)
+            self.result.stopped = time.thread_time() - began > seconds
+        return self.result.first(self.result.passes)
 
     def _pass(self, p: Pass) -> None:
         trial, outside = self.trial, _entering(self.trial, p)
@@ -115,16 +115,18 @@ class Play:
         task = self._tasks.get(p.program)
         loss, value, gradients = self.lanes.step(p.program, outside, task.output if task else None)
         if task:
-            _note(self.played, task, loss, value, outside)
+            _note(self.result, task, loss, value, outside)
         _give(self.lanes, gradients, frozenset() if trial.clear else frozenset(p.stale))
         self.at += 1
         for update in self.course.updates.get(self.at, ()):
             self.lanes.update(update, emptied=update.empty and not trial.clear)
 
 
-def play(trial: Trial, course: Course, start: dict[str, Tensor], factors: Tensor, seconds: float = 60.0) -> Played:
+def run_lanes(
+    trial: Trial, course: Course, start: dict[str, Tensor], factors: Tensor, seconds: float = 60.0
+) -> LaneResult:
     """Train all lanes on the whole course; stops early when the seconds are used up."""
-    return Play(trial, course, start, factors).to(len(course.passes), seconds)
+    return LaneRun(trial, course, start, factors).to(len(course.passes), seconds)
 
 
 def _entering(trial: Trial, p: Pass) -> tuple[Tensor, ...]:
@@ -135,10 +137,10 @@ def _entering(trial: Trial, p: Pass) -> tuple[Tensor, ...]:
     return tuple(tensors)
 
 
-def _note(played: Played, task: Task, loss: Tensor, value: Tensor | None, outside: tuple[Tensor, ...]) -> None:
-    played.losses.append(loss.detach().double())
+def _note(result: LaneResult, task: Task, loss: Tensor, value: Tensor | None, outside: tuple[Tensor, ...]) -> None:
+    result.losses.append(loss.detach().double())
     if task.output is not None and task.target is not None and value is not None:
-        played.rows.append(played.course.yardstick.rows(task, value.detach(), outside[task.target]))
+        result.rows.append(result.course.yardstick.rows(task, value.detach(), outside[task.target]))
 
 
 def _give(lanes: Lanes, gradients: dict[str, Tensor], stale: frozenset[str]) -> None:

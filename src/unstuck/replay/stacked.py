@@ -20,7 +20,7 @@ from unstuck.tape.program import Program
 TRACES = 12
 """Distinct programs and shapes that are traced; further ones run untraced (slower per step, no cost to begin)."""
 LONGEST = 3_000
-"""Programs with more calls than this are not replayed: tracing them would cost more than the script itself."""
+"""Programs with more calls than this are not replayed: tracing them would cost more than the script."""
 KNOWN = (
     "SGD",
     "Adam",
@@ -40,7 +40,7 @@ STAND_INS = {"by hand": "SGD", "SparseAdam": "Adam"}
 
 
 def stackable(trial: Trial) -> str:
-    """Why the trial cannot run as lanes ("" where it can)."""
+    """Why the trial cannot run in lanes; "" if it can."""
     for number in {number for number, _ in trial.holders.values()}:
         optimizer = trial.tape.optimizers[number]
         if not optimizer.ours:
@@ -58,13 +58,13 @@ def stackable(trial: Trial) -> str:
 
 
 class Traces:
-    """Traced steps: trials that differ by their weights, rates or manners only share them."""
+    """Traced steps, shared by trials that differ only in weights, rates or options."""
 
     def __init__(self) -> None:
         self._made: dict[Any, tuple[list[Any], Callable[..., Any]]] = {}
 
     def of(self, key: Any, baked: list[Any], make: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
-        """The trace for such shapes of what is baked into it; made where there is none yet."""
+        """The trace for these shapes; made if there is none yet."""
         key = (key, *map(id, baked))
         if key not in self._made:
             self._made[key] = (baked, make())  # what is baked in is held, so that its ids mean nothing else
@@ -97,13 +97,13 @@ class Lanes:
 
     @property
     def bytes(self) -> int:
-        """What the weights of all lanes take, with a gradient and two moments each."""
+        """Bytes of the weights of all lanes, with a gradient and two moments each."""
         return 4 * sum(t.numel() * t.element_size() for t in self.trained.values())
 
     def step(
         self, program: int, outside: tuple[Tensor, ...], wanted: int | None
     ) -> tuple[Tensor, Tensor | None, dict[str, Tensor]]:
-        """One backward in every lane: (loss per lane, the wanted value per lane, gradients by name)."""
+        """One backward in every lane: (loss per lane, the requested value per lane, gradients by name)."""
         reached = [n for n in self.trial.programs[program].weights() if n in self.trained]
         key = (program, wanted, tuple((tuple(t.shape), t.dtype) for t in outside))
         if key not in self._steps:
@@ -113,7 +113,7 @@ class Lanes:
         return loss, value, {n: g for n, g in gradients.items() if n in self.trained}
 
     def _stacked(self, reached: list[str]) -> dict[str, Tensor]:
-        """What the lanes differ by: their weights, or (where nothing is trained, so that all are alike) a stand-in."""
+        """What the lanes differ by: their weights, or a stand-in if nothing is trained."""
         return {n: self.trained[n].detach() for n in reached} or {"": self.factors}
 
     def _trace(

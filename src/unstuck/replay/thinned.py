@@ -1,4 +1,4 @@
-"""A tape with only every k-th row of each batch, for steps that are too heavy to be replayed whole."""
+"""A tape with every n-th row of each batch, for steps that are too heavy to replay whole."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from unstuck.tape.interpreter import run
 from unstuck.tape.model import Pass, Tape
 
 LEAST_ROWS = 24
-"""Fewer rows than these make another run of it, whatever the rate."""
+"""With fewer rows per batch, gradient noise makes it another run."""
 SAME_SIZE = 0.7
-"""The loss of a thinned batch must be of about the size of the whole one's: a sum over rows would become smaller."""
+"""Least ratio of a thinned batch's loss to the whole one's: a sum over rows would become smaller."""
 
 
 def factor(tape: Tape, passes: int, lanes: int, seconds: float) -> int:
-    """Every how-many-th row makes so many passes cost so little by estimate; 1 where all rows do."""
+    """The n for which every n-th row makes these passes fit into the seconds; 1 if all rows do."""
     number = main_program(tape)
     lane, shared = estimate(tape, tape.programs[number])
     spare = seconds / max(passes, 1) - shared
@@ -29,7 +29,7 @@ def factor(tape: Tape, passes: int, lanes: int, seconds: float) -> int:
 
 
 def thinned(tape: Tape, every: int) -> Tape:
-    """The same passes with every so many-th row of what enters by rows; the tape itself where that cannot be told."""
+    """The same passes with every n-th row; the tape itself if the rows cannot be told apart."""
     number = main_program(tape)
     target, tensors = Task.read(tape, number).target, dict(tape.tensors)
     if target is None:

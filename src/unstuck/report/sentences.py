@@ -143,7 +143,7 @@ def _named(diagnosis: Diagnosis) -> str:
         if not hints:
             return f"Nothing wrong was found ({checked(diagnosis)} applied)."
         return f"No fault was found; {hints} {'hint' if hints == 1 else 'hints'} (--verbose)."
-    tried = sum(e.played for e in diagnosis.log)
+    tried = sum(e.made for e in diagnosis.log)
     return f"No known fault explains this: {checked(diagnosis)} applied, {tried} experiments made."
 
 

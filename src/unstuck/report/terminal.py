@@ -154,9 +154,9 @@ def _ink(line: str) -> str:
 
 
 def _tried(diagnosis: Diagnosis, verbose: bool) -> Iterator[RenderableType]:
-    made = [e for e in diagnosis.log if e.request.remedies or e.played]
-    done = [e for e in made if e.played and (e.request.remedies or e.request.faults)]
-    left = [e for e in made if not e.played]
+    made = [e for e in diagnosis.log if e.request.remedies or e.made]
+    done = [e for e in made if e.made and (e.request.remedies or e.request.faults)]
+    left = [e for e in made if not e.made]
     if not made:
         return
     best = decisive(diagnosis)
