@@ -60,7 +60,7 @@ def _together(begun: list[Experiment], others: Iterable[Experiment]) -> list[Exp
 
 def _all_of(search: Search, parts: list[Experiment]) -> Experiment:
     remedies = tuple(r for e in parts for r in e.request.remedies)
-    return search.play(remedies, tuple(dict.fromkeys(f for e in parts for f in e.request.faults)))
+    return search.replay(remedies, tuple(dict.fromkeys(f for e in parts for f in e.request.faults)))
 
 
 def _above(search: Search, best: Experiment) -> Experiment | None:
@@ -84,7 +84,7 @@ def _pruned(search: Search, whole: Experiment, best: Experiment | None) -> Exper
         fewer = tuple(r for r in kept.request.remedies if r != remedy)
         if not fewer or remedy in needed or (best is not None and fewer == best.request.remedies):
             continue
-        without = search.play(fewer, _faults(search, fewer))
+        without = search.replay(fewer, _faults(search, fewer))
         if without.treated.final >= kept.treated.final - LEAST:
             kept = without
     return kept

@@ -21,7 +21,7 @@ class Arm(msgspec.Struct, frozen=True):
 
     @property
     def final(self) -> float:
-        """Median skill of the lanes; -1 where nothing was played."""
+        """Median skill of the lanes; -1 if nothing was replayed."""
         return median(self.lanes) if self.lanes else -1.0
 
 

@@ -1,4 +1,4 @@
-"""Search by replay: screen each suspect's remedies, play the best to their end, combine where one is not enough.
+"""Search by replay: screen each suspect's remedies, replay the best over the whole course, combine if one is not enough.
 
 Upstream faults come first: where the inputs' units and the learning rate would each heal a run alone, the units are the
 cause, for the rate was right for what the person thought the inputs were.
@@ -44,7 +44,7 @@ class Search:
     def best(self, settle: bool) -> Experiment | None:
         """The first that convicts stands furthest upstream: if its patched script learns well too, it is the cause."""
         for remedy, faults in suspects(self.findings)[:MOST]:
-            self.tried.append(screened := self.play((remedy,), faults, SCREEN))
+            self.tried.append(screened := self.replay((remedy,), faults, SCREEN))
             if convicts(screened) and enough(screened.treated.final):
                 self.foresee(screened)
                 break  # nothing further downstream could take its place
@@ -54,20 +54,20 @@ class Search:
                     return full
         return self._finalist()
 
-    def play(self, remedies: tuple[Remedy, ...], faults: tuple[str, ...], means: Replay | None = None) -> Experiment:
+    def replay(self, remedies: tuple[Remedy, ...], faults: tuple[str, ...], means: Replay | None = None) -> Experiment:
         """One experiment on this tape."""
         return self.book.ask(Request(means or Replay(), remedies, faults, self.behind))
 
     def whole(self, screened: Experiment) -> Experiment:
         """The same experiment over the whole course, in the place of the screening."""
-        full = self.play(screened.request.remedies, screened.request.faults)
+        full = self.replay(screened.request.remedies, screened.request.faults)
         self.tried = [full if e.request.remedies == full.request.remedies else e for e in self.tried]
         return full
 
     def _settled(self, screened: Experiment) -> Experiment | None:
         """The whole course, where it convicts there too and the patched script agrees."""
         self.foresee(screened)
-        full = self.play(screened.request.remedies, screened.request.faults)
+        full = self.replay(screened.request.remedies, screened.request.faults)
         return full if convicts(full) and enough(self.reached(full)) else None
 
     def _finalist(self) -> Experiment | None:

@@ -14,7 +14,7 @@ from unstuck.remedies.treatment import CannotApply, Trial
 from unstuck.replay.cost import estimate
 from unstuck.replay.lanes import LANES, starts
 from unstuck.replay.redrawing import Redrawn
-from unstuck.replay.run import LaneRun, LaneResult, course_of, run_lanes
+from unstuck.replay.run import LaneResult, LaneRun, course_of, run_lanes
 from unstuck.replay.stacked import Traces, stackable
 from unstuck.replay.thinned import factor, thinned
 from unstuck.signals.sweep import Sweep
@@ -107,7 +107,7 @@ class Bench:
         return self._written(self._until(share))
 
     def _check(self) -> None:
-        """Raise CannotReplay unless the first recorded loss is reproduced from the recorded weights (without dropout)."""
+        """Raise CannotReplay unless the first recorded loss is reproduced (programs with dropout aside)."""
         if self.every > 1:
             return  # the loss of other rows is another
         if any(c.name.endswith("dropout") or "dropout" in c.name for c in self.tape.programs[self.main].calls):
