@@ -1,4 +1,4 @@
-"""Every remedy's edit, on scripts of several styles: the text is as expected, and it runs and trains."""
+"""The edit of each remedy, on scripts in several styles: the text is as expected, runs and trains."""
 
 import pytest
 import torch
@@ -46,7 +46,7 @@ from unstuck.tape.program import Call, Outside, Program, Value, Weight
 ENTRANCES = [(CLASSES, "self.fc1(x)"), (LAYERS, "model(x)"), (BY_HAND, "x @ W1"), (TRAINER, "self.model(x)")]
 
 
-def test_the_catalogue_names_each_remedy_after_its_file():
+def test_catalogue_names_each_remedy_after_its_file():
     assert all(kind.__module__.startswith("unstuck.remedies.") for kind in catalogue().values())
 
 
@@ -63,7 +63,7 @@ def test_standardised_inputs_reach_training_and_evaluation(text, call, values):
 
 @pytest.mark.parametrize(("text", "call"), ENTRANCES)
 @pytest.mark.parametrize("values", [((0.5,), (2.0,)), ((0.5, -0.5), (2.0, 3.0))])
-def test_what_was_not_measured_becomes_the_mean(text, call, values):
+def test_missing_values_become_the_mean(text, call, values):
     new = edited(StandardiseInputs(0, *values, sites=(site(text, call),), missing=-999.0, clip=10.0), text)
     assert new.count("torch.where(x == -999.0") == 1
     assert new.count(".clamp(-10, 10)") == 1
@@ -72,13 +72,13 @@ def test_what_was_not_measured_becomes_the_mean(text, call, values):
 
 
 @pytest.mark.parametrize(("text", "call"), [ENTRANCES[0], ENTRANCES[1], ENTRANCES[3]])
-def test_a_batch_norm_in_front(text, call):
+def test_batch_norm_before_the_network(text, call):
     new = edited(BatchnormInputs(0, 2, sites=(site(text, call),)), text)
     assert "nn.BatchNorm1d(2, affine=False, momentum=None)" in new
     run(new)
 
 
-def test_standardised_targets_leave_evaluation_in_its_units():
+def test_standardised_targets_keep_the_units_of_the_evaluation():
     remedy = StandardiseTargets(400.0, 40.0, site(TRAINER, "self.model(x)"), site(TRAINER, "self.loss_fn(pred, y)"))
     new = edited(remedy, TRAINER)
     assert "self.loss_fn((pred - TARGET_MEAN) / TARGET_STD, (y - TARGET_MEAN) / TARGET_STD)" in new
@@ -91,7 +91,7 @@ def test_standardised_targets_in_a_loss_by_hand():
     assert run(new)[0]["score"] > 0.9 > run(BY_HAND)[0]["score"]
 
 
-def test_the_loss_on_logits_and_its_thresholds():
+def test_loss_on_logits_and_its_thresholds():
     new = edited(LossOnLogits(site(CLASSES, "self.sigmoid(self.fc2(x))")), CLASSES)
     assert "return self.fc2(x).squeeze(1)" in new
     assert "nn.BCEWithLogitsLoss()" in new
@@ -101,14 +101,14 @@ def test_the_loss_on_logits_and_its_thresholds():
     assert run(new)[0]["score"] == pytest.approx(run(CLASSES)[0]["score"], abs=0.01)
 
 
-def test_a_dropped_softmax():
+def test_softmax_is_removed():
     new = edited(DropActivation(site(LAYERS, "model(x)"), "softmax"), LAYERS)
     assert "Softmax" not in new
     assert "model(x).argmax(1)" in new
     assert run(new)[0]["score"] > 0.9
 
 
-def test_the_loss_that_takes_raw_outputs():
+def test_loss_that_takes_raw_outputs():
     text = CLASSES.replace("self.sigmoid(self.fc2(x))", "self.fc2(x)")
     new = edited(AddActivation(site(text, "criterion(out, y)"), "binary_cross_entropy"), text)
     assert "torch.sigmoid(out).round()" in new
@@ -116,14 +116,14 @@ def test_the_loss_that_takes_raw_outputs():
     assert run(new)[0]["score"] > 0.9
 
 
-def test_a_relu_between_layers_of_a_list():
+def test_relu_between_layers_of_a_list():
     new = edited(InsertNonlinearity((site(TRAINER, "self.model(x)"),)), TRAINER)
     assert "layers = [nn.Linear(2, width), nn.ReLU()]" in new
     assert "    layers.append(nn.ReLU())\n" in new
     run(new)
 
 
-def test_a_relu_between_layers_of_a_loop():
+def test_relu_between_layers_of_a_loop():
     text = (
         HEAD
         + """
@@ -155,7 +155,7 @@ out = Net()(x)
         (TRAINER, "lr=0.02):"),
     ],
 )
-def test_a_new_rate_stands_where_the_old_one_did(text, expected):
+def test_new_rate_replaces_the_old_one(text, expected):
     old = {CLASSES: 0.05, LAYERS: 0.5, BY_HAND: 0.1, TRAINER: 0.01}[text]
     new = edited(SetRate(0.02 / old, 0.02), text)
     assert expected in new
@@ -178,7 +178,7 @@ TABLE = CLASSES.replace(
         ),
     ],
 )
-def test_options_of_an_optimizer_whose_construction_the_text_does_not_show(text):
+def test_options_of_an_optimizer_constructed_out_of_sight(text):
     new = edited(SetRate(0.4, 0.02), text)
     assert 'for group in optimizer.param_groups:\n    group["lr"] = 0.02\n' in new
     assert run(new)[0]["optimizer"].param_groups[0]["lr"] == 0.02
@@ -205,7 +205,7 @@ def test_gradients_are_cleared_in_each_style():
     assert edited(ClearGradients(), forgetful) == BY_HAND
 
 
-def test_gradients_are_cleared_behind_the_step_where_several_are_added_up():
+def test_accumulated_gradients_are_cleared_after_the_step():
     text = TRAINER.replace("            self.optim.step()", "            if _ % 2:\n                self.optim.step()")
     assert "                self.optim.step()\n                self.optim.zero_grad()\n" in edited(
         ClearGradients(), text
@@ -221,14 +221,14 @@ def test_clipped_gradients():
         run(edited(ClipGradients(), text))
 
 
-def test_the_optimizer_is_made_again_for_the_model_that_learns():
+def test_optimizer_is_rebuilt_for_the_new_model():
     text = CLASSES.replace("for epoch in", "net = Net(16)\nfor epoch in")
     new = edited(HoldParameters(("net.fc1.weight", "net.fc1.bias")), text)
     assert "net = Net(16)\noptimizer = torch.optim.Adam(net.parameters(), lr=LR)\n" in new
     assert run(new)[0]["score"] > 0.9
 
 
-def test_the_optimizer_gets_all_of_the_model():
+def test_optimizer_gets_the_whole_model():
     text = CLASSES.replace("Adam(net.parameters()", "Adam(net.fc2.parameters()")
     assert edited(HoldParameters(("net.fc1.weight",)), text) == CLASSES
     text = CLASSES.replace("Adam(net.parameters()", "Adam(other.parameters()")
@@ -274,7 +274,7 @@ def test_layers_of_a_list_are_registered():
     assert (run(TOWER)[0]["count"], run(new)[0]["count"]) == (2, 8)
 
 
-def test_frozen_weights_learn_again():
+def test_frozen_weights_are_unfrozen():
     text = CLASSES.replace("for epoch in", "for p in net.fc1.parameters():\n    p.requires_grad = False\nfor epoch in")
     assert edited(Unfreeze(("net.fc1.weight",)), text) == CLASSES
     text = CLASSES.replace(
@@ -284,7 +284,7 @@ def test_frozen_weights_learn_again():
     assert "freeze=False)" in edited(Unfreeze(("e",)), "from torch import nn\ne = nn.Embedding.from_pretrained(v)\n")
 
 
-def test_a_graph_that_was_cut():
+def test_detach_is_removed():
     text = CLASSES.replace("self.fc2(x)", "self.fc2(x.detach())")
     assert edited(KeepGraph(site(text, "x.detach()")), text) == CLASSES
     text = CLASSES.replace("criterion(out, y)", "criterion(out.detach().requires_grad_(), y)")
@@ -304,7 +304,7 @@ def test_a_graph_that_was_cut():
         "loss.detach().requires_grad_()",
     ],
 )
-def test_a_loss_that_is_cut_after_it_was_computed(cut):
+def test_detach_of_a_finished_loss_is_removed(cut):
     text = CLASSES.replace("    loss.backward", f"    loss = {cut}\n    loss.backward")
     assert edited(KeepGraph(site(text, "criterion(out, y)")), text) == CLASSES
 
@@ -312,13 +312,13 @@ def test_a_loss_that_is_cut_after_it_was_computed(cut):
 @pytest.mark.parametrize(
     "some", ["list(net.parameters())[-2:]", "[p for n, p in net.named_parameters() if 'fc2' in n]"]
 )
-def test_an_optimizer_that_is_given_a_choice(some):
+def test_optimizer_of_selected_parameters(some):
     text = CLASSES.replace("net.parameters()", some, 1)
     assert text != CLASSES
     assert edited(HoldParameters(("net.fc1.weight",)), text) == CLASSES
 
 
-def test_a_graph_that_is_cut_outside_of_the_forward():
+def test_detach_outside_of_forward_is_removed():
     text = CLASSES.replace("    out = net(x)\n", "    with torch.no_grad():\n        out = net(x)\n")
     text = text.replace("criterion(out, y)", "criterion(out.data, y)")
     text = text.replace(
@@ -327,7 +327,7 @@ def test_a_graph_that_is_cut_outside_of_the_forward():
     assert edited(KeepGraph(site(text, "self.fc2(x)")), text) == CLASSES
 
 
-def test_shapes_that_would_broadcast():
+def test_prediction_is_squeezed():
     text = TRAINER.replace("keepdim=True", "keepdim=False").replace("self.model(x), y)", "self.model(x)[:, 0], y)")
     new = edited(SqueezePrediction(site(text, "self.loss_fn(pred, y)")), text)
     assert "self.loss_fn(pred.squeeze(-1), y)" in new
@@ -347,7 +347,7 @@ def test_weight_decay_and_dropout_and_momentum():
     assert edited(SetMomentum(), text) == text.replace("0.0003", "0.1")
 
 
-def test_hidden_activations_are_replaced_and_the_output_keeps_its_own():
+def test_hidden_activations_are_replaced_but_not_the_output():
     text = CLASSES.replace("torch.relu(self.fc1(x))", "self.sigmoid(self.fc1(x))")
     new = edited(ReplaceActivation("sigmoid", (site(text, "self.sigmoid(self.fc1(x))"),)), text)
     assert new == CLASSES
@@ -369,7 +369,7 @@ def test_hidden_activations_are_replaced_and_the_output_keeps_its_own():
         ("F.softmax(h)", "F.softmax(h, dim=1)"),
     ],
 )
-def test_the_softmax_over_the_classes(call, fixed):
+def test_softmax_over_the_classes(call, fixed):
     text = HEAD + f"def net(h):\n    return {call}\n"
     assert edited(FixSoftmaxDim(site(text, call)), text) == text.replace(call, fixed)
     text = LAYERS.replace("dim=1", "dim=0")
@@ -386,7 +386,7 @@ def test_class_weights():
     run(new)
 
 
-def test_an_output_that_cannot_reach_the_targets():
+def test_output_activation_is_removed():
     text = TRAINER.replace("nn.Linear(width, 1)]", "nn.Linear(width, 1), nn.ReLU()]")
     assert edited(DropOutputActivation(site(text, "self.model(x)"), "relu"), text) == TRAINER
     text = TOWER.replace(
@@ -411,14 +411,14 @@ def test_an_output_that_cannot_reach_the_targets():
         ("a.softmax(1)", "weights", "a.masked_fill(~real, -1e9).softmax(1)"),
     ],
 )
-def test_a_softmax_leaves_padding_out(code, form, masked):
+def test_softmax_excludes_padding(code, form, masked):
     text = "import torch\nfrom torch.nn.functional import softmax\n"
     text += f"def f(emb, w, a):\n    e = emb(w)\n    return {code} @ e\n"
     new = edited(MaskPadding(site(text, "emb(w)"), site(text, code), form, 0), text)
     assert new == text.replace("    e =", "    real = w != 0\n    e =").replace(code, masked)
 
 
-def test_a_schedule_goes():
+def test_scheduler_steps_are_removed():
     text = CLASSES.replace(
         "for epoch in", "sched = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)\nfor epoch in"
     )
@@ -426,33 +426,33 @@ def test_a_schedule_goes():
     assert edited(SteadyRate(), with_steps) == text
 
 
-def test_inputs_without_nan():
+def test_nan_inputs_are_replaced():
     for text, call in ENTRANCES:
         new = edited(CleanInputs(0, (site(text, call),)), text)
         assert "torch.nan_to_num(" in new
         run(new)
 
 
-def test_the_loss_that_fits():
+def test_loss_for_the_task():
     new = edited(FitLoss(site(LAYERS, "F.cross_entropy(model(x), y)"), "mse_loss", as_float=True), LAYERS)
     assert "F.mse_loss(model(x), y.float())" in new
     new = edited(FitLoss(site(CLASSES, "criterion(out, y)"), "mse_loss"), CLASSES)
     assert "criterion = nn.MSELoss()\n" in new
 
 
-def test_a_steep_factor():
+def test_named_factor_becomes_one():
     text = CLASSES.replace("self.fc1(x)", "STEEP * self.fc1(x)").replace("LR = 0.05\n", "LR = 0.05\nSTEEP = 3000.0\n")
     assert edited(Soften(site(text, "STEEP * self.fc1(x)")), text) == text.replace("3000.0", "1.0")
 
 
-def test_a_steep_factor_in_place():
+def test_factor_in_place_is_removed():
     text = CLASSES.replace("self.fc1(x)", "30 * self.fc1(x)")
     assert edited(Soften(site(text, "30 * self.fc1(x)")), text) == CLASSES
     text = CLASSES.replace("self.fc1(x)", "self.fc1(x) / 0.01")
     assert edited(Soften(site(text, "self.fc1(x) / 0.01")), text) == CLASSES
 
 
-def test_a_loss_that_is_maximised():
+def test_maximised_loss_is_minimised():
     text = CLASSES.replace("criterion(out, y)", "-criterion(out, y)")
     assert edited(FlipSign(site(text, "-criterion(out, y)")), text) == CLASSES
     text = CLASSES.replace("criterion(out, y)", "criterion(out, y) * -1.0")
@@ -492,14 +492,14 @@ for xb, yb in loader:
 
 
 @pytest.mark.parametrize("make", ["Rows(x[:150], train)", "TensorDataset(x[:150], torch.from_numpy(train).long())"])
-def test_labels_that_count_from_one(make):
+def test_labels_are_shifted_to_zero(make):
     text = LABELS.replace("MAKE", make)
     new = edited(Relabel(1, site(text, "F.cross_entropy(model(xb), yb)")), text)
     assert "codes = np.array([1 + (i % 3) for i in range(200)]) - 1\n" in new
     run(new)
 
 
-def test_wider_hidden_layers():
+def test_hidden_layers_are_widened():
     new = edited(Widen(64), CLASSES)
     assert new == CLASSES.replace("hidden=16", "hidden=64")
     new = edited(Widen(64), LAYERS)
@@ -508,7 +508,7 @@ def test_wider_hidden_layers():
     assert new == TRAINER.replace("build(16)", "build(32)")
 
 
-def test_weights_are_named_as_the_script_names_them():
+def test_weights_are_named_as_in_the_script():
     new = edited(RedrawWeights(("self.model.0.weight", "self.model.0.bias")), TRAINER)
     assert "nn.init.xavier_uniform_(self.model[0].weight)\n        nn.init.zeros_(self.model[0].bias)\n" in new
     run(new)
@@ -569,7 +569,7 @@ if __name__ == "__main__":
 """
 
 
-def test_a_project_of_two_files():
+def test_project_of_two_files():
     sources = Sources({"net.py": MODEL, "train.py": MAIN}, "train.py")
     head = site(MODEL, "self.body(x)", file="net.py")
     new = LossOnLogits(head).edit(sources).files
@@ -583,7 +583,7 @@ def test_a_project_of_two_files():
     assert "optim.SGD(net.parameters(), lr=0.2)" in SetRate(2.0, 0.2).edit(sources).files["train.py"]
 
 
-def test_two_remedies_in_either_order():
+def test_remedies_compose_in_either_order():
     first = StandardiseInputs(0, (0.5, 0.1), (2.0, 3.0), sites=(site(CLASSES, "self.fc1(x)"),))
     second = LossOnLogits(site(CLASSES, "self.sigmoid(self.fc2(x))"))
     third = InsertNonlinearity((site(CLASSES, "self.fc1(x)"),))
@@ -595,7 +595,7 @@ def test_two_remedies_in_either_order():
     run(one.files["train.py"])
 
 
-def test_what_counts_as_linear_calls_in_a_row():
+def test_consecutive_linear_calls():
     def call(function, out, *args):
         return Call(function, args, outs=(out,), sites=(Site("train.py", out + 1, 0, out + 1, 9),))
 
@@ -637,14 +637,14 @@ def test_ways_to_build_a_model(build):
         ("for i, layer in enumerate(self.layers):", "layer(x)", "i == len(self.layers) - 1"),
     ],
 )
-def test_the_last_turn_of_a_loop(loop, call, last):
+def test_activation_in_the_last_iteration_of_a_loop(loop, call, last):
     text = "import torch\n\n\nclass Net:\n    def forward(self, x):\n"
     text += f"        {loop}\n            x = torch.relu({call})\n        return x\n"
     new = edited(DropOutputActivation(site(text, f"torch.relu({call})"), "relu"), text)
     assert f"x = {call} if {last} else torch.relu({call})" in new
 
 
-def test_a_function_that_only_training_goes_through():
+def test_function_called_by_training_only():
     text = LAYERS.replace("F.cross_entropy(model(x), y)", "batch_loss(x, y)").replace(
         "opt = ", "\n\ndef batch_loss(xb, yb):\n    return F.cross_entropy(model(xb), yb)\n\n\nopt = "
     )
@@ -684,7 +684,7 @@ SLICED = NORMED.format(
 
 
 @pytest.mark.parametrize("text", [LOADED, SPLIT, SLICED])
-def test_batches_of_one_row(text):
+def test_batches_of_one_row_are_enlarged(text):
     text += "\nfor other in range(0, 3, 1):\n    sizes += []\n"
     new = edited(SetBatch(11), text)
     assert "ROWS = 11\n" in new
@@ -693,7 +693,7 @@ def test_batches_of_one_row(text):
 
 
 @pytest.mark.parametrize("text", [LOADED, SPLIT, SLICED])
-def test_a_last_batch_of_one_row(text):
+def test_last_batch_of_one_row_is_dropped(text):
     text = text.replace("ROWS = 1", "ROWS = 16")
     with pytest.raises(ValueError, match="more than 1 value"):
         run(text)

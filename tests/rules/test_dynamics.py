@@ -1,4 +1,4 @@
-"""The rules about rates, weights, gradients and the loop, on scripts other than their own two."""
+"""Rules about learning rates, weights, gradients and the training loop, on scripts besides FIRES and QUIET."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def script(*body: str, model: str = MODEL, steps: int = 30) -> str:
 
 
 def found(folder: Path, text: str, *faults: str, steps: int = 20_000) -> list[Finding]:
-    """What the rules of some faults say about a script; a rule that fails fails the test."""
+    """The findings of some rules on a script; an exception in a rule fails the test."""
     findings, outcomes = examine(Readings(tape_of(text, folder, steps=steps)), {f: RULES[f] for f in faults})
     assert [o.reason for o in outcomes if "the rule failed" in o.reason] == []
     return findings
@@ -62,7 +62,7 @@ def found(folder: Path, text: str, *faults: str, steps: int = 20_000) -> list[Fi
 # -- the loop --------------------------------------------------------------------------------------------------------
 
 
-def test_gradients_left_by_hand(tmp_path: Path) -> None:
+def test_uncleared_gradients_of_updates_by_hand(tmp_path: Path) -> None:
     model = "w = torch.zeros(4, 1, requires_grad=True)"
     update = "with torch.no_grad():\n    w -= 0.001 * w.grad"
     body = ("loss = ((x[rows] @ w - y[rows]) ** 2).mean()", "loss.backward()", update)
@@ -70,7 +70,7 @@ def test_gradients_left_by_hand(tmp_path: Path) -> None:
     assert found(tmp_path, script(*body, "w.grad = None", model=model), "no-zero-grad") == []
 
 
-def test_accumulation_is_no_leftover(tmp_path: Path) -> None:
+def test_gradient_accumulation_is_not_reported(tmp_path: Path) -> None:
     body = (LOSS, "(loss / 4).backward()", "if step % 4 == 3:\n    optimizer.step()\n    optimizer.zero_grad()")
     assert found(tmp_path, script(*body, steps=40), "no-zero-grad") == []
 
@@ -78,18 +78,18 @@ def test_accumulation_is_no_leftover(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("clear", "known"), [("pass", "observed"), ("if step % 3 == 0:\n    optimizer.zero_grad()", "guessed")]
 )
-def test_clearing_every_few_steps_may_be_meant(tmp_path: Path, clear: str, known: str) -> None:
+def test_clearing_every_few_steps_is_only_guessed(tmp_path: Path, clear: str, known: str) -> None:
     (finding,) = found(tmp_path, script(clear, LOSS, STEP.replace("optimizer.zero_grad()\n", "")), "no-zero-grad")
     assert finding.known == known
 
 
 @pytest.mark.parametrize(("clear", "steps"), [("pass", 29), ("optimizer.zero_grad()", 0)])
-def test_gradients_of_a_closure(tmp_path: Path, clear: str, steps: int) -> None:
+def test_stale_gradients_in_a_closure(tmp_path: Path, clear: str, steps: int) -> None:
     closure = f"def closure():\n    {clear}\n    {LOSS}\n    loss.backward()\n    return loss\noptimizer.step(closure)"
     assert StaleGradients.read(tape_of(script(closure), tmp_path)).kept == steps
 
 
-def test_adversaries_clear_only_their_own(tmp_path: Path) -> None:
+def test_gan_optimizers_that_clear_their_own_gradients_are_not_reported(tmp_path: Path) -> None:
     model = """
 make, judge = nn.Linear(4, 4), nn.Linear(4, 1)
 first, second = torch.optim.SGD(make.parameters(), lr=0.01), torch.optim.SGD(judge.parameters(), lr=0.01)
@@ -103,7 +103,7 @@ first, second = torch.optim.SGD(make.parameters(), lr=0.01), torch.optim.SGD(jud
     assert found(tmp_path, script(*body, model=model), "no-zero-grad", "optimizer-params", "unregistered-params") == []
 
 
-def test_one_of_two_models_is_held(tmp_path: Path) -> None:
+def test_optimizer_holds_one_of_two_small_models(tmp_path: Path) -> None:
     model = "body, head = nn.Linear(4, 8), nn.Linear(8, 1)\noptimizer = torch.optim.SGD(head.parameters(), lr=0.01)"
     text = script("loss = (head(body(x[rows])) - y[rows]).pow(2).mean()", STEP, model=model)
     (finding,) = found(tmp_path, text, "optimizer-params", "unregistered-params")
@@ -119,13 +119,13 @@ optimizer = torch.optim.SGD(head[1].parameters(), lr=0.01)
 
 
 @pytest.mark.parametrize(("before", "known"), [("", "observed"), ("head[0].weight.data += 0.2", "guessed")])
-def test_a_part_of_a_network_from_scratch_is_held(tmp_path: Path, before: str, known: str) -> None:
+def test_optimizer_holds_part_of_a_network_from_scratch(tmp_path: Path, before: str, known: str) -> None:
     text = script("loss = (head(body(x[rows])) - y[rows]).pow(2).mean()", STEP, model=PART.format(before=before))
     (finding,) = found(tmp_path, text, "optimizer-params")
     assert (finding.known, finding.effect.word) == (known, "undecided")
 
 
-def test_a_target_network_of_another_shape(tmp_path: Path) -> None:
+def test_shape_mismatch_with_a_target_computed_in_the_step(tmp_path: Path) -> None:
     aim = "with torch.no_grad():\n    aim = y[rows].squeeze(1) + model(x[rows]).max(1).values"
     text = script(aim, "loss = nn.functional.mse_loss(model(x[rows]){}, aim)", STEP)
     (finding,) = found(tmp_path, text.format(""), "target-shape")
@@ -133,7 +133,7 @@ def test_a_target_network_of_another_shape(tmp_path: Path) -> None:
     assert found(tmp_path, text.format(".squeeze(1)"), "target-shape") == []
 
 
-def test_another_model_is_held(tmp_path: Path) -> None:
+def test_optimizer_holds_another_model(tmp_path: Path) -> None:
     text = script(LOSS, STEP, model=MODEL + "model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))")
     (finding,) = found(tmp_path, text, "optimizer-params", "unregistered-params")
     assert (finding.fault, finding.known, finding.effect.word) == ("optimizer-params", "observed", "proven")
@@ -143,7 +143,7 @@ def test_another_model_is_held(tmp_path: Path) -> None:
     "kept",
     ["{'a': nn.Linear(4, 8), 'b': nn.Linear(8, 8)}", "dict(a=nn.Linear(4, 8), b=nn.Linear(8, 8))"],
 )
-def test_layers_in_a_dict(tmp_path: Path, kept: str) -> None:
+def test_layers_in_a_plain_dict_are_unregistered(tmp_path: Path, kept: str) -> None:
     model = f"""
 class Net(nn.Module):
     def __init__(self):
@@ -164,7 +164,7 @@ optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
     assert faults == ["unregistered-params"]
 
 
-def test_a_layer_made_in_forward(tmp_path: Path) -> None:
+def test_layer_constructed_in_forward_is_unregistered(tmp_path: Path) -> None:
     model = """
 class Net(nn.Module):
     def __init__(self):
@@ -192,18 +192,18 @@ CUT = {
 
 
 @pytest.mark.parametrize("how", CUT)
-def test_the_graph_is_cut(tmp_path: Path, how: str) -> None:
+def test_detached_graph(tmp_path: Path, how: str) -> None:
     (finding,) = found(tmp_path, script(CUT[how], STEP), "graph-detached")
     assert finding.effect.word == "proven"
     assert finding.site is not None
 
 
-def test_a_target_that_stands_still_is_no_cut(tmp_path: Path) -> None:
+def test_target_without_gradient_is_not_reported(tmp_path: Path) -> None:
     text = script("with torch.no_grad():\n    aim = 2 * y[rows]", LOSS.replace("y[rows]", "aim"), STEP)
     assert found(tmp_path, text, "graph-detached") == []
 
 
-def test_a_way_that_is_cut_in_part(tmp_path: Path) -> None:
+def test_detach_between_two_layers(tmp_path: Path) -> None:
     text = script("loss = ((model[2](model[1](model[0](x[rows])).detach()) - y[rows]) ** 2).mean()", STEP)
     tape = tape_of(text, tmp_path)
     reach = Reach.read(tape)
@@ -217,34 +217,34 @@ FACTORS = tuple(10 ** (e / 2) for e in range(-6, 8))
 
 
 def sweep(**skills: float) -> Sweep:
-    """Skills by the exponent's name: m2 is a hundredth, p1 is ten times."""
+    """Skill by power of ten: m2 is 0.01 times the rate, p1 is 10 times."""
     table = {10.0 ** (int(k[1:]) * (-1 if k[0] == "m" else 1)): v for k, v in skills.items()}
     return Sweep(FACTORS, tuple(next((v for f, v in table.items() if math.isclose(f, g)), 0.0) for g in FACTORS), 0.1)
 
 
-def test_of_equal_rates_the_nearest_is_taken() -> None:
+def test_nearest_of_tied_rates_is_chosen() -> None:
     assert better(sweep(m2=0.9, m1=0.89, p0=0.1), 0.1, lambda _: True) == pytest.approx(0.1)
 
 
-def test_a_run_that_gets_half_way_has_no_wrong_rate() -> None:
+def test_no_better_rate_if_the_run_gets_half_way() -> None:
     assert better(sweep(m1=0.9, p0=0.6), 0.6, lambda _: True) is None
 
 
-def test_a_run_that_arrives_later_has_no_wrong_rate() -> None:
+def test_no_better_rate_if_the_longer_run_gets_there() -> None:
     assert better(sweep(p1=0.9, p0=0.1), 0.85, lambda _: True) is None
 
 
-def test_rates_are_written_as_people_write_them() -> None:
+def test_rates_are_rounded_to_one_digit() -> None:
     assert [rounded(r) for r in (0.0316, 1e-3, 0.15)] == [0.03, 0.001, 0.1]
 
 
-def test_without_a_sweep_only_a_broken_run_counts(tmp_path: Path) -> None:
+def test_high_rate_without_a_sweep_needs_a_diverging_loss(tmp_path: Path) -> None:
     hot = script(LOSS, STEP, model=MODEL.replace("lr=0.01", "lr=50.0"))
     assert [f.fault for f in found(tmp_path, hot, "lr-too-high")] == ["lr-too-high"]
     assert found(tmp_path, script(LOSS, STEP), "lr-too-high") == []
 
 
-def test_a_rate_that_is_gone(tmp_path: Path) -> None:
+def test_schedule_that_decays_to_nothing(tmp_path: Path) -> None:
     model = MODEL + "schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda n: 0.5**n)"
     (finding,) = found(tmp_path, script(LOSS, STEP, "schedule.step()", model=model), "scheduler-misuse")
     assert [r.name for r in finding.remedies] == ["steady-rate"]
@@ -262,17 +262,17 @@ with torch.no_grad():
 
 
 @pytest.mark.parametrize("how", ["p.fill_(1.0)", "p.zero_()", "p.mul_(40.0)", "p.mul_(0.01)"])
-def test_weights_that_start_badly(tmp_path: Path, how: str) -> None:
+def test_bad_initial_weights(tmp_path: Path, how: str) -> None:
     (finding,) = found(tmp_path, script(LOSS, STEP, model=MODEL + START.format(how=how)), "bad-init")
     assert "model.0.weight" in finding.remedies[0].names
 
 
-def test_a_last_layer_of_zeros_is_a_good_start(tmp_path: Path) -> None:
+def test_last_layer_of_zeros_is_not_reported(tmp_path: Path) -> None:
     model = MODEL + "nn.init.zeros_(model[2].weight)\nnn.init.zeros_(model[2].bias)"
     assert found(tmp_path, script(LOSS, STEP, model=model), "bad-init") == []
 
 
-def test_gains_of_matrices_by_hand(tmp_path: Path) -> None:
+def test_gains_of_bare_matrices(tmp_path: Path) -> None:
     model = """
 a = (torch.randn(4, 8) / 2).requires_grad_()
 b = (torch.randn(8, 1) / 8**0.5).requires_grad_()
@@ -284,14 +284,14 @@ optimizer = torch.optim.SGD([a, b], lr=0.01)
     assert all(0.4 < m.gain < 2.0 for m in matrices)
 
 
-def test_dead_units_and_their_remedy(tmp_path: Path) -> None:
+def test_dead_relu_units_are_redrawn(tmp_path: Path) -> None:
     model = MODEL + "nn.init.constant_(model[0].bias, -9.0)"
     (finding,) = found(tmp_path, script(LOSS, STEP, model=model), "dead-relu")
     assert finding.remedies[0].names == ("model.0.weight", "model.0.bias")
     assert found(tmp_path, script(LOSS, STEP), "dead-relu") == []
 
 
-def test_a_steep_factor_is_found_through_what_only_reshapes(tmp_path: Path) -> None:
+def test_factor_before_a_sigmoid_is_found_through_reshapes(tmp_path: Path) -> None:
     text = script("loss = ((torch.sigmoid((300 * model(x[rows])).squeeze(1)) - 0.5) ** 2).mean()", STEP)
     activations = Activations.read(tape_of(text, tmp_path))
     sigmoid = next(c for c in activations.program.calls if c.name == "sigmoid")
@@ -301,27 +301,27 @@ def test_a_steep_factor_is_found_through_what_only_reshapes(tmp_path: Path) -> N
     assert layer.name == "linear"
 
 
-def test_hidden_units_at_their_ends(tmp_path: Path) -> None:
+def test_saturated_hidden_units(tmp_path: Path) -> None:
     model = MODEL.replace("nn.ReLU()", "nn.Tanh()").replace("(4, 8)", "(4, 8, bias=False)") + "x = 500 * x"
     text = script(LOSS, STEP, model=model)
     assert [f.fault for f in found(tmp_path, text, "saturated-hidden")] == ["saturated-hidden"]
     assert found(tmp_path, text.replace("500 * x", "1 * x"), "saturated-hidden") == []
 
 
-def test_gradients_of_a_run_that_breaks(tmp_path: Path) -> None:
+def test_exploding_gradient_of_a_diverging_run(tmp_path: Path) -> None:
     hot = script(LOSS, STEP, model=MODEL.replace("lr=0.01", "lr=1e6"))
     tape = tape_of(hot, tmp_path)
     assert math.isinf(Gradients.read(tape).largest)
     assert [f.fault for f in found(tmp_path, hot, "exploding-gradient")] == ["exploding-gradient"]
 
 
-def test_decay_is_read_against_the_gradient(tmp_path: Path) -> None:
+def test_weight_decay_is_compared_with_the_gradient(tmp_path: Path) -> None:
     text = script(LOSS, STEP, model=MODEL.replace("lr=0.01", "lr=0.01, weight_decay=5.0"))
     assert [f.fault for f in found(tmp_path, text, "weight-decay-too-high")] == ["weight-decay-too-high"]
     assert found(tmp_path, text.replace("=5.0", "=1e-4"), "weight-decay-too-high") == []
 
 
-# -- layers that act differently in training ---------------------------------------------------------------------------
+# -- layers with a training mode ---------------------------------------------------------------------------------------
 
 NORMED = """
 x = 3 + 5 * x
@@ -334,24 +334,24 @@ LOOK = (
 
 
 @pytest.mark.parametrize(("momentum", "fires"), [(0.001, True), (0.1, False), (None, False)])
-def test_running_statistics_that_never_arrive(tmp_path: Path, momentum: float | None, fires: bool) -> None:
+def test_momentum_of_running_statistics(tmp_path: Path, momentum: float | None, fires: bool) -> None:
     text = script(LOSS, STEP, LOOK, model=NORMED.format(momentum=momentum), steps=40)
     assert bool(found(tmp_path, text, "batchnorm-misuse")) is fires
 
 
-def test_an_average_of_all_batches_is_one_program(tmp_path: Path) -> None:
+def test_cumulative_running_average_is_one_program(tmp_path: Path) -> None:
     tape = tape_of(script(LOSS, STEP, LOOK, model=NORMED.format(momentum=None), steps=40), tmp_path)
     assert len({p.program for p in tape.passes}) == 1
     assert all(n.shift < 0.3 for n in Running.read(tape).norms)
 
 
-def test_a_batch_of_one_row(tmp_path: Path) -> None:
+def test_batch_norm_on_one_row(tmp_path: Path) -> None:
     text = script(LOSS.replace("x[rows]", "x[:1]"), STEP, model=NORMED.format(momentum=0.1))
     (finding,) = found(tmp_path, text, "batchnorm-misuse")
     assert finding.effect.word == "proven"
 
 
-def test_dropout_of_a_network_that_knows_its_task(tmp_path: Path) -> None:
+def test_excess_dropout_of_a_network_that_learns(tmp_path: Path) -> None:
     model = """
 y = x[:, :1] + 0.1
 model = nn.Sequential(nn.Linear(4, 256), nn.Dropout(0.7), nn.Linear(256, 1))
@@ -366,7 +366,7 @@ optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
 
 
 @pytest.mark.parametrize(("line", "gap"), [("x[::9, 1] = -999", -999.0), ("x[:, 2] += 90; x[::9, 2] = 0", 0.0)])
-def test_a_number_for_what_was_not_measured(line: str, gap: float, tmp_path: Path) -> None:
+def test_missing_value_code_is_found(line: str, gap: float, tmp_path: Path) -> None:
     body = ("y = x[:, :1] * x[:, 1:2]", f"y = x[:, :1] * x[:, 1:2]\n{line}")
     tape = tape_of(script(LOSS, STEP, steps=60).replace(*body), tmp_path)
     (entry,) = Readings(tape).of(Inputs).inputs
@@ -377,14 +377,14 @@ def test_a_number_for_what_was_not_measured(line: str, gap: float, tmp_path: Pat
 
 
 @pytest.mark.parametrize("line", ["x[:, 1] = (x[:, 1] > 1).float() * 50", "x[:, 1] = x[:, 1].exp() * 100"])
-def test_no_other_column_has_gaps(line: str, tmp_path: Path) -> None:
+def test_ordinary_columns_have_no_missing_value_code(line: str, tmp_path: Path) -> None:
     body = ("y = x[:, :1] * x[:, 1:2]", f"y = x[:, :1] * x[:, 1:2]\n{line}")
     (entry,) = Readings(tape_of(script(LOSS, STEP, steps=60).replace(*body), tmp_path)).of(Inputs).inputs
     assert sentinel(entry) is None
     assert not wild(entry).any()
 
 
-def test_slips_of_the_pen(tmp_path: Path) -> None:
+def test_outliers_are_clipped(tmp_path: Path) -> None:
     body = ("y = x[:, :1] * x[:, 1:2]", "y = x[:, :1] * x[:, 1:2]\nx[5, 1] = 4e5 + 0.5\nx[9, 3] = -3.3e4 - 0.5")
     tape = tape_of(script(LOSS, STEP, steps=60).replace(*body), tmp_path)
     ((finding,), _) = examine(Readings(tape), {"feature-scale-mix": RULES["feature-scale-mix"]})
@@ -395,13 +395,13 @@ def test_slips_of_the_pen(tmp_path: Path) -> None:
     assert any("spreads away" in e.what for e in finding.evidence)
 
 
-def test_widths(tmp_path: Path) -> None:
+def test_narrow_hidden_layer(tmp_path: Path) -> None:
     narrow = script(LOSS, STEP, model=MODEL.replace("8", "2"))
     assert [f.fault for f in found(tmp_path, narrow, "under-capacity")] == ["under-capacity"]
     assert found(tmp_path, script(LOSS, STEP, model=MODEL.replace("8", "32")), "under-capacity") == []
 
 
-def test_a_gate_is_no_bottleneck(tmp_path: Path) -> None:
+def test_gate_is_not_a_bottleneck(tmp_path: Path) -> None:
     model = """
 wide, gate, out = nn.Linear(4, 32), nn.Linear(32, 1), nn.Linear(32, 1)
 optimizer = torch.optim.SGD([*wide.parameters(), *gate.parameters(), *out.parameters()], lr=0.01)
@@ -414,14 +414,14 @@ optimizer = torch.optim.SGD([*wide.parameters(), *gate.parameters(), *out.parame
     assert "the one unit behind gate" in finding.message
 
 
-def test_a_loss_of_both_signs_is_no_measure(tmp_path: Path) -> None:
+def test_loss_of_both_signs_says_nothing(tmp_path: Path) -> None:
     players = "loss = model(x[rows]).mean() - model(2 * x[rows]).mean()"
     learning = Readings(tape_of(script(players, STEP), tmp_path)).of(Learning)
     assert learning.adrift
     assert not Readings(tape_of(script(LOSS, STEP), tmp_path)).of(Learning).adrift
 
 
-def test_a_schedule_that_is_over_before_the_first_epoch_is(tmp_path: Path) -> None:
+def test_schedule_that_ends_within_the_first_epoch(tmp_path: Path) -> None:
     text = """
 import torch
 from torch import nn
@@ -447,13 +447,13 @@ for epoch in range(20):
     assert slower.effect.word == "undecided"
 
 
-def test_frozen_weights(tmp_path: Path) -> None:
+def test_frozen_weights_are_unfrozen(tmp_path: Path) -> None:
     text = script(LOSS, STEP, model=MODEL + "model[0].requires_grad_(False)")
     (finding,) = found(tmp_path, text, "frozen-params")
     assert finding.remedies[0].names == ("model.0.weight", "model.0.bias")
 
 
-def test_a_recurrent_layer_runs_in_lanes(tmp_path: Path) -> None:
+def test_recurrent_layer_is_replayed(tmp_path: Path) -> None:
     model = """
 reader, head = nn.LSTM(1, 6, batch_first=True), nn.Linear(6, 1)
 optimizer = torch.optim.SGD([*reader.parameters(), *head.parameters()], lr=0.05)

@@ -58,7 +58,7 @@ def _found(tape: Tape, fault: str) -> list[Finding]:
     return found
 
 
-def test_a_loss_that_is_mostly_made_of_padding(tmp_path: Path) -> None:
+def test_loss_mostly_on_padding(tmp_path: Path) -> None:
     tape = tape_of(PADDED, tmp_path)
     (finding,) = _found(tape, "padding-unmasked")
     assert finding.effect.word == "proven"
@@ -128,7 +128,7 @@ def test_masked_numbers_are_not_scored(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ignored", ["", "ignore_index=0"])
-def test_an_accuracy_over_a_mask_is_not_counted_again(ignored: str, tmp_path: Path) -> None:
+def test_masked_accuracy_is_not_recomputed(ignored: str, tmp_path: Path) -> None:
     with pytest.raises(NotApplicable):
         Recomputed.read(tape_of(TAGGER.format(rate=0.05, ignored=ignored), tmp_path))
 
@@ -154,21 +154,21 @@ for epoch in range(6):
 """
 
 
-def test_a_one_cycle_schedule_that_overruns(tmp_path: Path) -> None:
+def test_one_cycle_schedule_with_too_few_steps(tmp_path: Path) -> None:
     text = SCHEDULED.format(schedule="OneCycleLR(optimizer, max_lr=0.3, total_steps=6)")
     (finding,) = _found(tape_of(text, tmp_path), "scheduler-misuse")
     assert "Tried to step 7 times" in finding.effect.because
     run(edited(finding.remedies[0], text))
 
 
-def test_one_planned_for_another_number_is_left_to_the_person(tmp_path: Path) -> None:
+def test_one_cycle_schedule_of_another_length_has_no_remedy(tmp_path: Path) -> None:
     text = SCHEDULED.format(schedule="OneCycleLR(optimizer, max_lr=0.3, total_steps=50)")
     (finding,) = _found(tape_of(text, tmp_path), "scheduler-misuse")
     assert finding.effect.word == "proven"
     assert finding.remedies == ()
 
 
-def test_a_warm_up_that_outlasts_the_run(tmp_path: Path) -> None:
+def test_warm_up_longer_than_the_run(tmp_path: Path) -> None:
     text = SCHEDULED.format(schedule="LambdaLR(optimizer, lambda step: (step + 1) / 9000)")
     (finding,) = _found(tape_of(text, tmp_path), "scheduler-misuse")
     (remedy,) = finding.remedies
@@ -179,12 +179,12 @@ def test_a_warm_up_that_outlasts_the_run(tmp_path: Path) -> None:
     assert {u.rates for u in after.updates} == {(0.1,)}
 
 
-def test_a_warm_up_that_serves_is_no_fault(tmp_path: Path) -> None:
+def test_short_warm_up_is_not_reported(tmp_path: Path) -> None:
     text = SCHEDULED.format(schedule="LinearLR(optimizer, start_factor=0.1, total_iters=20)")
     assert _found(tape_of(text, tmp_path), "scheduler-misuse") == []
 
 
-def test_one_that_was_cut_off_while_it_warmed_up_is_no_fault(tmp_path: Path) -> None:
+def test_warm_up_of_a_recording_cut_short_is_not_reported(tmp_path: Path) -> None:
     text = SCHEDULED.format(schedule="LambdaLR(optimizer, lambda step: min(1, (step + 1) / 900))")
     finding = _found(tape_of(text, tmp_path, steps=40), "scheduler-misuse")
     assert not any(r.factor != 1 for f in finding for r in f.remedies)
@@ -224,7 +224,7 @@ for epoch in range(4):
 """
 
 
-def test_dropout_that_is_not_told_the_mode(tmp_path: Path) -> None:
+def test_functional_dropout_without_training_argument(tmp_path: Path) -> None:
     text = DROPPING.format(told="")
     (finding,) = _found(tape_of(text, tmp_path), "mode-error")
     assert finding.effect.word == "proven"
@@ -234,5 +234,5 @@ def test_dropout_that_is_not_told_the_mode(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("told", [", training=self.training", ", self.training", ", training=True"])
-def test_dropout_that_is_told_is_as_its_author_wants_it(told: str, tmp_path: Path) -> None:
+def test_functional_dropout_with_training_argument_is_not_reported(told: str, tmp_path: Path) -> None:
     assert _found(tape_of(DROPPING.format(told=told), tmp_path), "mode-error") == []

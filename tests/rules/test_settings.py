@@ -1,4 +1,4 @@
-"""Where the numbers of a script are kept: tables of settings, parameter groups, columns of a table, generators."""
+"""Where scripts keep their values: settings, parameter groups, columns of a table, generators."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ print(net[2].p)
 
 
 @pytest.mark.parametrize("kind", SETTINGS)
-def test_a_dropout_is_set_wherever_its_number_is_kept(kind: str) -> None:
+def test_dropout_is_set_where_its_value_is_kept(kind: str) -> None:
     made, read, expected = SETTINGS[kind]
     new = edited(SetDropout(0.1, 0.5), NET.format(made=made, read=read))
     assert expected in new or "nn.Dropout(0.1)" in new
     assert run(new)[1] == "0.1\n"
 
 
-def test_a_dropout_that_the_text_does_not_tell_is_set_in_its_call() -> None:
+def test_computed_dropout_is_set_in_its_call() -> None:
     new = edited(SetDropout(0.1, 0.5), NET.format(made="import math", read="math.sqrt(0.81)"))
     assert run(new)[1] == "0.1\n"
 
@@ -77,7 +77,7 @@ print([g["weight_decay"] for g in optimizer.param_groups])
 """
 
 
-def test_a_decay_that_groups_have_of_their_own() -> None:
+def test_weight_decay_of_parameter_groups() -> None:
     assert run(GROUPS)[1] == "[0.3, 0.0]\n"
     assert run(edited(SetWeightDecay(0.0), GROUPS))[1] == "[0, 0]\n"
 
@@ -103,7 +103,7 @@ print(packed(test)[1].tolist())
 """
 
 
-def test_labels_of_a_column_count_from_zero_in_every_part_of_the_table() -> None:
+def test_labels_of_a_column_are_shifted_in_the_whole_table() -> None:
     new = edited(Relabel(1, site(COLUMN, "F.cross_entropy(model(xb), yb)")), COLUMN)
     assert '\ntable["cover"] -= 1\n' in new
     assert run(new)[1] == "[0]\n"
@@ -142,7 +142,7 @@ def _found(tape: Tape, fault: str) -> list[Finding]:
     return found
 
 
-def test_rows_that_a_generator_cuts_in_order(tmp_path: Path) -> None:
+def test_unshuffled_rows_from_a_generator(tmp_path: Path) -> None:
     text = SORTED.format(decay=0)
     (finding,) = _found(tape_of(text, tmp_path), "not-shuffled")
     assert (finding.known, finding.settles) == ("observed", ("mixed",))
@@ -151,7 +151,7 @@ def test_rows_that_a_generator_cuts_in_order(tmp_path: Path) -> None:
     assert _found(tape_of(new, tmp_path), "not-shuffled") == []
 
 
-def test_a_random_order_is_tried_by_replay_together_with_other_remedies(tmp_path: Path) -> None:
+def test_shuffling_is_replayed_together_with_another_remedy(tmp_path: Path) -> None:
     tape = tape_of(SORTED.format(decay=3), tmp_path)
     (finding,) = _found(tape, "not-shuffled")
     bench = Bench(tape)
@@ -182,7 +182,7 @@ with torch.no_grad():
 """
 
 
-def test_raw_rows_after_standardised_ones_need_no_text(tmp_path: Path) -> None:
+def test_raw_held_out_rows_are_seen_on_the_tape(tmp_path: Path) -> None:
     (finding,) = _found(tape_of(PREPARED.format(judged="x[400:]"), tmp_path), "preprocess-mismatch")
     assert finding.effect.word == "proven"
     assert _found(tape_of(PREPARED.format(judged="(x[400:] - mean) / std"), tmp_path), "preprocess-mismatch") == []

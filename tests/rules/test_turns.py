@@ -1,4 +1,4 @@
-"""Optimizers that take turns at the same weights: recorded as one that forgets, replayed so, and kept by the remedy."""
+"""Optimizers that are rebuilt in each step: recorded, replayed, found and kept."""
 
 from __future__ import annotations
 
@@ -73,14 +73,14 @@ def _found(tape: Tape) -> list[Finding]:
     return found
 
 
-def test_those_that_follow_each_other_are_one_that_forgets(tmp_path: Path) -> None:
+def test_rebuilt_optimizers_are_recorded_as_one(tmp_path: Path) -> None:
     tape = tape_of(EACH_TIME, tmp_path)
     (optimizer,) = tape.optimizers
     assert optimizer.created == 60
     assert [u.fresh for u in tape.updates] == [False] + 59 * [True]
 
 
-def test_the_replay_forgets_too_and_the_remedy_does_not(tmp_path: Path) -> None:
+def test_replay_resets_the_optimizer_and_the_remedy_keeps_it(tmp_path: Path) -> None:
     tape, kept = tape_of(EACH_TIME, tmp_path), tape_of(ONCE, tmp_path)
     bench = Bench(tape)
     lane = lambda played: torch.stack(played.losses)[:, 0].tolist()
@@ -88,26 +88,26 @@ def test_the_replay_forgets_too_and_the_remedy_does_not(tmp_path: Path) -> None:
     assert lane(bench.treat([KeepOptimizer()])) == pytest.approx(_losses(kept), rel=1e-4)
 
 
-def test_the_run_shows_what_the_text_does_not(tmp_path: Path) -> None:
+def test_reset_behind_a_property_is_seen_on_the_tape(tmp_path: Path) -> None:
     (finding,) = _found(tape_of(PROPERTY, tmp_path))
     assert finding.remedies == (KeepOptimizer(),)
 
 
-def test_one_optimizer_is_none_too_many(tmp_path: Path) -> None:
+def test_single_optimizer_is_not_reported(tmp_path: Path) -> None:
     tape = tape_of(ONCE, tmp_path)
     assert _found(tape) == []
     with pytest.raises(CannotApply):
         Bench(tape).treat([KeepOptimizer()])
 
 
-def test_two_that_alternate_stay_two(tmp_path: Path) -> None:
+def test_alternating_optimizers_stay_two(tmp_path: Path) -> None:
     head = f"{NET}\nboth = [{MADE}, {MADE}]"
     tape = tape_of(TURNS.format(head=head, get="optimizer = both[step % 2]"), tmp_path)
     assert [o.created for o in tape.optimizers] == [1, 1]
     assert not any(u.fresh for u in tape.updates)
 
 
-def test_three_phases_are_no_fault(tmp_path: Path) -> None:
+def test_three_phases_are_not_reported(tmp_path: Path) -> None:
     text = TURNS.format(head=NET, get=f"optimizer = {MADE} if step % 20 == 0 else optimizer")
     tape = tape_of(text, tmp_path)
     assert [o.created for o in tape.optimizers] == [3]
@@ -118,13 +118,13 @@ def test_three_phases_are_no_fault(tmp_path: Path) -> None:
     (PROPERTY, "    @functools.cached_property\n    def optimizer"),
     (METHOD, '        if not hasattr(self, "made"):\n            self.made = torch.optim.SGD('),
 ])  # fmt: skip
-def test_the_patch_keeps_it(text: str, expected: str, tmp_path: Path) -> None:
+def test_patch_keeps_one_optimizer(text: str, expected: str, tmp_path: Path) -> None:
     new = edited(KeepOptimizer(), text)
     assert expected in new
     run(new)
     assert _losses(tape_of(new, tmp_path)) == pytest.approx(_losses(tape_of(ONCE, tmp_path)))
 
 
-def test_where_nothing_builds_it_again_nothing_is_written() -> None:
+def test_nothing_is_edited_if_nothing_rebuilds_it() -> None:
     with pytest.raises(CannotEdit, match="0 places"):
         edited(KeepOptimizer(), ONCE)
