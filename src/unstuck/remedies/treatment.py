@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import msgspec
 
 from unstuck.diagnosis.model import Trust
+from unstuck.source.edits import CannotEdit as CannotEdit
 from unstuck.tape.model import Tape
 from unstuck.tape.program import Program
 
@@ -24,10 +25,6 @@ if TYPE_CHECKING:
 
 class CannotApply(Exception):
     """The remedy does not apply to this trial, or a replay cannot show its effect; the message says why."""
-
-
-class CannotEdit(Exception):
-    """The remedy found no safe place in the source; the message says why."""
 
 
 @dataclass(frozen=True)

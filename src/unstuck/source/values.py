@@ -148,6 +148,13 @@ class Source(Names):
         self._open.pop()
         return list(ends) or [root]
 
+    def readers(self, node: ast.Name | ast.Attribute) -> list[ast.expr]:
+        """Where the same variable is read (an attribute: one of that name, of any object)."""
+        if isinstance(node, ast.Attribute):
+            return [n for n in self.all(ast.Attribute) if n.attr == node.attr and isinstance(n.ctx, ast.Load)]
+        known, read = self.variable(node), (n for n in self.all(ast.Name) if isinstance(n.ctx, ast.Load))
+        return [n for n in read if n.id == node.id and self.variable(n) == known]
+
     def applied(self, call: ast.Call) -> str:
         """The full name of the torch function or module that a call applies; of a method, `torch.Tensor.relu`."""
         if not isinstance(call.func, ast.Call) and (direct := self.full_name(call)):
