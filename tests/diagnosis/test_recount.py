@@ -134,8 +134,8 @@ def test_a_corrected_number_is_verified(tmp_path: Path) -> None:
     wrong, right = _pair(_script("print('accuracy', right / 600)"), _script("print('accuracy', right / 100)"), tmp_path)
     assert "recomputed" in (metric_error.verify(wrong, right) or "")
     assert metric_error.verify(wrong, wrong) is None
-    assert recounted(wrong, right, ("metric-error",)) is not None
-    assert recounted(right, wrong, ("metric-error",)) is None
+    assert recounted(wrong, right, "metric-error") is not None
+    assert recounted(right, wrong, "metric-error") is None
 
 
 def test_another_number_for_the_same_training_is_verified(tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def _tape(*lines: str) -> Tape:
     ],
 )
 def test_a_better_score_is_a_proof(before: str, after: str, word: str | None) -> None:
-    told = recounted(_tape(before), _tape(after), ("softmax-dim",))
+    told = recounted(_tape(before), _tape(after), "softmax-dim")
     assert (told.word if told else None) == word
 
 

@@ -50,7 +50,9 @@ class Rerun(msgspec.Struct, frozen=True, tag="rerun"):
 
 
 class Recount(msgspec.Struct, frozen=True, tag="recount"):
-    """What both scripts print and evaluate, held against each other: for faults that leave the training as it is."""
+    """What both scripts print and evaluate, compared: for a fault that leaves the training as it is."""
+
+    fault: str
 
 
 Means = Recorded | Replay | Sweep | Resample | Rerun | Recount

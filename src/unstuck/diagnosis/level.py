@@ -194,9 +194,12 @@ class Level:
 
     def recount(self, rerun: Experiment) -> None:
         """Compare what both scripts report, if the patch leaves the training as it is or a report is wrong."""
-        reporting = any(f.stage is Stage.REPORTING for f in self.findings if f.fault in rerun.request.faults)
-        if ended(rerun) and (reporting or not rerun.works):
-            self.book.ask(Request(Recount(), rerun.request.remedies, rerun.request.faults, self.behind))
+        if not ended(rerun):
+            return
+        for fault in rerun.request.faults:
+            reporting = any(f.stage is Stage.REPORTING for f in self.findings if f.fault == fault)
+            if reporting or not rerun.works:
+                self.book.ask(Request(Recount(fault), rerun.request.remedies, (fault,), self.behind))
 
     def hides_something(self, rerun: Experiment) -> bool:
         """The patched run went through and still learns poorly: something else may be wrong with it."""

@@ -3,7 +3,7 @@
 On the tape of the recorded run, and then on that of the best patched run for as long as something hides behind:
 
 1. experiments with the recorded rows that rules name (`Finding.settles`);
-2. replays: each suspect's remedies are screened, the best replayed over the whole course, combined and pruned (`search`);
+2. replays: remedies are screened, the best replayed over the whole course, combined and pruned (`search`);
 3. a sweep of learning rates, where nothing has healed the run;
 4. the patched script, run for itself, with what replay convicted and what is written in the text; where replay could
    not tell, patched scripts alone decide, the most upstream suspect first;

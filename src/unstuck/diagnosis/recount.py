@@ -17,9 +17,6 @@ from unstuck.signals.printed import changes
 from unstuck.signals.recomputed import corrected
 from unstuck.tape.model import Tape
 
-ALONE = {"eval-leak", "loss-keeps-graph"}
-"""Faults whose removal makes no printed score better: without a leak it falls, and freed graphs change none."""
-
 
 @dataclass(frozen=True)
 class Difference:
@@ -29,17 +26,16 @@ class Difference:
     why: str
 
 
-def recounted(before: Tape, after: Tape, faults: tuple[str, ...], alike: bool = True) -> Difference | None:
-    """What is better in what the patched script reports; None if nothing of the kind can be shown.
+def recounted(before: Tape, after: Tape, fault: str, alike: bool = True) -> Difference | None:
+    """What shows in the patched script's report that the fault is gone; None if nothing does.
 
     `alike`: both trained equally well. Otherwise better printed numbers are no evidence of a report that was wrong.
     """
-    rules = catalogue()
-    looks = [look for f in faults if f in rules and (look := rules[f].verify) is not None]
-    for look in (*looks, *(() if ALONE & set(faults) else (corrected,))):
-        if (why := _said(look, before, after)) is not None:
-            return Difference("heals", why)
-    return _better(before, after) if alike and not ALONE & set(faults) else None
+    rule = catalogue().get(fault)
+    look = rule.verify if rule is not None and rule.verify is not None else corrected
+    if (why := _said(look, before, after)) is not None:
+        return Difference("heals", why)
+    return _better(before, after) if alike and look is corrected else None
 
 
 def _said(look: Callable[[Tape, Tape], str | None], before: Tape, after: Tape) -> str | None:

@@ -149,7 +149,8 @@ class Runners:
     def _recount(self, request: Request) -> Experiment:
         before, after = self.tapes[()], self.tapes[(*request.behind, *request.remedies)]
         skills = [run_of(tape).known for tape in (before, after)]
-        shown = recounted(before, after, request.faults, alike=abs(skills[1] - skills[0]) < WORTH)
+        assert isinstance(request.means, Recount)
+        shown = recounted(before, after, request.means.fault, alike=abs(skills[1] - skills[0]) < WORTH)
         if shown is None:
             return Experiment(request, "undecided", "nothing that both scripts report is different")
         return Experiment(request, shown.word, shown.why)

@@ -1,4 +1,4 @@
-"""Search by replay: screen each suspect's remedies, replay the best over the whole course, combine if one is not enough.
+"""Search by replay: screen each suspect's remedies, replay the best over the whole course, combine if needed.
 
 Upstream faults come first: where the inputs' units and the learning rate would each heal a run alone, the units are the
 cause, for the rate was right for what the person thought the inputs were.
