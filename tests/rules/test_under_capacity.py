@@ -1,0 +1,80 @@
+"""Networks without a hidden layer, or with too narrow a one; a replay says whether more of it helps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.recorded import tape_of
+from tests.scripts import edited
+from unstuck.diagnosis.examine import Readings, examine
+from unstuck.diagnosis.experiment import Experiment, Replay, Request
+from unstuck.diagnosis.model import Finding
+from unstuck.diagnosis.runners import Runners
+from unstuck.diagnosis.search import convicts
+from unstuck.remedies.widen import Widen
+from unstuck.rules.catalogue import catalogue
+from unstuck.tape.model import Tape
+
+LINEAR = """
+import torch
+from torch import nn
+
+torch.manual_seed(0)
+x = torch.randn(900, 4)
+y = {target}
+model = {model}
+optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+for epoch in range(15):
+    for rows in torch.randperm(900).split(60):
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(model(x[rows]), y[rows])
+        loss.backward()
+        optimizer.step()
+print(loss.item())
+"""
+CIRCLE = "(x[:, 0] ** 2 + x[:, 1] ** 2 > 1.4).long()"
+
+
+def found(tape: Tape) -> list[Finding]:
+    return examine(Readings(tape), {"under-capacity": catalogue()["under-capacity"]})[0]
+
+
+def replayed(tape: Tape) -> list[Experiment]:
+    runners = Runners(tape, lambda _: None)
+    remedies = [(f, r) for f in found(tape) for r in f.remedies]
+    return [runners(Request(Replay(), (remedy,), (finding.fault,))) for finding, remedy in remedies]
+
+
+def test_a_linear_model_of_a_circle_gets_a_hidden_layer(tmp_path: Path) -> None:
+    text = LINEAR.format(target=CIRCLE, model="nn.Linear(4, 2)")
+    (replay,) = replayed(tape_of(text, tmp_path))
+    (remedy,) = replay.request.remedies
+    assert convicts(replay)
+    assert remedy.name == "add-hidden"
+    assert "nn.Sequential(nn.Linear(4, 64), nn.ReLU(), nn.Linear(64, 2))" in edited(remedy, text)
+
+
+@pytest.mark.parametrize(
+    ("target", "model"),
+    [
+        ("(x[:, 0] > x[:, 1]).long()", "nn.Linear(4, 2)"),
+        ("((x[:, 0] + 0.8 * torch.randn(900)) > 0).long()", "nn.Linear(4, 2)"),
+        (CIRCLE, "nn.Sequential(nn.Linear(4, 32), nn.ReLU(), nn.Linear(32, 2))"),
+    ],
+)
+def test_no_hidden_layer_helps_where_the_relation_is_linear_or_one_is_there(
+    tmp_path: Path, target: str, model: str
+) -> None:
+    assert not any(map(convicts, replayed(tape_of(LINEAR.format(target=target, model=model), tmp_path))))
+
+
+def test_a_bottleneck_is_widened_and_nothing_else(tmp_path: Path) -> None:
+    layers = "nn.Linear(4, 1), nn.Tanh(), nn.Linear(1, 200), nn.Tanh(), nn.Linear(200, 2)"
+    text = LINEAR.format(target=CIRCLE, model=f"nn.Sequential({layers})")
+    (finding,) = found(tape_of(text, tmp_path))
+    assert "all goes through the one unit" in finding.message
+    assert finding.remedies == (Widen(64),)
+    wide = layers.replace("4, 1)", "4, 64)").replace("Linear(1,", "Linear(64,")
+    assert f"nn.Sequential({wide})" in edited(Widen(64), text)
