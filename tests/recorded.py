@@ -6,16 +6,23 @@ import contextlib
 import io
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import torch
 
+from unstuck.diagnosis.model import Finding
 from unstuck.recording.failure import described
 from unstuck.recording.launch import BudgetSpent
 from unstuck.recording.recorder import Recorder
 from unstuck.tape.files import load, save
 from unstuck.tape.model import Tape
+
+Record = Callable[..., Tape]
+"""The fixture `record(text, steps=..., seconds=...)`."""
+Findings = Callable[..., list[Finding]]
+"""The fixture `findings(text or tape, *faults)`."""
 
 
 def tape_of(text: str, folder: Path, *, steps: int = 20_000, seconds: float = 20.0) -> Tape:

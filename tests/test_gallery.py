@@ -1,9 +1,9 @@
-"""The healthy gallery: every script says what it is, and the tool is silent on a few quick ones."""
+"""The gallery: every healthy script is described and measured, `unstuck run` finds nothing in six of them, and the
+variations that the benchmarks draw are sound."""
 
 from __future__ import annotations
 
 import ast
-import importlib.util
 import json
 import os
 import re
@@ -32,11 +32,11 @@ QUICK = (
     "accumulate_micro_batches",
 )
 LIMIT = 150
-runs = pytest.mark.skipif(importlib.util.find_spec("unstuck.__main__") is None, reason="the command is not there")
+"""Seconds for one of them, on a busy machine; alone each takes less than 20."""
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda p: p.stem)
-def test_a_script_says_what_it_is_and_prints_one_result(script: Path) -> None:
+def test_a_script_has_a_title_and_prints_one_result(script: Path) -> None:
     text = script.read_text()
     title = (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
     assert len(title) > 30 and title.endswith((".", "?"))
@@ -45,38 +45,34 @@ def test_a_script_says_what_it_is_and_prints_one_result(script: Path) -> None:
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda p: p.stem)
-def test_a_script_was_measured_and_stands_in_the_table(script: Path) -> None:
+def test_a_script_is_measured_and_listed_in_the_readme(script: Path) -> None:
     values = MEASURED[script.stem]["values"]
     assert len(values) == 3 and all(v is not None for v in values)
     assert f"| {script.stem} |" in (GALLERY / "README.md").read_text()
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda p: p.stem)
-def test_a_script_needs_nothing_but_the_usual_libraries(script: Path) -> None:
+def test_a_script_imports_only_common_libraries(script: Path) -> None:
     named = re.findall(r"^(?:import|from) (\w+)", script.read_text(), re.MULTILINE)
     assert set(named) <= {"torch", "numpy", "sklearn", "pandas"} | set(sys.stdlib_module_names)
 
 
-@runs
 @pytest.mark.parametrize("name", QUICK)
-def test_the_tool_is_silent_on_a_healthy_script(name: str, tmp_path: Path) -> None:
-    script, said = GALLERY / "healthy" / f"{name}.py", tmp_path / "diagnosis.json"
-    command = [sys.executable, "-m", "unstuck", "run", "--json", str(said), script.name]
-    surroundings = dict(os.environ, SEED="0", OMP_NUM_THREADS="1")
-    try:
-        done = subprocess.run(
-            command, cwd=script.parent, env=surroundings, capture_output=True, text=True, timeout=LIMIT
-        )
-    except subprocess.TimeoutExpired:
-        pytest.skip(f"no verdict within the suite's time ({LIMIT} s)")
-    assert said.exists(), done.stderr[-2000:]
-    diagnosis = json.loads(said.read_text())
+def test_nothing_is_found_in_a_healthy_script(name: str, tmp_path: Path) -> None:
+    script, out = GALLERY / "healthy" / f"{name}.py", tmp_path / "diagnosis.json"
+    command = [sys.executable, "-m", "unstuck", "run", "--json", str(out), script.name]
+    environment = dict(os.environ, SEED="0", OMP_NUM_THREADS="1")
+    done = subprocess.run(
+        command, cwd=script.parent, env=environment, capture_output=True, text=True, timeout=LIMIT, check=False
+    )
+    assert out.exists(), done.stderr[-2000:]
+    diagnosis = json.loads(out.read_text())
     assert diagnosis["causes"] == []
-    assert [f["fault"] for f in diagnosis["findings"] if f["severity"] != "hint"] == []
+    assert [f["fault"] for f in diagnosis["findings"] if f["role"] != "hint"] == []
     assert done.returncode == 0
 
 
-def test_every_variation_is_a_program_with_a_sound_twin() -> None:
+def test_every_variation_compiles_and_differs_from_its_healthy_twin() -> None:
     cases = list(every_case())
     assert len({case.name for case in cases}) == len(cases) > 500
     for case in cases:
@@ -86,11 +82,12 @@ def test_every_variation_is_a_program_with_a_sound_twin() -> None:
         assert not case.faults or case.train != case.fixed or not case.code_mends
 
 
-def test_variations_are_the_same_every_time() -> None:
+def test_variations_are_drawn_alike_every_time() -> None:
     first, again = ({case.name: case.train for case in pairs()} for _ in range(2))
     assert first == again
 
 
-def test_every_fault_with_a_page_is_written_in_some_variation() -> None:
-    seldom = {"device-copy-discarded", "exploding-gradient", "overfitting"}  # they do not show, or come of other faults
-    assert set(catalogue()) <= {fault.name for fault in every_fault()} | seldom
+def test_every_rule_but_three_has_a_variation() -> None:
+    # The first needs an accelerator; the other two follow from other faults and cannot be written alone.
+    without = {"device-copy-discarded", "exploding-gradient", "overfitting"}
+    assert set(catalogue()) <= {fault.name for fault in every_fault()} | without

@@ -11,8 +11,8 @@ import typing
 
 import pytest
 
-from tests import told_otherwise
-from tests.look_alikes import FAMILIES
+from tests import faulty_snippets
+from tests.healthy_snippets import FAMILIES
 from unstuck.diagnosis.examine import Readings
 from unstuck.diagnosis.model import Finding
 from unstuck.remedies.treatment import CannotEdit
@@ -117,17 +117,17 @@ def test_quiet_on_the_others_look_alikes(rule: str) -> None:
     assert loud == []
 
 
-TOLD = [(rule, i) for rule, texts in told_otherwise.FAMILIES.items() for i in range(len(texts))]
+TOLD = [(rule, i) for rule, texts in faulty_snippets.FAMILIES.items() for i in range(len(texts))]
 
 
 @pytest.mark.parametrize(("rule", "number"), TOLD)
 def test_found_however_it_is_told(rule: str, number: int) -> None:
-    assert findings(rule, told_otherwise.FAMILIES[rule][number]) != []
+    assert findings(rule, faulty_snippets.FAMILIES[rule][number]) != []
 
 
 @pytest.mark.parametrize(("rule", "number"), TOLD)
 def test_an_edit_leaves_nothing_to_find(rule: str, number: int) -> None:
-    text = told_otherwise.FAMILIES[rule][number]
+    text = faulty_snippets.FAMILIES[rule][number]
     if not all(f.remedies for f in findings(rule, text)):
         return
     try:
@@ -141,7 +141,7 @@ def test_an_edit_leaves_nothing_to_find(rule: str, number: int) -> None:
 
 @pytest.mark.parametrize("rule", RULES)
 def test_quiet_on_the_faults_of_others(rule: str) -> None:
-    others = [text for family, texts in told_otherwise.FAMILIES.items() if family != rule for text in texts]
+    others = [text for family, texts in faulty_snippets.FAMILIES.items() if family != rule for text in texts]
     loud = [f.message for text in others for f in findings(rule, text) if f.severity != "hint"]
     assert loud == []
 

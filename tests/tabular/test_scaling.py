@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import unstuck
-from tests.paths import FEATURES, HIDDEN, Path, apart, batches, network, walk
+from tests.tabular.recipe_runs import FEATURES, HIDDEN, Path, apart, batches, network, walk
 from unstuck.tabular.scaling import (
     Layer,
     NotEquivalent,

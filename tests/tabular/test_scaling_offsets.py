@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch import Tensor, nn
 
-from tests.paths import FEATURES, HIDDEN, apart, network, walk
+from tests.tabular.recipe_runs import FEATURES, HIDDEN, apart, network, walk
 from unstuck.tabular.scaling import Affine, Columns, NotEquivalent, Recipe, equivalent, precondition, realise
 
 SAME = 1e-9

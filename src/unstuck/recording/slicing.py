@@ -1,4 +1,4 @@
-"""From the log of a step to its program: the calls that depend on a weight and that the loss depends on."""
+"""From the calls of a step to its program: those that depend on a weight and that the loss depends on."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from unstuck.recording.tracer import Entry, tensors
 from unstuck.tape.program import Call, Named, Outside, Program, Ref, Value, Weight, mapped
 
 name_of = inspect.unwrap(resolve_name)
-"""As torch has it wrapped, every call makes all modules forget what they have warned of; the first one still does."""
+"""Unwrapped: as torch wraps it, every call makes all modules forget which warnings they have shown."""
 NAMED = (torch.dtype, torch.device, torch.layout, torch.memory_format)
 BATCH_NORM = "torch.nn.functional.batch_norm"
 
@@ -123,9 +123,8 @@ class _Cutter:
         calls = tuple(self._call(entry) for entry in entries)
         loss = self.refs.get(id(target))
         if not isinstance(loss, Value):
-            return Cut(
-                Program(calls, -1, len(self.outside), "the loss was not made by any call that reads a weight"), ()
-            )
+            unknown = "no recorded torch call that reads a weight leads to the loss"
+            return Cut(Program(calls, -1, len(self.outside), unknown), ())
         return Cut(Program(calls, loss.id, len(self.outside), self.missing), tuple(self.outside))
 
     def _call(self, entry: Entry) -> Call:
@@ -142,11 +141,10 @@ class _Cutter:
 
     def _untraceable(self, entry: Entry) -> None:
         if entry.func is torch.autograd.grad:
-            self.missing = self.missing or "it differentiates inside its own loss (double backward)"
+            self.missing = self.missing or "torch.autograd.grad is called inside the loss (double backward)"
         elif not function(entry.func):
-            self.missing = (
-                self.missing or f"a call without a public name ({getattr(entry.func, '__name__', entry.func)})"
-            )
+            unnamed = getattr(entry.func, "__name__", entry.func)
+            self.missing = self.missing or f"a call of a function without a public name in torch ({unnamed})"
 
     def _ref(self, leaf: Any) -> Any:
         if isinstance(leaf, Tensor):
@@ -159,7 +157,7 @@ class _Cutter:
             return leaf
         if isinstance(leaf, torch.SymInt | torch.SymFloat):
             return float(leaf) if isinstance(leaf, torch.SymFloat) else int(leaf)
-        self.missing = self.missing or f"an argument of type {type(leaf).__name__}"
+        self.missing = self.missing or f"a torch call with an argument of type {type(leaf).__name__}"
         return repr(leaf)
 
     def _new(self, tensor: Tensor) -> Ref:
@@ -167,7 +165,7 @@ class _Cutter:
             self.refs[id(tensor)] = Weight(self.name(tensor))
             return self.refs[id(tensor)]
         if tensor.requires_grad:
-            self.missing = self.missing or f"a value made outside the recorded calls ({_maker(tensor)})"
+            self.missing = self.missing or f"a value computed outside the recorded torch calls ({_maker(tensor)})"
         self.refs[id(tensor)] = self._enter(tensor)
         return self.refs[id(tensor)]
 

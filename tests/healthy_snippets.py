@@ -43,38 +43,38 @@ for epoch in range(5):
 """
 
 
-def _looped(*lines: str, after: str = "pass", before: str = "", model: str = MODEL) -> str:
+def looped(*lines: str, after: str = "pass", before: str = "", model: str = MODEL) -> str:
     inside = "".join(f"        {line}\n" for line in lines)
     return f"{HEAD}{model}{before}{LOOP}{inside}    {after}\n"
 
 
-def _evaluated(body: str, model: str = MODEL) -> str:
+def evaluated(body: str, model: str = MODEL) -> str:
     return f"{HEAD}{model}{body}{LOOP}    print(epoch, evaluate(val_loader))\n"
 
 
 METRICS = [
-    _looped("total += loss.item()", after="print(total / len(train_loader))"),
-    _looped("total += loss.item() * len(xb)", after="print(total / len(train_loader.dataset))"),
-    _looped("total += loss.item() * xb.size(0)", "seen += xb.size(0)", after="print(total / seen)"),
-    _looped("total += loss.item()", "seen += 1", after="print(total / seen)"),
-    _looped("last = loss.item()", after="print('last batch', last)"),
-    _looped("total = total + loss.item()", after="print(total / len(train_loader))"),
-    _looped("running = 0.9 * total + 0.1 * loss.item()", "total = running", after="print(total)"),
-    _looped("seen += (model(xb).argmax(1) == yb).sum().item()", after="print(100 * seen / len(train_set))"),
-    _looped("right = (model(xb).argmax(1) == yb).sum().item()", "seen += right", after="print(seen / 400)"),
-    _looped(
+    looped("total += loss.item()", after="print(total / len(train_loader))"),
+    looped("total += loss.item() * len(xb)", after="print(total / len(train_loader.dataset))"),
+    looped("total += loss.item() * xb.size(0)", "seen += xb.size(0)", after="print(total / seen)"),
+    looped("total += loss.item()", "seen += 1", after="print(total / seen)"),
+    looped("last = loss.item()", after="print('last batch', last)"),
+    looped("total = total + loss.item()", after="print(total / len(train_loader))"),
+    looped("running = 0.9 * total + 0.1 * loss.item()", "total = running", after="print(total)"),
+    looped("seen += (model(xb).argmax(1) == yb).sum().item()", after="print(100 * seen / len(train_set))"),
+    looped("right = (model(xb).argmax(1) == yb).sum().item()", "seen += right", after="print(seen / 400)"),
+    looped(
         "hit = (model(xb).argmax(1) == yb).float().mean().item()",
         "total += hit",
         after="print(total / len(train_loader))",
     ),
-    _looped("right = (model(xb).argmax(1) == yb).sum().item()", after="print('last batch', right / len(yb))"),
-    _looped("total += loss.item() / len(train_loader)", after="print(total)"),
-    _looped(
+    looped("right = (model(xb).argmax(1) == yb).sum().item()", after="print('last batch', right / len(yb))"),
+    looped("total += loss.item() / len(train_loader)", after="print(total)"),
+    looped(
         "total += loss.item()", "seen += 1", after="print(total / len(train_loader))", before="best = 0\nprint(best)\n"
     ),
-    _looped("steps += 1", "sums += loss.item()", after="print(sums / steps)", before="sums = 0.0\nsteps = 0\n"),
-    _looped("total += F.cross_entropy(model(xb), yb, reduction='sum').item()", after="print(total / len(train_set))"),
-    _evaluated("""
+    looped("steps += 1", "sums += loss.item()", after="print(sums / steps)", before="sums = 0.0\nsteps = 0\n"),
+    looped("total += F.cross_entropy(model(xb), yb, reduction='sum').item()", after="print(total / len(train_set))"),
+    evaluated("""
 def evaluate(loader):
     correct, total = 0, 0
     with torch.no_grad():
@@ -84,7 +84,7 @@ def evaluate(loader):
             correct += (guess == yb).sum().item()
     return 100 * correct / total
 """),
-    _evaluated("""
+    evaluated("""
 def evaluate(loader):
     correct = 0
     with torch.no_grad():
@@ -93,7 +93,7 @@ def evaluate(loader):
             correct += guess.eq(yb.view_as(guess)).sum().item()
     return correct / len(loader.dataset)
 """),
-    _evaluated(
+    evaluated(
         """
 def evaluate(loader):
     with torch.no_grad():
@@ -101,7 +101,7 @@ def evaluate(loader):
 """,
         BINARY,
     ),
-    _evaluated(
+    evaluated(
         """
 def evaluate(loader):
     hits = 0
@@ -112,7 +112,7 @@ def evaluate(loader):
 """,
         BINARY,
     ),
-    _evaluated(
+    evaluated(
         """
 def evaluate(loader):
     with torch.no_grad():
@@ -121,12 +121,12 @@ def evaluate(loader):
 """,
         BINARY,
     ),
-    _evaluated("""
+    evaluated("""
 def evaluate(loader):
     single = model(x[0])
     return single.argmax(0).item() == y[0].item()
 """),
-    _evaluated("""
+    evaluated("""
 def evaluate(loader):
     val_loss = 0
     for xb, yb in loader:
@@ -137,16 +137,16 @@ def evaluate(loader):
 ]
 
 GRAPHS = [
-    _looped("total += loss.item()"),
-    _looped("total += loss.detach()"),
-    _looped("total += float(loss)"),
-    _looped("total += loss.data"),
-    _looped("history.append(loss.item())", before="history = []\n"),
-    _looped("history.append(float(loss.detach()))", before="history = []\n"),
-    _looped("loss = loss.item()", "total += loss"),
-    _looped("total += loss.cpu().item() * len(xb)"),
-    _looped("with torch.no_grad():", "    total += loss"),
-    _looped("print(loss)", "best = min(best, loss.item())", before="best = 9.0\n"),
+    looped("total += loss.item()"),
+    looped("total += loss.detach()"),
+    looped("total += float(loss)"),
+    looped("total += loss.data"),
+    looped("history.append(loss.item())", before="history = []\n"),
+    looped("history.append(float(loss.detach()))", before="history = []\n"),
+    looped("loss = loss.item()", "total += loss"),
+    looped("total += loss.cpu().item() * len(xb)"),
+    looped("with torch.no_grad():", "    total += loss"),
+    looped("print(loss)", "best = min(best, loss.item())", before="best = 9.0\n"),
     f"""{HEAD}{MODEL}
 for epoch in range(5):
     total = 0
@@ -204,39 +204,39 @@ for i, (xb, yb) in enumerate(train_loader):
 ]
 
 DEVICES = [
-    _looped("xb = xb.to(device)"),
-    _looped("xb, yb = xb.to(device), yb.to(device)"),
-    _looped(before="model.to(device)\n"),
-    _looped(before="model.cuda() if torch.cuda.is_available() else None\n"),
-    _looped(before="model.double()\nmodel.float()\n"),
-    _looped(before="criterion.to(device)\n"),
-    _looped(before="for layer in model:\n    layer.to(device)\n"),
-    _looped(before="nets = {'a': model}\nfor name, net in nets.items():\n    net.to(device)\n    net.train()\n"),
-    _looped(before="for name, part in model.named_children():\n    part.float()\n"),
-    _looped("print(xb.to(device).mean())"),
-    _looped("batch = [t.to(device) for t in (xb, yb)]"),
-    _looped(before="x = x.to(device)\n"),
-    _looped(before="data = {'x': x}\ndata = {k: v.to(device) for k, v in data.items()}\n"),
-    _looped(
+    looped("xb = xb.to(device)"),
+    looped("xb, yb = xb.to(device), yb.to(device)"),
+    looped(before="model.to(device)\n"),
+    looped(before="model.cuda() if torch.cuda.is_available() else None\n"),
+    looped(before="model.double()\nmodel.float()\n"),
+    looped(before="criterion.to(device)\n"),
+    looped(before="for layer in model:\n    layer.to(device)\n"),
+    looped(before="nets = {'a': model}\nfor name, net in nets.items():\n    net.to(device)\n    net.train()\n"),
+    looped(before="for name, part in model.named_children():\n    part.float()\n"),
+    looped("print(xb.to(device).mean())"),
+    looped("batch = [t.to(device) for t in (xb, yb)]"),
+    looped(before="x = x.to(device)\n"),
+    looped(before="data = {'x': x}\ndata = {k: v.to(device) for k, v in data.items()}\n"),
+    looped(
         before="class Holder:\n    def __init__(self, net):\n        self.net = net\n        self.net.to(device)\nHolder(model)\n"
     ),
-    _looped(before="def place(module):\n    module.to(device)\n    return module\nplace(model)\n"),
+    looped(before="def place(module):\n    module.to(device)\n    return module\nplace(model)\n"),
 ]
 
 STATES = [
-    _looped(after="best = copy.deepcopy(model.state_dict())") + "model.load_state_dict(best)\n",
-    _looped(after="best = {k: v.clone() for k, v in model.state_dict().items()}") + "model.load_state_dict(best)\n",
-    _looped(after="torch.save(model.state_dict(), 'best.pt')") + "model.load_state_dict(torch.load('best.pt'))\n",
-    _looped() + "final = model.state_dict()\ntorch.save(final, 'final.pt')\n",
-    _looped(after="state = model.state_dict(); torch.save(state, 'now.pt')"),
-    _looped(after="print(len(model.state_dict()))"),
-    _looped(after="keys = list(model.state_dict().keys())") + "print(keys)\n",
-    _looped(after="best = copy.deepcopy(model)") + "best(x)\n",
-    _looped(after="best = {k: v.detach().cpu().clone() for k, v in model.state_dict().items()}")
+    looped(after="best = copy.deepcopy(model.state_dict())") + "model.load_state_dict(best)\n",
+    looped(after="best = {k: v.clone() for k, v in model.state_dict().items()}") + "model.load_state_dict(best)\n",
+    looped(after="torch.save(model.state_dict(), 'best.pt')") + "model.load_state_dict(torch.load('best.pt'))\n",
+    looped() + "final = model.state_dict()\ntorch.save(final, 'final.pt')\n",
+    looped(after="state = model.state_dict(); torch.save(state, 'now.pt')"),
+    looped(after="print(len(model.state_dict()))"),
+    looped(after="keys = list(model.state_dict().keys())") + "print(keys)\n",
+    looped(after="best = copy.deepcopy(model)") + "best(x)\n",
+    looped(after="best = {k: v.detach().cpu().clone() for k, v in model.state_dict().items()}")
     + "model.load_state_dict(best)\n",
-    _looped(before="other = nn.Linear(6, 3)\nother.load_state_dict(copy.deepcopy(other.state_dict()))\n"),
-    _looped(before="twin = copy.deepcopy(model)\ntwin.load_state_dict(model.state_dict())\n"),
-    _looped(after="norm = sum(v.norm().item() for v in model.state_dict().values()); print(norm)"),
+    looped(before="other = nn.Linear(6, 3)\nother.load_state_dict(copy.deepcopy(other.state_dict()))\n"),
+    looped(before="twin = copy.deepcopy(model)\ntwin.load_state_dict(model.state_dict())\n"),
+    looped(after="norm = sum(v.norm().item() for v in model.state_dict().values()); print(norm)"),
     f"""{HEAD}
 best_score, best_model = 9.0, None
 for lr in (0.1, 0.01):
@@ -290,13 +290,13 @@ def fit(model, optimizer, epochs=3):
     return loss.item()
 """
 RESETS = [
-    _looped(),
+    looped(),
     f"{HEAD}{FIT}for seed in range(3):\n    model = nn.Linear(6, 3)\n    print(fit(model, torch.optim.Adam(model.parameters())))\n",
     f"{HEAD}{FIT}for lr in (1e-1, 1e-2):\n    net = nn.Linear(6, 3)\n    opt = torch.optim.Adam(net.parameters(), lr=lr)\n    print(lr, fit(net, opt))\n",
     f"{HEAD}{FIT}net = nn.Linear(6, 3)\nfor lr in (1e-1, 1e-2):\n    fit(net, torch.optim.Adam(net.parameters(), lr=lr))\n",
-    _looped(after="if epoch == 3: optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)"),
-    _looped(after="optimizer.param_groups[0]['lr'] *= 0.9"),
-    _looped(after="optimizer = torch.optim.SGD(model.parameters(), lr=0.1 * 0.9**epoch)"),
+    looped(after="if epoch == 3: optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)"),
+    looped(after="optimizer.param_groups[0]['lr'] *= 0.9"),
+    looped(after="optimizer = torch.optim.SGD(model.parameters(), lr=0.1 * 0.9**epoch)"),
     f"{HEAD}{FIT}def run(width):\n    model = nn.Linear(6, 3)\n    optimizer = torch.optim.Adam(model.parameters())\n    return fit(model, optimizer)\nfor width in (8, 16):\n    print(run(width))\n",
     f"""{HEAD}
 from sklearn.model_selection import KFold
@@ -381,8 +381,8 @@ for epochs, lr in schedule:
 ]
 
 STEPS = [
-    _looped(),
-    _looped("optimizer.zero_grad(set_to_none=True)"),
+    looped(),
+    looped("optimizer.zero_grad(set_to_none=True)"),
     f"{HEAD}{MODEL}for xb, yb in train_loader:\n    criterion(model(xb), yb).backward()\n    optimizer.step()\n    optimizer.zero_grad()\n",
     f"{HEAD}{MODEL}for xb, yb in train_loader:\n    model.zero_grad()\n    criterion(model(xb), yb).backward()\n    optimizer.step()\n",
     f"""{HEAD}{MODEL}
@@ -478,7 +478,7 @@ def evaluate(loader):
         return sum((model(xb).argmax(1) == yb).sum().item() for xb, yb in loader) / len(loader.dataset)
 """
 MODES = [
-    _evaluated(CHECKED, MODEL),
+    evaluated(CHECKED, MODEL),
     f"{HEAD}{MODAL}{CHECKED}{LOOP}print(evaluate(val_loader))\n",
     f"{HEAD}{MODAL}{CHECKED}{LOOP.replace('    total', '    model.train(); total')}    print(evaluate(val_loader))\n",
     f"{HEAD}{MODAL}{CHECKED}{LOOP}    print(evaluate(val_loader))\n    model.train()\n",
@@ -533,40 +533,38 @@ for fold in range(3):
 ]
 
 SCHEDULES = [
-    _looped(after="scheduler.step()", before="scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 2)\n"),
-    _looped("scheduler.step()", before="scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1000, gamma=0.5)\n"),
-    _looped(
+    looped(after="scheduler.step()", before="scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 2)\n"),
+    looped("scheduler.step()", before="scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1000, gamma=0.5)\n"),
+    looped(
         "scheduler.step()",
         before="scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=5 * len(train_loader))\n",
     ),
-    _looped(
+    looped(
         "scheduler.step()",
         before="scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=5 * len(train_loader))\n",
     ),
-    _looped(
+    looped(
         "scheduler.step()",
         before="scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: min(1.0, s / 10))\n",
     ),
-    _looped("scheduler.step()", before="scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.9999)\n"),
-    _looped(
+    looped("scheduler.step()", before="scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.9999)\n"),
+    looped(
         "scheduler.step()", before="scheduler = torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones=[60, 80])\n"
     ),
-    _looped("scheduler.step()", before="scheduler = torch.optim.lr_scheduler.CyclicLR(optimizer, 1e-4, 1e-2)\n"),
-    _looped(
+    looped("scheduler.step()", before="scheduler = torch.optim.lr_scheduler.CyclicLR(optimizer, 1e-4, 1e-2)\n"),
+    looped(
         after="scheduler.step(total)",
         before="scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=2)\n",
     ),
-    _looped(
+    looped(
         "scheduler.step(loss)",
         before="scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=200)\n",
     ),
-    _looped(after="scheduler.step()", before="scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9)\n"),
-    _looped(
+    looped(after="scheduler.step()", before="scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9)\n"),
+    looped(
         after="scheduler.step()", before="scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=5)\n"
     ),
-    _looped(
-        "if seen % 50 == 0: scheduler.step()", before="scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 2)\n"
-    ),
+    looped("if seen % 50 == 0: scheduler.step()", before="scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 2)\n"),
     f"""{HEAD}{MODEL}
 scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=200, gamma=0.5)
 for epoch in range(1000):
@@ -576,11 +574,11 @@ for epoch in range(1000):
     optimizer.step()
     scheduler.step()
 """,
-    _looped(
+    looped(
         after="scheduler.step()",
         before="scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=5)\n",
     ),
-    _looped(
+    looped(
         after="scheduler.step()",
         before="scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, epochs=5, steps_per_epoch=1)\n",
     ),

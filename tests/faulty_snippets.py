@@ -1,7 +1,7 @@
 """The faults of the source rules as other people would write them: each piece must be found."""
 
 # ruff: noqa: E501
-from tests.look_alikes import BINARY, HEAD, LOOP, MODAL, MODEL, _evaluated, _looped
+from tests.healthy_snippets import BINARY, HEAD, LOOP, MODAL, MODEL, evaluated, looped
 
 TRAINER = f"""{HEAD}
 class Net(nn.Module):
@@ -78,7 +78,7 @@ METRICS = [
     _trained(DIVISOR="len(self.val_loader)"),
     _trained(COUNT="right += (self.model(xb).argmax(1) == yb).float().mean().item()"),
     _trained(COUNT="right += (self.model(xb).argmax(0) == yb).sum().item()"),
-    _evaluated(
+    evaluated(
         """
 def evaluate(loader):
     correct, total = 0, 0
@@ -90,7 +90,7 @@ def evaluate(loader):
     return 100 * correct / total
 """
     ),
-    _evaluated(
+    evaluated(
         """
 def evaluate(loader):
     total, correct = 0, 0
@@ -102,7 +102,7 @@ def evaluate(loader):
     return correct / total
 """
     ),
-    _evaluated(
+    evaluated(
         """
 def evaluate(loader):
     correct = 0
@@ -113,7 +113,7 @@ def evaluate(loader):
     return correct.item() / len(loader.dataset)
 """
     ),
-    _evaluated(
+    evaluated(
         """
 def evaluate(loader):
     hits = 0
@@ -125,7 +125,7 @@ def evaluate(loader):
 """,
         BINARY,
     ),
-    _evaluated(
+    evaluated(
         """
 def evaluate(loader):
     with torch.no_grad():
@@ -135,7 +135,7 @@ def evaluate(loader):
 """,
         BINARY,
     ),
-    _evaluated(
+    evaluated(
         """
 def evaluate(loader):
     hits = 0
@@ -146,7 +146,7 @@ def evaluate(loader):
 """,
         BINARY,
     ),
-    _evaluated(
+    evaluated(
         """
 def evaluate(loader):
     hits = 0
@@ -158,7 +158,7 @@ def evaluate(loader):
 """,
         BINARY,
     ),
-    _looped(
+    looped(
         "right += (model(xb).argmax(1) == yb).sum().item()", after="print(right / len(train_set))", before="right = 0\n"
     ),
     f"""{HEAD}{MODEL}
@@ -186,16 +186,16 @@ GRAPHS = [
     _trained(IN="self.losses.append(loss)"),
     _trained(IN="total_loss += loss"),
     _trained(IN="total_loss = total_loss + loss"),
-    _looped("total += loss * len(xb)", after="print(total / 400)"),
-    _looped("history += [loss]", before="history = []\n"),
-    _looped("history.append(loss)", after="print(sum(history) / len(history))", before="history = []\n"),
-    _looped("stats['loss'] += loss", after="print(stats)", before="stats = {'loss': 0}\n"),
-    _looped("history.append((epoch, loss))", before="history = []\n"),
+    looped("total += loss * len(xb)", after="print(total / 400)"),
+    looped("history += [loss]", before="history = []\n"),
+    looped("history.append(loss)", after="print(sum(history) / len(history))", before="history = []\n"),
+    looped("stats['loss'] += loss", after="print(stats)", before="stats = {'loss': 0}\n"),
+    looped("history.append((epoch, loss))", before="history = []\n"),
 ]
 
 DEVICES = [
-    _looped("xb.to(device)"),
-    _looped("yb.cuda()", before="device = 'cuda'\n"),
+    looped("xb.to(device)"),
+    looped("yb.cuda()", before="device = 'cuda'\n"),
     f"{HEAD}{MODEL}x.to(device)\ny.to(device)\nfor epoch in range(3):\n    criterion(model(x), y).backward()\n    optimizer.step()\n",
     f"{HEAD}{MODEL}for i, batch in enumerate(train_loader):\n    xb, yb = batch\n    xb.float()\n    criterion(model(xb), yb).backward()\n    optimizer.step()\n",
     _trained(IN="xb.to(device)"),
@@ -203,12 +203,12 @@ DEVICES = [
 
 STATES = [
     _trained(AFTER="self.best = self.model.state_dict()", END="trainer.model.load_state_dict(trainer.best)"),
-    _looped(after="best = {'epoch': epoch, 'state': model.state_dict()}") + "model.load_state_dict(best['state'])\n",
-    _looped(after="best = model.state_dict().copy()") + "model.load_state_dict(best)\n",
-    _looped(after="best = {k: v for k, v in model.state_dict().items()}") + "model.load_state_dict(best)\n",
-    _looped(after="if total < best_loss: best_loss, best = total, model.state_dict()", before="best_loss = 9e9\n")
+    looped(after="best = {'epoch': epoch, 'state': model.state_dict()}") + "model.load_state_dict(best['state'])\n",
+    looped(after="best = model.state_dict().copy()") + "model.load_state_dict(best)\n",
+    looped(after="best = {k: v for k, v in model.state_dict().items()}") + "model.load_state_dict(best)\n",
+    looped(after="if total < best_loss: best_loss, best = total, model.state_dict()", before="best_loss = 9e9\n")
     + "torch.save(best, 'best.pt')\n",
-    _looped(
+    looped(
         "if loss.item() < best_loss:",
         "    best_loss = loss.item()",
         "    best_model = model",
@@ -340,16 +340,16 @@ main()
 ]
 
 SCHEDULES = [
-    _looped("scheduler.step()", before="scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 2)\n"),
-    _looped("scheduler.step()", before="scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.9)\n"),
-    _looped(
+    looped("scheduler.step()", before="scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 2)\n"),
+    looped("scheduler.step()", before="scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.9)\n"),
+    looped(
         "scheduler.step()", before="scheduler = torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones=[2, 4])\n"
     ),
-    _looped(
+    looped(
         "scheduler.step(loss)",
         before="EPOCHS = 30\nscheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=3)\n",
     ),
-    _looped(
+    looped(
         after="scheduler.step()",
         before="scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, epochs=5, steps_per_epoch=len(train_loader))\n",
     ),
