@@ -8,8 +8,10 @@ import pytest
 
 from tests.recorded import tape_of
 from unstuck.diagnosis.examine import Readings, examine
-from unstuck.diagnosis.model import Finding, NotApplicable
+from unstuck.diagnosis.model import NotApplicable
 from unstuck.replay.as_classes import AsClasses
+from unstuck.replay.bench import Bench
+from unstuck.replay.resample import resampled
 from unstuck.rules.catalogue import catalogue
 
 SCRIPT = """
@@ -35,26 +37,31 @@ NAMES = SCRIPT.format(targets="((kind * 5) % 6 + 3).float()", last=LINEAR)
 GRADES = SCRIPT.format(targets="(x[:, 0] + 3 + 0.7 * torch.randn(600)).round().clamp(1, 6)", last=LINEAR)
 
 
-def _found(text: str, folder: Path) -> list[Finding]:
-    found, _ = examine(Readings(tape_of(text, folder)), {"wrong-loss": catalogue()["wrong-loss"]})
-    return found
+def bench(text: str, folder: Path) -> Bench:
+    return Bench(tape_of(text, folder))
 
 
 def test_names_are_learnt_as_classes_and_not_as_numbers(tmp_path: Path) -> None:
-    (finding,) = _found(NAMES, tmp_path)
-    told = AsClasses.read(tape_of(NAMES, tmp_path))
-    assert told.named > told.rounded + 0.2
-    assert finding.severity == "error"
-    assert finding.demonstrated
+    bench_of_names = bench(NAMES, tmp_path)
+    answers = AsClasses.of(bench_of_names)
+    assert answers.named > answers.rounded + 0.2
+    shown = resampled("classes", bench_of_names)
+    assert shown.word == "heals"
+    assert (shown.before, shown.after) == (answers.rounded, answers.named)
 
 
-def test_grades_stay_a_hint(tmp_path: Path) -> None:
-    (finding,) = _found(GRADES, tmp_path)
-    assert (finding.severity, finding.demonstrated) == ("hint", "")
+def test_grades_are_learnt_as_well_as_numbers(tmp_path: Path) -> None:
+    assert resampled("classes", bench(GRADES, tmp_path)).word == "no-difference"
+
+
+@pytest.mark.parametrize("text", [NAMES, GRADES])
+def test_the_rule_asks_for_the_experiment(text: str, tmp_path: Path) -> None:
+    (finding,), _ = examine(Readings(tape_of(text, tmp_path)), {"wrong-loss": catalogue()["wrong-loss"]})
+    assert finding.settles == ("classes",)
+    assert finding.effect.word == "undecided"
 
 
 @pytest.mark.parametrize("last", ["nn.Linear(24, 1), nn.Softplus()", "nn.Linear(24, 1, bias=False), nn.Tanh()"])
-def test_without_a_plain_last_layer_nothing_is_said(last: str, tmp_path: Path) -> None:
-    tape = tape_of(SCRIPT.format(targets="kind.float()", last=last), tmp_path)
+def test_a_last_layer_that_is_not_linear_is_not_applicable(last: str, tmp_path: Path) -> None:
     with pytest.raises(NotApplicable):
-        AsClasses.read(tape)
+        AsClasses.of(bench(SCRIPT.format(targets="kind.float()", last=last), tmp_path))
