@@ -1,18 +1,17 @@
-"""The optimizer, or the network itself, is built anew in every epoch or for every batch.
+"""The optimizer, or the network itself, is rebuilt in every epoch or batch.
 
 ## Why it hurts
 
-A network that is built inside the epoch loop starts from random weights in every epoch: all that is left at the end is
-the last of them. An optimizer that is built there forgets its momentum and its averages; Adam's first steps after each
-new start have their full size whatever the gradient, and never settle.
+A network built inside the epoch loop starts from random weights in every epoch: only the last epoch counts. An
+optimizer built there loses its momentum and running averages; after each restart Adam's steps have their full size
+whatever the gradient, so it never settles.
 
 ## How it is seen
 
-The text is read, through the functions that are called: the construction is reached in every round of the loop over
-epochs (or batches) that trains, under no condition. A loop over folds, seeds or settings builds a new network on
-purpose and holds a whole training of its own, so it is passed over; plain gradient descent has nothing to forget.
-Where the text shows nothing, the run may: at least TURNS optimizers with a memory step one after the other on the same
-weights. A replay that keeps the first of them to the end tells whether that does harm.
+The recorder counts the optimizers that step in turn on the same weights, and the networks that are trained in turn. The
+source shows where they are built: inside the loop over epochs (or batches) that trains, under no condition. Loops over
+folds, seeds or settings build a new network on purpose and hold a whole training of their own; plain SGD has no state
+to lose. A replay that keeps the first optimizer to the end measures the effect of its restarts.
 
 ## What to do
 
@@ -24,7 +23,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from unstuck.diagnosis.model import Evidence, Finding
+from unstuck.diagnosis.model import Effect, Evidence, Finding, proven
+from unstuck.diagnosis.stages import Stage
 from unstuck.remedies.hoist_optimizer import HandOptimizer, HoistOptimizer
 from unstuck.remedies.keep_optimizer import KeepOptimizer
 from unstuck.signals.source import Binding, Loop
@@ -32,47 +32,48 @@ from unstuck.signals.training import Training, tail
 from unstuck.tape.model import Tape
 
 FAULT = "optimizer-reset"
-
-
+STAGE = Stage.WIRING
 TURNS = 4
-"""Fewer optimizers may be the phases of one training: warm up, train, fine-tune."""
+"""Optimizers in turn, at least: fewer may be the phases of one training (warm up, train, fine-tune)."""
 MEMORY = ("momentum", "betas", "alpha", "rho", "lr_decay", "lambd")
-"""Options of optimizers that gather something from step to step (where they are not zero)."""
+"""Options of optimizers that keep state from step to step, if not zero."""
 
 
 def check(tape: Tape, training: Training) -> Iterator[Finding]:
-    """What the text shows, or else what the run does."""
-    yield from list(_told(training)) or _seen(tape)
+    """Report constructions inside the training loop; else optimizers that stepped in turn on the same weights."""
+    made = sum(o.created for o in tape.optimizers)
+    once = made == 1 and tape.stopped.startswith("script ended")
+    yield from ([] if once else list(_in_the_loop(training, made))) or _in_turn(tape)
 
 
-def _seen(tape: Tape) -> Iterator[Finding]:
+def _in_turn(tape: Tape) -> Iterator[Finding]:
     for optimizer in tape.optimizers:
         remembers = any(group.get(option) for group in optimizer.groups for option in MEMORY)
         if optimizer.created >= TURNS and remembers:
-            evidence = Evidence(f"{optimizer.name}s that stepped in turn on the same weights", optimizer.created, "1")
-            said = f"{optimizer.created} optimizers took turns at the same weights: each forgot what the last gathered"
-            yield Finding(FAULT, said, None, (evidence,), (KeepOptimizer(),))
+            said = f"{optimizer.created} {optimizer.name} optimizers were built in turn for the same weights; build one"
+            evidence = Evidence(f"{optimizer.name} optimizers of the same weights", optimizer.created, "1")
+            yield Finding(FAULT, said, None, (evidence,), (KeepOptimizer(),), known="observed")
 
 
-def _told(training: Training) -> Iterator[Finding]:
-    """Each construction of an optimizer that is repeated where training should go on."""
+def _in_the_loop(training: Training, built: int) -> Iterator[Finding]:
+    """Each construction of an optimizer that is repeated in a loop that goes on training."""
     for made in training.optimizers:
         model = _model(made)
         loops = dict.fromkeys(chain[0] for chain in training.chains(made) if chain)
         for loop in loops if model is not None else ():
             if model is not None and _continues(training, loop) and not training.guarded(made, loop):
-                yield from _judged(training, made, model, _outermost(training, made, model, loop))
+                yield from _judged(training, made, model, _outermost(training, made, model, loop), built)
 
 
 def _outermost(training: Training, made: ast.Call, model: ast.expr, loop: Loop) -> Loop:
-    """The largest loop around a construction that still trains the same network: of batch and epoch loop the latter."""
+    """The outermost loop around a construction that trains the same network: the epoch loop, not the batch loop."""
     around = [o for o in training.source.loops(made) if _continues(training, o) and o is not loop]
     kept = [o for o in around if training.is_epoch_loop(o) and not training.rebuilt_in(model, o)]
     return kept[-1] if kept and not training.rebuilt_in(model, loop) else loop
 
 
 def _model(made: ast.Call) -> ast.expr | None:
-    """The network whose parameters an optimizer is given."""
+    """The network whose parameters are passed to an optimizer."""
     given = (c for c in ast.walk(made) if isinstance(c, ast.Call) and isinstance(c.func, ast.Attribute))
     return next(
         (c.func.value for c in given if isinstance(c.func, ast.Attribute) and c.func.attr == "parameters"), None
@@ -85,7 +86,7 @@ def _continues(training: Training, loop: Loop) -> bool:
     return bool(places) and max(places) <= 1
 
 
-def _judged(training: Training, made: ast.Call, model: ast.expr, loop: Loop) -> Iterator[Finding]:
+def _judged(training: Training, made: ast.Call, model: ast.expr, loop: Loop, built: int) -> Iterator[Finding]:
     rebuilt = training.rebuilt_in(model, loop)
     named = training.is_epoch_loop(loop)
     if rebuilt:
@@ -95,13 +96,13 @@ def _judged(training: Training, made: ast.Call, model: ast.expr, loop: Loop) -> 
             and not training.guarded(rebuilt[0].statement, loop)
             and (named or _only_counts(training, loop, model))
         ):
-            yield _finding(training, made, loop, rebuilt[0], certain=named)
+            yield _finding(training, made, loop, rebuilt[0], built if named else 0)
     elif _has_memory(training, made) and (named or loop in training.batch_loops):
-        yield _finding(training, made, loop, None, certain=False)
+        yield _finding(training, made, loop, None, built)
 
 
 def _is_fresh(training: Training, b: Binding) -> bool:
-    """Whether a model is built from its class: neither copied nor read from a file."""
+    """Whether a model is built from its class, not copied or loaded."""
     return b.kind == "assign" and b.value is not None and _builds(training, b.value)
 
 
@@ -120,7 +121,7 @@ def _builds(training: Training, value: ast.expr, depth: int = 3) -> bool:
 
 
 def _only_counts(training: Training, loop: Loop, model: ast.expr) -> bool:
-    """Whether a loop's counter is only printed, nothing is collected, and the model is used after the loop."""
+    """Whether a loop only counts: its counter is only printed, nothing is collected, the model is used afterwards."""
     if not isinstance(loop, ast.For) or not isinstance(loop.target, ast.Name):
         return False
     source, scope = training.source, training.source.scope(loop)
@@ -157,27 +158,33 @@ def _has_memory(training: Training, made: ast.Call) -> bool:
     return name != "SGD" or (momentum is not None and training.source.number(momentum) != 0)
 
 
-def _finding(training: Training, made: ast.Call, loop: Loop, model: Binding | None, certain: bool) -> Finding:
-    source = training.source
-    place = model.statement if model is not None else made
-    site, where = source.site(place), "epoch" if training.is_epoch_loop(loop) else "round"
+def _finding(training: Training, made: ast.Call, loop: Loop, model: Binding | None, built: int) -> Finding:
+    source, place = training.source, model.statement if model is not None else made
+    site, round = source.site(place), "epoch" if training.is_epoch_loop(loop) else "round"
     what = "the network and its optimizer are" if model is not None else "the optimizer is"
-    said = f"{what} built anew in every {where} of the loop in line {loop.lineno}"
-    told = (
-        f"line {site.line} builds a new {model.name}: what the rounds before have learned is thrown away"
-        if model and certain
-        else ""
-    )
+    said = f"{what} rebuilt in every {round}; move the construction before the loop of line {loop.lineno}"
+    code = source.code(source.statement(place)).splitlines()[0].strip()
+    evidence = [Evidence("source", code, "before the loop")]
+    evidence += [Evidence("optimizers that were built", built, "1")] if built > 1 else []
+    lost = model is not None and built >= TURNS
+    effect = proven(f"{built} networks were trained in turn, and all but the last discarded") if lost else Effect()
+    remedies = tuple(_hoisted(training, made, loop, model))
+    known = "observed" if built > 1 else "read"
+    return Finding(FAULT, said, site, tuple(evidence), remedies, "error", known=known, effect=effect)
+
+
+def _hoisted(
+    training: Training, made: ast.Call, loop: Loop, model: Binding | None
+) -> Iterator[HoistOptimizer | HandOptimizer]:
+    """The construction moved before the loop, or passed to the one function that builds it."""
+    source = training.source
     moved = [source.site(source.statement(n)) for n in ([model.statement, made] if model else [made])]
-    inside = any(loop in source.loops(n) for n in (made,))
-    calls = [c for c in source.all(ast.Call, loop) if source.scope(made) in source.called(c)] if not inside else []
-    evidence = Evidence(
-        "in the text", source.code(source.statement(place)).splitlines()[0].strip(), "in front of the loop"
-    )
-    hoisted = HoistOptimizer(tuple(moved), source.site(loop))
-    handed = [HandOptimizer(moved[-1], source.site(c), source.site(loop)) for c in calls]
-    remedies = (hoisted,) if inside else tuple(handed) if len(handed) == 1 and model is None else ()
-    return Finding(FAULT, said, site, (evidence,), remedies, "error", demonstrated=told)
+    if loop in source.loops(made):
+        yield HoistOptimizer(tuple(moved), source.site(loop))
+        return
+    calls = [c for c in source.all(ast.Call, loop) if source.scope(made) in source.called(c)]
+    if len(calls) == 1 and model is None:
+        yield HandOptimizer(moved[-1], source.site(calls[0]), source.site(loop))
 
 
 _SCRIPT = """

@@ -1,19 +1,20 @@
-"""The network is judged by inputs that were prepared differently from those it learned from.
+"""Evaluation inputs are preprocessed differently from training inputs.
 
 ## Why it hurts
 
-A network that has learned from standardised features knows nothing of raw ones: their scale pushes every unit to where
-it has never been. The training loss is fine, the score is that of chance, and it looks like overfitting.
+A network trained on standardised features cannot use raw ones: their scale drives its units to values they have never
+had. The training loss is fine and the test score is that of chance, which looks like overfitting.
 
 ## How it is seen
 
-The inputs of training and evaluation are compared on the tape: their spreads differ by a large factor, or their means
-lie many spreads apart. The text says where: the training part goes through `fit_transform` (or is divided, or has a
-mean subtracted) and the part kept aside never does.
+Recorded inputs of training and evaluation are compared per feature: standard deviations differ by a large factor, or
+means lie many standard deviations apart. The source shows where: the training part goes through `fit_transform` (or is
+divided, or has a mean subtracted) and the test part never does. The effect is proven if the last evaluation scores far
+below the training.
 
 ## What to do
 
-Prepare both alike, with the statistics of the training part: `X_test = scaler.transform(X_test)`.
+Use the statistics of the training part for both: `X_test = scaler.transform(X_test)`.
 """
 
 from __future__ import annotations
@@ -23,9 +24,13 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
-from unstuck.diagnosis.model import Evidence, Finding, NotApplicable, Site
+from unstuck.diagnosis.model import Effect, Evidence, Finding, Known, NotApplicable, Site, proven
+from unstuck.diagnosis.skill import differs, worth_having
+from unstuck.diagnosis.stages import Stage
 from unstuck.remedies.bare_input import BareInput, first_of
 from unstuck.remedies.prepare_alike import PrepareAlike
+from unstuck.signals.evaluation import FinalEvaluation
+from unstuck.signals.learning import Learning
 from unstuck.signals.overlap import Overlap
 from unstuck.signals.source import Binding, Source
 from unstuck.signals.splits import KEPT_ASIDE, TRAINED_ON, words
@@ -33,36 +38,63 @@ from unstuck.signals.training import Training
 from unstuck.tape.model import Tape
 
 FAULT = "preprocess-mismatch"
-FACTOR = 4.0
-"""Spreads that differ by this factor are of two preparations."""
-APART = 4.0
-"""So many training spreads between the means are no accident either."""
+STAGE = Stage.REPORTING
+NEVER_MEANT = True
+FACTOR, APART = 4.0, 4.0
+"""Ratio of standard deviations, and distance of means in training standard deviations, of two preparations. Of random
+splits of 20 rows of normal features, one ratio in a million is above 4."""
 MANY = 0.25
-"""So many of the features must differ: a single one may have a rare value."""
+"""Share of features that differ, at least: a single one may have an outlier."""
 PLAIN, NEARLY_ALL, FEWEST = 8.0, 0.9, 4
-"""Nearly all of several features (or whole pictures) so far apart: no text is needed."""
+"""Nearly all of at least four features (or whole pictures) this far apart: certain without the source."""
 STANDARD, ELSEWHERE = 0.15, 20.0
-"""Every feature of the training has mean 0 and spread 1 within this: it was standardised. Where one of the evaluation's
-then lies so many spreads away, that was not."""
+"""Training means within 0.15 of 0 and deviations within 0.15 of 1: standardised. A test feature 20 deviations away is
+not."""
 
 
-def check(training: Training, tape: Tape) -> Iterator[Finding]:
-    """What the text shows, with the measurement beside it; else the measurement alone."""
-    measured = _measured(tape)
-    if measured and not measured[0]:
+def check(
+    training: Training, overlap: Overlap | None, learning: Learning | None, final: FinalEvaluation | None
+) -> Iterator[Finding]:
+    """Report the part that is never prepared, with the measured difference; else the difference by itself."""
+    differ, evidence = _measured(overlap) if overlap is not None else (None, ())
+    if differ is False:
         return
+    effect = _effect(learning, final) if differ else Effect()
     found = list(_unprepared(training))
     for b, twin in found[:1]:
-        yield _said(training.source, b, twin, measured)
-    if not found and measured:
-        said = "the evaluation's inputs are on another scale than those of the training"
-        sure, sites = said if _plain(tape) else "", list(_altered(training))
+        yield _unscaled(training.source, b, twin, evidence, effect)
+    if not found and overlap is not None and differ:
+        said = "evaluation inputs are on another scale than training inputs; preprocess both alike"
+        sites = list(_altered(training))
+        known: Known = "observed" if _plain(overlap) else "guessed"
         remedies = tuple(BareInput(site) for site in sites[:1])
-        yield Finding(FAULT, said, sites[0] if sites else None, measured[1:], remedies, "error", demonstrated=sure)
+        effect = effect if known == "observed" else Effect()
+        yield Finding(FAULT, said, sites[0] if sites else None, evidence, remedies, "error", known=known, effect=effect)
+
+
+def verify(before: Tape, after: Tape) -> str | None:
+    """The inputs were on different scales and are alike now, and the last evaluation scores higher."""
+    try:
+        old, new = _measured(Overlap.read(before))[0], _measured(Overlap.read(after))[0]
+        was, now = FinalEvaluation.read(before), FinalEvaluation.read(after)
+    except NotApplicable:
+        return None
+    if not old or new or not differs(was.skill, now.skill):
+        return None
+    return (
+        f"with inputs alike: {was.name} of the last evaluation {was.score:.3f} before, {now.score:.3f} after the patch"
+    )
+
+
+def _effect(learning: Learning | None, final: FinalEvaluation | None) -> Effect:
+    """Proven if the evaluation scores far below the training."""
+    if learning is None or final is None or not worth_having(final.skill, learning.final):
+        return Effect()
+    return proven(f"skill {learning.final:.2f} on training batches, {final.skill:.2f} in the last evaluation")
 
 
 def _altered(training: Training) -> Iterator[Site]:
-    """Arithmetic in the argument of a forward outside training: `model(x_test * std + mean)`."""
+    """Arithmetic in the argument of an evaluation: `model(x_test * std + mean)`."""
     for call in training.source.all(ast.Call):
         if call.args and training.is_trained(call.func) and not training.in_training(call):
             given = call.args[0]
@@ -70,20 +102,17 @@ def _altered(training: Training) -> Iterator[Site]:
                 yield training.source.site(given)
 
 
-def _measured(tape: Tape) -> tuple | None:
-    """Whether the two sets differ, and the evidence; None where the tape does not say."""
-    try:
-        shift, ratio = Overlap.read(tape).spread()
-    except NotApplicable:
-        return None
+def _measured(overlap: Overlap) -> tuple[bool | None, tuple[Evidence, ...]]:
+    """Whether the two sets differ, and the evidence; None if no feature varies."""
+    shift, ratio = overlap.spread()
     if not len(ratio):
-        return None
+        return None, ()
     off = (ratio > FACTOR) | (ratio < 1 / FACTOR) | (shift > APART)
     share, factor, apart = float(off.double().mean()), float(ratio.median()), float(shift.median())
     features = Evidence("share of features that differ between training and evaluation", round(share, 3), "0")
-    spread = Evidence("spread of the evaluation's inputs over the training's (median)", round(factor, 4), "near 1")
-    means = Evidence("distance of the means in training spreads (median)", round(apart, 3), f"below {APART:g}")
-    return share >= MANY, features, spread, means
+    spread = Evidence("standard deviation, evaluation / training (median)", round(factor, 4), "near 1")
+    means = Evidence("distance of the means in training deviations (median)", round(apart, 3), f"below {APART:g}")
+    return share >= MANY, (features, spread, means)
 
 
 def _standardised(rows: Tensor) -> bool:
@@ -93,22 +122,21 @@ def _standardised(rows: Tensor) -> bool:
     return bool((mean.abs() < STANDARD).all()) and bool(((std - 1).abs() < STANDARD).all())
 
 
-def _plain(tape: Tape) -> bool:
-    """Whether no shift of the data explains it: nearly all features are far apart, all in the same direction.
+def _plain(overlap: Overlap) -> bool:
+    """Whether nearly all features are far apart in one direction, or only the training part is standardised.
 
-    Or one part was standardised, and the other has kept its units.
+    A shift of the data does not look like that.
     """
-    sets = Overlap.read(tape)
-    shift, ratio = sets.spread()
-    if _standardised(sets.trained) and float(shift.max()) > ELSEWHERE:
+    shift, ratio = overlap.spread()
+    if _standardised(overlap.trained) and float(shift.max()) > ELSEWHERE:
         return True
     smaller, larger = ratio < 1 / PLAIN, ratio > PLAIN
     share = max(float(way.double().mean()) for way in (smaller, larger, shift > PLAIN))
-    return (sets.trained.dim() > 2 or len(ratio) >= FEWEST) and share >= NEARLY_ALL
+    return (overlap.trained.dim() > 2 or len(ratio) >= FEWEST) and share >= NEARLY_ALL
 
 
 def _unprepared(training: Training) -> Iterator[tuple[Binding, str]]:
-    """Training parts that are scaled, with the twin kept aside that never is."""
+    """Training parts that are scaled, with the name of the test part that never is."""
     source = training.source
     for b in source.bindings:
         if b.kind != "assign" or b.item >= 0 or b.value is None or not words(b.name) & TRAINED_ON:
@@ -131,7 +159,7 @@ def _prepares(b: Binding) -> bool:
 
 
 def _twins(source: Source, b: Binding) -> list[str]:
-    """Names of the same scope that differ in the word for the part only: `X_test` beside `X_train`."""
+    """Names of the same scope that differ only in the word for the part: `X_test` beside `X_train`."""
     rest = words(b.name) - TRAINED_ON
     names = {o.name for o in source.bindings if o.scope is b.scope and o.name.isidentifier()}
     return sorted(n for n in names if words(n) & KEPT_ASIDE and words(n) - KEPT_ASIDE == rest)
@@ -139,22 +167,20 @@ def _twins(source: Source, b: Binding) -> list[str]:
 
 CONVERSIONS = {"tensor", "from_numpy", "as_tensor", "FloatTensor", "Tensor", "TensorDataset", "len", "print", "float32"}
 CONVERSIONS |= {"array", "asarray", "DataLoader", "astype", "float", "unsqueeze", "view", "reshape", "to"}
-"""Calls that leave the scale of what they are given."""
-
-
+"""Calls that do not change the scale of their argument."""
 ENTRIES = {"tensor", "from_numpy", "as_tensor", "FloatTensor", "Tensor", "TensorDataset", "DataLoader"}
-"""Calls by which rows are on their way to a network."""
+"""Calls that prepare rows for a network."""
 
 
 def _is_raw(source: Source, name: str, beside: Binding) -> bool:
-    """Whether every value a name is given is a part of something larger, or a conversion of itself."""
+    """Whether every value of a name is a part of something larger, or a conversion."""
     values = [b.value for b in source.bound(name, beside.scope) if b.item < 0 and b.value is not None]
     plain = (ast.Name, ast.Subscript, ast.Attribute)
     return all(isinstance(v, plain) or (isinstance(v, ast.Call) and _last_name(v) in CONVERSIONS) for v in values)
 
 
 def _reaches(training: Training, name: str) -> bool:
-    """Whether a name is given to a network, or made into what one is given."""
+    """Whether a name is passed to a network, or converted for one."""
     calls = (c for c in training.source.all(ast.Call) if _last_name(c) in ENTRIES or training.is_trained(c.func))
     return any(isinstance(n, ast.Name) and n.id == name for c in calls for a in c.args for n in ast.walk(a))
 
@@ -164,7 +190,7 @@ def _last_name(call: ast.Call) -> str:
 
 
 def _is_prepared(training: Training, name: str, depth: int = 3) -> bool:
-    """Whether anything but conversions and the network's own call ever happens to a name."""
+    """Whether a name is used in anything but conversions and calls of the network."""
     reads = (n for n in training.source.all(ast.Name) if n.id == name and isinstance(n.ctx, ast.Load))
     return any(_changes(training, n, depth) for n in reads)
 
@@ -184,13 +210,12 @@ def _changes(training: Training, node: ast.Name, depth: int) -> bool:
     return False
 
 
-def _said(source: Source, b: Binding, twin: str, measured: tuple | None) -> Finding:
-    site = source.site(b.statement)
-    said = f"{b.name} is scaled here and {twin} never is"
-    evidence = measured[1:] if measured else (Evidence("in the text", source.code(b.statement), f"{twin} alike"),)
-    return Finding(
-        FAULT, said, site, evidence, (PrepareAlike(site, twin),), "error", demonstrated=f"line {site.line}: {said}"
-    )
+def _unscaled(source: Source, b: Binding, twin: str, measured: tuple[Evidence, ...], effect: Effect) -> Finding:
+    site, known = source.site(b.statement), "observed" if measured else "read"
+    said = f"{b.name} is scaled here but {twin} is not; apply the same scaling to both"
+    evidence = measured or (Evidence("source", source.code(b.statement), f"{twin} alike"),)
+    remedies = (PrepareAlike(site, twin),)
+    return Finding(FAULT, said, site, evidence, remedies, "error", known=known, effect=effect)
 
 
 _SCRIPT = """

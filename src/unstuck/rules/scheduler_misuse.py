@@ -1,24 +1,22 @@
-"""The learning rate's schedule counts epochs and is stepped per batch, or the other way round.
+"""The learning rate scheduler counts epochs but is stepped per batch, or the other way round.
 
 ## Why it hurts
 
-A schedule only counts how often it is stepped. `StepLR(step_size=5)` that is meant to halve the rate every fifth epoch
-halves it every fifth batch when `scheduler.step()` stands in the batch loop: within the first epoch the rate is
-practically zero and the network is frozen. A one-cycle schedule planned over all batches and stepped once per epoch
-never leaves its warm-up.
+A scheduler counts its own steps. `StepLR(step_size=5)`, meant to halve the learning rate every fifth epoch, halves it
+every fifth batch when `scheduler.step()` stands in the batch loop: within the first epoch the rate is practically zero
+and training stops. A one-cycle schedule planned over all batches but stepped once per epoch never leaves its warm-up.
 
 ## How it is seen
 
-The text is read: where the schedule is stepped, and whether its horizon (step size, milestones, decay) fits the number
-of epochs or the number of batches. A schedule that is stepped per batch and planned over batches is as it should be.
-And the recorded rates are read: where they are next to nothing for half of a run that learns poorly, or rise many times
-over, a replay at the first rate tells whether that is what holds it back; where they never come near the rate that the
-optimizer was built with, a replay at that one.
+The source shows where the scheduler is stepped, and whether its horizon (step size, milestones, decay) fits the number
+of epochs or of batches. The recorded learning rates confirm or deny it: a rate that is next to nothing for half of the
+run, rises many times over, or never comes near the rate that the optimizer was built with. A replay at a constant rate
+measures whether that holds the run back.
 
 ## What to do
 
-Step a schedule that counts epochs once per epoch, behind the batch loop; one that counts batches in the batch loop,
-after `optimizer.step()`.
+Step a scheduler that counts epochs once per epoch, after the batch loop; step one that counts batches in the batch
+loop, after `optimizer.step()`.
 """
 
 from __future__ import annotations
@@ -27,7 +25,9 @@ import ast
 import re
 from collections.abc import Iterator
 
-from unstuck.diagnosis.model import Evidence, Finding
+from unstuck.diagnosis.model import Effect, Evidence, Finding, Known, proven
+from unstuck.diagnosis.skill import leaves_room
+from unstuck.diagnosis.stages import Stage
 from unstuck.remedies.steady_rate import SteadyRate
 from unstuck.remedies.step_per_epoch import StepPerBatch, StepPerEpoch
 from unstuck.signals.learning import Learning
@@ -38,104 +38,126 @@ from unstuck.signals.training import tail
 from unstuck.tape.model import Tape
 
 FAULT = "scheduler-misuse"
+STAGE = Stage.REGULARISATION
 NOTHING = 0.01
-"""A rate that decays to this share of its start is taken to be spent."""
+"""A learning rate that decays to this share of its first value is spent: a hundred such steps make one."""
 PLATEAU = 10
-"""The patience of ReduceLROnPlateau where none is given."""
+"""Default patience of ReduceLROnPlateau."""
 EARLY = 0.5
-"""A schedule that is meant leaves its last steps small, not its second half."""
+"""Share of the run with a rate above a fiftieth of its peak: linear, cosine and step schedules end later than this."""
 IDLE, FROZEN = 0.1, 1e-6
-"""A schedule stepped per batch that is spent within this share of the run, and ends at this share of its peak: no more
-than the first tenth of the batches was trained on."""
+"""A rate spent within a tenth of the run that ends at a millionth of its peak: float32 weights no longer change."""
 RISEN = 30.0
-"""Times the first rate. Warm-ups rise as far, to a rate that serves: a replay at the first rate then does no better."""
+"""Times the first rate. OneCycleLR rises by 25 (its default div_factor) on purpose."""
 NEVER = 0.1
-"""A schedule that never reaches this share of the optimizer's own rate is still warming up when the run ends."""
+"""A peak below this share of the optimizer's own rate: the schedule is still warming up when the run ends."""
 OVERRUN = re.compile(r"Tried to step \d+ times. The specified number of total steps is (\d+)")
-LEARNT = 0.9
-"""A run of this skill was served by its schedule."""
 FEW = 10
-"""So many batches per epoch are supposed where the run was not recorded."""
+"""Batches per epoch that are assumed if the run was not recorded."""
 
 
 def check(steps: Steps, tape: Tape, rates: Rates | None, learning: Learning | None) -> Iterator[Finding]:
-    """Each place where a schedule is stepped; where none is at fault, what became of the rate."""
-    found = list(_overrun(steps, tape)) or list(_misplaced(steps, tape))
+    """Report each misplaced scheduler step; else a learning rate that is spent, blown up or held down."""
+    found = list(_overrun(steps, tape))
     yield from found
-    if not found and rates is not None and rates.moves and learning is not None and learning.final < LEARNT:
-        yield from _gone(steps, rates, tape.stopped.startswith("script ended"))
+    if found or (learning is not None and not leaves_room(learning.final)):
+        return
+    ended = tape.stopped.startswith("script ended")
+    still = ended and rates is not None and not rates.moves
+    found = [] if still else list(_misplaced(steps, tape, rates))
+    yield from found
+    if not found and rates is not None and rates.moves and learning is not None:
+        yield from _gone(steps, rates, ended)
 
 
 def _overrun(steps: Steps, tape: Tape) -> Iterator[Finding]:
-    """A one-cycle schedule that was stepped more often than it has steps: torch stops the run."""
-    said = OVERRUN.search(str((tape.error or {}).get("message", "")))
-    if said is None:
+    """A one-cycle schedule that was stepped more often than planned: torch raises an error."""
+    refused = OVERRUN.search(str((tape.error or {}).get("message", "")))
+    if refused is None:
         return
-    call = next((call for call, _ in _stepped(steps)), None)
+    call = _first(steps)
     site, loop = (steps.source.site(call), _batch_loop(steps, call)) if call is not None else (None, None)
-    planned = float(said[1])
+    planned = float(refused[1])
     remedies = ()
     if call is not None and site is not None and loop is not None and _epochs(steps, call) == planned:
         remedies = (StepPerEpoch(site, steps.source.site(loop)),)
-    evidence = Evidence("steps that the schedule was planned for", planned, "all batches of all epochs")
-    told = f"torch itself stopped the run here: {said[0]}"
-    message = f"the schedule is planned for {planned:g} steps, and is stepped for every batch"
-    yield Finding(FAULT, message, site, (evidence,), remedies, "error", demonstrated=told)
+    evidence = Evidence("planned scheduler steps", planned, "epochs x batches per epoch")
+    effect = proven(f"torch stopped the run: {refused[0]}")
+    said = f"the scheduler is planned for {planned:g} steps but stepped for every batch"
+    yield Finding(FAULT, said, site, (evidence,), remedies, "error", known="observed", effect=effect)
+
+
+def _first(steps: Steps) -> ast.Call | None:
+    """The first call that steps a scheduler."""
+    return next((call for call, _ in _stepped(steps)), None)
 
 
 def _held_down(steps: Steps, rates: Rates) -> Iterator[Finding]:
-    """A warm-up that takes longer than the run."""
-    call = next((call for call, _ in _stepped(steps)), None)
-    said = (
-        f"the schedule keeps the learning rate at {rates.peak:g} or below; the optimizer was built with {rates.built:g}"
-    )
-    evidence = Evidence("highest rate / the rate the optimizer was built with", rates.peak / rates.built, "1")
+    """A warm-up that is longer than the run."""
+    call = _first(steps)
+    said = f"the learning rate never exceeds {rates.peak:g}, although the optimizer was built with {rates.built:g}"
+    evidence = Evidence("highest learning rate / optimizer's own", rates.peak / rates.built, "1")
     site = steps.source.site(call) if call is not None else None
     yield Finding(FAULT, said, site, (evidence,), (SteadyRate(rates.built / rates.first),))
 
 
 def _gone(steps: Steps, rates: Rates, ended: bool) -> Iterator[Finding]:
-    """A rate that is spent, or blown up, long before the end; or one that a run which has ended never let rise."""
+    """A rate that is spent or blown up long before the end, or held down to the end."""
     if ended and 0 < rates.peak < NEVER * rates.built:
         yield from _held_down(steps, rates)
         return
-    spent, risen = rates.spent <= EARLY, rates.peak >= RISEN * rates.first
-    if not spent and not risen:
+    if rates.spent > EARLY and rates.peak < RISEN * rates.first:
         return
-    call = next((call for call, _ in _stepped(steps)), None)
-    fallen = f"the learning rate falls from {rates.first:g} to nothing after {rates.spent:.0%} of the run"
-    said = fallen if spent else f"the schedule drives the learning rate from {rates.first:g} up to {rates.peak:g}"
+    call = _first(steps)
+    said = f"the scheduler raises the learning rate from {rates.first:g} to {rates.peak:g}"
+    if rates.spent <= EARLY:
+        said = f"the learning rate falls from {rates.first:g} to almost 0 after {rates.spent:.0%} of the run"
     evidence = (
-        Evidence(
-            "share of the run in which the rate is above a fiftieth of its peak", rates.spent, "1, or close to it"
-        ),
-        Evidence("highest rate / first rate", rates.peak / max(rates.first, 1e-30), f"below {RISEN:g}"),
+        *_course(rates),
+        Evidence("highest / first rate", rates.peak / max(rates.first, 1e-30), f"below {RISEN:g}"),
     )
-    site = steps.source.site(call) if call else None
+    site = steps.source.site(call) if call is not None else None
     loop = _batch_loop(steps, call) if call is not None else None
-    if call is None or site is None or loop is None or rates.spent > IDLE or rates.values[-1] > FROZEN * rates.peak:
+    if site is None or loop is None or not _frozen(rates):
         yield Finding(FAULT, said, site, evidence, (SteadyRate(),))
         return
-    told = (
-        f"{1 - rates.spent:.0%} of the steps have less than a fiftieth of the peak rate, at last {rates.values[-1]:.1g}"
-    )
+    known, effect = _graded(rates)
     remedies = (StepPerEpoch(site, steps.source.site(loop)),)
-    yield Finding(FAULT, said, site, evidence, remedies, "error", demonstrated=told)
+    yield Finding(FAULT, said, site, evidence, remedies, "error", known=known, effect=effect)
 
 
-def _misplaced(steps: Steps, tape: Tape) -> Iterator[Finding]:
+def _frozen(rates: Rates) -> bool:
+    return rates.spent <= IDLE and rates.values[-1] <= FROZEN * rates.peak
+
+
+def _course(rates: Rates) -> tuple[Evidence, ...]:
+    what = "share of the run with a learning rate above 1/50 of its peak"
+    return (Evidence(what, round(rates.spent, 3), "1, or close to it"),)
+
+
+def _graded(rates: Rates | None) -> tuple[Known, Effect]:
+    """Proven if most steps are too small to change weights; observed if the rate is spent early; else read."""
+    if rates is None or not rates.moves or rates.spent > EARLY:
+        return "read", Effect()
+    if not _frozen(rates):
+        return "observed", Effect()
+    told = f"in {1 - rates.spent:.0%} of the steps the learning rate is below 1/50 of its peak"
+    return "observed", proven(f"{told}, at last {rates.values[-1]:.1g}")
+
+
+def _misplaced(steps: Steps, tape: Tape, rates: Rates | None) -> Iterator[Finding]:
     for call, made in _stepped(steps):
         name = tail(steps.source.full_name(made))
         loop = _batch_loop(steps, call)
         if loop is not None and not steps.training.guarded(call, loop):
             if _counts_epochs(steps, made, name, _epochs(steps, call), tape):
-                yield _per_batch(steps, call, made, loop)
+                yield _per_batch(steps, call, made, loop, rates)
         elif loop is None and name == "OneCycleLR" and _counts_batches(steps, made) and _in_loop(steps, call):
             yield _per_epoch(steps, call, made)
 
 
 def _stepped(steps: Steps) -> Iterator[tuple[ast.Call, ast.Call]]:
-    """The calls that step a schedule, with its construction."""
+    """The calls that step a scheduler, with its construction."""
     for call in steps.training.methods("step"):
         owner = call.func.value if isinstance(call.func, ast.Attribute) else call
         made = [m for m in steps.training.origins(owner) if isinstance(m, ast.Call)]
@@ -144,7 +166,7 @@ def _stepped(steps: Steps) -> Iterator[tuple[ast.Call, ast.Call]]:
 
 
 def _batch_loop(steps: Steps, call: ast.Call) -> Loop | None:
-    """The batch loop that a call stands in, where an epoch loop lies around it."""
+    """The batch loop around a call, if an epoch loop surrounds it."""
     chains = (c for c in steps.training.chains(call) if len(c) > 1 and c[0] in steps.training.batch_loops)
     return next((chain[0] for chain in chains), None)
 
@@ -156,7 +178,7 @@ def _in_loop(steps: Steps, call: ast.Call) -> bool:
 
 
 def _epochs(steps: Steps, call: ast.Call) -> float | None:
-    """How many epochs the loop around the batch loop counts, where the text says so."""
+    """The number of epochs, if the loop around the batch loop says it."""
     for chain in steps.training.chains(call):
         over = chain[1].iter if len(chain) > 1 and isinstance(chain[1], ast.For) else None
         if isinstance(over, ast.Call) and over.args and ast.unparse(over.func) in ("range", "trange", "tqdm.trange"):
@@ -167,7 +189,7 @@ def _epochs(steps: Steps, call: ast.Call) -> float | None:
 
 
 def _number(steps: Steps, node: ast.expr | None) -> float | None:
-    """A number, through names and the arguments that a function is called with, where all of them agree."""
+    """A number, through names and arguments of calls, if all agree."""
     if node is None:
         return None
     numbers = {steps.source.number(m) for m in steps.training.origins(node)}
@@ -180,7 +202,7 @@ def _given(made: ast.Call, position: int, name: str) -> ast.expr | None:
 
 
 def _counts_epochs(steps: Steps, made: ast.Call, name: str, epochs: float | None, tape: Tape) -> bool:
-    """Whether the schedule's horizon lies within the number of epochs."""
+    """Whether the scheduler's horizon is at most the number of epochs."""
     if name == "ExponentialLR":
         gamma = _number(steps, _given(made, 1, "gamma"))
         return gamma is not None and 0 < gamma ** max(tape.steps, FEW * (epochs or 0)) < NOTHING
@@ -205,7 +227,7 @@ def _horizon(steps: Steps, made: ast.Call, name: str) -> float | None:
 
 
 def _counts_batches(steps: Steps, made: ast.Call) -> bool:
-    """Whether a schedule was planned over the batches: its horizon is a product with the length of a loader."""
+    """Whether a scheduler is planned over batches: its horizon is a product with the length of a loader."""
     per_epoch, total = _given(made, 4, "steps_per_epoch"), _given(made, 2, "total_steps")
     if per_epoch is not None:
         number = _number(steps, per_epoch)
@@ -213,24 +235,21 @@ def _counts_batches(steps: Steps, made: ast.Call) -> bool:
     return total is not None and "len(" in ast.unparse(steps.source.value(total))
 
 
-def _per_batch(steps: Steps, call: ast.Call, made: ast.Call, loop: Loop) -> Finding:
-    code = steps.source.code(made)
-    said = f"{tail(steps.source.full_name(made))} counts epochs here and is stepped for every batch"
+def _per_batch(steps: Steps, call: ast.Call, made: ast.Call, loop: Loop, rates: Rates | None) -> Finding:
+    said = f"{tail(steps.source.full_name(made))} counts epochs but is stepped for every batch; step it once per epoch"
     remedies = (StepPerEpoch(steps.source.site(call), steps.source.site(loop)),)
-    return _finding(steps, call, said, code, "once per epoch", remedies)
+    evidence = (Evidence("scheduler", steps.source.code(made), "stepped once per epoch"),)
+    evidence += _course(rates) if rates is not None else ()
+    known, effect = _graded(rates)
+    return Finding(FAULT, said, steps.source.site(call), evidence, remedies, "error", known=known, effect=effect)
 
 
 def _per_epoch(steps: Steps, call: ast.Call, made: ast.Call) -> Finding:
-    code = steps.source.code(made)
-    said = f"{tail(steps.source.full_name(made))} is planned over the batches and stepped once per epoch"
+    said = f"{tail(steps.source.full_name(made))} is planned over batches but stepped once per epoch; step it per batch"
     after = [steps.source.site(s) for s in steps.steps()]
     remedies = (StepPerBatch(steps.source.site(call), after[0]),) if len(after) == 1 else ()
-    return _finding(steps, call, said, code, "once per batch", remedies)
-
-
-def _finding(steps: Steps, call: ast.Call, said: str, code: str, expected: str, remedies: tuple) -> Finding:
-    evidence = Evidence("the schedule", code, f"stepped {expected}")
-    return Finding(FAULT, said, steps.source.site(call), (evidence,), remedies, "error")
+    evidence = Evidence("scheduler", steps.source.code(made), "stepped once per batch")
+    return Finding(FAULT, said, steps.source.site(call), (evidence,), remedies, "error", known="read")
 
 
 _SCRIPT = """
