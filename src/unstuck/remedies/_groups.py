@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 
-from unstuck.remedies._loop import is_optimizer, methods, owner
-from unstuck.remedies._meaning import assigned
-from unstuck.remedies._moves import top_names
 from unstuck.remedies.treatment import CannotEdit
-from unstuck.source.text import Place, Sources, Splice
+from unstuck.source.edits import top_names
+from unstuck.source.loops import Training
+from unstuck.source.scopes import Binding, Function
+from unstuck.source.text import Sources, Splice
+from unstuck.source.values import Source
 
 
 def set_in_groups(sources: Sources, **options: str) -> Splice:
@@ -17,35 +19,27 @@ def set_in_groups(sources: Sources, **options: str) -> Splice:
     Optimizers come from a name in a table (`getattr(torch.optim, kind)(...)`), from a function of the person's, from
     another library: a schedule that is built afterwards starts from the values set here.
     """
-    names = {owner(step).code: owner(step) for step in methods(sources, "step") if _holds_gradients(sources, step)}
-    if len(names) != 1:
+    source = Source.of(sources)
+    training = source.once(Training)
+    stepped = {source.code(n): n for c in training.steps if (n := training.stepped(c)) is not None}
+    if len(stepped) != 1:
         raise CannotEdit("no torch.optim optimizer is constructed in the source")
-    ((name, place),) = names.items()
-    made = [v for v in _given(sources, place, name) if isinstance(v.node, ast.Call)]
+    ((name, node),) = stepped.items()
+    made = {b.statement: b for b in _made(source, node)}
     if len(made) != 1:
-        raise CannotEdit(f"where {name} is made is not clear in the text")
-    group = top_names(made[0], "group")[0]
+        raise CannotEdit(f"cannot edit: {len(made)} statements assign the optimizer {name}")
+    ((statement, b),) = made.items()
+    place = source.place(statement)
+    group = top_names(place, "group")[0]
     sets = [f'    {group}["{key}"] = {value}' for key, value in options.items()]
-    return made[0].followed(f"for {group} in {name}.param_groups:", *sets)
+    return place.followed(f"for {group} in {b.name}.param_groups:", *sets)
 
 
-def _holds_gradients(sources: Sources, step: Place) -> bool:
-    """Whether what steps is an optimizer: it is called so, or its gradients are cleared."""
-    code = owner(step).code
-    return is_optimizer(sources, owner(step)) or any(owner(c).code == code for c in methods(sources, "zero_grad"))
-
-
-def _given(sources: Sources, place: Place, name: str) -> list[Place]:
-    """Values given to the name, where it is read or at the top of the file."""
-    if isinstance(place.node, ast.Attribute):
-        return [
-            place.of(s.value) for s in place.page.all(ast.Assign) if any(place.of(t).code == name for t in s.targets)
-        ]
-    inner = place.page.function(place.node)
-    here = list(assigned(place.of(inner), name)) if inner is not None else []
-    return here or list(assigned(place.of(place.page.tree), name)) or _anywhere(place, name)
-
-
-def _anywhere(place: Place, name: str) -> list[Place]:
-    """A function was handed it: the one place where something of that name is made."""
-    return [v for f in place.page.all(ast.FunctionDef) for v in assigned(place.of(f), name)]
+def _made(source: Source, node: ast.expr, seen: frozenset[ast.AST] = frozenset()) -> Iterator[Binding]:
+    """Where a call gives an optimizer its name: here, or at the callers that hand it over."""
+    for b in source.bindings_of(node):
+        if b.kind == "assign" and isinstance(b.value, ast.Call):
+            yield b
+        elif b.kind == "parameter" and isinstance(b.scope, Function) and b.scope not in seen:
+            for given in source.arguments(b.scope, b.name):
+                yield from _made(source, given, seen | {b.scope})

@@ -5,44 +5,40 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from unstuck.remedies._meaning import assigned
-from unstuck.remedies._names import full_name
 from unstuck.source.text import Place, Sources
+from unstuck.source.values import Source
 
 
 def items(sources: Sources, sequential: Place) -> list[Place]:
     """The layers' constructions, in the order of the text (a loop's are given once)."""
-    assert isinstance(sequential.node, ast.Call)
-    return [i for a in sequential.node.args for i in _of(sources, sequential.of(a))]
+    source = Source.of(sources)
+    node = source.node(sequential)
+    assert isinstance(node, ast.Call)
+    return [source.place(i) for a in node.args for i in _of(source, a)]
 
 
-def _of(sources: Sources, place: Place) -> Iterator[Place]:
-    match place.node:
-        case ast.Starred(value=ast.Name(id=name)):
-            yield from _listed(sources, place, name)
+def _of(source: Source, node: ast.expr) -> Iterator[ast.expr]:
+    match node:
+        case ast.Starred(value=ast.Name() as name):
+            yield from (i for part in _listed(source, name) for i in _of(source, part))
         case ast.Starred(value=ast.List(elts=elements)) | ast.List(elts=elements):
-            yield from (i for e in elements for i in _of(sources, place.of(e)))
+            yield from (i for e in elements for i in _of(source, e))
         case ast.Tuple(elts=[_, layer]):
-            yield place.of(layer)
-        case ast.Call(func=func, args=[ast.List() as listed]) if place.of(func).code.endswith("OrderedDict"):
-            yield from _of(sources, place.of(listed))
-        case ast.Call(func=func, args=args) if full_name(place.page, func) == "torch.nn.Sequential":
-            yield from (i for a in args for i in _of(sources, place.of(a)))
-        case ast.expr():
-            yield place
+            yield layer
+        case ast.Call(func=func, args=[ast.List() as listed]) if source.code(func).endswith("OrderedDict"):
+            yield from _of(source, listed)
+        case ast.Call(args=args) if source.full_name(node) == "torch.nn.Sequential":
+            yield from (i for a in args for i in _of(source, a))
+        case _:
+            yield node
 
 
-def _listed(sources: Sources, place: Place, name: str) -> Iterator[Place]:
-    """The elements of a list by its name: its literals, `+=`, append, extend, insert, in the order of the text."""
-    scope = place.of(place.page.function(place.node) or place.page.tree)
-    found = [v for v in assigned(scope, name) if isinstance(v.node, ast.List | ast.ListComp)]
-    for statement in place.page.all(ast.stmt, scope.node):
-        match statement:
-            case ast.AugAssign(target=ast.Name(id=n), value=ast.List() as more) if n == name:
-                found.append(place.of(more))
-            case ast.Expr(
-                value=ast.Call(func=ast.Attribute(value=ast.Name(id=n), attr="append" | "extend"), args=[one])
-            ):
-                found += [place.of(one)] if n == name else []
-    for value in sorted(found, key=lambda v: v.page.span(v.node)):
-        yield from _of(sources, value)
+def _listed(source: Source, name: ast.Name) -> list[ast.expr]:
+    """The elements of a list by its name: its literals, `+=`, append, extend, in the order of the text."""
+    bound = [b.value for b in source.bindings_of(name) if b.kind in ("assign", "add") and b.item < 0]
+    found = [v for v in bound if isinstance(v, ast.List | ast.ListComp)]
+    for call in (*source.methods("append"), *source.methods("extend")):
+        owner = call.func.value if isinstance(call.func, ast.Attribute) else call
+        if source.variable(owner) == source.variable(name):
+            found += call.args[:1]
+    return sorted(found, key=lambda n: source.page(n).span(n))

@@ -8,45 +8,20 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterator
 
-from unstuck.remedies._meaning import applied, meant
-from unstuck.remedies._moves import folded
+from unstuck.source.edits import folded
 from unstuck.source.names import argument_for
-from unstuck.source.text import Page, Place, Sources, Splice
+from unstuck.source.scopes import Function
+from unstuck.source.text import Place, Sources, Splice
 from unstuck.source.values import Source
+from unstuck.tape import ops
 
-HANDED_ON = {
-    "squeeze",
-    "view",
-    "reshape",
-    "flatten",
-    "unsqueeze",
-    "detach",
-    "cpu",
-    "to",
-    "clone",
-    "data",
-    "ravel",
-    "append",
-    "T",
-}
+HANDED_ON = {"squeeze", "view", "reshape", "flatten", "unsqueeze", "detach", "cpu", "to", "clone", "data", "ravel"}
+HANDED_ON |= {"append", "T"}
 JOINED = {"cat", "stack", "concat", "squeeze", "flatten", "reshape"}
-ORDER = {
-    "argmax",
-    "max",
-    "topk",
-    "size",
-    "shape",
-    "dim",
-    "numel",
-    "ndim",
-    "device",
-    "dtype",
-    "backward",
-    "requires_grad",
-    "len",
-    "zeroslike",
-}
+ORDER = {"argmax", "max", "topk", "size", "shape", "dim", "numel", "ndim", "device", "dtype", "backward", "len"}
+ORDER |= {"requires_grad", "zeroslike"}
 """Uses that an activation does not change, since it keeps the order of the outputs (or that do not look at them)."""
+LOSSES = {folded(name) for name in (*ops.LOSSES, *ops.modules(lambda op: op.kind == "loss"))}
 MOST = 400
 
 
@@ -63,152 +38,130 @@ def restored(
 
 def uses(sources: Sources, outputs: list[Place]) -> list[Place]:
     """The expressions at which outputs are used for something else than the loss."""
-    open_, seen, found = list(outputs), set(), []
-    while open_ and len(seen) < MOST:
-        place = open_.pop()
-        if place.node in seen:
-            continue
-        seen.add(place.node)
-        further, is_use = _onward(sources, place)
-        open_ += further
-        found += [place] if is_use else []
+    source, found = Source.of(sources), []
+    waiting: list[ast.expr] = [source.node(place) for place in outputs]
+    seen: set[ast.expr] = set()
+    while waiting and len(seen) < MOST:
+        node = waiting.pop()
+        if node not in seen:
+            seen.add(node)
+            further = _onward(source, node)
+            waiting += further or []
+            found += [source.place(node)] if further is None else []
     return sorted(found, key=lambda p: (p.file, p.page.span(p.node)))
 
 
-def _onward(sources: Sources, place: Place) -> tuple[list[Place], bool]:
-    """Where the value of an expression goes next, and whether it is used here."""
-    page, node = place.page, place.node
-    parent = page.parents[node]
+def _onward(source: Source, node: ast.expr) -> list[ast.expr] | None:
+    """Where the value of an expression goes next; None where it is used here."""
+    parents = source.page(node).parents
+    parent = parents[node]
     match parent:
         case ast.Attribute(attr=attr) if folded(attr) in ORDER:
-            return [], False
+            return []
         case ast.Attribute(attr=attr) if attr in HANDED_ON:
-            above = page.parents[parent]
-            return [place.of(above if isinstance(above, ast.Call) and above.func is parent else parent)], False
+            above = parents[parent]
+            return [above if isinstance(above, ast.Call) and above.func is parent else parent]
         case ast.Subscript(value=value) if value is node:
-            return [place.of(parent)], False
+            return [parent]
         case ast.Assign(targets=targets):
-            return [p for t in targets for p in _reads(sources, place, t)], False
+            return [read for target in targets for read in _reads(source, node, target)]
         case ast.AnnAssign(target=target) | ast.NamedExpr(target=target):
-            return _reads(sources, place, target), False
+            return _reads(source, node, target)
         case ast.Return():
-            return _callers(sources, place), False
-        case ast.List() | ast.Tuple() if isinstance(page.parents[parent], ast.Call):
-            return [place.of(parent)], False
+            return _callers(source, node)
+        case ast.List() | ast.Tuple() if isinstance(parents[parent], ast.Call):
+            return [parent]
         case ast.Call():
-            return _given(sources, place, parent)
-        case ast.keyword() if isinstance(call := page.parents[parent], ast.Call):
-            return _given(sources, place, call)
+            return _given(source, node, parent)
+        case ast.keyword() if isinstance(call := parents[parent], ast.Call):
+            return _given(source, node, call)
         case ast.Expr() | ast.Delete():
-            return [], False
-    return [], True
+            return []
+    return None
 
 
-def _given(sources: Sources, place: Place, call: ast.Call) -> tuple[list[Place], bool]:
-    target = place.of(call)
-    name = folded(applied(sources, target))
+def _given(source: Source, node: ast.expr, call: ast.Call) -> list[ast.expr] | None:
+    name = folded(source.applied(call))
     if name in JOINED:
-        return [target], False
+        return [call]
     if isinstance(call.func, ast.Attribute) and call.func.attr == "append":
-        return _reads(sources, target, call.func.value), False
+        return _reads(source, call, call.func.value)
     if is_loss(name) or name in ORDER or (isinstance(call.func, ast.Name) and call.func.id in ORDER):
-        return [], False
-    inside = _parameter_reads(sources, place, call)
-    return (inside, False) if inside is not None else ([], True)
+        return []
+    for function in source.entered(call):
+        names = [a.arg for a in (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs)]
+        filled = [n for n in names if argument_for(call, function, n) is node]
+        inside = (n for n in source.all(ast.Name, function) if n.id in filled and isinstance(n.ctx, ast.Load))
+        return [*inside]
+    return None
 
 
 def is_loss(name: str) -> bool:
     """Whether a torch function or module is a loss, by its (folded) name."""
-    return name.endswith("loss") or "crossentropy" in name or name in ("kldiv", "criterion")
+    return name in LOSSES or name.endswith("loss") or "crossentropy" in name or name == "criterion"
 
 
-def _reads(sources: Sources, place: Place, target: ast.expr) -> list[Place]:
+def _reads(source: Source, node: ast.expr, target: ast.expr) -> list[ast.expr]:
     """The later reads of what an assignment (or an append) fills."""
-    source, page = Source.of(sources), place.page
-    known = source.variable(source.node(place.of(target)))
-    if known is None:
+    if not isinstance(target, ast.Name | ast.Attribute):
         return []
-    within = None if isinstance(target, ast.Attribute) else page.tree
-    same = (n for n in source.all(ast.expr, within) if type(n) is type(target))
-    named: list = [n for n in same if source.variable(n) == known]
     if isinstance(target, ast.Attribute):
-        return [source.place(n) for n in named if isinstance(n.ctx, ast.Load)]
-    after = page.span(place.node)[1]
-    later = (n for n in named if isinstance(n.ctx, ast.Store) and page.span(n)[0] > after)
-    until = next((_end(page, n) for n in later if page.function(n) is page.function(place.node)), len(page.text))
-    return [place.of(n) for n in named if isinstance(n.ctx, ast.Load) and after < page.span(n)[0] < until]
+        known = source.variable(target)
+        return [n for n in source.readers(target) if source.variable(n) == known]
+    page = source.page(node)
+    after = page.span(node)[1]
+    filled = (b.statement for b in source.bindings_of(target) if source.scope(b.statement) is source.scope(node))
+    ends = [page.span(s)[1] if isinstance(s, ast.Assign | ast.AugAssign) else page.span(s)[0] for s in filled]
+    until = min((end for end in ends if end > page.span(source.statement(node))[1]), default=len(page.text))
+    reads = (n for n in source.readers(target) if source.page(n) is page)
+    return [n for n in reads if after < page.span(n)[0] < until]
 
 
-def _end(page: Page, name: ast.expr) -> int:
-    """Where the statement that fills a name anew ends: the reads in it are the last of what the name held before."""
-    statement = page.statement(name)
-    return page.span(statement)[1] if isinstance(statement, ast.Assign | ast.AugAssign) else page.span(name)[0]
-
-
-def _callers(sources: Sources, place: Place) -> list[Place]:
-    """The calls of the function that returns a place: of the module's instances, where it is a `forward`."""
-    function = place.page.function(place.node)
-    if function is None:
+def _callers(source: Source, node: ast.expr) -> list[ast.expr]:
+    """The calls of the function that returns a value: of the module's instances, where it is a `forward`."""
+    function = source.scope(node)
+    if not isinstance(function, Function):
         return []
-    owner = place.page.parents.get(function)
+    owner = source.page(node).parents.get(function)
     if isinstance(owner, ast.ClassDef) and function.name in ("forward", "__call__"):
-        return instances_called(sources, owner.name)
-    source = Source.of(sources)
-    return [source.place(c) for c in source.entered_by(function)]
+        return [c for c in source.all(ast.Call) if _is_instance(source, c.func, owner)]
+    return [*source.entered_by(function)]
 
 
-def instances_called(sources: Sources, name: str) -> list[Place]:
-    """The calls of instances of a class of the person's."""
-    source = Source.of(sources)
-    return [source.place(c) for c in source.all(ast.Call) if _is_instance(source, c.func, name)]
-
-
-def _is_instance(source: Source, func: ast.expr, name: str) -> bool:
+def _is_instance(source: Source, func: ast.expr, owner: ast.ClassDef) -> bool:
     if isinstance(func, ast.Attribute) and func.attr == "forward":
         func = func.value
-    made = [v.func for v in source.meant(func) if isinstance(v, ast.Call) and v is not func]
-    return any(isinstance(d, ast.ClassDef) and d.name == name for f in made for d in source.definitions(f))
+    made = (v.func for v in source.meant(func) if isinstance(v, ast.Call))
+    built = (d for f in made for d in source.definitions(f) if isinstance(d, ast.ClassDef))
+    return any(owner in source.lineage(cls) for cls in built)
 
 
 def construction_called(sources: Sources, construction: Place) -> list[Place]:
     """The calls of what one construction made: `model(x)` for `model = nn.Sequential(...)`."""
     source = Source.of(sources)
     made = source.node(construction)
-    found = (c for c in source.all(ast.Call) if c is not made and made in source.meant(c.func))
-    return [source.place(c) for c in found]
-
-
-def _parameter_reads(sources: Sources, place: Place, call: ast.Call) -> list[Place] | None:
-    """The reads of the parameter that an argument fills, inside the person's function; None where it is not theirs."""
-    source = Source.of(sources)
-    for function in source.entered(call):
-        names = [a.arg for a in (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs)]
-        filled = [n for n in names if argument_for(call, function, n) is place.node]
-        inside = (n for n in source.all(ast.Name, function) if n.id in filled and isinstance(n.ctx, ast.Load))
-        return [source.place(n) for n in inside]
-    return None
+    return [source.place(c) for c in source.all(ast.Call) if c is not made and made in source.meant(c.func)]
 
 
 def same_outputs(sources: Sources, prediction: Place) -> list[Place]:
     """All calls, in training and evaluation, of the network that makes a prediction."""
-    call = next((v for v in _calls(sources, prediction)), None)
-    if call is None or not isinstance(call.node, ast.Call):
+    source = Source.of(sources)
+    call = _call_of(source, source.node(prediction))
+    if call is None:
         return [prediction]
-    values = meant(sources, call.of(call.node.func))
-    made = [v for v in values if isinstance(v.node, ast.Call)]
-    return construction_called(sources, made[0]) if made else [call]
+    made = [v for v in source.meant(call.func) if isinstance(v, ast.Call)]
+    return construction_called(sources, source.place(made[0])) if made else [source.place(call)]
 
 
-def _calls(sources: Sources, place: Place) -> Iterator[Place]:
+def _call_of(source: Source, node: ast.expr | None, depth: int = 8) -> ast.Call | None:
     """The call that a prediction comes from, through names and methods that hand it on."""
-    match place.node:
+    match node:
         case ast.Call(func=ast.Attribute(value=value, attr=attr)) if attr in HANDED_ON:
-            yield from _calls(sources, place.of(value))
+            return _call_of(source, value, depth)
         case ast.Subscript(value=value):
-            yield from _calls(sources, place.of(value))
+            return _call_of(source, value, depth)
         case ast.Call():
-            yield place
-        case ast.Name():
-            b = Source.of(sources).latest(place.node)
-            if b is not None and b.value is not None and b.kind == "assign" and b.item < 0:
-                yield from _calls(sources, place.of(b.value))
+            return node
+        case ast.Name() if depth and (b := source.latest(node)) is not None and b.kind == "assign" and b.item < 0:
+            return _call_of(source, b.value, depth - 1)
+    return None
