@@ -494,6 +494,15 @@ def test_a_loss_is_least_at_the_right_answer_on_its_scale(op: Op) -> None:
 
 
 @LOSS
+def test_the_distances_are_zero_at_the_target(op: Op) -> None:
+    x = torch.rand(4, 5).double()
+    target = torch.tensor([0, 2, 4, 1]) if op.classes else x
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert (float(_torch(op.name)(x, target)) == 0) == (op.name in ops.DISTANCES)
+
+
+@LOSS
 def test_a_loss_is_the_mean_over_rows_by_default(op: Op) -> None:
     made, target, _ = _losses(op, torch.randn(SHAPE).double())
     with warnings.catch_warnings():

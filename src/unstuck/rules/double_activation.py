@@ -1,74 +1,58 @@
-"""The output passes through a softmax or sigmoid, and then through the loss's own.
+"""The output passes through a softmax or sigmoid twice: once in the network, once in the loss.
 
 ## Why it hurts
-`CrossEntropyLoss` takes raw scores and applies log-softmax itself; `BCEWithLogitsLoss` applies its own sigmoid. Scores
-that were squashed before lie between 0 and 1, and to the loss these are nearly equal: with ten classes it cannot fall
-below about 1.46 even if every answer is right, and its gradient passes through two squashing functions, each of which
-makes it smaller. The network learns slowly, or not at all.
+`CrossEntropyLoss` expects logits and applies log-softmax itself; `BCEWithLogitsLoss` applies its own sigmoid. Outputs
+of a softmax lie between 0 and 1, and a second softmax makes them nearly equal: with ten classes the loss cannot fall
+below 1.46 even if every answer is right, and each of the two functions makes the gradient smaller. The network learns
+slowly, or not at all.
 
 ## How it is seen
-The calls between the last weights and the loss are read: two functions that make probabilities stand one after the
-other, the loss's own included. A log-softmax in front of a loss that takes the log-softmax again changes nothing; it is
-named as such.
+The recorded calls between the network's last weights and the loss contain a function that makes probabilities, and
+another one follows, the loss's own included. A log-softmax before a loss that applies log-softmax again changes
+nothing; the message says so.
 
 ## What to do
-Give the loss the raw outputs. Where probabilities are wanted for a report, apply the function there.
+Give the loss the raw logits. Apply softmax or sigmoid only where probabilities are reported.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from unstuck.diagnosis.model import Evidence, Finding
+from unstuck.diagnosis.stages import Stage
 from unstuck.remedies.drop_activation import DropActivation
 from unstuck.signals.losses import Ending, Losses
 from unstuck.tape.program import Call
 
-SQUASHING = {"softmax", "log_softmax", "sigmoid", "softmin"}
-OWN = {
-    "cross_entropy": "softmax",
-    "binary_cross_entropy_with_logits": "sigmoid",
-    "multilabel_soft_margin_loss": "sigmoid",
-    "soft_margin_loss": "sigmoid",
-}
-"""What a loss applies itself."""
-BETWEEN = {"clamp", "clip", "log", "add"}
-"""Calls that may stand between the two without undoing the first."""
+STAGE = Stage.OUTPUT
+NEVER_MEANT = True
 
 
-def check(endings: Losses) -> Iterator[Finding]:
-    """Each loss that is given what has been squashed once already."""
-    for ending in endings.endings:
-        chain = squashed(ending)
-        own = OWN.get(ending.loss.name, "")
-        if chain and (own or len(chain) > 1):
-            yield _finding(ending, chain[0], own or chain[-1].name)
-
-
-def squashed(ending: Ending) -> list[Call]:
-    """The squashing functions of the tail with nothing but handing on, clamps and logarithms behind them."""
-    found: list[Call] = []
-    for call in reversed(ending.bent):
-        if call.name in SQUASHING:
-            found.insert(0, call)
-        elif call.name not in BETWEEN:
-            break
-    return found
+def check(losses: Losses) -> Iterator[Finding]:
+    """Each loss on an output that is a probability already."""
+    for ending in losses.endings:
+        squashed = losses.known[ending.output].squashed if ending.output is not None else ()
+        own = ending.loss.op.applies
+        if squashed and (own or len(squashed) > 1):
+            yield _finding(ending, squashed[0], own or squashed[-1].name)
 
 
 def _finding(ending: Ending, first: Call, second: str) -> Finding:
+    again = f"{ending.loss.name} applies its own {second}" if ending.named else f"a second one, {second}, follows"
+    said = f"the output passes through {first.name} before {again}"
     harmless = first.name == "log_softmax" and second in ("softmax", "log_softmax")
-    again = f"{ending.loss.name} applies its own {second}" if ending.named else f"a {second} follows"
-    said = f"the output has passed through {first.name} when {again}"
     if harmless:
-        said += " (a log-softmax taken twice is the same as once, so this alone does no harm)"
-    return Finding(
-        "double-activation",
-        said,
-        first.site,
-        (Evidence("squashing functions in front of the loss's own", 1.0, "0"),),
-        (DropActivation(first.site, first.name),) if first.site is not None else (),
-    )
+        said += " (log-softmax of log-softmax is log-softmax, so this alone does no harm)"
+    evidence = [Evidence("activations before the loss's own", 1.0, "0")]
+    if ending.loss.name == "cross_entropy" and first.name == "softmax" and len(first.shape) > 1:
+        # The best output is one-hot: log(e + C - 1) - 1.
+        floor = math.log(math.e + first.shape[1] - 1) - 1
+        evidence.append(Evidence(f"lowest loss possible with {first.shape[1]} classes", floor, "0"))
+    remedies = (DropActivation(first.site, first.name),) if first.site is not None else ()
+    known = "guessed" if harmless else "observed"
+    return Finding("double-activation", said, first.site, tuple(evidence), remedies, known=known)
 
 
 _SCRIPT = """

@@ -1,13 +1,14 @@
-"""The loss expects probabilities (or their logarithms) and is given raw outputs.
+"""The loss expects probabilities or log-probabilities and gets raw outputs.
 
 ## Why it hurts
-`NLLLoss` takes log-probabilities: it only reads the entry of the right class. Given raw scores it falls without end as
-that entry grows, and nothing makes the others smaller: the loss turns negative while the accuracy stays where it was.
-`BCELoss` takes probabilities and refuses anything outside 0 to 1; `KLDivLoss` takes log-probabilities as its input.
+`NLLLoss` expects log-probabilities: it reads only the entry of the right class. On raw outputs (logits) it falls
+without bound as that entry grows, and nothing lowers the other entries: the loss becomes negative while the accuracy
+stays the same. `BCELoss` expects probabilities and refuses anything outside 0 to 1; `KLDivLoss` expects
+log-probabilities.
 
 ## How it is seen
-The recorded outputs are looked at: their exponentials do not add up to one over the classes, and no softmax stands
-behind the last weights. A run that ended with torch's own refusal is read from its last line.
+The exponentials of the recorded outputs do not sum to one over the classes, and no softmax follows the last weights. If
+torch stopped the run, its error message is read.
 
 ## What to do
 Use the loss that applies the function itself: `CrossEntropyLoss` for `NLLLoss`, `BCEWithLogitsLoss` for `BCELoss`.
@@ -19,62 +20,71 @@ from collections.abc import Iterator
 
 import torch
 
-from unstuck.diagnosis.model import Evidence, Finding, Site
+from unstuck.diagnosis.model import Effect, Evidence, Finding, Site, proven
+from unstuck.diagnosis.stages import Stage
 from unstuck.remedies.add_activation import AddActivation
 from unstuck.signals.losses import Ending, Losses, flat
 from unstuck.tape.model import Tape
+from unstuck.tape.program import Call
 
-ON_LOGARITHMS = {"nll_loss", "nll_loss_nd", "kl_div"}
+STAGE = Stage.OUTPUT
+NEVER_MEANT = True
 ALLOWED = 0.05
-"""How far the logarithm of the sum of probabilities may be from zero (label smoothing by hand, half precision)."""
-SQUASHING = {"softmax", "log_softmax", "logsigmoid", "log", "softmin", "logsumexp", "sub"}
-"""With one of these behind the last weights, the outputs were meant to be logarithms: another rule's business."""
+"""|log of the sum of probabilities|: bfloat16 rounds a logarithm of -10 by up to 0.03; raw outputs near zero are off by
+log(classes), at least 0.69."""
 REFUSAL = "all elements of input should be between 0 and 1"
 
 
 def check(tape: Tape) -> Iterator[Finding]:
-    """Read the outputs that a loss on probabilities was given; and what torch refused."""
+    """Read torch's error, and the outputs that each loss on log-probabilities got."""
     error = tape.error or {}
     if REFUSAL in str(error.get("message", "")) and error.get("sites"):
         yield _refused(error["sites"][0])
     elif tape.passes:
-        endings = Losses.read(tape)
-        yield from (f for e in endings.endings if (f := _unnormalised(endings, e)) is not None)
+        losses = Losses.read(tape)
+        yield from (f for e in losses.endings if (f := _unnormalised(losses, e)) is not None)
 
 
 def _refused(at: dict[str, object]) -> Finding:
     site = Site(str(at["file"]), int(str(at["line"])), function=str(at.get("function", "")))
     return Finding(
         "missing-activation",
-        "binary_cross_entropy was given raw outputs: torch refuses what is not between 0 and 1",
+        "binary_cross_entropy gets raw outputs (logits); it takes probabilities from 0 to 1",
         site,
         (Evidence("the run ended with", REFUSAL, "outputs between 0 and 1"),),
         (AddActivation(site, "binary_cross_entropy"),),
-        demonstrated="torch itself stopped the run at this loss",
+        known="observed",
+        effect=proven("torch stopped the run at this loss"),
     )
 
 
-def _unnormalised(endings: Losses, ending: Ending) -> Finding | None:
-    if ending.loss.name not in ON_LOGARITHMS or any(c.name in SQUASHING for c in ending.bent):
+def _unnormalised(losses: Losses, ending: Ending) -> Finding | None:
+    if ending.loss.op.scale != "log-probability" or any(_makes_logarithms(c) for c in ending.bent):
         return None
-    outputs = [t for t in endings.outputs(ending) if t.dim() > 1]
+    outputs = [t for t in losses.outputs(ending) if t.dim() > 1]
     off = off_one(outputs)
     if off <= ALLOWED:
         return None
-    largest = float(flat(outputs).max()) if len(flat(outputs)) else float("nan")
-    said = f"{ending.loss.name} was given raw outputs: their exponentials do not add up to one"
+    name, site, numbers = ending.loss.name, ending.loss.site, flat(outputs)
+    largest = float(numbers.max()) if len(numbers) else float("nan")
     evidence = (
-        Evidence("|log of the summed probabilities|, typical", off, "0"),
+        Evidence("|log of the sum of probabilities|, median", off, "0"),
         Evidence("largest output", largest, "at most 0 (the logarithm of a probability)"),
     )
-    can = ending.loss.name in ("nll_loss", "nll_loss_nd") and ending.loss.site is not None
-    remedies = (AddActivation(ending.loss.site, "nll_loss"),) if can and ending.loss.site else ()
-    sure = f"an output of {largest:.3g} is no logarithm of a probability" if largest > ALLOWED else ""
-    return Finding("missing-activation", said, ending.loss.site, evidence, remedies, demonstrated=sure)
+    said = f"{name} gets raw outputs (logits) instead of log-probabilities: their exponentials do not sum to 1"
+    remedies = (AddActivation(site, "nll_loss"),) if ending.loss.op.classes and site is not None else ()
+    positive = proven(f"an output of {largest:.3g} is not the logarithm of a probability: the loss has no minimum")
+    effect = positive if largest > ALLOWED else Effect()
+    return Finding("missing-activation", said, site, evidence, remedies, known="observed", effect=effect)
+
+
+def _makes_logarithms(call: Call) -> bool:
+    """Whether outputs behind a call were meant to be logarithms; what is wrong with them is for other rules to say."""
+    return bool(call.op.gives) or call.name in ("log", "logsumexp", "sub")
 
 
 def off_one(outputs: list[torch.Tensor]) -> float:
-    """How far outputs are from logarithms of probabilities over their second axis (median; 0 where none are finite)."""
+    """Median |log of the summed exponentials| over axis 1: 0 for log-probabilities, and where none is finite."""
     sums = [t.double().logsumexp(1).abs().flatten() for t in outputs]
     finite = torch.cat(sums)[torch.isfinite(torch.cat(sums))] if sums else torch.zeros(0)
     return float(finite.median()) if len(finite) else 0.0

@@ -242,3 +242,5 @@ RECURRENT = names(lambda op: op.kind == "recurrent")
 NORMALISING = names(lambda op: op.kind == "norm")
 JOINING = names(lambda op: op.kind == "joining")
 SUBTRACTIONS = frozenset({*of("sub").names, *of("rsub").names})
+DISTANCES = SUBTRACTIONS | {"mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"}
+"""Losses, and the subtraction in one written by hand, that are zero where the output equals the target."""
