@@ -28,6 +28,10 @@ class Names(Files):
         """Where a name that lives in a scope gets values."""
         return scopes(self.page(scope)).bound(name, scope)
 
+    def local(self, node: ast.AST) -> tuple[Scope, str] | None:
+        """The scope and the name of a variable as its own function writes it: of `self.x`, the method's."""
+        return scopes(self.page(node)).variable(node)
+
     @cached_property
     def attributes(self) -> dict[tuple[ast.ClassDef | None, str], list[Binding]]:
         """Bindings of attributes by class and name; under None those of all objects."""
