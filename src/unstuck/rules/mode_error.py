@@ -35,6 +35,7 @@ from unstuck.remedies.eval_mode import EvalMode
 from unstuck.remedies.tell_mode import TellMode
 from unstuck.remedies.train_mode import TrainMode
 from unstuck.signals.evaluation import FinalEvaluation
+from unstuck.signals.printed import improved
 from unstuck.signals.source import Loop
 from unstuck.signals.training import Training
 from unstuck.tape.model import Tape
@@ -113,7 +114,7 @@ def verify(before: Tape, after: Tape) -> str | None:
     try:
         was, now = FinalEvaluation.read(before), FinalEvaluation.read(after)
     except NotApplicable:
-        return None
+        return improved(before, after)
     if not differs(was.skill, now.skill):
         return None
     wrong = f"{old.dropping} evaluation batches in training mode, {old.idle} training steps in evaluation mode"

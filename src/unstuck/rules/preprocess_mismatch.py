@@ -32,6 +32,7 @@ from unstuck.remedies.prepare_alike import PrepareAlike
 from unstuck.signals.evaluation import FinalEvaluation
 from unstuck.signals.learning import Learning
 from unstuck.signals.overlap import Overlap
+from unstuck.signals.printed import improved
 from unstuck.signals.source import Binding, Source
 from unstuck.signals.splits import KEPT_ASIDE, TRAINED_ON, words
 from unstuck.signals.training import Training
@@ -75,10 +76,10 @@ def check(
 def verify(before: Tape, after: Tape) -> str | None:
     """The inputs were on different scales and are alike now, and the last evaluation scores higher."""
     try:
-        old, new = _measured(Overlap.read(before))[0], _measured(Overlap.read(after))[0]
         was, now = FinalEvaluation.read(before), FinalEvaluation.read(after)
+        old, new = _measured(Overlap.read(before))[0], _measured(Overlap.read(after))[0]
     except NotApplicable:
-        return None
+        return improved(before, after)
     if not old or new or not differs(was.skill, now.skill):
         return None
     return (

@@ -26,7 +26,7 @@ from unstuck.diagnosis.model import Effect, Evidence, Finding, Known, NotApplica
 from unstuck.diagnosis.skill import differs
 from unstuck.diagnosis.stages import Stage
 from unstuck.remedies.copy_state import CopyState
-from unstuck.signals.printed import changes
+from unstuck.signals.printed import improved
 from unstuck.signals.recomputed import Answers
 from unstuck.signals.source import Binding, Loop, Scope
 from unstuck.signals.training import Training, tail
@@ -159,15 +159,9 @@ def _restored(tape: Tape) -> tuple[Known, Effect]:
 
 
 def verify(before: Tape, after: Tape) -> str | None:
-    """The training is the same, and a printed score is better with the best weights."""
-    try:
-        found = list(changes(before, after))
-    except NotApplicable:
-        return None
-    best = max(found, key=lambda c: c.gain, default=None)
-    if best is None or not differs(0.0, best.gain) or any(differs(c.gain, 0.0) for c in found):
-        return None
-    return f"with a copy of the best weights: {best}"
+    """The training is the same, and a printed metric is better with the best weights."""
+    better = improved(before, after)
+    return f"with a copy of the best weights: {better}" if better is not None else None
 
 
 _SCRIPT = """

@@ -1,4 +1,4 @@
-"""In which order the classes arrive: whether the recorded batches are mixed or sorted."""
+"""Order of the classes: whether the recorded batches are shuffled or sorted."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from unstuck.signals.task import Task, main_program
 from unstuck.tape.model import Tape
 
 WINDOW = 16
-"""Batches are taken together until they hold so many labels: a batch of one is always pure."""
+"""Labels per window; smaller batches are joined, because a batch of one is always pure."""
 FEWEST = 4
-"""So many windows at least are needed to speak of an order."""
+"""Windows, at least."""
 TURNS = 4
-"""So many batches in a row of one class are an order, and no turns that classes take."""
+"""Windows joined into a block: batches of one class in turns are pure, blocks of them are mixed."""
 MOST = 2000
-"""So many windows are looked at."""
+"""Windows, at most: a bound on time."""
 
 
 @dataclass(frozen=True)
 class Order:
-    """How mixed the batches are, between 0 (as if drawn at random) and 1 (one class after the other)."""
+    """How sorted the batches are, from 0 (random order) to 1 (one class after the other)."""
 
     sorted: float
     labels: int
-    """How many labels were seen."""
+    """Labels seen."""
     classes: int
-    """How many classes were seen."""
+    """Classes seen."""
     expected: int
-    """How many classes the network tells apart (0 where unknown)."""
+    """Classes that the network predicts (0 if unknown)."""
     blocks: float = 0.0
-    """The same of several batches together: near 0 where batches of one class take turns."""
+    """The same for blocks of windows: near 0 if batches of one class alternate."""
 
     @classmethod
     def read(cls, tape: Tape) -> Order:
-        """Of the recorded passes; raises NotApplicable where there are no classes or too few batches."""
+        """Read the recorded passes; NotApplicable if there are no classes or too few batches."""
         task = Task.read(tape)
         if task.kind not in ("classes", "binary") or task.target is None:
             raise NotApplicable("the targets are not classes")
@@ -45,7 +45,7 @@ class Order:
         batches = [_classes(tape.tensors[p.outside[slot]]) for p in tape.passes if p.program == number]
         windows = _windows(batches)[:MOST]
         if len(windows) < FEWEST:
-            raise NotApplicable("too few batches to speak of their order")
+            raise NotApplicable(f"fewer than {FEWEST * WINDOW} labels: too few to judge their order")
         together = [torch.cat(windows[i : i + TURNS]) for i in range(0, len(windows) - TURNS + 1, TURNS)]
         return _order(windows, task.classes, _sorted(together) if len(together) > 1 else 0.0)
 
@@ -72,7 +72,7 @@ def _order(windows: list[Tensor], expected: int, blocks: float) -> Order:
 
 
 def _sorted(windows: list[Tensor]) -> float:
-    """How far the windows' purity lies from that of random draws, as a share of the way to pure ones."""
+    """Mean purity of the windows, from 0 (random draws) to 1 (pure)."""
     classes, numbers = torch.cat(windows).unique(return_inverse=True)
     chance = _purity(numbers, len(classes))
     excess = [_excess(part, len(classes), chance) for part in numbers.split([len(w) for w in windows])]
@@ -80,12 +80,12 @@ def _sorted(windows: list[Tensor]) -> float:
 
 
 def _purity(numbers: Tensor, classes: int) -> float:
-    """The chance that two labels agree."""
+    """Purity: the chance that two labels are equal."""
     shares = torch.bincount(numbers, minlength=classes) / max(1, len(numbers))
     return float((shares**2).sum())
 
 
 def _excess(part: Tensor, classes: int, chance: float) -> float:
-    """How far a window's purity lies from what a random draw of its size would have, as a share of the way to 1."""
+    """Purity of a window, from 0 (a random draw of its size) to 1 (pure)."""
     drawn = chance + (1 - chance) / len(part)
     return (_purity(part, classes) - drawn) / (1 - drawn) if drawn < 1 else 0.0

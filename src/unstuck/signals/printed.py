@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from unstuck.diagnosis.model import NotApplicable
+from unstuck.diagnosis.skill import differs
 from unstuck.tape.model import Said, Tape
 
 NUMBER = re.compile(r"(?<![\w.])[-+]?(?:\d+\.\d*|\.\d+|\d+)(?:[eE][-+]?\d+)?(?![\w])|\b(?:nan|inf)\b")
@@ -94,6 +95,18 @@ def changes(before: Tape, after: Tape) -> Iterator[Change]:
     for form in old:
         pairs = zip(old[form].numbers, new[form].numbers, strict=True) if form in new else ()
         yield from (change for was, now in pairs if (change := _change(was, now)) is not None)
+
+
+def improved(before: Tape, after: Tape) -> str | None:
+    """The printed metric that is better after the patch; None if none is, or another is worse."""
+    try:
+        found = list(changes(before, after))
+    except NotApplicable:
+        return None
+    best = max(found, key=lambda c: c.gain, default=None)
+    if best is None or not differs(0.0, best.gain) or any(differs(c.gain, 0.0) for c in found):
+        return None
+    return str(best)
 
 
 def _change(was: Number, now: Number) -> Change | None:

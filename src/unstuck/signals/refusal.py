@@ -1,4 +1,4 @@
-"""The exception that ended the run inside a loss of torch: its words, its place, and what the loss had been given."""
+"""The exception that ended the run inside a loss of torch: its message, its line, and the arguments of the loss."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from unstuck.tape.ops import LOSSES
 
 @dataclass(frozen=True)
 class Given:
-    """A tensor that a loss was given."""
+    """A tensor argument of a loss."""
 
     shape: tuple[int, ...]
     dtype: str
@@ -28,7 +28,7 @@ class Given:
 
 @dataclass(frozen=True)
 class Refusal:
-    """A loss that torch refused to compute. `site` is the person's line; the tensors are of that one batch."""
+    """A loss that raised an error. `site` is the line in the script; the tensors are of that one batch."""
 
     loss: str
     message: str
@@ -38,7 +38,7 @@ class Refusal:
 
 
 def refusal(tape: Tape) -> Refusal | None:
-    """What torch refused at the end of the run; None where the run did not end inside a loss."""
+    """The loss that ended the run; None if the run did not end inside a loss."""
     error = tape.error or {}
     held = error.get("refused") or {}
     tensors = held.get("tensors") or {}
