@@ -98,7 +98,10 @@ def _needs(rule: Rule) -> dict[str, Any]:
 
 
 def _kinds(rule: Rule) -> set[Any]:
-    return {k for kind in _needs(rule).values() for k in (typing.get_args(kind) or (kind,))}
+    try:
+        return {k for kind in _needs(rule).values() for k in (typing.get_args(kind) or (kind,))}
+    except Exception:  # annotations that cannot be resolved are told as the rule's failure when it is asked
+        return set()
 
 
 def _given(readings: Readings, kind: Any) -> object:
