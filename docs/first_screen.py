@@ -14,16 +14,21 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 README, SCRIPT = ROOT / "README.md", "examples/rice.py"
 BEGIN, END = "<!-- what `unstuck run examples/rice.py` says -->\n", "<!-- until here -->"
+SECTION = re.compile(r"\n(?=(?:Suspects, not proven|Patch \(.*\)|What was tried|Next)$)", re.M)
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 
 
 def said() -> str:
-    """The head of the report on the example, and what was tried: indented, as Markdown shows it."""
+    """What a run of the example reports, as Markdown shows it: indented."""
     command = [sys.executable, "-m", "unstuck", "run", SCRIPT]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    parts = re.split(r"\n(?=Why |What was |Skill on |The patch )", done.stderr)
-    shown = [parts[0], *(part for part in parts if part.startswith("What was tried"))]
-    return "\n".join(f"    {line}".rstrip() for line in "\n".join(shown).strip().splitlines()) + "\n"
+    return "\n".join(f"    {line}".rstrip() for line in head(done.stderr).splitlines()) + "\n"
+
+
+def head(report: str) -> str:
+    """The verdict with its causes, and what was tried: a report without its diff and commands."""
+    first, *parts = SECTION.split(report)
+    return "\n".join([first, *(part for part in parts if part.startswith("What was tried"))]).strip()
 
 
 def shown() -> str:
