@@ -75,7 +75,7 @@ def _skill(tape: Tape, program: Program, passes: list[Pass]) -> float:
             outside = tuple(tape.tensors[key] for key in p.outside)
             with torch.no_grad():
                 value = run(program, weights, outside, {})[task.output]
-            rows.append(yard.rows(task, value.unsqueeze(0), outside[task.target])[0])
+            rows.append(yard.rows(task, value.unsqueeze(0), task.wanted(outside.__getitem__))[0])
     except (CannotReplay, RuntimeError, TypeError, ValueError, KeyError, IndexError) as error:
         raise NotApplicable(f"its step cannot be run again ({type(error).__name__})") from error
     return float(yard.skill(yard.score(torch.stack(rows).sum(0))))
