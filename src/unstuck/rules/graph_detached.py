@@ -1,15 +1,15 @@
-"""Something cuts the way of the gradient from the loss to the weights.
+"""The autograd graph is cut between the weights and the loss: their gradient is None or incomplete.
 
 ## Why it hurts
 Gradients flow back along the calls that made the loss. `.detach()`, `.data`, `.item()`, `.numpy()`, `torch.tensor(...)`
-of a result and everything under `torch.no_grad()` have no past: weights behind such a cut get no gradient, or (in a
+of a result and everything under `torch.no_grad()` have no history: weights behind such a cut get no gradient, or (in a
 network that is unrolled over time) only that of the last step. Some scripts stop with "does not require grad"; others
-set `requires_grad` on the loss, and then run through without learning anything.
+set `requires_grad` on the loss and run to the end without learning anything.
 
 ## How it is seen
-The recorded step is followed back from the loss. Where no way leads to any trainable weight, that is the fault. Where
-only some ways are cut it may be meant (a target that must not move, a gradient passed straight through): then the step
-is replayed without the cut.
+The recorded step is followed back from the loss. If no way leads to any trainable weight, that is the fault. If only
+some ways are cut, it may be meant (a target that must not move, a straight-through gradient): the step is then replayed
+without the cut.
 
 ## What to do
 Compute the loss from the network's own output, as a tensor; use `.detach()` and `.item()` only for what is printed.
@@ -19,68 +19,65 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from unstuck.diagnosis.model import Evidence, Finding, NotApplicable, Site
+from unstuck.diagnosis.model import Evidence, Finding, NotApplicable, Site, proven
+from unstuck.diagnosis.stages import Stage
 from unstuck.remedies.keep_graph import KeepGraph
-from unstuck.signals.learning import Learning
 from unstuck.signals.reachability import taught_by
 from unstuck.signals.task import main_program
 from unstuck.tape.abstract import Knowns
 from unstuck.tape.model import Tape
 from unstuck.tape.program import Call, Program
 
+STAGE = Stage.WIRING
+NEEDS_ROOM = True
+NEVER_MEANT = True
+FAULT = "graph-detached"
 FEW = 3
-"""Cuts that are tried."""
-LEARNT = 0.9
-"""A run of this skill is not held up by what it cuts."""
+"""Cuts that are tried: each costs a replay, and the lines of one loop are one cut."""
 MOSTLY = 0.8
-"""Share of the passes before which a network runs by itself, if it takes part in the training."""
+"""Share of the steps before which a network runs by itself: below, it may be an evaluation now and then."""
 PASSES = 20
-"""Passes below which such a share says little."""
+"""Steps below which a share of MOSTLY is chance: an evaluation per epoch over a few epochs comes near it."""
 
 
-def check(tape: Tape, learning: Learning | None) -> Iterator[Finding]:
-    """Follow the loss back; look at what cuts the way."""
+def check(tape: Tape) -> Iterator[Finding]:
+    """Follow the loss back to the weights; look at what cuts the way."""
     if not tape.passes:
         raise NotApplicable("no training step was recorded")
     trainable = {p.name for p in tape.parameters if p.trainable}
-    if not any(taught_by(tape.programs[n]) & trainable for n in {p.program for p in tape.passes}):
-        yield from _severed(tape)
-    elif learning is None or learning.final < LEARNT:
+    taught = {name for n in {p.program for p in tape.passes} for name in taught_by(tape.programs[n])}
+    if taught & trainable:
         yield from _partly(tape, trainable)
-        yield from _out_of_sight(tape, trainable)
+        yield from _out_of_sight(tape, trainable, taught)
+    else:
+        yield from _severed(tape, trainable)
 
 
-def _severed(tape: Tape) -> Iterator[Finding]:
+def _severed(tape: Tape, trainable: set[str]) -> Iterator[Finding]:
     """No weight is reached at all."""
     program = _forward(tape)
-    cut = _cut(program) if program else None
+    if program is None or not trainable & set(program.weights()):
+        return
+    cut, raised = _cut(program), tape.passes[-1].error
     site = cut.site if cut and cut.site else _stopped_at(tape)
-    raised = tape.passes[-1].error
-    said = "the loss does not depend on any trainable weight: the graph is cut" + (f" by {_named(cut)}" if cut else "")
-    told = "no call leads from a weight to the loss with its gradient" + (
-        f"; backward() stops with {raised[:90]}" if raised else ""
+    said = "the loss does not depend on any trainable weight: the graph is detached" + (
+        f" by {_named(cut)}" if cut else ""
     )
+    stop = f"; backward() stops with: {raised[:90]}" if raised else ""
+    told = f"no gradient flows from the loss to any trainable weight{stop}"
     evidence = Evidence("trainable weights that the loss reaches", 0, "all that are trained")
     remedies = (KeepGraph(site),) if site else ()
-    if program is None or not _trains(tape, program):
-        return
-    yield Finding("graph-detached", said, site, (evidence,), remedies, "error", demonstrated=told)
-
-
-def _trains(tape: Tape, program: Program) -> bool:
-    """Whether trainable weights take part, so that a way to them is missed."""
-    trainable = {p.name for p in tape.parameters if p.trainable}
-    return bool(trainable & set(program.weights()))
+    yield Finding(FAULT, said, site, (evidence,), remedies, known="observed", effect=proven(told))
 
 
 def _forward(tape: Tape) -> Program | None:
-    """The program that reads weights: the step's own, or (where the loss has lost all trace of them) the forward."""
+    """The program that reads weights: the step's own, or the forward pass if the loss has lost all trace of them."""
     numbers = [p.program for p in tape.passes] + [e.program for e in tape.evaluations if e.after <= len(tape.passes)]
     return next((tape.programs[n] for n in numbers if tape.programs[n].calls), None)
 
 
 def _cut(program: Program) -> Call | None:
-    """The last cut; where there is none in sight, it came after the last call seen."""
+    """The last cut; if there is none in sight, it came after the last recorded call."""
     found = [c for c in Knowns(program).cuts() if c.site]
     return found[-1] if found else next((c for c in reversed(program.calls) if c.site), None)
 
@@ -99,27 +96,26 @@ def _named(call: Call | None) -> str:
 
 
 def _partly(tape: Tape, trainable: set[str]) -> Iterator[Finding]:
+    """Some ways are cut; whether that is meant, a replay without the cut shows."""
     program = tape.programs[main_program(tape)]
     behind = trainable & set(program.weights()) - taught_by(program)
     every = Knowns(program).cuts()
     plain = [c for c in every if c.site and c.op.cuts != "flat"]
-    # What runs under no_grad and keeps nothing from learning is bookkeeping (a power iteration, a running mean).
+    # Under no_grad, what keeps no weight from learning is bookkeeping (a power iteration, a running mean).
     cuts = {c.site: c for c in plain if c.site and (c.grad or behind)}
     for site, call in list(cuts.items())[:FEW]:
         count = sum(c.site == site for c in every)
-        said = f"{_named(call)} cuts the way of the gradient" + (
-            f" to {len(behind)} weights" if behind else f", {count} times in a step"
-        )
+        reach = f" to {len(behind)} weights" if behind else f", {count} times per step"
+        said = f"{_named(call)} cuts the gradient{reach}"
         evidence = (
             Evidence("calls that cut", count, "none"),
-            Evidence("trainable weights out of reach", len(behind), "none"),
+            Evidence("trainable weights without a gradient", len(behind), "none"),
         )
-        yield Finding("graph-detached", said, site, evidence, (KeepGraph(site),))
+        yield Finding(FAULT, said, site, evidence, (KeepGraph(site),))
 
 
-def _out_of_sight(tape: Tape, trainable: set[str]) -> Iterator[Finding]:
+def _out_of_sight(tape: Tape, trainable: set[str], taught: set[str]) -> Iterator[Finding]:
     """An optimizer holds weights that run with gradients before every step, and no loss ever reaches them."""
-    taught = {name for n in {p.program for p in tape.passes} for name in taught_by(tape.programs[n])}
     idle = {p.name for p in tape.parameters if p.name in trainable and p.optimizer >= 0} - taught
     alone = [e for e in tape.evaluations if e.grad and idle & set(tape.programs[e.program].weights())]
     before = {e.after for e in alone}
@@ -128,10 +124,11 @@ def _out_of_sight(tape: Tape, trainable: set[str]) -> Iterator[Finding]:
     program = tape.programs[alone[0].program]
     last = next((c for c in reversed(program.calls) if c.site), None)
     held = sorted(idle & set(program.weights()))
-    said = f"what {held[0]} and {len(held) - 1} other weights compute leaves the graph before the loss"
-    told = f"an optimizer holds them, they run before {len(before)} steps, and none of the gradients reaches them"
-    evidence = Evidence("trainable weights out of reach", len(held), "none")
-    yield Finding("graph-detached", said, last.site if last else None, (evidence,), (), "error", demonstrated=told)
+    said = f"the result of {held[0]} and {len(held) - 1} other weights leaves the graph before the loss"
+    told = f"an optimizer holds them and they run before {len(before)} steps, but none of them ever gets a gradient"
+    evidence = Evidence("trainable weights without a gradient", len(held), "none")
+    site = last.site if last else None
+    yield Finding(FAULT, said, site, (evidence,), known="observed", effect=proven(told))
 
 
 FIRES = """

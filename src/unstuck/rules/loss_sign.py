@@ -1,18 +1,18 @@
 """The loss is maximised.
 
 ## Why it hurts
-An optimizer makes what it is given smaller. Given minus the loss (or a log-likelihood without its minus, or
-`maximize=True`), it makes the answers worse with every step, quickly and without end: the number that is printed falls
-to minus infinity, and looks like progress.
+An optimizer lowers what it is given. Given minus the loss (or a log-likelihood without its minus, or `maximize=True`),
+it makes the predictions worse with every step and without end: the printed loss falls to minus infinity and looks like
+progress.
 
 ## How it is seen
-The calls from each loss to the value that is differentiated are followed: an odd number of them turns the sign. A
-logarithm of the right class's probability must be turned once. The optimizer's options, and the sign of the rate in an
-update written by hand, are read too. A network that plays against another (the weights belong to two optimizers) may
-well maximise, and is left alone.
+The recorded calls are followed from each loss to the value that is differentiated: an odd number of them turns the
+sign. A log-likelihood must be turned once. The optimizer's options, and the sign of the learning rate in an update
+written by hand, count too. A network that plays against another one (their weights belong to two optimizers, as in a
+GAN) may maximise, and is left alone.
 
 ## What to do
-Minimise the loss: take the minus away, or put the missing one.
+Minimise the loss: remove the minus, or add the missing one.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from unstuck.diagnosis.model import Evidence, Finding, Remedy, Site
+from unstuck.diagnosis.stages import Stage
 from unstuck.remedies.flip_sign import FlipSign
 from unstuck.remedies.negate_loss import NegateLoss
 from unstuck.signals.losses import Ending, Losses
@@ -28,47 +29,51 @@ from unstuck.tape.likelihood import Likelihood, likelihood
 from unstuck.tape.model import Tape
 from unstuck.tape.program import Value
 
+STAGE = Stage.WIRING
+NEVER_MEANT = True
 FAULT = "loss-sign"
 
 
-def check(tape: Tape, endings: Losses) -> Iterator[Finding]:
+def check(tape: Tape, losses: Losses) -> Iterator[Finding]:
     """The sign of each loss on its way to what is minimised, and the optimizers' direction."""
-    if not _one_player(tape, endings):
+    if not _one_player(tape, losses):
         return
     upward = any(o.groups and all(g.get("maximize") for g in o.groups) for o in tape.optimizers)
-    found = next((f for e in endings.endings if (f := _of_loss(endings, e, upward)) is not None), None)
-    outside = tuple(tape.tensors[k] for k in endings.passes[0].outside)
-    by_hand = likelihood(endings.program, outside) if not endings.endings else None
+    found = next((f for e in losses.endings if (f := _of_loss(losses, e, upward)) is not None), None)
+    outside = tuple(tape.tensors[k] for k in losses.passes[0].outside)
+    by_hand = likelihood(losses.program, outside) if not losses.endings else None
     if found is None and by_hand is not None:
-        found = _of_likelihood(endings, by_hand, upward)
+        found = _of_likelihood(losses, by_hand, upward)
     if found is not None:
         yield found
 
 
-def _one_player(tape: Tape, endings: Losses) -> bool:
-    """Whether all weights that the loss reaches are moved by one optimizer, if any."""
-    reached = set(endings.program.weights())
+def _one_player(tape: Tape, losses: Losses) -> bool:
+    """Whether all weights that the loss reaches are updated by one optimizer, if any."""
+    reached = set(losses.program.weights())
     holders = {p.optimizer for p in tape.parameters if p.name in reached and p.trainable}
     return len(holders) <= 1
 
 
-def _of_loss(endings: Losses, ending: Ending, upward: bool) -> Finding | None:
-    found = way(endings.program, Value(ending.loss.outs[0]))
+def _of_loss(losses: Losses, ending: Ending, upward: bool) -> Finding | None:
+    found = way(losses.program, Value(ending.loss.outs[0]))
     if found is None or found.mixed or not (ending.named or found.squared) or (found.sign > 0) != upward:
         return None
-    return _finding(f"{ending.loss.name} is maximised", ending.loss.site, found, upward)
+    name = ending.loss.name if ending.named else "the squared or absolute error"
+    return _finding(f"{name} is maximised", ending.loss.site, found, upward)
 
 
-def _of_likelihood(endings: Losses, hand: Likelihood, upward: bool) -> Finding | None:
-    found = way(endings.program, Value(hand.call.outs[0]))
-    if found is None or (found.sign < 0) != upward:  # what is added on the way does not turn it
+def _of_likelihood(losses: Losses, hand: Likelihood, upward: bool) -> Finding | None:
+    found = way(losses.program, Value(hand.call.outs[0]))
+    if found is None or (found.sign < 0) != upward:  # terms that are added on the way do not turn it
         return None
     if found.turns or upward:
         return _finding("the log-likelihood is minimised", hand.call.site, found, upward)
-    last = next(c for c in endings.program.calls if endings.program.loss in c.outs)
-    said = "the log-likelihood of the right answers is minimised: its minus is missing"
+    last = next(c for c in losses.program.calls if losses.program.loss in c.outs)
+    said = "the log-likelihood of the right classes is minimised: its minus is missing"
     remedies = (NegateLoss(last.site),) if last.site is not None else ()
-    return Finding(FAULT, said, last.site, (Evidence("calls that turn the sign", 0.0, "1"),), remedies, "error")
+    evidence = Evidence("calls that turn the sign", 0.0, "1")
+    return Finding(FAULT, said, last.site, (evidence,), remedies, known="observed")
 
 
 def _finding(said: str, site: Site | None, found: Way, upward: bool) -> Finding:
@@ -79,8 +84,8 @@ def _finding(said: str, site: Site | None, found: Way, upward: bool) -> Finding:
     elif turn is not None and turn.site is not None:
         site = turn.site
         remedies = (FlipSign(site),) if turn.name == "neg" else (NegateLoss(site),)
-    evidence = Evidence("calls that turn the sign", float(len(found.turns)), "an even number, unless maximized")
-    return Finding(FAULT, said, site, (evidence,), remedies, "error")
+    evidence = Evidence("calls that turn the sign", float(len(found.turns)), "an even number, unless maximize=True")
+    return Finding(FAULT, said, site, (evidence,), remedies, known="observed")
 
 
 _SCRIPT = """

@@ -1,16 +1,16 @@
-"""Linear layers follow each other with nothing between them.
+"""Linear layers follow each other without an activation between them.
 
 ## Why it hurts
 A linear map of a linear map is one linear map. However many such layers are stacked, and however wide they are, the
-network can only draw a straight line (or plane) through its inputs: what depends on a product, a threshold, a circle or
-a parity is out of its reach, and the loss stays at what the best straight line gives.
+network can only fit a straight line (or plane) through its inputs: a product, a threshold, a circle or a parity is out
+of its reach, and the loss stays where linear regression leaves it.
 
 ## How it is seen
-The calls of the step are read: a linear layer (or convolution) receives the result of another with nothing in between
-but calls that keep it linear: a reshape, dropout, a normalisation.
+In the recorded calls, a linear layer or convolution reads the result of another one with nothing between them but calls
+that stay linear: a reshape, dropout, a normalisation.
 
 ## What to do
-Put a ReLU (or GELU, tanh) between them. None behind the last layer.
+Put an activation (ReLU, GELU, tanh) between the layers, and none behind the last one.
 """
 
 from __future__ import annotations
@@ -18,18 +18,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from unstuck.diagnosis.model import Evidence, Finding, NotApplicable
+from unstuck.diagnosis.stages import Stage
 from unstuck.remedies._program import sites_of
 from unstuck.remedies.insert_nonlinearity import InsertNonlinearity, straight
 from unstuck.signals.losses import Losses
-from unstuck.tape.program import Call, Program, Value, Weight
+from unstuck.tape.ops import LAYERS
+from unstuck.tape.program import Call, Program, Value
 
-LAYERS = {"linear", "conv1d", "conv2d", "conv3d", "addmm", "matmul", "mm", "conv_transpose1d", "conv_transpose2d"}
+STAGE = Stage.ARCHITECTURE
 
 
-def check(endings: Losses) -> Iterator[Finding]:
-    """The pairs of linear calls, both with weights, of which the second reads the first as it is."""
-    program = endings.program
-    layers = [c for c in program.calls if c.name in LAYERS and weighted(c)]
+def check(losses: Losses) -> Iterator[Finding]:
+    """The pairs of linear calls with weights of which the second reads the first without an activation."""
+    program = losses.program
+    layers = [c for c in program.calls if c.name in LAYERS and c.weights()]
     if not layers:
         raise NotApplicable("the step has no linear layer")
     pairs = [c for c in straight(program) if _read_by_layer(program, c)]
@@ -37,27 +39,23 @@ def check(endings: Losses) -> Iterator[Finding]:
     if sites:
         yield Finding(
             "no-nonlinearity",
-            f"{len(pairs)} of {len(layers)} linear layers feed the next one with nothing bent between them",
+            f"{len(pairs)} of {len(layers)} linear layers feed the next one without an activation (nonlinearity)",
             pairs[0].site,
-            (Evidence("linear layers that read another's result as it is", float(len(pairs)), "0"),),
+            (Evidence("linear layers that read another's result without an activation", float(len(pairs)), "0"),),
             (InsertNonlinearity(sites),),
+            known="observed",
         )
 
 
-def weighted(call: Call) -> bool:
-    """Whether a call reads a weight."""
-    return any(isinstance(r, Weight) for r in call.refs())
-
-
 def _read_by_layer(program: Program, call: Call) -> bool:
-    """Whether a weighted layer is what the result reaches: products of two results (attention) are no layers."""
+    """Whether a layer with weights is what the result reaches: products of two results (attention) are no layers."""
     seen, open_ = set(), [Value(call.outs[0])]
     while open_:
         ref = open_.pop()
         seen.add(ref)
         for user in program.users(ref):
             if user.name in LAYERS:
-                if weighted(user):
+                if user.weights():
                     return True
             elif len({r for r in user.refs() if isinstance(r, Value)}) == 1:
                 open_ += [Value(out) for out in user.outs if Value(out) not in seen]

@@ -1,24 +1,21 @@
 """Padding takes part in a mean, a softmax or the loss, or is the last thing a recurrent layer reads.
 
 ## Why it hurts
-
-Short sequences are filled up with a token that means nothing. A plain mean over the positions mixes its vector into
-every answer, the more the shorter the sequence; a softmax that weighs the positions gives it most of the weight; a
-recurrent layer whose last position is taken has read padding for most of the way and has forgotten what came before.
-Where every position has a label of its own, a loss over all of them is mostly made of padding: to name it is learnt
-first, and makes the loss look small.
+Short sequences are padded with a token that means nothing. A plain mean over the positions mixes its vector into every
+result, the more the shorter the sequence; a softmax over the positions gives it most of the weight; a recurrent layer
+whose last position is read has seen padding for most of the way and has forgotten what came before. If each position
+has a label of its own, a loss over all of them is mostly made of padding, which is learnt first and makes the loss look
+small.
 
 ## How it is seen
-
-On the tape: a good part of the tokens that enter an embedding is one unbroken run of the same token at the ends of
-the rows; what the embedding gives is averaged over all positions or weighed by a softmax along them, or its last
-position is taken behind a recurrent layer, and no call masks, packs or selects anything in between. Or a cross-entropy
-is given one label for every such token, and another for none of the real ones; whether that matters is tried.
+A good part of the recorded tokens that enter an embedding is an unbroken run of one token at the ends of the rows; the
+embedding's result is averaged over all positions or weighed by a softmax along them, or its last position is read after
+a recurrent layer, and no call masks, packs or selects anything. Or a cross-entropy gets one label for every such token
+and for no other; whether that matters is tried.
 
 ## What to do
-
-Average over the real positions only, give a softmax minus infinity for the others, take the state at the last real
-position (or pack the sequences); `CrossEntropyLoss(ignore_index=...)` for labels of padding.
+Average over the real positions only, give a softmax minus infinity for the others, read the state at the last real
+position (or pack the sequences); use `CrossEntropyLoss(ignore_index=...)` for labels of padding.
 """
 
 from __future__ import annotations
@@ -28,7 +25,8 @@ from collections.abc import Iterator
 
 import torch
 
-from unstuck.diagnosis.model import Evidence, Finding, NotApplicable, Site
+from unstuck.diagnosis.model import Effect, Evidence, Finding, NotApplicable, Site, proven
+from unstuck.diagnosis.stages import Stage
 from unstuck.remedies.ignore_index import IgnoreIndex
 from unstuck.remedies.mask_padding import MaskPadding
 from unstuck.signals.class_recall import hit_rates
@@ -36,48 +34,49 @@ from unstuck.signals.losses import Losses
 from unstuck.signals.sequences import Sequences
 from unstuck.signals.source import Source
 
+STAGE = Stage.DATA
 FAULT = "padding-unmasked"
 MUCH = 0.2
-"""From this share of padding on, what it does can be felt."""
-
+"""Share of padding: of a mean over the positions, a fifth is then the same vector in every row."""
 NAMED, MISSED = 0.9, 0.6
-"""Padding is named this surely, and the real labels no better than this: the loss had little else to say."""
+"""Recall of the padding label, and mean recall of the others: at these, padding holds most of what was learnt."""
 TAKEN = {"mean": "the mean over the positions", "last": "the last position"}
 
 
-def check(sequences: Sequences, source: Source, endings: Losses | None) -> Iterator[Finding]:
-    """Each mean, each last position and each loss that padding reaches."""
+def check(sequences: Sequences, source: Source, losses: Losses | None) -> Iterator[Finding]:
+    """Each mean, each softmax, each last position and each loss that padding reaches."""
     for embedding, pad, share in sequences.padded():
         for call, form in sequences.unmasked(embedding) if share >= MUCH else ():
             what = TAKEN.get(form, "the softmax over the positions")
-            said = f"{share:.0%} of the tokens are padding ({pad}), and {what} takes it for real"
+            said = f"{share:.0%} of the tokens are padding (token {pad}), and {what} includes it: no mask was recorded"
             evidence = Evidence("share of padding among the tokens", round(share, 3), f"below {MUCH:g}, or masked")
             remedies = tuple(_remedy(source, embedding.site, call.site, form, pad))
-            yield Finding(FAULT, said, call.site, (evidence,), remedies, "error" if remedies else "hint")
+            yield Finding(FAULT, said, call.site, (evidence,), remedies, known="observed" if remedies else "guessed")
     for loss, label, share in sequences.scored():
         if share >= MUCH and loss.site is not None:
-            said = f"{share:.0%} of the labels are those of padding ({label}), and the loss takes them for real"
+            said = f"{share:.0%} of the labels are padding (label {label}), and the loss includes them: no ignore_index"
             evidence = Evidence("share of padding among the labels", round(share, 3), f"below {MUCH:g}, or ignored")
-            told = _named_only(endings, label)
+            effect = _named_only(losses, label)
+            known = "observed" if effect.because else "guessed"
             remedies = (IgnoreIndex(label, loss.site),)
-            yield Finding(FAULT, said, loss.site, (evidence,), remedies, "error" if told else "hint", demonstrated=told)
+            yield Finding(FAULT, said, loss.site, (evidence,), remedies, known=known, effect=effect)
 
 
-def _named_only(endings: Losses | None, label: int) -> str:
-    """What the last quarter of the run shows, where padding is named rightly and the real labels are not."""
+def _named_only(losses: Losses | None, label: int) -> Effect:
+    """Proven if over the last quarter of the run padding is predicted well and the real labels are not."""
     try:
-        rates = hit_rates(endings) if endings is not None else torch.zeros(0)
+        rates = hit_rates(losses) if losses is not None else torch.zeros(0)
     except NotApplicable:
-        return ""
+        return Effect()
     real = torch.cat([rates[:label], rates[label + 1 :]])
     if not len(real) or label >= len(rates) or rates[label] < NAMED or float(real.mean()) > MISSED:
-        return ""
+        return Effect()
     of_padding, of_rest = float(rates[label]), float(real.mean())
-    return f"at the end {of_padding:.0%} of the padding is named rightly, and {of_rest:.0%} of the rest"
+    return proven(f"at the end, recall is {of_padding:.0%} for padding and {of_rest:.0%} for the other labels")
 
 
 def _remedy(source: Source, embedding: Site | None, call: Site | None, form: str, pad: int) -> Iterator[MaskPadding]:
-    """The repair, where both calls stand in one function and the embedding is given a plain name."""
+    """The repair, if both calls stand in one function and the embedding gets a plain name."""
     if embedding is None or call is None or embedding.file != call.file or embedding.function != call.function:
         return
     exact = [c for c in source.all(ast.Call) if source.file(c) == embedding.file and _at(c, embedding)]

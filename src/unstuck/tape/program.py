@@ -84,6 +84,11 @@ class Call(msgspec.Struct, frozen=True):
         """Every ref among the arguments, in order."""
         return tuple(leaf for leaf in leaves((self.args, self.kwargs)) if isinstance(leaf, Ref))
 
+    def value(self) -> Ref | None:
+        """The first value among the arguments; the first ref if there is none."""
+        refs = self.refs()
+        return next((r for r in refs if isinstance(r, Value)), refs[0] if refs else None)
+
     def weights(self) -> tuple[str, ...]:
         """The names of the weights among the arguments."""
         return tuple(r.name for r in self.refs() if isinstance(r, Weight))
@@ -98,7 +103,7 @@ def _read_by(call: Call, ref: Ref | None) -> Ref | None:
     refs = call.refs()
     if isinstance(ref, Value) and len(call.outs) == len(refs) > 1:
         return refs[call.outs.index(ref.id)]
-    return next((r for r in refs if isinstance(r, Value)), refs[0] if refs else None)
+    return call.value()
 
 
 def leaves(tree: Any) -> Iterator[Any]:
