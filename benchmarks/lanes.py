@@ -26,7 +26,8 @@ from unstuck.replay.run import course_of
 from unstuck.replay.stacked import Lanes
 from unstuck.signals.task import Task, main_program
 from unstuck.signals.yardstick import yardstick
-from unstuck.tape.model import Tape, load
+from unstuck.tape.files import load
+from unstuck.tape.model import Tape
 
 SCRIPT = Path(__file__).resolve().parents[1] / "examples/rice.py"
 LANES = (1, 8, 32, 128)

@@ -17,7 +17,7 @@ from unstuck.recording.failure import described
 from unstuck.recording.launch import BudgetSpent
 from unstuck.recording.recorder import Recorder
 from unstuck.tape.files import load, save
-from unstuck.tape.model import Tape
+from unstuck.tape.model import Command, Tape
 
 Record = Callable[..., Tape]
 """The fixture `record(text, steps=..., seconds=...)`."""
@@ -32,12 +32,9 @@ def tape_of(text: str, folder: Path, *, steps: int = 20_000, seconds: float = 20
     recorder = Recorder(folder, steps=steps, seconds=seconds)
     error = _run(script, recorder)
     stopped = recorder.budget.spent or (f"script failed: {type(error).__name__}: {error}" if error else "script ended")
-    tape = recorder.tape(script.name, stopped, described(error, recorder.observed.call_sites) if error else None)
-    tape.facts["command"] = {
-        "path": str(script), "module": None, "args": [], "cwd": str(folder), "folder": str(folder),
-        "steps": steps, "seconds": seconds,
-    }  # fmt: skip
-    save(tape, folder / "tape")
+    command = Command(str(script), None, (), str(folder), steps, seconds)
+    told = described(error, recorder.observed.call_sites) if error else None
+    save(recorder.tape(script.name, stopped, told, command), folder / "tape")
     return load(folder / "tape")
 
 

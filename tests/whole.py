@@ -11,7 +11,7 @@ from pathlib import Path
 from unstuck.diagnosis.model import Diagnosis, Finding
 from unstuck.diagnosis.patch import apply
 from unstuck.diagnosis.pipeline import Options, diagnose
-from unstuck.tape.model import load
+from unstuck.tape.files import load
 
 SURROUNDINGS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "SEED": "0", "MPLBACKEND": "Agg"}
 

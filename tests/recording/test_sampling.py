@@ -78,7 +78,7 @@ def test_every_loss_and_rate_is_kept_and_one_batch_in_32(record: Record, tmp_pat
     tape = record(script())
     assert tape.losses == pytest.approx(losses(tmp_path), rel=1e-6)
     assert len(tape.passes) == len(tape.updates) == FULL
-    assert [r[0] for r in tape.facts["late_rates"]] == list(range(FULL, 1000))
+    assert [r[0] for r in tape.facts.late_rates] == list(range(FULL, 1000))
     assert tape.late_at == tuple(range(FULL, 1000, EVERY))
     kept = losses(tmp_path)
     assert [p.loss for p in tape.late] == pytest.approx([kept[at] for at in tape.late_at])

@@ -12,6 +12,7 @@ from tests.recorded import Record
 from tests.styles import STYLES
 from unstuck.replay.bench import Bench
 from unstuck.tape.files import TapeError, load, save
+from unstuck.tape.model import Facts, Graphs
 
 
 @pytest.mark.parametrize("damage", ["truncate", "foreign", "missing", "empty", "other format", "hostile"])
@@ -68,3 +69,12 @@ def test_fields_that_an_older_tape_lacks_have_their_defaults(record: Record, tmp
     file.write_text(json.dumps(older))
     assert load(tmp_path / "tape").passes == tape.passes
     assert load(tmp_path / "tape").updates == ()
+
+
+def test_facts_of_an_older_tape_are_read(record: Record, tmp_path: Path) -> None:
+    record(STYLES["module"])
+    file = tmp_path / "tape" / "tape.json"
+    plain = json.loads(file.read_text())
+    plain["facts"] = {"graphs": [2, 5], "late_rates": [[7, 0.1]], "clips": [[1.0, 0.5]], "optimizers_made_at": [0]}
+    file.write_text(json.dumps(plain))
+    assert load(tmp_path / "tape").facts == Facts(None, Graphs(2, 5), ((7, 0.1),))

@@ -209,7 +209,7 @@ def _of_tape(options: argparse.Namespace) -> tuple[Diagnosis, Path]:
 
 
 def _loaded(folder: Path) -> Any:
-    from unstuck.tape.model import TapeError, load
+    from unstuck.tape.files import TapeError, load
 
     try:
         return load(folder)

@@ -30,7 +30,8 @@ from unstuck.replay.stacked import warm
 from unstuck.rules.catalogue import catalogue
 from unstuck.signals.learning import Learning
 from unstuck.signals.sweep import Sweep as SweepReading
-from unstuck.tape.model import Tape, load
+from unstuck.tape.files import load
+from unstuck.tape.model import Tape
 
 Say = Callable[[str], None]
 

@@ -17,11 +17,11 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from unstuck.diagnosis.model import NotApplicable
 from unstuck.signals.learning import Learning
-from unstuck.tape.model import Tape, TapeError, load
+from unstuck.tape.files import TapeError, load
+from unstuck.tape.model import Command, Tape
 
 COPIED = 64 * 2**20
 """Files above this size are linked instead of copied."""
@@ -92,8 +92,8 @@ class PatchedRuns:
         return self._done[key]
 
     def _ordered(self, tape: Tape, sources: Mapping[str, str]) -> Child:
-        command, folder = tape.facts.get("command") or {}, Path(tape.folder)
-        if not command or not (folder / next(iter(tape.sources), tape.script)).exists():
+        command, folder = tape.facts.command, Path(tape.folder)
+        if command is None or not (folder / next(iter(tape.sources), tape.script)).exists():
             raise FileNotFoundError("the script is not on this machine")
         self.prepare()
         child, self._waiting = self._waiting, None
@@ -128,13 +128,13 @@ class Child:
             command = [sys.executable, "-m", "unstuck.recording", "--wait"]
             self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=out, stderr=err)
 
-    def order(self, command: dict[str, Any], folder: Path, sources: Mapping[str, str]) -> None:
+    def order(self, command: Command, folder: Path, sources: Mapping[str, str]) -> None:
         """Run the recorded command in a copy of its folder, with some files replaced."""
         stage = _copied(folder, self.folder / "copy" / folder.name, sources)
-        words = ["-m", command["module"]] if command.get("module") else [str(stage / Path(command["path"]).name)]
-        budget = ["--steps", str(command["steps"]), "--seconds", str(1.5 * command["seconds"])]
-        argv = ["--out", str(self.folder / "tape"), *budget, "--", *words, *command["args"]]
-        order = {"cwd": _where(command["cwd"], folder, stage), "argv": argv}
+        words = ["-m", command.module] if command.module else [str(stage / Path(command.path or "").name)]
+        budget = ["--steps", str(command.steps), "--seconds", str(1.5 * command.seconds)]
+        argv = ["--out", str(self.folder / "tape"), *budget, "--", *words, *command.args]
+        order = {"cwd": _where(command.cwd, folder, stage), "argv": argv}
         assert self.process.stdin is not None
         with suppress(BrokenPipeError), self.process.stdin as pipe:  # its exit code tells that it is gone
             pipe.write(json.dumps(order).encode() + b"\n")

@@ -18,6 +18,7 @@ from typing import Any
 from unstuck.recording.budget import SECONDS, STEPS
 from unstuck.recording.launch import execute, leave
 from unstuck.recording.script import Target
+from unstuck.tape.model import Command
 
 
 def main() -> int:
@@ -37,7 +38,7 @@ def main() -> int:
         code = execute(target, on_error=lambda error: failure.update(described(error, recorder.observed.call_sites)))
     finally:
         recorder.detach()
-        _write(recorder, out, Path(script).name, failure, _command(options, target, here, folder))
+        _write(recorder, out, Path(script).name, failure, _command(options, target, here))
     return code
 
 
@@ -58,27 +59,16 @@ def _received() -> list[str]:
     return order["argv"]
 
 
-def _command(options: argparse.Namespace, target: Target, here: Path, folder: Path) -> dict[str, Any]:
-    """What was run, so that the patched script can be run in the same way."""
-    return {
-        "path": target.path,
-        "module": target.module,
-        "args": list(target.args),
-        "cwd": str(here),
-        "folder": str(folder),
-        "steps": options.steps,
-        "seconds": options.seconds,
-    }
+def _command(options: argparse.Namespace, target: Target, here: Path) -> Command:
+    return Command(target.path, target.module, target.args, str(here), options.steps, options.seconds)
 
 
-def _write(recorder: Any, out: Path, script: str, failure: dict[str, Any], command: dict[str, Any]) -> None:
+def _write(recorder: Any, out: Path, script: str, failure: dict[str, Any], command: Command) -> None:
     from unstuck.tape.files import save
 
     stopped = recorder.budget.spent or ("script failed: " + failure["line"] if failure else "script ended")
     try:
-        tape = recorder.tape(script, stopped, failure or None)
-        tape.facts["command"] = command
-        save(tape, out)
+        save(recorder.tape(script, stopped, failure or None, command), out)
     except Exception as error:
         print(f"unstuck: the tape could not be written: {error}", file=sys.stderr)
         if os.environ.get("UNSTUCK_DEBUG"):

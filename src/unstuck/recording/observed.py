@@ -20,7 +20,7 @@ from unstuck.recording.retained_graphs import RetainedGraphs
 from unstuck.recording.sampling import Sampling
 from unstuck.recording.tensor_store import TensorStore
 from unstuck.recording.tracer import Tracer
-from unstuck.tape.model import Pass, Tape
+from unstuck.tape.model import Command, Facts, Graphs, Pass, Tape
 
 
 class Observed:
@@ -70,7 +70,13 @@ class Observed:
         self.forwards.sayings.add(len(self.tracer.entries), line, self.call_sites.sites(1))
 
     def tape(
-        self, script: str, stopped: str, sampling: Sampling, seconds: float, error: dict[str, Any] | None = None
+        self,
+        script: str,
+        stopped: str,
+        sampling: Sampling,
+        seconds: float,
+        error: dict[str, Any] | None = None,
+        command: Command | None = None,
     ) -> Tape:
         """Everything observed, as a tape. `sampling` holds the rest of a run that did not fit."""
         for name, tensor in self.names.all():
@@ -98,9 +104,8 @@ class Observed:
             sources=self.call_sites.texts(),
             notes=tuple(self.notes.lines),
             seconds=seconds,
-            facts={
-                "late_rates": [list(rates) for _, rates in sampling.rates],
-                "graphs": [self.graphs.most, self.graphs.steps],
-            },
+            facts=Facts(
+                command, Graphs(self.graphs.most, self.graphs.steps), tuple(rates for _, rates in sampling.rates)
+            ),
             tensors=self.store.tensors | sampling.store.tensors,
         )

@@ -26,7 +26,7 @@ from unstuck.recording.sampling import Sampling
 from unstuck.recording.stdout import StdoutTap
 from unstuck.recording.tracer import tensors
 from unstuck.recording.warning_sites import WarningSites
-from unstuck.tape.model import Tape
+from unstuck.tape.model import Command, Tape
 
 
 class Recorder:
@@ -74,10 +74,12 @@ class Recorder:
         self._guarded(self.observed.leftovers)
         self._full.forget()
 
-    def tape(self, script: str, stopped: str, error: dict[str, Any] | None = None) -> Tape:
+    def tape(
+        self, script: str, stopped: str, error: dict[str, Any] | None = None, command: Command | None = None
+    ) -> Tape:
         """Everything recorded, as a tape."""
         sampling = Sampling() if self.sampled is None else self.sampled.sampling
-        return self.observed.tape(script, stopped, sampling, self.budget.passed(), error)
+        return self.observed.tape(script, stopped, sampling, self.budget.passed(), error, command)
 
     def _switch(self, on: bool) -> None:
         tracer = self.observed.tracer

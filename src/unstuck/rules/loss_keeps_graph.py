@@ -63,8 +63,7 @@ def verify(before: Tape, after: Tape) -> str | None:
 
 def _alive(tape: Tape) -> tuple[int, int]:
     """The most graphs of past steps alive at once, and of how many steps."""
-    most, steps = tape.facts.get("graphs", (0, 0))
-    return most, steps
+    return tape.facts.graphs
 
 
 def _of(training: Training, backward: ast.Call, most: int, steps: int) -> Iterator[Finding]:

@@ -52,7 +52,7 @@ class Rates:
         values = tuple(u.rates[0] for u in tape.updates if u.optimizer == number and u.rates)
         steps = tuple(range(len(values)))
         if len(tape.optimizers) == 1:
-            late = [(int(step), rates[0]) for step, *rates in tape.facts.get("late_rates", ()) if rates]
+            late = [(int(step), rates[0]) for step, *rates in tape.facts.late_rates if rates]
             values, steps = values + tuple(r for _, r in late), steps + tuple(s for s, _ in late)
         if not values or not all(math.isfinite(v) for v in values) or max(values) <= 0:
             raise NotApplicable("the learning rate is not known")

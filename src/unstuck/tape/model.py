@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -105,6 +105,37 @@ class Said(msgspec.Struct, frozen=True):
     site: Site | None = None
 
 
+class Command(msgspec.Struct, frozen=True):
+    """How the script was run, so that a patched one can be run in the same way."""
+
+    path: str | None
+    """The script as it was given; None where a module was."""
+    module: str | None
+    args: tuple[str, ...]
+    cwd: str
+    steps: int
+    """The recording's budget of optimizer steps, and of seconds."""
+    seconds: float
+
+
+class Graphs(NamedTuple):
+    """Autograd graphs of past steps."""
+
+    most: int = 0
+    """Alive at the same moment."""
+    steps: int = 0
+    """Steps, from the first on, whose graphs were counted."""
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """Smaller observations, each read by one rule or one kind of experiment. A tape without one has its default."""
+
+    command: Command | None = None
+    graphs: Graphs = Graphs()
+    late_rates: tuple[tuple[float, ...], ...] = ()
+    """Once the tape was full: (number of the optimizer step, learning rate of each group), evenly spread."""
+
+
 class Tape(msgspec.Struct, kw_only=True):
     """A recorded run."""
 
@@ -138,8 +169,7 @@ class Tape(msgspec.Struct, kw_only=True):
     """Text of the person's own files, by path relative to the folder."""
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
-    facts: dict[str, Any] = {}
-    """Smaller observations, each read by one rule (see record/)."""
+    facts: Facts = Facts()
     tensors: dict[str, Any] = {}
     """Tensors by key: `w:NAME` before the first step, `f:NAME` at the end, `t:N` from outside."""
 
@@ -150,11 +180,3 @@ class Tape(msgspec.Struct, kw_only=True):
     def place(self, loss: int) -> int:
         """How many backwards of the run came before the one that left this loss (its number in `losses`)."""
         return loss + max(0, loss - len(self.passes)) * (self.late_every - 1)
-
-
-def __getattr__(name: str) -> Any:  # they moved to unstuck.tape.files
-    if name in ("TapeError", "load"):
-        from unstuck.tape import files
-
-        return getattr(files, name)
-    raise AttributeError(name)
