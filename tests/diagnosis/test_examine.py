@@ -120,6 +120,14 @@ def test_a_rule_that_needs_room_is_not_asked_where_the_run_learns_well(
     assert asked(fires)[1].status == "fired"
 
 
+def test_a_reading_that_fails_costs_the_rules_that_need_it_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Learning, "read", lambda tape: 1 / 0)
+    found, outcomes = examine(Readings(TAPE), {"one": rule(fires, needs_room=True), "two": rule(fires)})
+    assert [o.status for o in outcomes] == ["not-applicable", "fired"]
+    assert outcomes[0].reason == "the rule failed: ZeroDivisionError: division by zero"
+    assert len(found) == 1
+
+
 def test_the_rules_about_rates_read_the_sweep() -> None:
     assert {"lr-too-low", "lr-too-high"} <= readers(Sweep).keys()
 

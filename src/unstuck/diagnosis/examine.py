@@ -73,9 +73,9 @@ def _of_rule(finding: Finding, rule: Rule, behind: Patched, origin: Origin) -> F
 
 
 def _ask(rule: Rule, readings: Readings) -> tuple[list[Finding], Outcome]:
-    if rule.needs_room and not _leaves_room(readings):
-        return [], Outcome(rule.fault, "quiet", "the run learns well")
     try:
+        if rule.needs_room and not _leaves_room(readings):
+            return [], Outcome(rule.fault, "quiet", "the run learns well")
         found = list(rule.check(**{name: _given(readings, kind) for name, kind in _needs(rule).items()}))
     except NotApplicable as reason:
         return [], Outcome(rule.fault, "not-applicable", str(reason))
