@@ -49,7 +49,7 @@ def test_what_is_saved_comes_back(tmp_path: Path) -> None:
 
 def test_a_layer_that_knows_nothing_is_not_saved(tmp_path: Path) -> None:
     for bad in (Standardize(3), nn.Linear(3, 3)):
-        with pytest.raises(ValueError, match="no fitted layer"):
+        with pytest.raises(ValueError, match="not a fitted layer"):
             save(tmp_path / "x", {"bad": bad})
     assert not any(tmp_path.iterdir())
 
@@ -96,7 +96,7 @@ def test_hostile_headers_cost_one_line(tmp_path: Path, settings) -> None:
     header = json.dumps({"format": 1, "layers": {"a": settings}})
     state = {"a.center": torch.zeros(3), "a.scale": torch.ones(3)}
     (tmp_path / "x").write_bytes(as_bytes(state, {"unstuck.nn": header}))
-    with pytest.raises(LoadError, match="no scaling layers"):
+    with pytest.raises(LoadError, match="not a file of scaling layers"):
         load(tmp_path / "x")
 
 
@@ -109,7 +109,7 @@ def test_hostile_headers_cost_one_line(tmp_path: Path, settings) -> None:
 def test_tensors_that_do_not_fit_cost_one_line(tmp_path: Path, state: dict[str, torch.Tensor]) -> None:
     header = json.dumps({"format": 1, "layers": {"a": GOOD}})
     (tmp_path / "x").write_bytes(as_bytes(state, {"unstuck.nn": header}))
-    with pytest.raises(LoadError, match="no scaling layers"):
+    with pytest.raises(LoadError, match="not a file of scaling layers"):
         load(tmp_path / "x")
 
 

@@ -174,24 +174,24 @@ def _tied() -> nn.Module:
 SCALE = lambda **options: Standardize(3, **options).fit(data(9, 3))
 PICTURES = data(4, 3, 4, 4)
 REFUSED = [
-    (lambda: SCALE(), "nothing stands behind"),
+    (lambda: SCALE(), "is only a scaling layer"),
     (lambda: nn.Sequential(nn.Linear(3, 3), SCALE()), "the model's output"),
-    (lambda: nn.Sequential(SCALE(), nn.ReLU(), nn.Linear(3, 3)), "what follows is ReLU"),
-    (lambda: nn.Sequential(SCALE(), nn.Dropout(), nn.Linear(3, 3)), "what follows is Dropout"),
-    (lambda: nn.Sequential(SCALE(), nn.LazyLinear(3)), "what follows is LazyLinear"),
-    (lambda: nn.Sequential(Standardize(3), nn.Linear(3, 3)), "no statistics"),
+    (lambda: nn.Sequential(SCALE(), nn.ReLU(), nn.Linear(3, 3)), "the next layer is ReLU"),
+    (lambda: nn.Sequential(SCALE(), nn.Dropout(), nn.Linear(3, 3)), "the next layer is Dropout"),
+    (lambda: nn.Sequential(SCALE(), nn.LazyLinear(3)), "the next layer is LazyLinear"),
+    (lambda: nn.Sequential(Standardize(3), nn.Linear(3, 3)), "not fitted"),
     (lambda: nn.Sequential(SCALE(fill=0.0), nn.Linear(3, 3)), "fills missing values"),
     (lambda: Net(lambda n, x: n.fc(n.scale(x)) + n.scale(x)), "called 2 times"),
     (lambda: Net(lambda n, x: (y := n.scale(x), n.fc(y) + y)[1]), "used 2 times"),
     (lambda: Net(lambda n, x: n.fc(n.scale(x)) + n.fc(x)), "called 2 times"),
     (lambda: Net(lambda n, x: n.fc(n.scale(x)) @ n.fc.weight), "read directly"),
-    (lambda: Net(lambda n, x: n.fc(n.scale(x) * 2)), "what follows is mul"),
-    (lambda: Net(lambda n, x: F.linear(n.scale(x), n.fc.weight)), "what follows is linear"),
-    (lambda: Net(lambda n, x: n.fc(x)), "not seen to call"),
-    (lambda: Net(lambda n, x: n.fc(n.scale(x)) if n.training else n.fc(x)), "not seen to call"),
-    (lambda: Net(lambda n, x: n.fc(input=n.scale(x))), "otherwise than as its input"),
+    (lambda: Net(lambda n, x: n.fc(n.scale(x) * 2)), "the next layer is mul"),
+    (lambda: Net(lambda n, x: F.linear(n.scale(x), n.fc.weight)), "the next layer is linear"),
+    (lambda: Net(lambda n, x: n.fc(x)), "does not call"),
+    (lambda: Net(lambda n, x: n.fc(n.scale(x)) if n.training else n.fc(x)), "does not call"),
+    (lambda: Net(lambda n, x: n.fc(input=n.scale(x))), "as another argument than the input"),
     (lambda: Net(lambda n, x: (n.fc if n.training else n.other)(n.scale(x))), "differently"),
-    (lambda: Net(_depends), "cannot be traced"),
+    (lambda: Net(_depends), "cannot trace"),
     (_tied, "shared"),
     (_hooked, "hooks"),
     (lambda: (s := SCALE(), nn.Sequential(s, nn.Linear(3, 3), s, nn.Linear(3, 3)))[1], "shared"),
@@ -218,7 +218,7 @@ def test_an_example_uncovers_axes_that_nothing_told() -> None:
     moments = Moments.of(data(9, 3).numpy())
     model = nn.Sequential(Standardize.of(moments), nn.Linear(3, 2)).float()
     x = data(9, 3, 3).float()  # the scaled axis is not the one that Linear takes
-    with pytest.raises(FoldError, match="on the example"):
+    with pytest.raises(FoldError, match="on `example`"):
         fold(model, example=x)
     fold(model, example=data(9, 3).float())
 

@@ -123,7 +123,7 @@ def test_columns_of_every_type() -> None:
 def test_what_was_numbers_stays_numbers() -> None:
     frame = pd.DataFrame({"size": np.arange(20.0), "x": np.arange(20) % 3})
     model = Regressor(**QUICK).fit(frame, np.arange(20))
-    with pytest.raises(ValueError, match="column 'size' is to hold numbers, and holds 'tall'"):
+    with pytest.raises(ValueError, match="column 'size' was numeric in training but contains 'tall'"):
         model.predict(pd.DataFrame({"size": ["1", "tall"], "x": [1, 2]}))
     with pytest.raises(TypeError, match="string or a number"):
         Regressor(**QUICK).fit(np.array([[{}], [1.0]], object), [0, 1])
@@ -137,7 +137,7 @@ def test_gaps_are_told_and_constants_left_out() -> None:
     x[3, 0] = np.inf
     model = Classifier(**SMALL).fit(x, y)
     assert model.score(x, y) > 0.97
-    assert any("2 columns left out" in note for note in model.notes_)
+    assert any("2 columns ignored" in note for note in model.notes_)
     assert any("1 column with missing values" in note for note in model.notes_)
 
 
@@ -311,7 +311,7 @@ def test_more_columns_than_anyone_wants() -> None:
 
 def test_a_sparse_table_that_does_not_fit_is_refused() -> None:
     vast = sp.csr_array((10_000_000, 10_000_000))
-    with pytest.raises(MemoryError, match="zeros written out"):
+    with pytest.raises(MemoryError, match="as a dense array"):
         Regressor(**QUICK).fit(vast, np.zeros(10_000_000))
 
 
@@ -326,9 +326,9 @@ def test_wrong_wishes_are_named() -> None:
 
 
 def test_targets_that_make_no_sense() -> None:
-    with pytest.raises(ValueError, match="one class only"):
+    with pytest.raises(ValueError, match="only one class"):
         Classifier(**QUICK).fit(X, np.zeros(80))
-    with pytest.raises(ValueError, match="one class only"):
+    with pytest.raises(ValueError, match="only one class"):
         Classifier(**QUICK).fit(X, Y, sample_weight=Y)
     with pytest.raises(ValueError, match=r"zero|is 0"):
         Classifier(**QUICK).fit(X, Y, sample_weight=0 * Y)
@@ -397,7 +397,7 @@ class TestModules:
 
 def test_verbose_says_every_epoch(capsys: pytest.CaptureFixture[str]) -> None:
     Classifier(**QUICK, verbose=1).fit(X, Y)
-    assert capsys.readouterr().out.count("on held-out rows") == 3
+    assert capsys.readouterr().out.count("held-out loss") == 3
 
 
 def test_tables_need_no_torch() -> None:

@@ -88,8 +88,8 @@ class TestFit:
         put("rice.csv", grains())
         said = unstuck("fit", "rice.csv", "--target", "sort", "--drop", "id", "--model", "rice.model", *QUICK)
         assert said.code == 0
-        for part in ("binary, 240 rows, 3 columns", "accuracy", "constant answer", "Confusion matrix", "Calibration",
-                     "Loss by epoch", "saved as rice.model", "\n  round"):  # fmt: skip
+        for part in ("binary, 240 rows, 3 columns", "accuracy", "baseline", "Confusion matrix", "Calibration",
+                     "Loss by epoch", "saved to rice.model", "\n  round"):  # fmt: skip
             assert part in said.out
         assert said.err.count("stage 1") == 1, "not a terminal: a line per stage"
         assert sorted(path.name for path in here.iterdir()) == ["rice.csv", "rice.model"]
@@ -163,7 +163,7 @@ print([name for name in {slow} if name in sys.modules])
         found = json.loads(said.out)
         assert found["judged"][-1]["rows"] == 100
         assert found["judged"][-1]["scores"][0]["model"] > 0.9
-        assert any("1 rows of classes that training never saw" in note for note in found["notes"])
+        assert any("1 rows skipped: their class does not occur in training" in note for note in found["notes"])
         said = unstuck("fit", "rice.csv", "--target", "sort", "--test", "rice.csv", *QUICK)
         assert said.code == 2 and "--holdout" in said.err
 
@@ -263,26 +263,30 @@ class TestTheTask:
     def test_rows_without_a_target_are_left_out_and_counted(self, unstuck) -> None:
         found = self.fit(unstuck, {"x": self.X, "y": ["a", "b", ""] * 20}, "--target", "y")
         assert found["rows"] == 40
-        assert any("20 of 60 rows left out" in note for note in found["notes"])
+        assert any("20 of 60 rows ignored" in note for note in found["notes"])
 
     @pytest.mark.parametrize(
         ("columns", "options", "line"),
         [
-            ({"y": ["a"] * 60}, (), "column 'y': is 'a' in every row: there is nothing to tell apart"),
+            ({"y": ["a"] * 60}, (), "column 'y': is 'a' in every row: nothing to learn"),
             ({"y": [""] * 60}, (), "column 'y': has no value in any row"),
-            ({"y": [7.5] * 60}, ("--task", "regression"), "column 'y': is 7.5 in every row: there is nothing to learn"),
-            ({"y": [f"row {i}" for i in range(60)]}, (), "too many to be classes of anything"),
-            ({"y": ["a", "b", "c"] * 20}, ("--task", "binary"), "binary means two"),
+            ({"y": [7.5] * 60}, ("--task", "regression"), "column 'y': is 7.5 in every row: nothing to learn"),
+            ({"y": [f"row {i}" for i in range(60)]}, (), "too many for classes"),
+            ({"y": ["a", "b", "c"] * 20}, ("--task", "binary"), "binary needs two"),
             ({"y": ["1"] * 30 + ["b"] * 30}, ("--task", "regression"), "row 32, column 'y': 'b' is not a number"),
-            ({"y": ["a", "b"] * 30}, ("--weight", "w"), "there is no column 'w'"),
-            ({"y": ["a", "b"] * 30, "w": [1] * 59 + [-1]}, ("--weight", "w"), "row 61, column 'w': -1 is no weight"),
+            ({"y": ["a", "b"] * 30}, ("--weight", "w"), "no column 'w'"),
+            (
+                {"y": ["a", "b"] * 30, "w": [1] * 59 + [-1]},
+                ("--weight", "w"),
+                "row 61, column 'w': -1 is not a valid",
+            ),
             (
                 {"y": ["a", "b"] * 30, "w": ["much"] * 60},
                 ("--weight", "w"),
                 "row 2, column 'w': 'much' is not a number",
             ),
-            ({"y": ["a", "b"] * 30}, ("--drop", "x"), "no column is left to learn from"),
-            ({"y": ["a", "b"] * 30}, ("--drop", "y"), "is to be left out and to be used"),
+            ({"y": ["a", "b"] * 30}, ("--drop", "x"), "no input column is left"),
+            ({"y": ["a", "b"] * 30}, ("--drop", "y"), "is both dropped and used"),
             ({"y": ["a", "b"] * 30}, ("--holdout", "0.001"), "leaves none on one side"),
         ],
     )
@@ -311,10 +315,10 @@ class TestNotes:
         ]  # fmt: skip
         notes = self.notes(unstuck, rows)
         parts = (
-            "'number' counts the rows",
-            "'name' is different in every row",
+            "'number' numbers the rows",
+            "'name' has a distinct value in every row",
             "'gap' has missing values",
-            "2 columns have the same value (or none) in every row and say nothing: 'still', 'none'",
+            "2 columns are constant or empty, ignored: 'still', 'none'",
             "skewed",
             "97.5% of the rows are 'usual'",
         )
@@ -324,7 +328,7 @@ class TestNotes:
     def test_three_rows_say_nothing_about_others(self, unstuck) -> None:
         notes = self.notes(unstuck, [{"x": 1, "y": "a"}, {"x": 2, "y": "b"}, {"x": 3, "y": "a"}])
         assert "3 rows are too few" in notes
-        assert "class 'b' has a single row" in notes
+        assert "class 'b' has only one row" in notes
 
 
 class TestBadInput:
@@ -332,11 +336,11 @@ class TestBadInput:
         ("text", "line"),
         [
             ("", "t.csv: is empty"),
-            ("a,y\n", "no rows below"),
+            ("a,y\n", "a header but no rows"),
             ("a,a,y\n1,2,3\n", "column 'a': two columns have the same name"),
-            ("a,b,y\n1,2,3\n1,2\n", "row 3: 3 fields were expected, 2 found"),
-            ("a,b,z\n1,2,3\n1,2,4\n", "there is no column 'y'"),
-            ("y\n1\n2\n", "no column is left to learn from"),
+            ("a,b,y\n1,2,3\n1,2\n", "row 3: expected 3 fields, found 2"),
+            ("a,b,z\n1,2,3\n1,2,4\n", "no column 'y'"),
+            ("y\n1\n2\n", "no input column is left"),
         ],
     )
     def test_is_one_line(self, unstuck, text: str, line: str) -> None:
@@ -391,7 +395,7 @@ class TestBadInput:
         full_when(monkeypatch, lambda path: path.parent.name == "m.checkpoint")
         said = unstuck("fit", "rice.csv", "--target", "sort", "--model", "m", *QUICK)
         assert said.code == 0
-        assert said.err.count("the training goes on without it") == 1
+        assert said.err.count("training continues without it") == 1
         assert {path.name for path in Path().iterdir()} == {"rice.csv", "m"}
 
 
@@ -494,7 +498,7 @@ class TestResume:
     def test_nothing_interrupted_is_trained_over(self, unstuck, interrupted: Said) -> None:
         before = {path: path.read_bytes() for path in Path("m.checkpoint").iterdir()}
         said = unstuck("fit", "rice.csv", "--target", "sort", "--hidden", "8", "--epochs", "9", "--model", "m")
-        assert said.code == 2 and "--resume goes on with it" in said.err
+        assert said.code == 2 and "--resume to continue it" in said.err
         other = unstuck("fit", "rice.csv", "--target", "sort", "--hidden", "9", "--model", "m", "--resume")
         assert other.code == 2 and "other data, other options" in other.err
         put("rice.csv", grains(121))
@@ -509,7 +513,7 @@ class TestResume:
         Path("notes").mkdir()
         Path("notes/mine.txt").write_text("mine")
         said = unstuck("fit", "rice.csv", "--target", "sort", "--checkpoint", "notes", *QUICK)
-        assert said.code == 2 and "holds other files" in said.err
+        assert said.code == 2 and "contains other files" in said.err
         assert [path.name for path in Path("notes").iterdir()] == ["mine.txt"]
 
     def test_a_damaged_checkpoint_is_one_line(self, unstuck, interrupted: Said) -> None:
@@ -518,7 +522,7 @@ class TestResume:
         said = unstuck(
             "fit", "rice.csv", "--target", "sort", "--hidden", "8", "--epochs", "9", "--model", "m", "--resume"
         )
-        assert said.code == 2 and "is damaged" in said.err and said.err.count("\n") == 1
+        assert said.code == 2 and "is corrupt" in said.err and said.err.count("\n") == 1
 
 
 class TestPredict:
@@ -559,7 +563,7 @@ class TestPredict:
         put("other.csv", [{"extra": 1, "colour": r["colour"], "width": r["width"], "area": r["area"]} for r in rows])
         said = unstuck("predict", model, "other.csv")
         assert said.out == unstuck("predict", model, "new.csv").out
-        assert "did not learn from them: 'extra'" in said.err
+        assert "not trained on them: 'extra'" in said.err
 
     def test_the_same_rows_written_otherwise_get_the_same_answers(self, unstuck, model: str) -> None:
         rows = grains(20, seed=5)
@@ -579,9 +583,9 @@ class TestPredict:
     @pytest.mark.parametrize(
         ("rows", "line"),
         [
-            ([{"area": 1, "width": 2}], "there is no column 'colour'"),
-            ([{"aera": 1, "width": 2, "colour": "red"}], "there is no column 'area'; did you mean 'aera'?"),
-            ([{"a": 1}], "columns that the model learned from are missing: 'area', 'width', 'colour'"),
+            ([{"area": 1, "width": 2}], "no column 'colour'"),
+            ([{"aera": 1, "width": 2, "colour": "red"}], "no column 'area'; did you mean 'aera'?"),
+            ([{"a": 1}], "missing input columns: 'area', 'width', 'colour'"),
             ([{"area": "x", "width": 2, "colour": "red"}] * 3, "row 2, column 'area': 'x' is not a number"),
         ],
     )

@@ -21,9 +21,9 @@ from unstuck.tabular.studies.heart_rate.courses import fed, train_all
 from unstuck.tabular.studies.heart_rate.data import COUNT, Source, draw, moments
 from unstuck.tabular.studies.lanes import Lanes, packed, with_one
 from unstuck.tabular.studies.nets import Net, Pace, module, train
+from unstuck.tabular.studies.rice import printed_log
 from unstuck.tabular.studies.rice import table as tables
 from unstuck.tabular.studies.rice import training as grains
-from unstuck.tabular.studies.rice import witness
 from unstuck.tabular.studies.story import (
     Axis,
     Bars,
@@ -200,9 +200,9 @@ def test_rice_lanes_equal_plain_pytorch() -> None:
 
 def test_the_printed_log_follows_from_outputs_of_zero() -> None:
     """Of all round splits one fits the printed accuracies, and it gives the two printed losses and no other."""
-    (found,) = witness.hear()
-    assert found.split == tables.sizes(witness.ROWS) == (12729, 2728, 2728)
-    assert {f"{found.last_one:.4f}", f"{found.last_zero:.4f}"} == {f"{p:.4f}" for p in witness.PRINTED}
+    (found,) = printed_log.derivations()
+    assert found.split == tables.sizes(printed_log.ROWS) == (12729, 2728, 2728)
+    assert {f"{found.last_one:.4f}", f"{found.last_zero:.4f}"} == {f"{p:.4f}" for p in printed_log.PRINTED}
 
 
 @given(labels=st.lists(st.integers(0, 1), min_size=9, max_size=200).filter(lambda y: len(y) % 8 < 2))
@@ -210,7 +210,7 @@ def test_the_reckoning_is_what_bceloss_says(labels: list[int]) -> None:
     """The sum over batches of torch's own loss, with every output exactly zero."""
     y = torch.tensor(labels).float()
     losses = [torch.nn.BCELoss()(torch.zeros(len(part)), part).item() for part in y.split(8)]
-    assert witness.total(len(labels), sum(labels), labels[-1]) == pytest.approx(sum(losses), rel=1e-6)
+    assert printed_log.total(len(labels), sum(labels), labels[-1]) == pytest.approx(sum(losses), rel=1e-6)
 
 
 def test_where_float32_ends() -> None:
@@ -235,11 +235,11 @@ def test_every_row_is_in_one_part(rows: int) -> None:
     [
         ("a,b,c\n" + "1,2,0\n" * 50, "50 rows"),
         ("a,b,c\n" + "1,2,3\n" * 200, "not a class"),
-        ("a,b,c\n" + "1,,0\n" * 100 + "1,2,1\n" * 100, "gaps"),
-        ("a,b,c\n" + "1,x,0\n" * 100 + "1,2,1\n" * 100, "not read as a table"),
+        ("a,b,c\n" + "1,,0\n" * 100 + "1,2,1\n" * 100, "missing values"),
+        ("a,b,c\n" + "1,x,0\n" * 100 + "1,2,1\n" * 100, "not a readable table"),
         ("a\n" + "1\n0\n" * 100, "too few columns"),
-        ("", "not read as a table"),
-        ("\x00\xff\x00", "not read as a table"),
+        ("", "not a readable table"),
+        ("\x00\xff\x00", "not a readable table"),
     ],
 )
 def test_what_is_no_rice_table_gets_one_line(

@@ -77,7 +77,7 @@ def test_one_row_of_another_width_is_always_found(tmp_path: Path) -> None:
         lines = ["a,b"] + ["1,2"] * 40
         lines[place - 1] = "1,2,3"
         path.write_text("\n".join(lines))
-        with pytest.raises(TableError, match=f"row {place}: 2 fields were expected, 3 found"):
+        with pytest.raises(TableError, match=f"row {place}: expected 2 fields, found 3"):
             list(read(path).batches())
 
 

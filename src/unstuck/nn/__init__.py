@@ -1,10 +1,10 @@
-"""Scaling as a layer: its statistics travel with the weights, through checkpoints and exports. Needs torch.
+"""Scaling as a layer: its statistics are saved and exported with the weights. Needs torch.
 
     scale = Standardize(10).fit(training_rows)
     model = torch.nn.Sequential(scale, torch.nn.Linear(10, 25), ...)
 
-Measured beforehand: Standardize, MaxAbs, RobustScale. Measured while training: RunningStandardize. `fold` writes a
-layer into the weights behind it; `save` and `load` keep layers without their network.
+Measured before training: Standardize, MaxAbs, RobustScale. Measured during training: RunningStandardize. `fold` folds
+a layer into the weights that follow; `save` and `load` store layers without their network.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What people measure - arrays, tensors, loaders, any iterable of batches - as blocks of rows, (n, columns) each."""
+"""Convert arrays, tensors, loaders and iterables of batches to blocks of rows, (n, columns) each."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 BLOCK = 1 << 22
-"""Numbers that leave one batch at a time, so that a whole data set may be one batch."""
+"""Maximum numbers per block, so that one batch may be a whole data set."""
 
 FEW = 1 << 14
-"""Numbers below which blocks wait for each other."""
+"""Smaller blocks are concatenated before they are measured."""
 
 
 def batches(data: Any) -> Iterator[Any]:
-    """One array or tensor as it is; the batches of a loader, a Dataset or an iterable, of pairs the first member.
+    """An array or tensor as it is; the batches of a loader, a Dataset or an iterable; the first element of tuples.
 
-    torch's own random numbers stand afterwards where they stood before, though a loader draws from them.
+    Restores torch's random state, from which a loader draws.
     """
     if _is_array(data):
         yield data
@@ -30,7 +30,7 @@ def batches(data: Any) -> Iterator[Any]:
     if isinstance(data, Dataset):
         data = DataLoader(data, batch_size=256)
     if not isinstance(data, Iterable) or isinstance(data, str | bytes | dict):
-        raise TypeError(f"statistics are taken of arrays, tensors, loaders or batches, not of {type(data).__name__}")
+        raise TypeError(f"expected an array, tensor, loader or iterable of batches, not {type(data).__name__}")
     with torch.random.fork_rng(devices=[]):
         yield from map(_inputs, data)
 
@@ -38,7 +38,7 @@ def batches(data: Any) -> Iterator[Any]:
 def _inputs(batch: Any) -> Any:
     first = batch[0] if isinstance(batch, list | tuple) and batch else batch
     if not _is_array(first):
-        raise TypeError(f"a batch is an array or tensor, or a list that begins with one, not {type(first).__name__}")
+        raise TypeError(f"a batch must be an array or tensor, or a list starting with one, not {type(first).__name__}")
     return first
 
 
@@ -47,12 +47,12 @@ def _is_array(data: Any) -> bool:
 
 
 def rows(batch: Any, sizes: Sequence[int], dims: Sequence[int]) -> Iterator[NDArray]:
-    """Blocks (n, columns) of a batch in which the axes `dims` have the `sizes`; raises ValueError where they do not."""
+    """Blocks (n, columns) of a batch whose axes `dims` have the `sizes`; raises ValueError if they do not."""
     whole = _array(batch)
     found = [whole.shape[dim] if -whole.ndim <= dim < whole.ndim else None for dim in dims]
     if found != list(sizes):
         raise ValueError(
-            f"expected sizes {tuple(sizes)} at axes {tuple(dims)} of a batch, whose shape is {whole.shape}"
+            f"expected sizes {tuple(sizes)} at axes {tuple(dims)} of a batch, but its shape is {whole.shape}"
         )
     last = np.moveaxis(whole, dims, range(-len(dims), 0))
     if last.ndim == len(dims):
@@ -63,9 +63,9 @@ def rows(batch: Any, sizes: Sequence[int], dims: Sequence[int]) -> Iterator[NDAr
 
 
 def together(blocks: Iterable[NDArray]) -> Iterator[NDArray]:
-    """The same rows in fewer blocks: measuring 8 rows takes nearly as long as measuring a thousand.
+    """The same rows in fewer blocks: measuring 8 rows takes nearly as long as measuring 1000.
 
-    What waits is copied, for a source may fill the same array again and again.
+    Waiting blocks are copied, because a source may reuse its array.
     """
     waiting: list[NDArray] = []
     for block in blocks:
@@ -81,5 +81,5 @@ def together(blocks: Iterable[NDArray]) -> Iterator[NDArray]:
 def _array(batch: Any) -> NDArray:
     if isinstance(batch, Tensor):
         here = batch.detach().cpu()
-        return (here.float() if here.dtype == torch.bfloat16 else here).numpy()  # numpy has no bfloat16; exact
+        return (here.float() if here.dtype == torch.bfloat16 else here).numpy()  # numpy has no bfloat16
     return np.asarray(batch)

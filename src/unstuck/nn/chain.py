@@ -1,4 +1,4 @@
-"""Which layer stands behind which: the pairs of a scaling layer and the linear layer that its output enters, alone."""
+"""Find the pairs of a scaling layer and the only linear layer that its output enters."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LINEAR = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
 class FoldError(ValueError):
-    """A scaling layer cannot be folded exactly; the message is one line and says which and why."""
+    """A scaling layer cannot be folded exactly; the message is one line with the layer and the reason."""
 
 
 @dataclass(frozen=True)
@@ -32,14 +32,14 @@ class Link:
     scaling: Scaling
     layer: Any
     flattened: bool
-    """All axes from 1 on become one in between."""
+    """Whether all axes from 1 on are flattened in between."""
 
     def __str__(self) -> str:
         return f"{self.front} -> {self.behind}"
 
 
 class _Tracer(fx.Tracer):
-    """Looks into every module but torch's own and ours; `shallow`: only into those that hold a scaling layer."""
+    """Traces into every module except torch's and ours; `shallow`: only into those with a scaling layer."""
 
     def __init__(self, shallow: bool) -> None:
         super().__init__()
@@ -52,14 +52,14 @@ class _Tracer(fx.Tracer):
 
 
 def links(model: nn.Module) -> list[Link]:
-    """The pairs, last one first. Raises FoldError for a scaling layer that is in no such pair."""
+    """The pairs, last one first. Raises FoldError for a scaling layer without such a pair."""
     if isinstance(model, Scaling):
-        raise FoldError("a scaling layer alone cannot be folded: nothing stands behind it")
+        raise FoldError("the model is only a scaling layer: there is no layer to fold it into")
     if not any(_scalings(model)):
         return []
     found = [_Reading(model, _traced(model, training)).links() for training in (True, False)]
     if found[0] != found[1]:
-        raise FoldError("the model uses its scaling layers differently in training and in evaluation")
+        raise FoldError("the model uses its scaling layers differently in train and eval mode")
     return found[0]
 
 
@@ -71,18 +71,18 @@ def _traced(model: nn.Module, training: bool) -> fx.Graph:
     twin = copy.deepcopy(model).train(training)
     try:
         return _Tracer(shallow=False).trace(twin)
-    except Exception:  # whatever a person's forward raises on a stand-in for a tensor
+    except Exception:  # a user's forward may raise anything when traced
         try:
             return _Tracer(shallow=True).trace(twin)
         except Exception as e:
             reason = (str(e).splitlines() or [type(e).__name__])[0]
             raise FoldError(
-                f"the forward of {type(model).__name__} cannot be traced ({reason}); fold the part that can, in place"
+                f"cannot trace the forward of {type(model).__name__} ({reason}); fold the traceable part in place"
             ) from None
 
 
 class _Reading:
-    """One trace, read for pairs."""
+    """Finds the pairs in one trace."""
 
     def __init__(self, model: nn.Module, graph: fx.Graph) -> None:
         self.model, self.graph = model, graph
@@ -96,7 +96,7 @@ class _Reading:
         nodes = [node for node in self.graph.nodes if isinstance(self._module(node), Scaling)]
         missing = [name for name in _scalings(self.model) if not self.calls[id(self.modules[name])]]
         if missing:
-            raise FoldError(f"{missing[0]}: the model holds this scaling layer but was not seen to call it")
+            raise FoldError(f"{missing[0]}: the traced forward does not call this scaling layer")
         links = [self._link(node) for node in reversed(nodes)]
         self._check_padding(links)
         return links
@@ -112,22 +112,22 @@ class _Reading:
         behind, flattened = self._behind(name, node)
         layer = self._module(behind)
         if type(layer) not in LINEAR:
-            raise FoldError(f"{name}: what follows is {self._said(behind)}, not a Linear or a Conv1d to 3d")
+            raise FoldError(f"{name}: the next layer is {self._name(behind)}, not Linear or Conv1d to Conv3d")
         assert layer is not None
         self._check_alone(str(behind.target), layer)
         return Link(name, str(behind.target), scaling, layer, flattened)
 
     def _behind(self, name: str, node: fx.Node) -> tuple[fx.Node, bool]:
-        """The call that the output of `node` enters, past layers that only hand it on; and whether it was flattened."""
+        """The call that the output of `node` enters, skipping identity layers; and whether it was flattened."""
         flattened = False
         while True:
             if len(node.users) != 1:
-                raise FoldError(f"{name}: its output is used {len(node.users)} times, and folding serves one use")
+                raise FoldError(f"{name}: its output is used {len(node.users)} times; folding needs exactly one use")
             (user,) = node.users
             if user.op != "call_module" and not _flattens_call(user):
                 return user, flattened
             if user.args[:1] != (node,):
-                raise FoldError(f"{name}: its output enters {self._said(user)} otherwise than as its input")
+                raise FoldError(f"{name}: its output enters {self._name(user)} as another argument than the input")
             module = self._module(user)
             if user.op == "call_module" and not _passes(module):
                 return user, flattened
@@ -138,7 +138,7 @@ class _Reading:
         shared = self.names[id(module)] > 1 or any(self.weights[id(p)] > 1 for p in module.parameters())
         if shared or self.calls[id(module)] > 1:
             raise FoldError(
-                f"{name}: it is shared or called {self.calls[id(module)]} times, and folding serves one use"
+                f"{name}: it is shared or called {self.calls[id(module)]} times; folding needs exactly one use"
             )
         if any(str(read).startswith(f"{name}.") for read in self.read):
             raise FoldError(f"{name}: its weights are also read directly")
@@ -149,9 +149,9 @@ class _Reading:
         several = Counter(link.behind for link in links)
         for link in links:
             if several[link.behind] > 1 and getattr(link.layer, "padding", 0) not in (0, (0,), (0, 0), (0, 0, 0)):
-                raise FoldError(f"{link}: two scaling layers in a row before padding are not folded")
+                raise FoldError(f"{link}: two scaling layers in a row in front of padding cannot be folded")
 
-    def _said(self, node: fx.Node) -> str:
+    def _name(self, node: fx.Node) -> str:
         if node.op == "output":
             return "the model's output"
         module = self._module(node)
@@ -174,8 +174,8 @@ def _flattens_call(node: fx.Node) -> bool:
 
 def _check_final(name: str, scaling: Scaling) -> None:
     if not scaling.fitted:
-        raise FoldError(f"{name}: it has no statistics yet")
+        raise FoldError(f"{name}: it is not fitted")
     if isinstance(scaling, RunningStandardize) and not bool(scaling.frozen):
-        raise FoldError(f"{name}: its estimate is not frozen yet")
+        raise FoldError(f"{name}: its running statistics are not frozen")
     if scaling.fill is not None:
-        raise FoldError(f"{name}: it fills missing values, which no weight can do")
+        raise FoldError(f"{name}: it fills missing values, which weights cannot do")

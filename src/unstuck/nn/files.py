@@ -1,4 +1,4 @@
-"""Scaling layers in one safetensors file: numbers as tensors, the rest as JSON in its header. Nothing is unpickled."""
+"""Scaling layers in one safetensors file: numbers as tensors, settings as JSON in the header. No pickle."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ KINDS = {kind.__name__: kind for kind in (Standardize, MaxAbs, RobustScale, Runn
 
 
 class LoadError(Exception):
-    """The file does not hold whole scaling layers of this format; the message is one line."""
+    """The file does not contain complete scaling layers of this format; the message is one line."""
 
 
 class _Settings(msgspec.Struct, forbid_unknown_fields=True):
-    """What builds one layer again."""
+    """The arguments that rebuild one layer."""
 
     kind: Literal["Standardize", "MaxAbs", "RobustScale", "RunningStandardize"]
     shape: list[int]
@@ -49,13 +49,13 @@ class _Header(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def save(path: str | os.PathLike[str], layers: Mapping[str, Scaling]) -> None:
-    """Write fitted layers under names of your choice; the file is whole or absent, and replaces an earlier one.
+    """Write fitted layers under names of your choice, atomically; replaces an existing file.
 
-    Raises ValueError for a layer that is not fitted or is of another class, OSError where the disk refuses.
+    Raises ValueError for a layer that is not fitted or of another class, OSError if the file cannot be written.
     """
     for name, layer in layers.items():
         if type(layer) not in KINDS.values() or not layer.fitted:
-            raise ValueError(f"{name}: {layer!r} is no fitted layer of {', '.join(KINDS)}")
+            raise ValueError(f"{name}: {layer!r} is not a fitted layer of type {', '.join(KINDS)}")
     settings = {name: {"kind": type(layer).__name__, **layer.settings()} for name, layer in layers.items()}
     header = json.dumps({"format": FORMAT, "layers": settings})
     state = {f"{n}.{k}": t.cpu().contiguous() for n, layer in layers.items() for k, t in layer.state_dict().items()}
@@ -74,33 +74,33 @@ def _written(path: Path, content: bytes) -> None:
 
 
 def load(path: str | os.PathLike[str]) -> dict[str, Scaling]:
-    """The layers of a file, by name, on the CPU. Raises LoadError (one line) for anything that `save` did not write."""
+    """The layers of a file by name, on the CPU. Raises LoadError (one line) for anything not written by `save`."""
     try:
         header, state = _read(Path(path))
         layers = {name: _layer(name, settings, state) for name, settings in header.layers.items()}
         unknown = state.keys() - {f"{n}.{k}" for n, layer in layers.items() for k in layer.state_dict()}
         if unknown:
-            raise ValueError(f"a tensor of no layer: {min(unknown)!r}")
+            raise ValueError(f"tensor {min(unknown)!r} belongs to no layer")
         return layers
     except FileNotFoundError:
         raise LoadError(f"{path}: no such file") from None
     except (SafetensorError, msgspec.MsgspecError, ValueError, KeyError, TypeError, OverflowError, OSError) as e:
         reason = (str(e).splitlines() or [type(e).__name__])[0]
-        raise LoadError(f"{path}: these are no scaling layers: {reason[:200]}") from None
+        raise LoadError(f"{path}: not a file of scaling layers: {reason[:200]}") from None
 
 
 def _read(path: Path) -> tuple[_Header, dict[str, Tensor]]:
     with safe_open(path, framework="pt") as file:
         text = (file.metadata() or {}).get(KEY)
         if text is None:
-            raise ValueError(f"the header does not mention {KEY}")
+            raise ValueError(f"the header has no entry {KEY}")
         return msgspec.json.decode(text, type=_Header), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
 
 
 def _layer(name: str, settings: _Settings, state: dict[str, Tensor]) -> Scaling:
     center = state[f"{name}.center"]
-    if list(center.shape) != settings.shape or math.prod(settings.shape) != center.numel():  # before anything is made
-        raise ValueError(f"{name}: the shape {settings.shape} is not that of its tensors")
+    if list(center.shape) != settings.shape or math.prod(settings.shape) != center.numel():  # before building a layer
+        raise ValueError(f"{name}: the shape {settings.shape} does not match its tensors")
     given: dict[str, Any] = msgspec.to_builtins(settings)
     kind = KINDS[given.pop("kind")]
     layer = kind(given.pop("shape"), given.pop("dims"), dtype=getattr(torch, given.pop("dtype")), **given)
@@ -114,4 +114,4 @@ def _check(name: str, read: Tensor, own: Tensor) -> None:
     if (read.shape, read.dtype) != (own.shape, own.dtype):
         raise ValueError(f"{name} is {read.dtype} {tuple(read.shape)}, not {own.dtype} {tuple(own.shape)}")
     if read.is_floating_point() and not bool(torch.isfinite(read).all()):
-        raise ValueError(f"{name} holds a number that is not finite")
+        raise ValueError(f"{name} contains a number that is not finite")

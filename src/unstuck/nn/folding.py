@@ -1,8 +1,8 @@
-"""Fold scaling layers into the linear layers behind them: the same function of the input, one layer less.
+"""Fold scaling layers into the linear layers that follow: the same function of the input, one layer fewer.
 
 W ((x - c) * s) + b  =  (W s) x + (b - (W s) c)
 
-Which layer stands behind which is read off torch.fx's trace of the model, in training and in evaluation mode.
+The layers are paired by a torch.fx trace of the model, in train and in eval mode.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ from unstuck.nn.scaling import Scaling
 
 CONVOLUTIONS = {nn.Conv1d: 1, nn.Conv2d: 2, nn.Conv3d: 3}
 FAR = 1e-2
-"""A folded model that differs by this share of its largest output computes something else; rounding stays far below,
-unless an offset is some 1e5 spreads away."""
+"""A folded model is rejected if it differs by this share of its largest output; rounding errors stay far below, unless
+an offset is about 1e5 standard deviations."""
 
 
 class Numbers(NamedTuple):
-    """Center and scale per input feature or channel of the layer behind, in float64."""
+    """Center and scale per input feature or channel of the linear layer, in float64."""
 
     center: Tensor
     scale: Tensor
 
 
 def fold(model: nn.Module, *, inplace: bool = False, example: Any = None) -> nn.Module:
-    """The model without its scaling layers: each becomes nn.Identity (or ChannelPad) and enters the weights behind it.
+    """The model without its scaling layers: each becomes nn.Identity (or ChannelPad) and is folded into the next layer.
 
-    Behind it must stand, alone and used once, nn.Linear (directly, or after a flatten from axis 1) or nn.Conv1d to 3d;
-    nn.Identity between them is passed over. Zero padding is exact too: the input is then padded with what scales to 0.
-    Everything is computed in float64 and rounded once. Parameter and module names stay, and so do the parameters
-    themselves; a bias is added where there was none and one is needed. With `example`, an input (or a tuple of
-    inputs), both models are run on it in evaluation mode and compared.
+    The next layer must be nn.Linear (directly, or after a flatten from axis 1) or nn.Conv1d to Conv3d, be the only one
+    and be used once; nn.Identity in between is skipped. Zero padding is exact too: the input is then padded with the
+    value that scales to 0. Everything is computed in float64 and rounded once. Names of parameters and modules stay,
+    and so do the parameter objects; a bias is added if there was none and one is needed. With `example`, an input (or a
+    tuple of inputs), both models are run on it in eval mode and compared.
 
-    Raises FoldError (one line), with the model unchanged, for whatever cannot be folded exactly.
+    Raises FoldError (one line), with the model unchanged, if it cannot be folded exactly.
     """
     plan = [(link, _numbers(link)) for link in links(model)]
     if example is not None:
@@ -61,23 +61,23 @@ def _over_linear(link: Link, numbers: Tensor) -> Tensor:
     in_front = layer.dims == list(range(1, 1 + len(layer.dims)))
     if not features % layer.columns and (not layer.dims or (link.flattened and in_front)):
         return numbers.repeat_interleave(features // layer.columns)
-    raise FoldError(f"{link}: the columns that are scaled, {tuple(layer.sizes)}, are not the {features} inputs")
+    raise FoldError(f"{link}: the scaled columns, {tuple(layer.sizes)}, are not the {features} inputs")
 
 
 def _is_last(layer: Scaling) -> bool:
-    """Axis 1 is the last: of rows (N, d)."""
+    """Whether axis 1 is the last one, as in (N, d)."""
     return layer.dims == [1] and layer.rank in (0, 2)
 
 
 def _over_channels(link: Link, numbers: Tensor) -> Tensor:
     layer, channels = link.scaling, link.layer.in_channels
     if link.flattened:
-        raise FoldError(f"{link}: a flatten before a convolution is not followed")
+        raise FoldError(f"{link}: a flatten in front of a convolution is not supported")
     if not layer.dims:
         return numbers.repeat(channels)
     if layer.sizes == [channels] and layer.dims in ([1], [-1 - CONVOLUTIONS[type(link.layer)]]):
         return numbers
-    raise FoldError(f"{link}: only one scale per channel goes into a convolution, not {tuple(layer.sizes)}")
+    raise FoldError(f"{link}: a convolution needs one scale per channel, not {tuple(layer.sizes)}")
 
 
 def _folded(model: nn.Module, plan: list[tuple[Link, Numbers]]) -> nn.Module:
@@ -105,14 +105,14 @@ def _rewrite(layer: Any, numbers: Numbers) -> None:
 
 
 def _per_weight(numbers: Tensor, layer: Any) -> Tensor:
-    """In the shape of the weight (out, in / groups, ...), for broadcasting."""
+    """Broadcastable to the shape of the weight (out, in / groups, ...)."""
     groups = getattr(layer, "groups", 1)
     rows = numbers.to(layer.weight.device).view(groups, -1).repeat_interleave(len(layer.weight) // groups, 0)
     return rows.view(*rows.shape, *[1] * (layer.weight.dim() - 2))
 
 
 def _stand_in(layer: Any, numbers: Numbers) -> nn.Module:
-    """What takes the scaling's place; a convolution that padded with zeros pads no more."""
+    """The module that replaces the scaling layer; turns off a convolution's zero padding if it pads itself."""
     if not pads_zeros(layer) or not numbers.center.any():
         return nn.Identity()
     pad = list(layer._reversed_padding_repeated_twice)
@@ -122,7 +122,7 @@ def _stand_in(layer: Any, numbers: Numbers) -> nn.Module:
 
 
 def pads_zeros(layer: Any) -> bool:
-    """The layer puts zeros around its input (every other padding takes values of the input itself)."""
+    """Whether the layer pads with zeros (other padding modes repeat values of the input)."""
     return getattr(layer, "padding_mode", "") == "zeros" and any(layer._reversed_padding_repeated_twice)
 
 
@@ -131,7 +131,7 @@ def _compare(model: nn.Module, folded: nn.Module, example: Any) -> None:
     with torch.no_grad():
         before, after = (copy.deepcopy(m).eval()(*inputs) for m in (model, folded))
     if not isinstance(before, Tensor):
-        raise FoldError("an example can be compared only where the model returns one tensor")
+        raise FoldError("`example` can be compared only if the model returns one tensor")
     worst = float((before - after).abs().max())
     if not worst <= FAR * float(before.abs().max()):
-        raise FoldError(f"on the example the folded model is off by {worst:.3g}; nothing was folded")
+        raise FoldError(f"on `example` the folded model differs by {worst:.3g}; nothing was folded")

@@ -1,4 +1,4 @@
-"""Arrays of all ranks of a torch.distributed group, on every rank. Plain tensors travel, no pickles."""
+"""Collect the arrays of all ranks of a torch.distributed group on every rank. Sends plain tensors, no pickles."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 
 def gathered(part: NDArray[np.float64], group: Any = None) -> list[NDArray[np.float64]]:
-    """The arrays (rows, d) of all ranks in their order; d agrees, the numbers of rows may differ.
+    """The arrays (rows, d) of all ranks in order; d must agree, the number of rows may differ.
 
-    Raises RuntimeError where no process group runs.
+    Raises RuntimeError without a process group.
     """
     if not (dist.is_available() and dist.is_initialized()):
-        raise RuntimeError("no torch.distributed process group is running: call init_process_group first")
+        raise RuntimeError("torch.distributed is not initialised: call init_process_group first")
     device = torch.device("cuda", torch.cuda.current_device()) if "nccl" in dist.get_backend(group) else "cpu"
     lengths = [int(n) for n in _all(torch.tensor([len(part)], device=device), group)]
     padded = np.zeros((max(lengths), part.shape[1]))

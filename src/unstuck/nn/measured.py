@@ -1,4 +1,4 @@
-"""Layers whose statistics are taken before training, in one pass over the data, on one machine or on several."""
+"""Scaling layers measured before training, in one pass over the data, on one or several machines."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from unstuck.tabular.moments import Moments
 
 
 class Measured(Scaling):
-    """A scaling that is fitted: at once (`fit`), or batch by batch (`update` ... `freeze`).
+    """A scaling layer that is fitted at once (`fit`) or batch by batch (`update` ... `freeze`).
 
-    What was seen is kept beside the layer, not in its state: a copy that was loaded scales, but cannot be updated on.
+    The statistics are not part of the state dict: a loaded copy scales, but cannot be updated further.
     """
 
     __jit_unused_properties__ = ("columns", "moments")
@@ -28,10 +28,10 @@ class Measured(Scaling):
         self._start()
 
     def fit(self, data: Any) -> Self:
-        """Measure `data` (an array, tensor, loader, Dataset or iterable of batches) from nothing, and freeze.
+        """Measure `data` (an array, tensor, loader, Dataset or iterable of batches) from scratch, and freeze.
 
-        Of batches that are lists or tuples the first member is taken. Raises ValueError where there is no row or a
-        shape does not fit, TypeError for what is no data; the layer is then as it was.
+        The first element is taken of batches that are lists or tuples. Raises ValueError if there are no rows or a
+        shape does not fit, TypeError for unsupported data; the layer is then unchanged.
         """
         before = self._seen, self._reduced
         self._start()
@@ -44,28 +44,28 @@ class Measured(Scaling):
             raise
 
     def update(self, batch: Any) -> Self:
-        """Take in one batch (array or tensor); the layer scales by it after the next `freeze`."""
+        """Add one batch (array or tensor); takes effect at the next `freeze`."""
         if self._reduced:
-            raise RuntimeError("these statistics are already those of all ranks; a further batch would not be")
+            raise RuntimeError("the statistics are already merged over all ranks; no further batch can be added")
         for block in self._blocks(batch):
             self._seen = self._seen.merge(self._measure(block))
         return self
 
     def merge(self, other: Measured | Moments) -> Self:
-        """Take in what another worker has seen: a layer of the same kind and shape."""
+        """Add the statistics of another worker: a layer of the same kind and shape."""
         if isinstance(other, Moments):
             seen: Any = self._of_moments(other)
         elif type(other) is type(self) and other.sizes == self.sizes:
             seen = other._seen
         else:
-            raise ValueError(f"{self!r} and {other!r} do not merge")
+            raise ValueError(f"{self!r} and {other!r} cannot be merged")
         self._seen = self._seen.merge(seen)
         return self
 
     def reduce(self, group: Any = None) -> Self:
-        """Merge with all ranks of a torch.distributed group, once, in their order: all of them hold the same after."""
+        """Merge with all ranks of a torch.distributed group, once, in rank order, so that all have the same result."""
         if self._reduced:
-            raise RuntimeError("these statistics are already those of all ranks")
+            raise RuntimeError("the statistics are already merged over all ranks")
         parts = [self._unpacked(part) for part in gathered(self._seen.packed(), group)]
         self._seen = parts[0]
         for part in parts[1:]:
@@ -74,7 +74,7 @@ class Measured(Scaling):
         return self
 
     def freeze(self) -> Self:
-        """Scale by what has been seen up to now. Raises ValueError where that is nothing."""
+        """Use the statistics collected so far. Raises ValueError if there are none."""
         if not self.moments.count.any():
             raise ValueError("no finite number was seen, so there is nothing to scale by")
         center, scale = self._numbers()
@@ -85,7 +85,7 @@ class Measured(Scaling):
 
     @property
     def moments(self) -> Moments:
-        """Count, mean, spread and range of what has been seen, per column."""
+        """Count, mean, spread and range of the data so far, per column."""
         return self._seen
 
     def _blocks(self, batch: Any) -> Iterator[NDArray]:
@@ -94,7 +94,7 @@ class Measured(Scaling):
 
     def _kept(self, numbers: NDArray) -> torch.Tensor:
         rounded = torch.from_numpy(np.array(numbers)).reshape(self.sizes).to(self.center.dtype)
-        return rounded.to(self.center.device)  # in this order: not every device knows float64
+        return rounded.to(self.center.device)  # cast before moving: not every device supports float64
 
     def _start(self) -> None:
         self._seen: Any = Moments.none(self.columns)
@@ -110,21 +110,21 @@ class Measured(Scaling):
         return Moments.unpacked(packed)
 
     def _numbers(self) -> tuple[NDArray, NDArray]:
-        """center and scale (columns,) from what has been seen."""
+        """center and scale (columns,) from the statistics."""
         raise NotImplementedError
 
     @classmethod
     def of(cls, moments: Moments, shape: int | Sequence[int] | None = None, *args: Any, **options: Any) -> Self:
-        """Fitted to moments that were taken elsewhere; their columns are those of `shape` in row-major order."""
+        """Fitted to existing moments; their columns are those of `shape` in row-major order."""
         return cls(moments.d if shape is None else shape, *args, **options).merge(moments).freeze()
 
 
 class Standardize(Measured):
-    """Each column to mean 0 and standard deviation 1 (of the population); a constant column to 0."""
+    """Each column to mean 0 and population standard deviation 1; a constant column to 0."""
 
     @property
     def mean(self) -> torch.Tensor:
-        """What is subtracted; `scale` is one over the standard deviation."""
+        """The subtracted mean; `scale` is one over the standard deviation."""
         return self.center
 
     __jit_unused_properties__ = ("columns", "moments", "mean")
@@ -134,7 +134,7 @@ class Standardize(Measured):
 
 
 class MaxAbs(Measured):
-    """Each column divided by its largest absolute value: into [-1, 1], zeros stay zeros. A column of zeros stays."""
+    """Each column divided by its largest absolute value: into [-1, 1]. Zeros and columns of zeros stay zero."""
 
     def _numbers(self) -> tuple[NDArray, NDArray]:
         seen = self.moments
@@ -143,6 +143,6 @@ class MaxAbs(Measured):
 
 
 def inverse(spread: NDArray, constant: NDArray) -> NDArray:
-    """1 / spread, 0 where the column is constant."""
-    with np.errstate(over="ignore"):  # what is below 1e-308; `freeze` keeps it finite
+    """1 / spread, 0 for constant columns."""
+    with np.errstate(over="ignore"):  # a spread below 1e-308; `freeze` clamps the result
         return np.where(constant, 0.0, 1 / np.where(constant, 1.0, spread))

@@ -1,4 +1,4 @@
-"""Padding with a value of its own per channel: what zero padding becomes when the scaling before it is folded away."""
+"""Padding with one value per channel: replaces zero padding when the scaling in front of it is folded away."""
 
 from collections.abc import Sequence
 
@@ -22,7 +22,7 @@ class ChannelPad(nn.Module):
         axes = len(self.pad) // 2
         inside = F.pad(torch.ones(x.shape[-axes:], dtype=x.dtype, device=x.device), self.pad)
         value = self.value.to(x.dtype).view([-1] + [1] * axes)
-        return F.pad(x, self.pad) + (1 - inside) * value  # adding 0 inside changes no bit
+        return F.pad(x, self.pad) + (1 - inside) * value  # adding 0 inside is exact
 
     def extra_repr(self) -> str:
         return f"{len(self.value)} channels, pad={tuple(self.pad)}"

@@ -1,9 +1,9 @@
-"""Quantiles per column of a stream, mergeable and deterministic. numpy only.
+"""Streaming quantiles per column, mergeable and deterministic. numpy only.
 
-A stack of levels; a row at level l stands for 2^l rows. A level that outgrows `size` rows is sorted, column by column,
-and every other one moves up (from the first and from the second in turn). One such halving moves no rank by more than
-2^l, so after n rows a quantile's rank is off by at most n * levels / size: nothing up to `size` rows, 0.2 % for a
-million and 0.45 % for a thousand million at size 4096 (in practice a small part of that, for the errors cancel).
+A stack of levels; a row at level l represents 2^l rows. A level with more than `size` rows is sorted column by column,
+and every second row moves up (starting with the first and the second in turn). One such step shifts a rank by at most
+2^l, so after n rows a quantile's rank is off by at most n * levels / size: 0 up to `size` rows, 0.2 % for a million and
+0.45 % for a billion at size 4096 (in practice far less, because the errors cancel).
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ HEAD = len(Moments.none(0).packed())
 
 @dataclass(frozen=True, eq=False)
 class Quantiles:
-    """What is kept of the rows seen, and their moments. NaN and infinities are left out of every quantile."""
+    """A sample of the rows seen, and their moments. Quantiles ignore NaN and infinities."""
 
     moments: Moments
     levels: tuple[NDArray, ...] = ()
-    """Level l: (rows, d), each standing for 2^l; missing values are NaN."""
+    """Level l: (rows, d), each representing 2^l; missing values are NaN."""
     size: int = field(default=SIZE, kw_only=True)
-    """Rows that a level may hold."""
+    """Maximum rows of a level."""
 
     @classmethod
     def of(cls, x: NDArray, size: int = SIZE) -> Quantiles:
-        """Of x: (n, d), of any real dtype."""
+        """From x: (n, d), of any real dtype."""
         moments = Moments.of(x)
         numbers = np.array(x, dtype=np.result_type(x.dtype, np.float32))
         numbers[~np.isfinite(numbers)] = np.nan
         return _settled(cls(moments, (numbers,), size=size))
 
     def merge(self, other: Quantiles) -> Quantiles:
-        """Of the rows of both; the larger halvings of the two bound the error."""
+        """Of the rows of both; the error is bounded by the larger of the two numbers of levels."""
         height = max(len(self.levels), len(other.levels))
         both = [[q.levels[at] for q in (self, other) if at < len(q.levels)] for at in range(height)]
         levels = tuple(np.concatenate(parts) for parts in both)
@@ -81,7 +81,7 @@ def _settled(full: Quantiles) -> Quantiles:
 
 
 def _interpolated(values: NDArray, weights: NDArray, shares: tuple[float, ...]) -> NDArray[np.float64]:
-    """Of one sorted column, NaN last. A value of weight w stands at the middle of its w ranks."""
+    """Interpolate one sorted column with NaN last. A value of weight w is at the middle of its w ranks."""
     number = len(values) - int(np.isnan(values).sum())
     if not number:
         return np.full(len(shares), np.nan)

@@ -1,4 +1,4 @@
-"""Scaling by median and interquartile range, for columns in which a few values lie far out."""
+"""Scaling by median and interquartile range, for columns with outliers."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ NORMAL = 1.3489795
 class RobustScale(Measured):
     """(x - median) / interquartile range, per column.
 
-    A column at least half of which is one value has no such range: it is divided by 1.349 standard deviations, as many
-    as a normal column has in its own. A constant one comes out as 0. Exact for the first `size` rows; beyond them from
-    a sketch (see `quantiles`) whose ranks are off by at most n * levels / size. It keeps up to `size` rows per level,
-    one level per doubling: at 10 columns 320 kB each.
+    If at least half of a column is one value, the range is 0, and 1.349 standard deviations are used instead (the ratio
+    for a normal distribution). A constant column becomes 0. Exact for the first `size` rows; beyond them a sketch (see
+    `quantiles`) is used whose ranks are off by at most n * levels / size. It stores up to `size` rows per level, one
+    level per doubling: 320 kB each for 10 columns.
     """
 
     def __init__(
         self, shape: int | Sequence[int], dims: int | Sequence[int] | None = None, *, size: int = SIZE, **options: Any
     ) -> None:
         if size < 2:
-            raise ValueError("a sketch of fewer than 2 rows tells nothing")
+            raise ValueError("size must be at least 2")
         self._size = int(size)
         super().__init__(shape, dims, **options)
 
@@ -48,7 +48,7 @@ class RobustScale(Measured):
         return Quantiles.of(block, self._size)
 
     def _of_moments(self, moments: Moments) -> Any:
-        raise ValueError("a median cannot be had from moments: merge the layers")
+        raise ValueError("moments do not contain the median: merge the layers instead")
 
     def _unpacked(self, packed: NDArray) -> Quantiles:
         return Quantiles.unpacked(packed, self._size)

@@ -1,4 +1,4 @@
-"""Standardising for those who cannot see the data beforehand: measured while training, then frozen for good."""
+"""Standardise with statistics measured during training, then frozen."""
 
 from collections.abc import Sequence
 from typing import Any, Self
@@ -10,13 +10,13 @@ from unstuck.nn.scaling import Scaling
 
 
 class RunningStandardize(Scaling):
-    """Standardises by the mean and standard deviation of all it has seen in training, the present batch among it.
+    """Standardises by the mean and standard deviation of everything seen in training, including the current batch.
 
-    It freezes by itself after `batches` training batches, or as soon as the estimate is stable: over the latest
-    doubling of batches no column's mean moved by `tolerance` spreads and no spread by that share of itself, and
-    1 / tolerance^2 rows were seen. The buffer `frozen` says so; from then on, and in evaluation always, nothing in it
-    changes. Before the first training batch it passes its input on as it is. Unlike BatchNorm, training and evaluation
-    scale alike, and no row's output depends on the rows beside it once frozen.
+    It freezes after `batches` training batches, or as soon as the estimate is stable: over the latest doubling of
+    batches no column's mean moved by `tolerance` standard deviations, no standard deviation changed by that share, and
+    1 / tolerance^2 rows were seen. The buffer `frozen` records it; from then on, and always in eval mode, its state
+    does not change. Before the first training batch, inputs pass unchanged. Unlike BatchNorm, it scales alike in train
+    and eval mode, and once frozen no row's output depends on the other rows of the batch.
     """
 
     count: Tensor
@@ -38,7 +38,7 @@ class RunningStandardize(Scaling):
     ) -> None:
         super().__init__(shape, dims, **options)
         if batches < 1 or not 0 <= tolerance < 1:
-            raise ValueError("batches is at least 1 and tolerance between 0 and 1")
+            raise ValueError("batches must be at least 1 and tolerance in [0, 1)")
         self.limit = int(batches)
         self.tolerance = float(tolerance)
         self.enough = 1 / max(self.tolerance, 1e-6) ** 2
@@ -53,7 +53,7 @@ class RunningStandardize(Scaling):
         self.register_buffer("frozen", torch.zeros((), dtype=torch.bool, device=self.center.device))
 
     def forward(self, x: Tensor) -> Tensor:
-        """x as in `Scaling`; in training mode, until frozen, it is measured first."""
+        """x as in `Scaling`; in train mode it is measured first, until frozen."""
         self._check(x)
         if self.training and not self._is_done():
             center, scale = self._learn(x.detach())
@@ -61,7 +61,7 @@ class RunningStandardize(Scaling):
         return self._scaled(x, self.center, self.scale)
 
     def _is_done(self) -> bool:
-        """Frozen, as far as that is known without stalling a GPU: there it is looked up at each call of `train`."""
+        """Whether it is frozen, without synchronising with a GPU: there it is read at each call of `train`."""
         if torch.jit.is_scripting() or torch.compiler.is_compiling():  # pyright: ignore[reportPrivateImportUsage]
             return self.done
         if not self.done and self.frozen.is_cpu:
@@ -77,7 +77,7 @@ class RunningStandardize(Scaling):
         self.done = not self.frozen.is_meta and bool(self.frozen)
 
     def _learn(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The estimate with this batch in it. No branch on `frozen` here, for it would stall a GPU."""
+        """The estimate including this batch. No branch on `frozen`, which would synchronise with the GPU."""
         with torch.no_grad():
             number, mean, spread = _measured(self._columns(x), self.center)
             count = self.count + number.view(self.count.shape)
@@ -93,7 +93,7 @@ class RunningStandardize(Scaling):
             return mean, scale
 
     def _columns(self, x: Tensor) -> Tensor:
-        """(n, columns) of the input's values."""
+        """The input's values as (n, columns)."""
         return torch.movedim(x, self.dims, self.last).reshape(-1, self.center.numel())
 
     def _keep(self, count: Tensor, mean: Tensor, spread: Tensor, scale: Tensor) -> None:
@@ -116,7 +116,7 @@ class RunningStandardize(Scaling):
 
 
 def _measured(x: Tensor, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Number, mean and spread of the finite values of x: (n, columns), around the largest: a constant has spread 0."""
+    """Number, mean and spread of the finite values of x: (n, columns), relative to the largest: exact for constants."""
     finite = torch.isfinite(x)
     x = x.to(torch.promote_types(x.dtype, like.dtype))
     number = finite.sum(0)
@@ -132,7 +132,7 @@ def _measured(x: Tensor, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _inverse(spread: Tensor, mean: Tensor) -> Tensor:
-    """1 / spread, 0 for a spread that is no more than the rounding of such numbers."""
+    """1 / spread, or 0 if the spread is within the rounding errors of such numbers."""
     eps = 1.2e-7 if spread.dtype == torch.float32 else 2.3e-16
     constant = spread <= 4 * eps * mean.abs()
     return torch.where(constant, 0.0, 1 / torch.where(constant, 1.0, spread).clamp(min=1e-37))

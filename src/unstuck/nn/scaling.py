@@ -1,4 +1,4 @@
-"""What all scaling layers are: (x - center) * scale, per column, with both in buffers."""
+"""The base class of scaling layers: (x - center) * scale per column, with both in buffers."""
 
 import math
 from collections.abc import Sequence
@@ -8,18 +8,18 @@ import torch
 from torch import Tensor, nn
 
 MOST = 64
-"""Axes that a tensor can have."""
+"""Maximum number of axes of a tensor."""
 
 
 class Scaling(nn.Module):
-    """(x - center) * scale, one number of each per column; a column whose scale is 0 comes out as 0.
+    """(x - center) * scale, one number of each per column; a column with scale 0 becomes 0.
 
-    shape: how many columns, or the sizes of several axes (one column per element): 10 for rows (N, 10), 3 for pictures
-    (N, 3, H, W) scaled per channel, (3, 32, 32) for one number per pixel, () for one number in all.
-    dims: the axes of the input that `shape` speaks of; by default those right after the first.
-    fill: what a NaN or infinity of the input becomes, on the scaled side (0.0 is the centre); None lets it through.
-    dtype: of center and scale, and so the least precision of the arithmetic; they never go below float32, not even in
-    a network that does. What comes in as floating point leaves in its own dtype, integers in that of the network.
+    shape: number of columns, or the sizes of several axes (one column per element): 10 for rows (N, 10), 3 for images
+    (N, 3, H, W) scaled per channel, (3, 32, 32) for one number per pixel, () for a single number.
+    dims: the axes of the input that `shape` refers to; by default those after the first.
+    fill: the output for a NaN or infinite input (0.0 is the centre); None passes it through.
+    dtype: of center and scale, and the minimum precision of the arithmetic; at least float32, even in a network of
+    lower precision. Floating-point inputs keep their dtype, integers become that of the network.
     """
 
     sizes: list[int]
@@ -48,13 +48,13 @@ class Scaling(nn.Module):
         self.dims = list(range(1, 1 + len(self.sizes))) if dims is None else _whole(dims)
         _checked(self.sizes, self.dims)
         self.last = [at - len(self.dims) for at in range(len(self.dims))]
-        self.rank = 0  # axes of the batches it was measured on, where that is known
+        self.rank = 0  # number of axes of the measured batches, if known
         self.fill = None if fill is None else float(fill)
         if not math.isfinite(self.fill or 0.0):
-            raise ValueError(f"missing values are filled with a finite number, not with {fill}")
+            raise ValueError(f"fill must be a finite number, not {fill}")
         kept = dtype or torch.promote_types(torch.get_default_dtype(), torch.float32)
         if not kept.is_floating_point or torch.finfo(kept).bits < 32:
-            raise ValueError(f"center and scale are kept in float32 or float64, not in {kept}")
+            raise ValueError(f"dtype must be float32 or float64, not {kept}")
         self.fitted = False
         self.register_buffer("center", torch.full(self.sizes, math.nan, dtype=kept, device=device))
         self.register_buffer("scale", torch.full(self.sizes, math.nan, dtype=kept, device=device))
@@ -62,20 +62,20 @@ class Scaling(nn.Module):
 
     @property
     def columns(self) -> int:
-        """How many numbers center and scale hold each."""
+        """The number of elements of center and of scale."""
         return math.prod(self.sizes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x of any shape that has the sizes at the axes; raises ValueError for others, RuntimeError if not fitted."""
+        """x of any shape with these sizes at the axes; raises ValueError for others, RuntimeError if not fitted."""
         if not self.fitted:
-            raise RuntimeError("this layer has no statistics yet: call fit, or load them")
+            raise RuntimeError("this layer has no statistics: call fit, or load them")
         self._check(x)
         return self._scaled(x, self.center, self.scale)
 
     def _check(self, x: Tensor) -> None:
-        for dim, size in zip(self.dims, self.sizes):  # noqa: B905  (TorchScript knows no strict)
+        for dim, size in zip(self.dims, self.sizes):  # noqa: B905  (TorchScript does not support strict)
             if dim >= x.dim() or dim < -x.dim() or x.shape[dim] != size:
-                raise ValueError(f"expected size {size} at axis {dim} of the input, whose shape is {x.shape}")
+                raise ValueError(f"expected size {size} at axis {dim} of the input, but its shape is {x.shape}")
 
     def _scaled(self, x: Tensor, center: Tensor, scale: Tensor) -> Tensor:
         view = [1] * x.dim()
@@ -102,7 +102,7 @@ class Scaling(nn.Module):
         self.fitted = self.center.is_meta or not bool(self.center.isnan().any())
 
     def settings(self) -> dict[str, Any]:
-        """The arguments that build this layer again, as JSON has them."""
+        """The arguments that rebuild this layer, as JSON values."""
         dtype = str(self.center.dtype).removeprefix("torch.")
         return {"shape": self.sizes, "dims": self.dims, "fill": self.fill, "dtype": dtype}
 
@@ -117,11 +117,13 @@ def _whole(axes: int | Sequence[int]) -> list[int]:
 
 def _checked(sizes: list[int], dims: list[int]) -> None:
     if any(size < 1 for size in sizes):
-        raise ValueError(f"every axis has at least one column, not {tuple(sizes)}")
+        raise ValueError(f"every axis needs at least one column, not {tuple(sizes)}")
     if len(dims) != len(sizes) or any(abs(dim) > MOST for dim in dims):
-        raise ValueError(f"{len(sizes)} sizes need as many axes, not {tuple(dims)}")
+        raise ValueError(f"{len(sizes)} sizes need {len(sizes)} axes, not {tuple(dims)}")
     if dims != sorted(dims) or len(set(dims)) != len(dims) or (dims and dims[0] < 0 <= dims[-1]):
-        raise ValueError(f"axes are given in rising order, all from the front or all from the back, not {tuple(dims)}")
+        raise ValueError(
+            f"axes must increase and all be counted from the front or all from the back, not {tuple(dims)}"
+        )
 
 
 def _short(tensor: Tensor) -> bool:

@@ -1,7 +1,7 @@
-"""Mean, spread and range per column, streamed: parts of a table are measured apart and merged. numpy only.
+"""Mean, spread and range per column, computed in parts that can be merged. numpy only.
 
-All of it in float64 and around the middle of what was seen, so that a column far from zero keeps the digits of its
-spread, and a constant column has a spread of exactly 0. Parts merge by the formula of Chan, Golub and LeVeque (1979).
+Computed in float64 relative to the middle of the range, so that a column far from zero keeps the digits of its spread,
+and a constant column has a spread of exactly 0. Parts are merged by the formula of Chan, Golub and LeVeque (1979).
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 BLOCK = 1 << 18
-"""Numbers that are turned into float64 at once (2 MiB of them): the whole table never is."""
+"""Numbers converted to float64 at once (2 MiB); the whole table never is."""
 NARROW = 64
-"""Below this many columns a block is laid out column by column, or each reduction would stumble over short rows."""
+"""Below this many columns a block is stored column by column, because reductions over short rows are slow."""
 LARGE, SMALL = 1e140, 1e-140
-"""Deviations outside these are measured in a unit of their own, or their squares would leave float64."""
+"""Deviations outside this range are scaled, because their squares would over- or underflow float64."""
 NOISE = 8 * np.finfo(np.float64).eps
-"""A spread of this share of the column's largest number is rounding, not data."""
+"""A spread below this share of the column's largest number is rounding error, not data."""
 
 Column = NDArray[np.float64]
 
@@ -29,19 +29,19 @@ Column = NDArray[np.float64]
 class Moments:
     """Statistics of d columns; every field is a read-only float64 array (d,).
 
-    NaN and infinities are missing: they enter `missing` and nothing else. A column without any number has mean 0,
-    spread 0, min +inf and max -inf. The squares are safe up to a range of 1e308 between the numbers of one column.
+    NaN and infinities are missing values: they are counted in `missing` and ignored otherwise. A column without numbers
+    has mean 0, spread 0, min +inf and max -inf. Squares cannot overflow up to a range of 1e308 within a column.
     """
 
     count: Column
-    """Finite values (the sum of their weights, where rows are weighted)."""
+    """Number of finite values (the sum of their weights, if rows are weighted)."""
     missing: Column
-    """Values that are NaN or infinite."""
+    """Number of NaN and infinite values."""
     infinite: Column
-    """Those of them that are infinite."""
+    """Number of infinite values."""
     mean: Column
     rest: Column
-    """What is left of the mean beyond its own last digit: a column at 1e9 with spread 1e-3 needs it to merge."""
+    """The part of the mean below its last digit: merging a column at 1e9 with spread 1e-3 needs it."""
     spread: Column
     """The population standard deviation."""
     min: Column
@@ -53,21 +53,20 @@ class Moments:
 
     @classmethod
     def none(cls, d: int) -> Moments:
-        """Of d columns without a row; merging it changes nothing."""
+        """Of d columns without rows; the neutral element of `merge`."""
         zero = lambda: np.zeros(d)
         return cls(zero(), zero(), zero(), zero(), zero(), zero(), np.full(d, np.inf), np.full(d, -np.inf))
 
     @classmethod
     def of(cls, x: ArrayLike, weights: ArrayLike | None = None) -> Moments:
-        """Of x: (n, d), of any real dtype; a row of weight w (n weights, >= 0) counts as w rows, one of weight 0 not.
+        """Of x: (n, d), any real dtype; a row of weight w (n weights, >= 0) counts as w rows, one of weight 0 is
+        ignored.
 
-        Raises ValueError for another shape, for what are no real numbers, and for weights below 0 or not finite.
+        Raises ValueError for another shape or dtype, and for weights that are negative or not finite.
         """
         table = np.asarray(x)
         if table.ndim != 2 or table.dtype.kind not in "buif":
-            raise ValueError(
-                f"moments are taken of (rows, columns) of real numbers, not of {table.dtype} {table.shape}"
-            )
+            raise ValueError(f"moments need (rows, columns) of real numbers, not {table.dtype} {table.shape}")
         weigh = None if weights is None else _weights(weights, len(table))
         whole = cls.none(table.shape[1])
         for rows in _blocks(*table.shape):
@@ -75,9 +74,9 @@ class Moments:
         return whole
 
     def merge(self, other: Moments) -> Moments:
-        """Of the rows of both. Raises ValueError where the numbers of columns differ."""
+        """Of the rows of both. Raises ValueError if the numbers of columns differ."""
         if self.d != other.d:
-            raise ValueError(f"moments of {self.d} and of {other.d} columns do not merge")
+            raise ValueError(f"moments of {self.d} and of {other.d} columns cannot be merged")
         count = self.count + other.count
         share = other.count / np.where(count > 0, count, 1)
         apart, low = _sum(other.mean, -self.mean)
@@ -100,7 +99,7 @@ class Moments:
 
     @property
     def constant(self) -> NDArray[np.bool_]:
-        """(d,): the column holds one value, up to the rounding of float64, or none at all."""
+        """(d,): whether the column has at most one value, up to float64 rounding."""
         return ~(self.spread > NOISE * np.maximum(np.abs(self.min), np.abs(self.max)))
 
     def take(self, columns: ArrayLike) -> Moments:
@@ -108,7 +107,7 @@ class Moments:
         return Moments(*(getattr(self, field.name)[np.asarray(columns)] for field in fields(self)))
 
     def packed(self) -> NDArray[np.float64]:
-        """As one array (fields, d), to be stored or sent."""
+        """As one array (fields, d), for storage or sending."""
         return np.stack([getattr(self, field.name) for field in fields(self)])
 
     @classmethod
@@ -123,7 +122,7 @@ class Moments:
 def _weights(weights: ArrayLike, n: int) -> Column:
     given = np.asarray(weights, dtype=np.float64)
     if given.shape != (n,) or not np.isfinite(given).all() or (given < 0).any():
-        raise ValueError(f"weights are {n} finite numbers, none below 0")
+        raise ValueError(f"weights must be {n} finite numbers, none negative")
     return given
 
 
@@ -133,7 +132,7 @@ def _blocks(n: int, d: int) -> Iterator[slice]:
 
 
 def _measured(block: NDArray, weights: Column | None) -> Moments:
-    """Of one block, in two passes around the middle of its range."""
+    """Of one block, in two passes relative to the middle of its range."""
     if weights is not None:
         block, weights = block[weights > 0], weights[weights > 0]
     if not len(block):
@@ -141,7 +140,7 @@ def _measured(block: NDArray, weights: Column | None) -> Moments:
     y = np.array(block, dtype=np.float64, order="F" if block.shape[1] < NARROW else "C")
     weigh = np.ones(len(y)) if weights is None else weights
     low, high = y.min(axis=0), y.max(axis=0)
-    if np.isfinite(low).all() and np.isfinite(high).all():  # a NaN would be both, an infinity one of them
+    if np.isfinite(low).all() and np.isfinite(high).all():  # a NaN would show in both, an infinity in one
         total = np.full(y.shape[1], weigh.sum())
         return _around(y, weigh, _Seen(total, np.zeros_like(total), np.zeros_like(total), low, high), None)
     finite = np.isfinite(y)
@@ -151,7 +150,7 @@ def _measured(block: NDArray, weights: Column | None) -> Moments:
 
 
 class _Seen(NamedTuple):
-    """What one look at a block tells."""
+    """The first pass over a block."""
 
     number: Column
     missing: Column
@@ -161,10 +160,10 @@ class _Seen(NamedTuple):
 
 
 def _around(y: NDArray, weigh: Column, seen: _Seen, gaps: NDArray[np.bool_] | None) -> Moments:
-    """`y` is overwritten; `gaps`: where it is not finite, None for nowhere."""
+    """The second pass; overwrites `y`. `gaps`: where it is not finite, None if nowhere."""
     some = seen.number > 0
     low, high = np.where(some, seen.low, 0.0), np.where(some, seen.high, 0.0)
-    middle = low * 0.5 + high * 0.5  # halves first: the sum could overflow
+    middle = low * 0.5 + high * 0.5  # halved first: the sum could overflow
     divide = np.where(some, seen.number, 1)
     _centred(y, middle, gaps)
     unit = _unit(high * 0.5 - low * 0.5)
@@ -188,13 +187,13 @@ def _centred(y: NDArray, at: Column, gaps: NDArray[np.bool_] | None) -> None:
 
 
 def _unit(half: Column) -> Column | None:
-    """The powers of two, per column, in which deviations are measured; None: as they are."""
+    """Powers of two by which to divide the deviations of each column; None if not needed."""
     extreme = (half > LARGE) | ((half < SMALL) & (half > 0))
     return np.where(extreme, np.ldexp(1.0, np.frexp(half)[1] - 1), 1.0) if extreme.any() else None
 
 
 def _sum(a: Column, b: Column) -> tuple[Column, Column]:
-    """a + b and what its rounding left out (Knuth's two-sum)."""
+    """a + b and its rounding error (Knuth's two-sum)."""
     total = a + b
     back = total - a
     return total, (a - (total - back)) + (b - back)

@@ -1,8 +1,7 @@
-"""A dense network that learns whatever units its data comes in.
+"""Train a dense network on a table, whatever the units of its columns.
 
-The path of a table: `encoder` writes every column in units of its own, on a grid; `sweep` finds the learning rate by
-training sixteen networks at once; `train` trains the ensemble, lane beside lane, each with its own held-out rows.
-All of it is numpy: a step of a small network is a dozen small products, for which numpy's call costs a third of
-torch's, and torch's import alone lasts longer than a whole fit of a small table. torch is imported where a person's
-own module is to be fitted, and nowhere else.
+`encoder` standardises every column and rounds it to a grid; `sweep` finds the learning rate by training sixteen
+networks at once; `train` trains the ensemble in parallel lanes, each with its own held-out rows. Everything is numpy: a
+step of a small network is a dozen small products, for which a call of numpy costs a third of torch's, and importing
+torch alone takes longer than fitting a small table. Only a user's own module needs torch.
 """

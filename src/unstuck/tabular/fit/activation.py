@@ -1,7 +1,7 @@
 """Activations with their derivatives, in place.
 
 `forward(z, out, keep)` writes act(z) into `out`, and into `keep` what the derivative needs; `backward(delta, z, out,
-keep)` multiplies `delta` by the derivative. `gain` is the factor on the first weights that keeps the variance.
+keep)` multiplies `delta` by the derivative. `gain` scales the initial weights so that the variance is preserved.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 Array = np.ndarray
 ZERO, ONE = np.float32(0), np.float32(1)
 FAR = np.float32(60)
-"""Beyond this, exp would leave float32, and a sigmoid is 0 anyway."""
+"""Beyond this, exp overflows float32 and the sigmoid is 0."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Activation:
 
 
 def _relu(z: Array, out: Array, keep: Array) -> None:
-    keep.fill(0)  # against an array numpy's maximum runs three times as fast as against a number
+    keep.fill(0)  # maximum against an array is three times as fast in numpy as against a scalar
     np.maximum(z, keep, out=out)
 
 

@@ -1,4 +1,4 @@
-"""AdamW (Loshchilov and Hutter 2019) over the rows of one array, a rate per lane, in place."""
+"""AdamW (Loshchilov and Hutter 2019) over the rows of one array, in place, with a rate per lane."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 Array = np.ndarray
 BETA1, BETA2 = 0.9, 0.99
-"""A second moment over 100 steps instead of 1000: the runs are short, and the gradient's size falls within them."""
+"""The second moment averages over 100 steps, not 1000: runs are short, and gradients shrink during them."""
 EPSILON = np.float32(1e-8)
 _KEEP_M, _KEEP_V = np.float32(BETA1), np.float32(BETA2)
 
@@ -16,7 +16,7 @@ _KEEP_M, _KEEP_V = np.float32(BETA1), np.float32(BETA2)
 class AdamW:
     """The moments of (lanes, parameters) and their update; `decay`, (1, parameters), is each parameter's weight decay.
 
-    The moments are kept without their factors 1 - beta, which the step's size takes over: two products less.
+    The moments are kept without the factors 1 - beta, which are folded into the step size: two products fewer.
     """
 
     def __init__(self, shape: tuple[int, int], decay: Array | None = None) -> None:
@@ -26,7 +26,7 @@ class AdamW:
         self._room = np.empty(shape, np.float32)
 
     def step(self, flat: Array, gradient: Array, rate: Array) -> None:
-        """Move `flat` (lanes, parameters) by `gradient`, at `rate` (1 or lanes, 1); `gradient` is used up."""
+        """Update `flat` (lanes, parameters) with `gradient`, at `rate` (1 or lanes, 1); `gradient` is overwritten."""
         self.steps += 1
         t, m, v = self._room, self.first, self.second
         np.multiply(m, _KEEP_M, out=m)
@@ -45,7 +45,7 @@ class AdamW:
         np.subtract(flat, t, out=flat)
 
     def _size(self) -> float:
-        # m / (1 - b1^n) over sqrt(v / (1 - b2^n)), with m and v short of their factors. Epsilon then stands inside,
-        # where it does what it is for: it keeps 0 / 0 away.
+        # m / (1 - b1^n) over sqrt(v / (1 - b2^n)), with m and v without their factors. Epsilon is inside, where it
+        # still serves its purpose: to avoid 0 / 0.
         first = (1 - BETA1) / (1 - BETA1**self.steps)
         return first / math.sqrt((1 - BETA2) / (1 - BETA2**self.steps))

@@ -1,8 +1,8 @@
-"""X of any kind as a frame: arrays, lists, sparse matrices, tensors, data frames of pandas, polars and Arrow.
+"""Convert any X to a frame: arrays, lists, sparse matrices, tensors, data frames of pandas, polars and Arrow.
 
-A column is numbers or words, and stays what it was when the model was fitted. Numbers, truth values, dates and times
-are numbers. What a data frame declares as text or as categories is words; in arrays and in columns of objects, text
-that reads as numbers throughout is numbers, as scikit-learn has it. None of these libraries is imported here.
+A column is numbers or words, and stays so after fitting. Numbers, truth values, dates and times are numbers. Text and
+categories of a data frame are words; in arrays and object columns, text that parses as numbers throughout is numbers,
+as in scikit-learn. None of these libraries is imported here.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from unstuck.tabular.fit.frame import Frame
 
 Array = np.ndarray
 BLOCK = 1 << 22
-"""Numbers that are answered for in one go."""
+"""Numbers predicted for at once."""
 COPIES = 3
-"""A table in memory, its columns as the network sees them, and what is on the way between the two."""
+"""Copies in memory: the table, the network's inputs, and intermediate values."""
 
 
 @dataclass(frozen=True)
 class Schema:
-    """Which of X's columns are words, (d,)."""
+    """Which columns of X are words, (d,)."""
 
     words: tuple[bool, ...]
 
 
 def plain(x: Any) -> Any:
-    """A tensor as an array; anything else as it is. torch is not imported for it: who has a tensor has torch."""
+    """A tensor as an array; anything else unchanged. Does not import torch: a tensor implies it is imported."""
     torch = sys.modules.get("torch")
     if torch is None or not isinstance(x, torch.Tensor):
         return x
@@ -42,15 +42,15 @@ def plain(x: Any) -> Any:
 
 
 def is_table(x: Any) -> bool:
-    """Whether x has columns of their own types: a data frame of pandas or polars, or an Arrow table."""
+    """Whether x has typed columns: a data frame of pandas or polars, or an Arrow table."""
     return hasattr(x, "columns") and (hasattr(x, "iloc") or hasattr(x, "get_columns") or hasattr(x, "column_names"))
 
 
 def frame_of(x: Any, schema: Schema | None = None) -> tuple[Frame, Schema]:
-    """X as a frame; `schema` as it was in training, None in training.
+    """X as a frame; `schema`: that of the training, None in training.
 
-    Raises ValueError where a column that was numbers no longer is, TypeError for cells that are neither numbers nor
-    text, and MemoryError for a sparse matrix that would not fit when its zeros are written out.
+    Raises ValueError if a column that was numeric no longer is, TypeError for cells that are neither numbers nor text,
+    and MemoryError for a sparse matrix too large to densify.
     """
     if is_table(x):
         return _assembled(list(_columns(x)), schema)
@@ -63,7 +63,7 @@ def frame_of(x: Any, schema: Schema | None = None) -> tuple[Frame, Schema]:
 
 
 def blocks(x: Any, schema: Schema) -> Iterator[Frame]:
-    """X's rows as frames of bounded size."""
+    """The rows of X as frames of bounded size."""
     size = max(1, BLOCK // max(x.shape[1], 1))
     if hasattr(x, "toarray"):
         yield from (frame_of(x[at : at + size], schema)[0] for at in range(0, x.shape[0], size))
@@ -103,7 +103,7 @@ def _columns(x: Any) -> Iterator[Column]:
 
 def _pandas(name: str, series: Any) -> Column:
     kind = series.dtype.kind
-    if kind == "M":  # with a time zone: as UTC
+    if kind == "M":  # times with a zone become UTC
         return Column(name, series.to_numpy("datetime64[ns]"), declared=True)
     if kind in "buif" and not isinstance(series.dtype, np.dtype):
         return Column(name, series.to_numpy(np.float64, na_value=np.nan), declared=True)
@@ -111,7 +111,7 @@ def _pandas(name: str, series: Any) -> Column:
 
 
 def _cells(column: Any) -> Array:
-    """Words of an Arrow dictionary as text, everything else as its container writes it."""
+    """Words of an Arrow dictionary as text, everything else as stored."""
     if str(getattr(column, "type", "")).startswith("dictionary"):
         return np.array([*column.to_pylist(), None], object)[:-1]
     return column.to_numpy()
@@ -121,14 +121,14 @@ def _dense(x: Any) -> Array:
     need, free = COPIES * x.shape[0] * x.shape[1] * max(x.dtype.itemsize, 4), _free()
     if need > free:
         raise MemoryError(
-            f"a sparse X of {x.shape[0]} x {x.shape[1]} needs {need / 2**30:.1f} GiB with its zeros written out, and "
+            f"a sparse X of {x.shape[0]} x {x.shape[1]} needs {need / 2**30:.1f} GiB as a dense array, and "
             f"{free / 2**30:.1f} GiB are free: reduce its columns first (TruncatedSVD, SelectKBest)"
         )
     return x.toarray()
 
 
 def _free() -> float:
-    """Bytes of memory that are free; infinite where the system does not say."""
+    """Bytes of free memory; infinite if unknown."""
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         return next(1024.0 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))

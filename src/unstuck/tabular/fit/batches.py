@@ -1,4 +1,4 @@
-"""Rows in memory: their canonical order, which of them a lane trains on and is judged by, and an epoch's batches."""
+"""Rows in memory: their canonical order, the split into training and held-out rows, and the batches of an epoch."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from unstuck.tabular.fit.grid import MIX, marks
 
 Array = np.ndarray
 SAMPLE = 512
-"""Training rows whose loss is shown beside that of the held-out ones."""
+"""Number of training rows whose loss is reported beside the held-out loss."""
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Encoded rows: x (n, d + 1) float32 that ends in a 1, y (n,) class numbers or (n, k) float32, w (n,) float32 or
-    None for all equal."""
+    """Encoded rows: x (n, d + 1) float32 whose last column is 1, y (n,) class numbers or (n, k) float32, w (n,) float32
+    or None if all are equal."""
 
     x: Array
     y: Array
@@ -32,16 +32,16 @@ class Rows:
         return Rows(self.x.take(index, 0), self.y.take(index, 0), None if self.w is None else self.w.take(index, 0))
 
     def cut(self, part: slice) -> Rows:
-        """Of rows that were taken for lanes, (1 or lanes, b): a part of the b."""
+        """A slice of the batch axis of rows taken for lanes, (1 or lanes, b)."""
         return Rows(self.x[:, part], self.y[:, part], None if self.w is None else self.w[:, part])
 
 
 def canonical(x: Array, y: Array, w: Array | None) -> tuple[Array, Array | None]:
-    """The row numbers to train on, in an order that depends on what the rows say and not on how they came, and their
-    weights (mean 1), None where all are equal.
+    """The row numbers to train on, in an order that depends on the rows' content and not on their order in the file,
+    and their weights (mean 1), None if all are equal.
 
-    Equal rows become one, of their joint weight: a table in which a row stands three times trains to the same bits as
-    one in which it has the weight 3, a sorted table as a shuffled one, and no row is held out whose twin is trained on.
+    Duplicate rows are merged and their weights added: a row that occurs three times trains to the same bits as a row of
+    weight 3, a sorted table like a shuffled one, and no held-out row has a duplicate among the training rows.
     """
     mark = marks(x) ^ (marks(y.reshape(len(y), -1)) * MIX)
     there = np.arange(len(mark)) if w is None else np.flatnonzero(w > 0)
@@ -56,7 +56,7 @@ def canonical(x: Array, y: Array, w: Array | None) -> tuple[Array, Array | None]
 
 
 class Batches(Protocol):
-    """What a stage is trained on; all rows as `Rows` of (1 or lanes, ...)."""
+    """The data of a stage; all rows as `Rows` of (1 or lanes, ...)."""
 
     @property
     def steps(self) -> int:
@@ -64,21 +64,21 @@ class Batches(Protocol):
         ...
 
     def epoch(self, number: int) -> Iterator[Rows]:
-        """The batches of an epoch, whose order depends on its number alone: what was interrupted can go on."""
+        """The batches of an epoch; their order depends only on its number, so an interrupted training can continue."""
         ...
 
     def held(self) -> Rows:
-        """The rows that each lane is judged by."""
+        """The held-out rows of each lane."""
         ...
 
     def own(self) -> Rows:
-        """Some of the rows that it is trained on."""
+        """A sample of the training rows."""
         ...
 
 
 @dataclass(frozen=True)
 class Split:
-    """Row numbers to train on, (1 or lanes, m), and to be judged by, (1 or lanes, v)."""
+    """Row numbers of training rows, (1 or lanes, m), and held-out rows, (1 or lanes, v)."""
 
     train: Array
     held: Array
@@ -86,7 +86,7 @@ class Split:
 
 @dataclass(frozen=True)
 class InMemory:
-    """A batches from rows in memory, in batches of one size; the few rows that are left over sit an epoch out."""
+    """Batches of one size from rows in memory; the remainder of an epoch is skipped."""
 
     rows: Rows
     split: Split
@@ -99,7 +99,7 @@ class InMemory:
         return self.split.train.shape[1] // self.size
 
     def epoch(self, number: int) -> Iterator[Rows]:
-        """The batches in a fresh order."""
+        """The batches in a new order."""
         rng = np.random.Generator(np.random.Philox(key=[self.seed, number + 1]))
         order = rng.permuted(self.split.train, axis=1)
         for at in range(0, self.steps * self.size, self.size):
@@ -110,13 +110,13 @@ class InMemory:
         return self.rows.take(self.split.held)
 
     def own(self) -> Rows:
-        """The first of the others."""
+        """The first training rows."""
         return self.rows.take(self.split.train[:, :SAMPLE])
 
 
 def folds(strata: Array, lanes: int, rng: np.random.Generator) -> Split:
-    """Each lane is judged by another part of the rows, and trains on the others. `strata` (n,), class numbers or ranks,
-    are spread evenly over the parts."""
+    """Cross-validation: each lane holds out another part of the rows. `strata` (n,), class numbers or ranks, are spread
+    evenly over the parts."""
     order, part = _dealt(strata, lanes, rng)
     size = len(order) // lanes
     held = np.stack([np.sort(order[part == k][:size]) for k in range(lanes)])
@@ -125,13 +125,13 @@ def folds(strata: Array, lanes: int, rng: np.random.Generator) -> Split:
 
 
 def holdout(strata: Array, share: float, rng: np.random.Generator) -> Split:
-    """One part of the rows by which all lanes are judged."""
+    """One set of held-out rows for all lanes."""
     every = max(2, round(1 / share))
     order, part = _dealt(strata, every, rng)
     return Split(np.sort(order[part != 0])[None], np.sort(order[part == 0])[None])
 
 
-def _dealt(strata: Array, hands: int, rng: np.random.Generator) -> tuple[Array, Array]:
+def _dealt(strata: Array, parts: int, rng: np.random.Generator) -> tuple[Array, Array]:
     order = rng.permutation(len(strata))
     order = order[np.argsort(strata[order], kind="stable")]
-    return order, np.arange(len(order)) % hands
+    return order, np.arange(len(order)) % parts

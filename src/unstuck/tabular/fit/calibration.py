@@ -1,4 +1,4 @@
-"""How far probabilities may be trusted: cooled by what held-out rows showed, never surer than the rows allow."""
+"""Calibrate probabilities on held-out rows: temperature scaling, and a bound by the number of rows."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ TEMPERATURES = (1.0, 1.15, 1.3, 1.5, 1.75, 2.0, 2.5, 3.0)
 
 @dataclass(frozen=True)
 class Calibration:
-    """`temperature` divides the logits (Guo et al. 2017); `rows`: as many rows as stand behind the answers."""
+    """`temperature` divides the logits (Guo et al. 2017); `rows`: the number of held-out rows."""
 
     temperature: float = 1.0
     rows: float = float("inf")
 
     @classmethod
     def of(cls, loss: Loss, answers: Array, y: Array, w: Array | None) -> Calibration:
-        """The temperature at which answers (v, k) to held-out rows cost least."""
+        """The temperature with the lowest loss for predictions (v, k) of held-out rows."""
         if isinstance(loss, Squares):
             return cls()
         costs = [loss.cost(cls(temperature, len(y)).apply(answers, loss), y, w) for temperature in TEMPERATURES]
         return cls(TEMPERATURES[int(np.argmin(costs))], float(len(y)))
 
     def apply(self, answers: Array, loss: Loss) -> Array:
-        """Cooled answers, (n, k). One more row, of which nothing is known, is counted with those behind them: of what
-        was never seen to fail in n rows, n + 1 to 1 is the most that can be said."""
+        """Calibrated predictions, (n, k). Laplace's rule: one more row of unknown outcome is added to the held-out
+        ones, so that after n rows without an error the odds are at most n + 1 to 1."""
         if isinstance(loss, Squares):
             return answers
         p = answers.astype(np.float64) ** (1 / self.temperature)
@@ -42,4 +42,4 @@ class Calibration:
 
 
 UNCALIBRATED = Calibration()
-"""For answers that no held-out row has tested."""
+"""For predictions without held-out rows."""

@@ -1,4 +1,4 @@
-"""Words: one input per frequent word, one for all the others, and how frequent a word is."""
+"""Encode words: one input per frequent word, one shared by the others, and one for the frequency."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ Array = np.ndarray
 Column = Sequence[str | None] | Array
 """Texts, None where missing; an array has dtype object."""
 WORDS = 48
-"""A column's most frequent words get an input each; what is rarer shares one."""
+"""Number of most frequent words with an input each; the others share one."""
 ONCE = 2
-"""A word that occurs less often than this says nothing about the next row."""
+"""Rarer words carry no information about other rows."""
 
 
 @dataclass(frozen=True)
 class Words:
-    """A column of words, as it was in training."""
+    """The words of a column in training."""
 
     words: tuple[str, ...]
-    """The frequent ones, most frequent first."""
+    """The frequent words, most frequent first."""
     counts: tuple[int, ...]
-    """How often each of them occurred."""
+    """How often each occurred."""
     rows: int
     cut: bool
-    """Whether there were rarer words beside them."""
+    """Whether there were rarer words."""
 
     @classmethod
     def of(cls, column: Column, weights: Array | None = None) -> Words:
-        """Count a column's words; None is a missing one; a row of weight w counts as w rows."""
+        """Count the words of a column; None is missing; a row of weight w counts as w rows."""
         if weights is None:
             return cls.counted(Counter(word for word in column if word is not None), len(column))
         there, total = Counter[str](), Counter[str]()
@@ -39,7 +39,7 @@ class Words:
             if word is not None and weight > 0:
                 there[word] += 1
                 total[word] += weight
-        # Weights below 1 do not make a rarity of what occurs twice.
+        # A word that occurs twice stays frequent even with weights below 1.
         counts = Counter({word: max(round(total[word]), min(there[word], ONCE)) for word in there})
         return cls.counted(counts, round(float(weights.sum())))
 
@@ -63,7 +63,7 @@ class Words:
         index = np.array([-1 if word is None else at.get(word, other) for word in column], np.int64)
         rows = np.flatnonzero(index >= 0)
         out[rows, index[rows]] = 1.0
-        # The share of the rows, on a logarithmic scale from "all" (0) to "hardly any" (-1).
+        # The share of the rows on a logarithmic scale, from 0 (all) to -1 (none).
         share = np.log1p(np.array([*self.counts, 0.0])) / np.log1p(max(self.rows, 1)) - 1.0
         out[rows, -1] = share[index[rows]]
         return out

@@ -1,4 +1,4 @@
-"""A column's cells as numbers (float) or words (str, None where missing)."""
+"""Parse the cells of a column as numbers (float) or words (str, None where missing)."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 
 Array = np.ndarray
 GONE = ("NAType", "NaTType")
-"""Types by which pandas says "missing"."""
+"""The types of pandas' missing values."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """n cells as their container hands them out; `declared`: it says itself which type they have."""
+    """n cells as stored by their container; `declared`: the container declares their type."""
 
     name: str
     cells: Array
@@ -23,7 +23,7 @@ class Column:
 
 
 def read(column: Column) -> Array:
-    """Numbers where they all are, words otherwise: (n,) of a real dtype, or of objects."""
+    """Numbers if all cells are, otherwise words: (n,) of a real dtype, or of objects."""
     if column.cells.dtype.kind in "buifmM":
         return as_numbers(column)
     if column.declared and not _all_real(column.cells):
@@ -35,7 +35,7 @@ def read(column: Column) -> Array:
 
 
 def as_numbers(column: Column) -> Array:
-    """(n,) of a real dtype, NaN where missing. Raises ValueError where a cell does not read as a number."""
+    """(n,) of a real dtype, NaN where missing. Raises ValueError if a cell is not a number."""
     kind = column.cells.dtype.kind
     if kind in "buif":
         return column.cells
@@ -51,24 +51,24 @@ def as_numbers(column: Column) -> Array:
         return cells.astype(np.float64)
     except (ValueError, TypeError):
         wrong = next(cell for cell in cells if not _reads_as_number(cell))
-        raise ValueError(f"column {column.name!r} is to hold numbers, and holds {wrong!r}") from None
+        raise ValueError(f"column {column.name!r} was numeric in training but contains {wrong!r}") from None
 
 
 def as_words(column: Column) -> Array:
-    """(n,) of str, None where missing. Raises TypeError for a cell that is no text and no number."""
+    """(n,) of str, None where missing. Raises TypeError for a cell that is neither text nor a number."""
     cells = _emptied(column.cells)
     return np.array([None if cell is None else _word(cell, column.name) for cell in cells] + [None], object)[:-1]
 
 
 def _seconds(cells: Array) -> Array:
-    """Dates and times since 1970, durations as they are; NaN for none."""
+    """Dates and times as seconds since 1970, durations in seconds; NaN where missing."""
     unit = "datetime64[us]" if cells.dtype.kind == "M" else "timedelta64[us]"
     whole = cells.astype(unit)
     return np.where(np.isnat(whole), np.nan, whole.astype(np.int64) / 1e6)
 
 
 def _emptied(cells: Array) -> Array:
-    """As objects, with None for whatever says "missing"."""
+    """As objects, with None for every kind of missing value."""
     out = cells.astype(object)
     out[[_missing(cell) for cell in out]] = None
     return out
@@ -81,7 +81,7 @@ def _missing(cell: Any) -> bool:
 
 
 def _dated(cells: Array) -> Array | None:
-    """Cells that are all dates as dates; None where they are not."""
+    """As dates if all cells are dates; None otherwise."""
     some = [cell for cell in cells if cell is not None]
     if not some or not all(isinstance(cell, datetime.date | np.datetime64) for cell in some):
         return None
@@ -107,7 +107,7 @@ def _word(cell: Any, column: str) -> str:
     if isinstance(cell, bytes):
         return cell.decode(errors="replace")
     if isinstance(cell, float | np.floating) and float(cell).is_integer():
-        return str(int(cell))  # a category 3 among missing ones is written as 3.0
+        return str(int(cell))  # pandas stores a category 3 as 3.0 in a column with missing values
     if isinstance(cell, int | float | np.number | np.bool_ | datetime.date | np.datetime64):
         return str(cell)
     raise TypeError(f"column {column!r} holds a {type(cell).__name__}: argument must be a string or a number")

@@ -1,4 +1,4 @@
-"""Curves and bars in characters."""
+"""Line charts and bars in text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BAR = 24
 
 
 def curves(train: Sequence[float], held: Sequence[float], width: int, ascii: bool = False) -> list[str]:
-    """Two curves over the epochs, on a logarithmic scale where they span much; none where there is too little."""
+    """Two loss curves by epoch, on a logarithmic scale if the range is large; empty if there are too few epochs."""
     both = [v for v in (*train, *held) if math.isfinite(v)]
     columns = min(width - 32, COLUMNS)
     if len(held) < 3 or not both or columns < 16:
@@ -28,8 +28,8 @@ def curves(train: Sequence[float], held: Sequence[float], width: int, ascii: boo
     mark, bar = ("*", "|") if ascii else ("⠒", "│")
     heads = {0: f"{max(both):.3g}", HEIGHT - 1: f"{min(both):.3g}"}
     names = {
-        0: f"{mark} held out, least {min(held):.4g}",
-        1: f"{'.' if ascii else '·'} trained on, then {train[_least(held)]:.4g}",
+        0: f"{mark} held out, lowest {min(held):.4g}",
+        1: f"{'.' if ascii else '·'} training, {train[_least(held)]:.4g} at that epoch",
     }
     lines = [
         f"{heads.get(r, ''):>8} {bar}{''.join(c or ' ' for c in grid[r])} {names.get(r, '')}".rstrip()
@@ -74,7 +74,7 @@ def _dotted(values: Sequence[float], columns: int, ascii: bool) -> list[list[str
 
 
 def gauge(said: float, came: float, ascii: bool = False) -> str:
-    """A bar of what came, with a mark at what was said."""
+    """A bar for the observed share, with a mark at the predicted one."""
     full, mark, empty = ("=", "|", ".") if ascii else ("█", "│", "·")
     cells = [full if (c + 0.5) / BAR <= came else empty for c in range(BAR)]
     cells[min(int(said * BAR), BAR - 1)] = mark

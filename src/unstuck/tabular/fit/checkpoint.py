@@ -1,4 +1,4 @@
-"""The folder in which an interrupted training waits, and whether it may be gone on with."""
+"""The checkpoint folder of `unstuck fit`: open it, check that it belongs to this training, remove it."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ OURS = ("*.safetensors", "*.new")
 
 @dataclass
 class Curves(History):
-    """Remembers how the stages' losses went, whatever else is noted; `told` hears what goes wrong with the notes."""
+    """Records the loss curves and forwards to a checkpoint; `told` is called if the checkpoint cannot be written."""
 
     kept: Checkpoint | None = None
     told: Callable[[str], None] = lambda line: None
     curves: dict[str, list[Epoch]] = field(default_factory=dict)
 
     def note(self, key: str, now: Training) -> None:
-        """A full disk ends the notes and not the training."""
+        """Record the epoch; if the disk is full, training continues without a checkpoint."""
         self.curves[key] = list(now.curve)
         if self.kept is None:
             return
         try:
             self.kept.note(key, now)
-        except Exception as error:  # safetensors has errors of its own for a disk that is full
+        except Exception as error:  # safetensors raises its own errors for a full disk
             where, self.kept = self.kept.folder, None
             for part in where.glob("*.new"):
                 part.unlink(missing_ok=True)
-            self.told(f"{where} cannot be written any more ({_why(error)}): the training goes on without it")
+            self.told(f"{where}: cannot write the checkpoint ({_why(error)}); training continues without it")
 
     def recall(self, key: str) -> dict[str, Array] | None:
-        """What is noted of a stage, its curve included."""
+        """The saved state of a stage, including its curve."""
         state = None if self.kept is None else self.kept.recall(key)
         if state is not None:
             self.curves[key] = [Epoch(int(a), int(b), float(c), float(d)) for a, b, c, d in state["curve"]]
@@ -51,20 +51,20 @@ class Curves(History):
 
 
 def opened(folder: Path, mark: str, resume: bool) -> Checkpoint:
-    """The folder, ready for notes. Raises CannotFit where it holds another training, or one that was not asked for."""
+    """Open the folder for checkpoints. Raises CannotFit if it holds another training, or one and `resume` is off."""
     notes = _notes(folder)
     others = [path.name for path in folder.iterdir() if path not in notes] if folder.is_dir() else []
     if others or (folder.exists() and not folder.is_dir()):
-        raise CannotFit(f"{folder} is no checkpoint: it holds other files")
+        raise CannotFit(f"{folder} is not a checkpoint: it contains other files")
     if notes and not resume:
-        raise CannotFit(f"{folder} holds an interrupted training: --resume goes on with it; to begin anew, remove it")
+        raise CannotFit(f"{folder} holds an interrupted training: pass --resume to continue it, or remove the folder")
     for path in notes:
         if path.suffix == ".safetensors" and _mark(path) != mark:
-            raise CannotFit(f"{folder} is the checkpoint of other data, other options or another version")
+            raise CannotFit(f"{folder} is a checkpoint of other data, other options or another version")
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
-        raise CannotFit(f"{folder} cannot be made: {error.strerror}") from None
+        raise CannotFit(f"{folder} cannot be created: {error.strerror}") from None
     return Checkpoint(folder, mark, history.PAUSE)
 
 
@@ -79,7 +79,7 @@ def _mark(path: Path) -> str | None:
         with safe_open(path, framework="numpy") as file:
             return (file.metadata() or {}).get("mark")
     except Exception as error:
-        raise CannotFit(f"{path} is damaged ({_why(error)}): remove it") from None
+        raise CannotFit(f"{path} is corrupt ({_why(error)}): remove it") from None
 
 
 def _why(error: Exception) -> str:
@@ -89,7 +89,7 @@ def _why(error: Exception) -> str:
 
 
 def removed(folder: Path) -> None:
-    """Take the notes away, and the folder if nothing else is in it."""
+    """Delete the checkpoints, and the folder if it is then empty."""
     with suppress(OSError):
         for path in _notes(folder):
             path.unlink(missing_ok=True)
@@ -97,7 +97,7 @@ def removed(folder: Path) -> None:
 
 
 def mark_of(*parts: object, loaded: Loaded | None = None) -> str:
-    """A name for the data and everything that was asked for."""
+    """A hash of the data and all options."""
     found = hashlib.blake2b(repr((__version__, *parts)).encode(), digest_size=16)
     if loaded is not None:
         _add(found, loaded)

@@ -1,4 +1,4 @@
-"""`unstuck fit`: from a table and a column's name to a model, and to what is known of it."""
+"""`unstuck fit`: train on a table, evaluate, save."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from unstuck.tabular.tables import TableError
 
 
 class Interrupted(Exception):
-    """Somebody pressed Ctrl-C; the message says what is left."""
+    """Ctrl-C; the message says what was saved."""
 
 
 def fit(options: Namespace, progress: Progress) -> Fitted:
-    """Train as was asked for, judge, save. Raises TableError, ModelError and CannotFit with one line each, Interrupted
-    where the training was broken off."""
+    """Train, evaluate and save. Raises TableError, ModelError and CannotFit with one line each, and Interrupted on
+    Ctrl-C."""
     begun = time.monotonic()
     job = prepared(options, progress.reading)
     chosen = Options(hidden=options.hidden, epochs=options.epochs, rate=options.rate, seed=options.seed)
@@ -51,8 +51,8 @@ def fit(options: Namespace, progress: Progress) -> Fitted:
         progress.done()
         raise Interrupted(_left(folder)) from None
     except (MemoryError, ModelError, TableError) as error:
-        why = str(error) if not isinstance(error, MemoryError) else "there is not enough memory"
-        kept = f"; {folder} holds the training: --resume goes on with it" if _noted(folder) else ""
+        why = str(error) if not isinstance(error, MemoryError) else "not enough memory"
+        kept = f"; the training is saved in {folder}: use --resume to continue it" if _noted(folder) else ""
         raise CannotFit(why + kept) from None
     finally:
         if folder is not None and not _noted(folder):
@@ -71,7 +71,7 @@ def _trained(job: Job, chosen: Options, progress: Progress, history: Curves) -> 
     if job.loaded is not None:
         return learn(job.frame(), job.aim.y, job.aim.task, chosen, job.aim.weights, progress.epoch, history)
     if job.aim.sort == "multilabel":
-        raise CannotFit("the table does not fit in memory, and several labels at once are learned in memory alone")
+        raise CannotFit("the table does not fit in memory: multilabel training needs it in memory")
     from unstuck.tabular.fit.stream import learn_streamed
 
     classes = job.aim.sort != "regression"
@@ -91,13 +91,13 @@ def _told(options: Namespace, job: Job, model: Model, history: Curves, seconds: 
 
 
 def _folder(options: Namespace) -> Path | None:
-    """Where the training waits if it is broken off."""
+    """The checkpoint folder; None if the training is not saved."""
     if options.checkpoint is not None:
         return Path(options.checkpoint)
     if options.model is not None:
         return Path(options.model + ".checkpoint")
     if options.resume:
-        raise CannotFit("--resume: of which training? name its --model or its --checkpoint")
+        raise CannotFit("--resume requires --model or --checkpoint")
     return None
 
 
@@ -115,14 +115,14 @@ def _noted(folder: Path | None) -> bool:
 
 def _left(folder: Path | None) -> str:
     if _noted(folder):
-        return f"interrupted; {folder} holds the training: the same command with --resume goes on with it"
+        return f"interrupted; the training is saved in {folder}: run the same command with --resume to continue it"
     if folder is not None:
-        return "interrupted before there was anything to keep"
-    return "interrupted; nothing was kept (with --model, there would be a checkpoint)"
+        return "interrupted before there was anything to save"
+    return "interrupted; nothing was saved (--model OUT would keep a checkpoint)"
 
 
 def _about(job: Job, fitted: Fitted) -> dict[str, object]:
-    """What `predict` needs to know, and what a person may ask of the file."""
+    """Metadata of the model file: what `predict` needs, and a summary of the evaluation."""
     return {
         "unstuck": __version__,
         "task": fitted.sort,

@@ -1,4 +1,4 @@
-"""What `Classifier` and `Regressor` share: scikit-learn's contract but for the target."""
+"""What `Classifier` and `Regressor` share: scikit-learn's estimator interface, except for the target."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ Array = np.ndarray
 
 
 class Network(BaseEstimator):
-    """What both estimators do, whatever the target is."""
+    """The common part of both estimators."""
 
     _seed: int
-    """Drawn from `random_state` by the first fit; going on from a model goes on with its seed."""
+    """Drawn from `random_state` by the first fit; warm starts keep it."""
     _schema: Schema
     _pace: Pace
     warm_start: bool
@@ -37,7 +37,7 @@ class Network(BaseEstimator):
         """Fit X (n, d) to y; `sample_weight` (n,): a row of weight w counts as w rows.
 
         X: an array, a list of rows, a sparse matrix, a tensor, a data frame of pandas or polars, an Arrow table. With
-        `warm_start`, a further call trains the present networks on and keeps the measure of the columns.
+        `warm_start`, a further call continues from the current networks and keeps the encoding of the columns.
         """
         before = self.model_ if self.warm_start and hasattr(self, "model_") else None
         frame, y, weights = self._taken(X, y, sample_weight, before is None)
@@ -68,7 +68,7 @@ class Network(BaseEstimator):
     def _taken(
         self, X: Any, y: Any, sample_weight: Any, reset: bool, classes: Any = None
     ) -> tuple[Frame, Array, Array | None]:
-        """Rows that count, their targets and weights."""
+        """The rows with a weight above 0, their targets and weights."""
         if y is None:
             raise ValueError(f"This {type(self).__name__} estimator requires y to be passed, but the target y is None.")
         X = self._checked(X, reset)
@@ -113,11 +113,11 @@ class Network(BaseEstimator):
         raise NotImplementedError
 
     def _task(self, y: Array, weights: Array | None, partial: bool = False) -> Task:
-        """What is to be learned; `partial`: more rows will come."""
+        """The task; `partial`: more rows will follow."""
         raise NotImplementedError
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = tags.input_tags.sparse = True
-        # Columns of text are welcome. The tag `string` stays off, since it promises that any object will do as a cell.
+        # Text columns are accepted. The tag `string` stays off, because it promises that any object is accepted.
         return tags

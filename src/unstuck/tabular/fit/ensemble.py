@@ -1,9 +1,9 @@
-"""The ensemble, grown for as long as growing pays.
+"""The ensemble: stages of networks, added while they lower the held-out loss.
 
-The first stage is small and quick: many tables need no more, and it takes a moment. Then trials ask whether a larger
-network, or other views of the columns, would end clearly lower on the same held-out rows; only then is a larger stage
-trained, and after it one that sees and bends the world differently. What every stage adds is measured on rows that its
-lanes did not train on, and the blend takes of each what lowers that loss.
+The first stage is small and fast; many tables need no more. Short trials then decide whether a larger network or other
+views of the columns would end clearly lower on the same held-out rows; only then are larger stages trained, with other
+views and activations. Every stage is evaluated on rows that its lanes did not train on, and its weight in the blend is
+the one that lowers that loss.
 """
 
 from __future__ import annotations
@@ -29,52 +29,52 @@ PLAIN, RANKED, STEPPED = ("smooth",), ("smooth", "normal"), ("smooth", "steps")
 FIRST = Shape(PLAIN, (32,), "relu")
 LARGER = (64, 64)
 TRIED = 40
-"""Epochs after which views are compared."""
+"""Epochs of the stages that compare views."""
 LONG = (4, 100)
-"""Lanes and epochs of the stages that follow."""
+"""Lanes and epochs of the final stages."""
 CLEAR = 2.0
-"""A difference counts from this many of its standard errors on."""
+"""A difference counts from this many standard errors on ..."""
 WORTH = 0.01
-"""... and from this share of the loss of the best constant answer on: less would not be noticed."""
+"""... and from this share of the baseline loss on: less is not worth a larger network."""
 LEFT = 0.1
-"""Of the loss of the best constant answer, what may be left unexplained before a larger network is tried anyway."""
+"""A larger network is tried anyway if this share of the baseline loss is still unexplained."""
 WORK = 4e12
-"""Floating-point operations that a training may take where nobody says otherwise: about a minute of one core."""
+"""Default budget of a training in floating-point operations: about a minute of one core."""
 SMALL = 5000
-"""Up to so many rows everything is tried: it takes a moment."""
+"""Up to this many rows everything is tried: it takes seconds."""
 BROAD = 100_000
-"""From so many rows on a part of them tells which views are worth having, and one stage follows."""
+"""Above this many rows, a sample decides the views, and only one more stage is trained."""
 VISITS = 8_000_000
-"""Rows that a lane is trained on, at most."""
+"""Maximum number of rows a lane is trained on, over all epochs."""
 NARROW = 40
-"""Up to so many varying columns every view of them is tried."""
+"""Up to this many varying columns, all views are tried."""
 SHARES = np.linspace(0, 1, 11)
 DRAWN = 8.0
-"""Nats that all or nothing costs instead of an even share."""
+"""Penalty in nats for a weight of 0 or 1 relative to an equal share."""
 FOLDED = 20_000
-"""Up to so many rows every lane is judged by rows of its own, so that together they learn from all."""
+"""Up to this many rows each lane has its own held-out rows (cross-validation), so that the lanes together use all."""
 
 
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """A trained stage: its lanes' weights and its share of the blend."""
+    """One trained stage: the weights of its lanes and its share of the blend."""
 
     shape: Shape
     flat: Array
     weight: float
 
     def answers(self, x: Array, loss: Loss) -> Array:
-        """The mean of the lanes' answers for x (n, inputs + 1), whose last column is 1: (n, outputs)."""
+        """The mean of the lanes' predictions for x (n, inputs + 1), whose last column is 1: (n, outputs)."""
         net = Dense(
             (x.shape[1] - 1, *self.shape.hidden, loss.outputs), len(self.flat), self.shape.activation, np.float64
         )
-        net.flat[:] = self.flat  # wider than in training: a row's answer is then the same, whichever rows are beside it
+        net.flat[:] = self.flat  # float64: the prediction for a row then does not depend on the other rows of the batch
         return answers(net, x, loss).mean(axis=0, dtype=np.float64).astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)
 class Context:
-    """What all stages stand on: the training rows in their canonical order, and the options."""
+    """What all stages share: the training rows in canonical order, and the options."""
 
     encoder: Encoder
     frame: Frame
@@ -88,16 +88,16 @@ class Context:
     history: History
 
     def some(self, rows: int) -> Context:
-        """The first rows alone: their canonical order is none that the data knows."""
+        """The first rows: a random sample, because the canonical order is independent of the data."""
         index, w = np.arange(min(rows, len(self.frame))), None if self.w is None else self.w[:rows]
         return replace(self, frame=self.frame.take(index), y=self.y[:rows], w=w, strata=self.strata[:rows])
 
     def rows(self, views: tuple[str, ...]) -> Rows:
-        """The rows as networks with these views see them."""
+        """The rows as a network with these views receives them."""
         return Rows(with_one(self.encoder.encode(self.frame, views)), self.y, self.w)
 
     def split(self, lanes: int) -> Split:
-        """Who trains on what; the same for the same number of lanes."""
+        """Training and held-out rows of each lane; the same for the same number of lanes."""
         rng = np.random.Generator(np.random.Philox(key=[self.options.seed, 0xF01D]))
         n = len(self.frame)
         if n < max(FEW, 2 * lanes):
@@ -107,31 +107,31 @@ class Context:
         return holdout(self.strata, max(0.1, min(FOLDED / n, 1) / 4), rng)
 
     def targets(self, rows: Array) -> tuple[Array, Array | None]:
-        """What would have been right for some rows, and their weights."""
+        """Targets and weights of some rows."""
         return self.y[rows], None if self.w is None else self.w[rows]
 
     def cost(self, stage: _Trained) -> float:
-        """Mean loss of a stage's answers to rows that it did not train on."""
+        """Mean loss of a stage on its held-out rows."""
         return self.loss.cost(stage.answers, *self.targets(stage.held))
 
     def baseline(self) -> float:
-        """Mean loss of the best constant answer."""
+        """Mean loss of the best constant prediction."""
         return self.loss.baseline(self.y, self.w)
 
 
 FEW = 8
-"""Below this many rows none is held out."""
+"""With fewer rows, none are held out."""
 
 
 @dataclass(frozen=True, eq=False)
 class Grown:
-    """The ensemble, and its answers for rows that it was not trained on."""
+    """The ensemble, and its predictions for rows it was not trained on."""
 
     stages: tuple[Stage, ...]
     held: Array
     """Row numbers (v,)."""
     answers: Array
-    """(v, outputs): by lanes that had not seen the row."""
+    """(v, outputs), each by lanes that were not trained on the row."""
     notes: tuple[str, ...] = ()
 
 
@@ -143,12 +143,12 @@ class _Trained:
     answers: Array
 
     def of(self, rows: Array, context: Context) -> tuple[Array, Array]:
-        """Its answers for some of the held-out rows, and what would have been right."""
+        """Its predictions for some of the held-out rows, and their targets."""
         return self.answers[np.searchsorted(self.held, rows)], context.y[rows]
 
 
 def grow(context: Context, before: tuple[Stage, ...] = ()) -> Grown:
-    """Train stages for as long as another one pays; or train the stages of `before` on, and no others."""
+    """Train stages while another one is worthwhile; or continue the stages of `before`, and train no others."""
     options = context.options
     if before:
         return _blended(context, [_stage(context, one.shape, len(one.flat), 40, start=one.flat) for one in before])
@@ -170,7 +170,7 @@ def grow(context: Context, before: tuple[Stage, ...] = ()) -> Grown:
 
 
 def _tried(context: Context) -> Shape:
-    """Of many rows, a part tells which views are worth having."""
+    """The best shape for a large table, found on a sample."""
     part = context.some(BROAD // 4)
     shapes = [Shape(views, LARGER, "relu") for views in views_worth_trying(context.encoder)]
     trials = [sweep(part.rows(s.views), part.split(4), part.loss, s, part.options.seed) for s in shapes]
@@ -178,7 +178,7 @@ def _tried(context: Context) -> Shape:
 
 
 def _affordable(context: Context, shape: Shape) -> tuple[int, int]:
-    """Lanes and epochs of a stage whose shape was asked for: as many as the work allows."""
+    """Lanes and epochs of a stage whose shape the user chose, within the budget."""
     sizes = (context.encoder.width(shape.views), *shape.hidden, context.loss.outputs)
     work = 6.0 * Dense.count(sizes) * len(context.frame)  # of one lane in one epoch
     lanes = int(np.clip(WORK / (20 * work), 1, 8))
@@ -186,13 +186,13 @@ def _affordable(context: Context, shape: Shape) -> tuple[int, int]:
 
 
 def views_worth_trying(encoder: Encoder) -> list[tuple[str, ...]]:
-    """The views of the columns among which trials decide."""
+    """The views of the columns that the trials compare."""
     return [PLAIN, RANKED, STEPPED] if len(encoder.numeric.kept) <= NARROW else [PLAIN]
 
 
 def _pays(context: Context, first: Trial, stage: _Trained) -> bool:
-    """Whether trying costs little, or much is unexplained, or a larger network's short trial already ends clearly
-    lower than the small stage's whole training."""
+    """Whether to go on: if it is cheap, if much is unexplained, or if a short trial of a larger network already ends
+    clearly below the whole training of the small stage."""
     if len(context.frame) <= SMALL or context.cost(stage) > LEFT * context.baseline():
         return True
     split, rates = context.split(4), (first.rate / 2, first.rate)
@@ -231,7 +231,7 @@ def _stage(
 
 
 def batch_of(options: Options, rows: int) -> int:
-    """Rows per step, of so many to train on."""
+    """The batch size for this many training rows."""
     return min(options.batch or 2 ** int(math.log2(max(min(rows / 16, 256), 16))), rows)
 
 
@@ -241,7 +241,7 @@ def _noted(context: Context, key: str, shape: Shape, now: Training) -> None:
 
 
 def _unseen(done: Training, rows: Rows, split: Split, loss: Loss) -> tuple[Array, Array]:
-    """Row numbers and answers for them, each from the lanes that were judged by the row."""
+    """Row numbers and predictions for them, each from the lanes that held the row out."""
     done.net.flat[:] = done.best
     if split.held.shape[0] == 1:
         held = split.held[0]
@@ -253,15 +253,15 @@ def _unseen(done: Training, rows: Rows, split: Split, loss: Loss) -> tuple[Array
 
 
 def _share(context: Context, held: Array, mixed: Array, own: Array, even: float) -> float:
-    """What a new stage gets: the share at which the held-out rows cost least, drawn to the even one by a few nats, so
-    that among few rows chance does not decide."""
+    """The weight of a new stage that minimises the held-out loss, drawn towards an equal share by a few nats, so that
+    noise does not decide among few rows."""
     costs = np.array([context.loss.cost((1 - a) * mixed + a * own, *context.targets(held)) for a in SHARES])
     unit = 2 * max(costs.min(), 1e-9) if isinstance(context.loss, Squares) else 1.0
     return float(SHARES[np.argmin(len(held) * costs / unit + DRAWN * np.square(SHARES - even))])
 
 
 def _blended(context: Context, stages: list[_Trained], notes: tuple[str, ...] = ()) -> Grown:
-    """Each stage's share, one after the other: what lowers the loss on rows that the stages did not train on."""
+    """Weigh the stages one after the other, by the loss on rows that none of them trained on."""
     held = stages[0].held
     for stage in stages[1:]:
         held = np.intersect1d(held, stage.held)

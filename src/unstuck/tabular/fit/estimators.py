@@ -1,4 +1,4 @@
-"""`Classifier` and `Regressor`: the trainer behind scikit-learn's contract. Importing scikit-learn takes a second: only
+"""`Classifier` and `Regressor`: the trainer as scikit-learn estimators. Importing scikit-learn takes a second; only
 this module and `contract` do."""
 
 from __future__ import annotations
@@ -21,34 +21,35 @@ Array = np.ndarray
 
 
 class Classifier(ClassifierMixin, Network):
-    """Tells classes apart, whatever units the columns come in: binary, multi-class, or multi-label (y (n, k) of 0, 1).
+    """A classifier that is invariant to the units of its columns: binary, multi-class, or multi-label (y (n, k) of 0,
+    1).
 
     A parameter that is None is chosen from the data. Early stopping is always on: every network keeps the weights with
-    which held-out rows cost least.
+    the lowest held-out loss.
 
     Parameters
     ----------
-    hidden : int or tuple of int: units per hidden layer. None: an ensemble that grows for as long as that pays.
+    hidden : int or tuple of int: units per hidden layer. None: an ensemble that grows while its held-out loss falls.
     activation : "relu", "silu" or "tanh".
-    module : a network of your own: an nn.Module, or a class or function that makes one of (inputs, outputs).
-    lanes : how many networks are trained side by side, each with held-out rows of its own; answers are their mean.
-    epochs : passes over the rows, at most.
+    module : your own network: an nn.Module, or a class or function of (inputs, outputs) that returns one.
+    lanes : number of networks trained in parallel, each with its own held-out rows; predictions are averaged.
+    epochs : maximum passes over the rows.
     batch_size : rows per step.
-    learning_rate : of AdamW, at its peak. None: a sweep over sixteen rates finds it.
-    weight_decay : of AdamW, for weights, not for biases.
+    learning_rate : peak rate of AdamW. None: found by a sweep over sixteen rates.
+    weight_decay : of AdamW; applies to weights, not to biases.
     class_weight : "balanced", or {class: weight}.
-    warm_start : whether a further `fit` trains the present networks on.
-    device : where a `module` is trained, such as "cuda".
-    random_state : an int gives the same bits every time.
+    warm_start : whether a further `fit` continues from the current networks.
+    device : where a `module` is trained, for example "cuda".
+    random_state : an int makes the result reproducible to the bit.
     verbose : 1 prints every epoch.
 
     Attributes
     ----------
-    classes_, n_features_in_, feature_names_in_ : as everywhere in scikit-learn; several labels are numbered.
-    n_iter_ : epochs, over all networks (after `partial_fit`: calls).
-    loss_curve_, validation_curve_ : loss per epoch on rows trained on and on held-out ones.
-    best_loss_ : the least of the latter.
-    notes_ : what was decided, in sentences.
+    classes_, n_features_in_, feature_names_in_ : as in scikit-learn; multi-label columns are numbered.
+    n_iter_ : epochs over all networks (after `partial_fit`: calls).
+    loss_curve_, validation_curve_ : loss per epoch on training rows and on held-out rows.
+    best_loss_ : the lowest validation loss.
+    notes_ : notes on what was decided in fitting.
     model_ : the fitted model.
     """
 
@@ -83,30 +84,30 @@ class Classifier(ClassifierMixin, Network):
         self.verbose = verbose
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: ArrayLike | None = None) -> Self:
-        """One pass over some rows. The first call is told all `classes` that will ever come, and measures the columns
-        for good: give it some hundred rows that stand for the rest."""
+        """One pass over some rows. The first call needs all `classes`, and fixes the encoding of the columns: pass some
+        hundred representative rows."""
         if isinstance(self.class_weight, str):
-            raise ValueError("class_weight='balanced' needs all rows at once: give partial_fit the weights as a dict")
+            raise ValueError("class_weight='balanced' needs all rows at once: pass the weights as a dict")
         first = not hasattr(self, "model_")
         if first and classes is None:
             raise ValueError("classes must be passed on the first call to partial_fit.")
         if classes is not None:
             classes = np.unique(plain(classes))
             if not first and not np.array_equal(classes, self.classes_):
-                raise ValueError(f"classes are {classes}, and were {self.classes_} on the first call to partial_fit.")
+                raise ValueError(f"classes are {classes}, but were {self.classes_} on the first call to partial_fit.")
         return self._partial_fit(X, y, sample_weight, first, classes)
 
     def predict_proba(self, X: Any) -> Array:
-        """Probabilities (n, classes), in the order of `classes_`; of several labels: of each being there, (n, k)."""
+        """Probabilities (n, classes), in the order of `classes_`; multi-label: of each label, (n, k)."""
         return self._answers(X)
 
     def predict_log_proba(self, X: Any) -> Array:
-        """Their logarithms."""
+        """Log-probabilities, in the same format."""
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
 
     def predict(self, X: Any) -> Array:
-        """The likeliest class (n,); of several labels, (n, k) of 0 and 1."""
+        """The most probable class (n,); multi-label: (n, k) of 0 and 1."""
         found = self._answers(X)
         if isinstance(self.model_.task, Labels):
             return (found > 0.5).astype(np.int64)
@@ -118,20 +119,20 @@ class Classifier(ClassifierMixin, Network):
         check_classification_targets(y)
         kind = type_of_target(y, input_name="y")
         if kind == "multiclass-multioutput":
-            raise ValueError("y holds several targets of more than two classes each: fit one Classifier for each")
+            raise ValueError("y holds several targets with more than two classes each: fit one Classifier per target")
         y = np.asarray(y) if kind == "multilabel-indicator" else column_or_1d(y, warn=True)
         found = np.arange(y.shape[1]) if y.ndim == 2 else np.unique(y)
         if reset:
             self.classes_ = found if classes is None or y.ndim == 2 else classes
         if len(new := np.setdiff1d(found, self.classes_)):
-            raise ValueError(f"y holds the classes {new}, and was fitted to {self.classes_}")
+            raise ValueError(f"y contains the classes {new}, but the model was fitted to {self.classes_}")
         return y
 
     def _task(self, y: Array, weights: Array | None, partial: bool = False) -> Task:
         if y.ndim == 2:
             return Labels(tuple(map(str, self.classes_)))
         if not partial and len(np.unique(y)) < 2:
-            raise ValueError(f"y holds one class only, {y[0]!r}: there is nothing to tell apart")
+            raise ValueError(f"y contains only one class, {y[0]!r}")
         return Classes(self.classes_)
 
     def _weights(self, X: Any, y: Array, sample_weight: Any) -> Array | None:
@@ -143,7 +144,7 @@ class Classifier(ClassifierMixin, Network):
         elif self.class_weight == "balanced":
             by_class = _balanced(np.searchsorted(self.classes_, y), weights)
         else:
-            raise ValueError(f"class_weight is 'balanced', a dict or None, not {self.class_weight!r}")
+            raise ValueError(f"class_weight must be 'balanced', a dict or None, not {self.class_weight!r}")
         return by_class if weights is None else weights * by_class
 
     def __sklearn_tags__(self) -> Any:
@@ -153,9 +154,9 @@ class Classifier(ClassifierMixin, Network):
 
 
 class Regressor(RegressorMixin, MultiOutputMixin, Network):
-    """Predicts numbers, y (n,) or (n, k), whatever units they and the columns come in.
+    """A regressor that is invariant to the units of its columns and of y (n,) or (n, k).
 
-    Parameters and attributes are those of `Classifier`, without classes and their weights.
+    Parameters and attributes are those of `Classifier`, without classes and class weights.
     """
 
     def __init__(
@@ -187,8 +188,8 @@ class Regressor(RegressorMixin, MultiOutputMixin, Network):
         self.verbose = verbose
 
     def partial_fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
-        """One pass over some rows. The first call measures columns and target for good: give it some hundred rows that
-        stand for the rest."""
+        """One pass over some rows. The first call fixes the encoding of columns and target: pass some hundred
+        representative rows."""
         return self._partial_fit(X, y, sample_weight, not hasattr(self, "model_"))
 
     def predict(self, X: Any) -> Array:
@@ -199,12 +200,12 @@ class Regressor(RegressorMixin, MultiOutputMixin, Network):
     def _target(self, y: Any, reset: bool, classes: Any = None) -> Array:
         y = check_array(plain(y), ensure_2d=False, dtype="numeric", input_name="y")
         if y.ndim > 2:
-            raise ValueError(f"y has {y.ndim} dimensions: it is to have the shape (n,) or (n, k)")
+            raise ValueError(f"y has {y.ndim} dimensions: its shape must be (n,) or (n, k)")
         if reset:
             self._flat = y.ndim == 1
         y = y.reshape(len(y), -1).astype(np.float64)
         if not reset and y.shape[1] != len(self.model_.task.mean):
-            raise ValueError(f"y has {y.shape[1]} columns, and had {len(self.model_.task.mean)} before")
+            raise ValueError(f"y has {y.shape[1]} columns, but had {len(self.model_.task.mean)} before")
         return y
 
     def _task(self, y: Array, weights: Array | None, partial: bool = False) -> Task:
@@ -212,6 +213,6 @@ class Regressor(RegressorMixin, MultiOutputMixin, Network):
 
 
 def _balanced(codes: Array, weights: Array | None) -> Array:
-    """(n,): weights with which every class that occurs has the same mass."""
+    """(n,): weights with which all classes that occur have the same total."""
     mass = np.bincount(codes, weights)
     return (mass.sum() / np.count_nonzero(mass) / np.where(mass > 0, mass, 1.0))[codes]

@@ -1,4 +1,4 @@
-"""How good answers are, and how good a constant answer would be."""
+"""Scores of predictions, and of a constant baseline."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from unstuck.tabular.fit.task import Classes
 Array = np.ndarray
 BINS = 10
 MOST = 100
-"""More classes than this have no confusion matrix: nobody reads ten thousand cells."""
+"""With more classes, no confusion matrix is computed."""
 PAIRS = 500
-"""Rows of which a figure shows the truth and the answer."""
+"""Maximum number of rows in a plot of truth against prediction."""
 TINY = 1e-7
-"""As in training: the least probability that is charged for."""
+"""Lower bound of a probability in a logarithm, as in training."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """A measure of the model beside that of the best constant answer."""
+    """A score of the model and of the best constant prediction."""
 
     name: str
     model: float
     constant: float
     of: str = ""
-    """Which target or label it is of, where there are several."""
+    """The target or label, if there are several."""
 
 
 @dataclass(frozen=True)
 class Bin:
-    """Rows whose class was given a probability within a tenth: how sure the model was, how often it was right."""
+    """Rows with a predicted probability in one tenth: mean prediction and observed share."""
 
     low: float
     rows: float
@@ -44,30 +44,30 @@ class Bin:
 
 @dataclass(frozen=True)
 class Figures:
-    """What answers to some rows come to."""
+    """The evaluation of predictions on some rows."""
 
     rows: int
     scores: tuple[Score, ...]
     labels: tuple[str, ...] = ()
     confusion: tuple[tuple[float, ...], ...] = ()
-    """Rows of a class (down) that were taken for a class (across)."""
+    """Rows by true class (down) and predicted class (across)."""
     bins: tuple[Bin, ...] = ()
     pairs: tuple[tuple[float, float], ...] = ()
-    """Of a regression with one target: what was true and what was answered, for some of the rows."""
+    """For regression with one target: truth and prediction of some rows."""
 
     @property
     def calibration_error(self) -> float | None:
-        """The mean distance between what was said and what came, over the rows."""
+        """The mean absolute difference between predicted and observed shares, weighted by rows."""
         total = sum(b.rows for b in self.bins)
         return sum(b.rows * abs(b.said - b.came) for b in self.bins) / total if total else None
 
     def plain(self) -> dict[str, Any]:
-        """As JSON can say it."""
+        """As plain data for JSON."""
         return asdict(self) | {"calibration_error": self.calibration_error}
 
 
 def judge(aim: Target, answers: Array, y: Array, w: Array | None = None) -> Figures:
-    """Answers (n, k), as a model gives them, against targets as `aim.y` has them; w (n,) weighs the rows."""
+    """Predictions (n, k), in a model's format, against targets in the format of `aim.y`; w (n,) weighs the rows."""
     w = np.ones(len(y)) if w is None else w
     if isinstance(aim.task, Classes):
         return _classes(aim.task, answers, y, w)
@@ -109,7 +109,7 @@ def _classes(task: Classes, p: Array, y: Array, w: Array) -> Figures:
 
 
 def written(label: object) -> str:
-    """A label as tables have it."""
+    """A label as written in tables."""
     return str(label).lower() if isinstance(label, bool) else str(label)
 
 
@@ -134,7 +134,7 @@ def _labels(aim: Target, p: Array, y: Array, w: Array) -> Figures:
 
 
 def _numbers(given: Array, y: Array, w: Array, of: str) -> list[Score]:
-    unit = float(max(np.abs(y).max(), np.abs(given).max())) or 1.0  # squares of large numbers would leave float64
+    unit = float(max(np.abs(y).max(), np.abs(given).max())) or 1.0  # avoids overflow of squares of large numbers
     y, given = y / unit, given / unit
     middle = np.average(y, weights=w)
     left, spread = np.average((y - given) ** 2, weights=w), np.average((y - middle) ** 2, weights=w)
@@ -148,7 +148,7 @@ def _numbers(given: Array, y: Array, w: Array, of: str) -> list[Score]:
 
 
 def _area(p: Array, yes: Array, w: Array) -> float:
-    """The chance that a yes is given more than a no; equals count half."""
+    """The probability that a positive is ranked above a negative; ties count half."""
     at, group = np.unique(p, return_inverse=True)
     of_yes, of_no = (np.bincount(group, weights=w * side, minlength=len(at)) for side in (yes, ~yes))
     below = np.cumsum(of_no) - of_no

@@ -1,4 +1,4 @@
-"""What a fit came to: everything that the report, the plot and the JSON are made of."""
+"""The result of a fit, from which the report, the plot and the JSON are made."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from unstuck.tabular.fit.train import Epoch, Shape
 
 @dataclass(frozen=True)
 class Course:
-    """How a stage's losses went; `weight`: its share of the answers, 0 where the blend did without it."""
+    """A stage's loss curve; `weight`: its share of the blend, 0 if it was not used."""
 
     name: str
     shape: Shape | None
@@ -24,7 +24,7 @@ class Course:
 
 @dataclass(frozen=True)
 class Judged:
-    """Figures, and of which rows they are."""
+    """Figures, and the rows they were measured on."""
 
     of: str
     figures: Figures
@@ -32,24 +32,24 @@ class Judged:
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """A model and all that is known of it."""
+    """A model and its evaluation."""
 
     data: str
     sort: str
     targets: tuple[str, ...]
     inputs: tuple[str, ...]
     rows: int
-    """That were trained on."""
+    """The number of training rows."""
     model: Model
     judged: tuple[Judged, ...]
-    """The last one is the strictest."""
+    """Ordered; the last evaluation is the strictest."""
     courses: tuple[Course, ...]
     notes: tuple[str, ...]
     seconds: float
     saved: str | None = None
 
     def plain(self) -> dict[str, Any]:
-        """As JSON can say it."""
+        """As plain data for JSON."""
         return {
             "format": 1,
             "unstuck": __version__,
@@ -67,7 +67,7 @@ class Fitted:
 
 
 def courses(model: Model, curves: dict[str, list[Epoch]]) -> tuple[Course, ...]:
-    """The stages in the order in which they were trained."""
+    """The stages in training order."""
     shares = {_key(stage.shape, len(stage.flat)): stage for stage in model.stages}
     out = []
     for key, epochs in curves.items():

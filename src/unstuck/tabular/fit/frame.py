@@ -1,4 +1,4 @@
-"""Rows in memory as the encoder takes them: numbers in one array, words in columns."""
+"""Rows in memory before encoding: numbers in one array, words in columns."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Frame:
     numbers: Array
     words: tuple[Column, ...] = ()
     names: tuple[str, ...] = ()
-    """Of the columns of `numbers`, then of `words`; empty where they have none."""
+    """Names of the columns of `numbers`, then of `words`; empty if unknown."""
 
     def __len__(self) -> int:
         return len(self.numbers)

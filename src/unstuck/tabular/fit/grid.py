@@ -1,8 +1,9 @@
-"""Rounding that a change of units cannot upset, and the direction of columns whose two tails are alike.
+"""Rounding that is stable under a change of units, and the sign of columns with symmetric tails.
 
-A grid's cells must not end where data likes to lie. Whole numbers whose quartiles are 16384 apart lie exactly halfway
-between the points of a grid of 1/4096, and there the last bit of a division would decide; so the cells are shifted by
-an irrational part of a step. What is to turn round with its column is rounded by size, and gets its sign back.
+Cell borders must not coincide with typical data. Whole numbers whose quartiles are 16384 apart lie exactly halfway
+between the points of a grid of 1/4096, where the last bit of a division would decide; the cells are therefore shifted
+by an irrational part of a step. Values that must flip with their column are rounded by absolute value and keep their
+sign.
 """
 
 from __future__ import annotations
@@ -11,27 +12,27 @@ import numpy as np
 
 Array = np.ndarray
 SHIFT = 0.5**0.5 - 0.5
-"""Of the cells, in steps. The points stay, 0 among them."""
+"""Shift of the cell borders, in steps. The grid points, 0 among them, do not move."""
 NOTHING = 1e-6
-"""Sums of values on a grid that are meant to cancel out come to less than this."""
+"""Sums of grid values that should cancel are below this."""
 TURNS = 512
-"""A row is stirred at most about twice as often, however many columns it has."""
+"""Number of mixing rounds per row, whatever the number of columns."""
 MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
 def snapped(z: Array, step: float, edge: float) -> Array:
-    """On the points 0, +-step, +-2 step ... within +-edge; a zero has no sign, as rows are told apart by bits."""
+    """Rounded to 0, +-step, +-2 step ... within +-edge; never -0.0, because rows are compared by their bits."""
     return np.clip(np.rint(z / step + SHIFT) * step, -edge, edge) + 0.0
 
 
 def evenly(z: Array, step: float) -> Array:
-    """Likewise, and -z comes out as minus what z does."""
+    """The same, symmetric: -z is rounded to minus the rounded z."""
     return np.sign(z) * np.rint(np.abs(z) / step + SHIFT) * step + 0.0
 
 
 def leading(values: Array) -> Array:
-    """(d,): the sign of the largest of each row of values (d, q) on a grid, the first of equals; 0.0 where all are 0 or
-    missing, or there is none."""
+    """(d,): the sign of the largest absolute value of each row of values (d, q) on a grid, the first on ties; 0.0 if
+    all are 0 or missing, or there are none."""
     if not values.size:
         return np.zeros(len(values))
     there = np.where(np.isnan(values), 0.0, values)
@@ -39,11 +40,11 @@ def leading(values: Array) -> Array:
 
 
 def directions(z: Array, columns: Array, weights: Array | None = None, beside: Array | None = None) -> Array:
-    """A sign for each of some `columns` of z (n, d), values on a grid that turn round with their column.
+    """A sign for each of some `columns` of z (n, d), grid values that flip with their column.
 
-    It is that of the rows which come first when rows are put in an order that knows of no signs; so it turns with its
-    column, and does not ask in which order the rows came. `beside` (n, k) takes part in that order. Columns in which
-    even so everything cancels out follow their first row.
+    It is taken from the rows that come first in an order that ignores signs; so it flips with its column and does not
+    depend on the order of the rows. `beside` (n, k) takes part in that order. Columns in which even this cancels take
+    the sign of their first row.
     """
     w = np.ones(len(z)) if weights is None else weights
     sizes = np.where(np.isfinite(z), np.abs(z), -1.0)
@@ -62,7 +63,7 @@ def _direction(z: Array, w: Array, group: Array) -> float:
 
 
 def marks(table: Array) -> Array:
-    """64 bits of each row of a table (n, d) of 32 bits each."""
+    """A 64-bit hash of each row of a table (n, d) of 32-bit values."""
     table = np.ascontiguousarray(table)
     words = table.view(np.uint32).reshape(len(table), -1)
     out = np.zeros(len(table), np.uint64)

@@ -1,6 +1,6 @@
-"""Where a training stands, so that an interrupted one goes on to the same weights.
+"""Checkpoints of a training, from which an interrupted one continues to the same weights.
 
-Everything is computed anew in the same way but the trainings of the stages: their state after every epoch is noted.
+Only the trainings of the stages are saved, after every epoch; everything else is recomputed deterministically.
 """
 
 from __future__ import annotations
@@ -15,24 +15,25 @@ from unstuck.tabular.fit.train import Training
 
 Array = np.ndarray
 PAUSE = 2.0
-"""Seconds between two notes of the same stage."""
+"""Minimum seconds between two checkpoints of one stage."""
 
 
 class History:
-    """Forgets everything: for trainings that nobody continues."""
+    """A history that saves nothing."""
 
     def note(self, key: str, now: Training) -> None:
-        """Where a stage stands after an epoch."""
+        """Record a stage's state after an epoch."""
 
     def recall(self, key: str) -> dict[str, Array] | None:
-        """Where it stood; None where nothing was noted."""
+        """The recorded state; None if there is none."""
         return None
 
 
 @dataclass
 class Checkpoint(History):
-    """One safetensors file per stage in a folder, each written beside and moved into place: a kill finds either the
-    old or the new one. `mark` names the data and the options; notes of another training are refused."""
+    """One safetensors file per stage in a folder, each written under a temporary name and renamed: after a kill the
+    file is either the old or the new one. `mark` identifies the data and the options; other checkpoints are
+    rejected."""
 
     folder: Path
     mark: str
@@ -40,7 +41,7 @@ class Checkpoint(History):
     _last: dict[str, float] = field(default_factory=dict)
 
     def note(self, key: str, now: Training) -> None:
-        """Write the state, if the last note is old enough or the training has come to its end."""
+        """Write the state, if the last checkpoint is old enough or the training has ended."""
         from safetensors.numpy import save_file
 
         due = time.monotonic() - self._last.get(key, -1e9) >= self.pause
@@ -52,14 +53,14 @@ class Checkpoint(History):
         beside.replace(self._file(key))
 
     def recall(self, key: str) -> dict[str, Array] | None:
-        """The state, if there is one of this very training. Raises ValueError where it is of another one."""
+        """The saved state, if any. Raises ValueError if it belongs to another training."""
         from safetensors import safe_open
 
         if not self._file(key).exists():
             return None
         with safe_open(self._file(key), framework="numpy") as file:
             if (file.metadata() or {}).get("mark") != self.mark:
-                raise ValueError(f"{self.folder} is the checkpoint of other data or other options")
+                raise ValueError(f"{self.folder} is a checkpoint of other data or other options")
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
 
     def _file(self, key: str) -> Path:

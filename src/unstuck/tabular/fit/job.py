@@ -1,4 +1,4 @@
-"""What is to be trained on: from what was typed to rows with their targets, and those that are held out."""
+"""Resolve the command line of `unstuck fit` to rows, targets and held-out rows."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ Array = np.ndarray
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """What is to be trained on: a table, who is who in it, and the rows with their targets."""
+    """A training job: a table, the roles of its columns, and the rows with their targets."""
 
     table: Table
     roles: Roles
     aim: Target
-    """Of the rows that are trained on."""
+    """The training rows."""
     apart: Target | None
-    """Of those that are held out for the end."""
+    """The rows held out by --holdout."""
     loaded: Loaded | None
-    """None where the rows do not fit in memory."""
+    """None if the rows do not fit in memory."""
     test: Table | None = None
-    """Rows from elsewhere to judge by: the inputs and the targets, read as in `table`."""
+    """The rows of --test: inputs and targets, read with the kinds of `table`."""
 
     def frame(self) -> Frame:
-        """The inputs of the rows that are trained on, where they are in memory."""
+        """The inputs of the training rows, if they are in memory."""
         assert self.loaded is not None
         whole = len(self.aim.rows) == len(self.loaded)
         return self.loaded.frame if whole else self.loaded.frame.take(self.aim.rows)
 
 
 def opened_table(data: list[str], options: Namespace, split: str | None = None) -> Table:
-    """The table behind what was typed."""
+    """Open the data of a command line."""
     return read(
         data[0] if len(data) == 1 else data,
         delimiter={"tab": "\t", "\\t": "\t"}.get(options.delimiter or "", options.delimiter),
@@ -56,12 +56,12 @@ def opened_table(data: list[str], options: Namespace, split: str | None = None) 
 
 
 def prepared(options: Namespace, told: Callable[[int], None]) -> Job:
-    """The job behind a command line; `told` hears how many rows have been read. Raises TableError and CannotFit."""
+    """The job of a command line; `told` is called with the number of rows read. Raises TableError and CannotFit."""
     table = opened_table(options.data, options, options.split)
     targets = names_in(options.target, table)
     as_numbers = [*(targets if options.task == "regression" else ()), *([options.weight] if options.weight else [])]
     texts = {name for name in as_numbers if name in table.columns and table.columns[name].name == "text"}
-    table = table.read_as(dict.fromkeys(texts, NUMBER))  # whose reading names the row that is none
+    table = table.read_as(dict.fromkeys(texts, NUMBER))  # reading them names the first row that is not a number
     who = roles(table, targets, names_in(options.drop, table), options.weight)
     test = None if options.test is None else _test(options, table, who)
     whole = fits(table, who)
@@ -74,26 +74,26 @@ def prepared(options: Namespace, told: Callable[[int], None]) -> Job:
 
 
 def _test(options: Namespace, table: Table, who: Roles) -> Table:
-    """The rows of another file; of the folder that is trained on, its split called test."""
+    """The rows of another file; of the training folder itself, its split called test."""
     same = options.test in options.data
     if same and not Path(options.test).is_dir():
-        raise CannotFit(f"--test {options.test}: that is what is trained on; --holdout keeps a share of it apart")
+        raise CannotFit(f"--test {options.test} is the training data; use --holdout to hold out a share of it")
     found = opened_table([options.test], options, "test" if same else None)
     wanted = dict.fromkeys((*who.inputs, *who.targets))
     for name, kind in who.inputs.items():
         if kind.shape and found.columns.get(name, kind) != kind:
-            raise TableError(f"is {found.columns[name]}, and {kind} is trained on", file=options.test, column=name)
+            raise TableError(f"is {found.columns[name]}, but training used {kind}", file=options.test, column=name)
     return found.select(wanted).read_as({name: table.columns[name] for name in wanted})
 
 
 def names_in(words: list[str], table: Table) -> tuple[str, ...]:
-    """Columns as they were typed: each word is a name, or several with commas between them."""
+    """Column names from the command line: each word is a name, or several separated by commas."""
     names = (name for word in words for name in ([word] if word in table.columns else word.split(",")))
     return tuple(dict.fromkeys(name if name in table.columns else name.strip() for name in names))
 
 
 def _parted(aim: Target, share: float | None, seed: int) -> tuple[Array, Array]:
-    """Who is trained on and who is held out: every class, or every size of number, in the same share."""
+    """Training and held-out rows, stratified by class or by the size of the number."""
     n = len(aim.rows)
     if share is None:
         return np.arange(n), np.zeros(0, np.int64)
@@ -105,12 +105,12 @@ def _parted(aim: Target, share: float | None, seed: int) -> tuple[Array, Array]:
         raise CannotFit(f"--holdout {share:g} of {n:,} rows leaves none on one side")
     train, held = np.sort(order[~steps]), np.sort(order[steps])
     if aim.sort in ("binary", "multiclass") and len(np.unique(aim.y[train])) < len(np.unique(aim.y)):
-        raise CannotFit("a class would stand among the held-out rows alone: hold out fewer, or none")
+        raise CannotFit("--holdout leaves a class without training rows; use a smaller share")
     return train, held
 
 
 def chunks(job: Job) -> Iterator[Chunk]:
-    """The rows that are trained on, from the first to the last, a batch at a time."""
+    """The training rows from first to last, a batch at a time."""
     at, aim = 0, job.aim
     for batch in job.table.select(job.roles.inputs).batches():
         first, end = np.searchsorted(aim.rows, [at, at + batch.num_rows])

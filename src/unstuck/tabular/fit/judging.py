@@ -1,4 +1,4 @@
-"""How good a model is on rows that it was not trained on: its own held-out ones, a share kept apart, another file."""
+"""Evaluate a model on rows it was not trained on: its own held-out rows, --holdout, and --test."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from unstuck.tabular.tables import Table, TableError
 
 Array = np.ndarray
 LANES = 8
-"""Fewer rows than there are networks side by side may be left over when they are dealt out."""
+"""With fewer rows left over than lanes, the rows were merely not divisible by the number of lanes."""
 WIDE = 1000
-"""Rows of so many numbers are pictures, and hardly two are the same."""
+"""Rows with this many numbers are images, which are hardly ever duplicates."""
 
 
 def judged(options: Namespace, job: Job, model: Model) -> tuple[list[Judged], list[str]]:
-    """Figures of rows that were not trained on, and what is to be said about them."""
+    """Evaluations on rows not used for training, and notes on them."""
     out, notes = list(_by_itself(job, model)), []
     if job.apart is not None:
         answers = _answers(model, job, job.apart.rows)
-        of = f"rows that were held out to the end ({options.holdout:.0%})"
+        of = f"rows held out with --holdout ({options.holdout:.0%})"
         out.append(Judged(of, judge(job.aim, answers, job.apart.y, job.apart.weights)))
     if job.test is not None:
         figures, more = _tested(options, job, model, job.test)
@@ -39,21 +39,21 @@ def judged(options: Namespace, job: Job, model: Model) -> tuple[list[Judged], li
 
 
 def _by_itself(job: Job, model: Model) -> Iterator[Judged]:
-    """By the rows that every network did without in training."""
+    """On the rows that each network held out."""
     unseen = model.unseen
     if unseen is None or not len(unseen.answers):
         return
     rows, w = _slabs(job) if job.loaded is None else _counted(job, model, unseen)
     if len(rows) != len(unseen.answers):
         return
-    of = "rows of the data, each answered by networks that were not trained on it"
+    of = "held-out rows (cross-validation: each predicted by networks not trained on it)"
     if len(rows) < FEW:
-        of = "rows it was trained on: too few to hold any out, so this says nothing about others"
+        of = "training rows: too few to hold any out, so this does not measure generalisation"
     yield Judged(of, judge(job.aim, unseen.answers, job.aim.y[rows], w))
 
 
 def _slabs(job: Job) -> tuple[Array, Array | None]:
-    """The rows that a training on slabs never draws, in their order."""
+    """The rows that training on slabs holds out, in order."""
     from unstuck.tabular.fit.statistics import mixed
     from unstuck.tabular.fit.stream import HELD
 
@@ -63,7 +63,7 @@ def _slabs(job: Job) -> tuple[Array, Array | None]:
 
 
 def _counted(job: Job, model: Model, unseen: Unseen) -> tuple[Array, Array | None]:
-    """How much each row counts: equal ones were made one, and are as many here as they are in the data."""
+    """The weight of each row: duplicates were merged for training and count separately here."""
     weights = job.aim.weights
     n, given = len(job.aim.rows), None if weights is None else weights[unseen.rows]
     all_differ = n - len(unseen.rows) < LANES if n <= FOLDED else model.encoder.width(PLAIN) > WIDE
@@ -86,7 +86,7 @@ def _answers(model: Model, job: Job, rows: Array) -> Array:
 
 
 def streamed(model: Model, table: Table, who: Roles, rows: Array) -> Array:
-    """Answers for some rows of a table, numbers in ascending order, read a batch at a time: (len(rows), k)."""
+    """Predictions for some rows of a table, in ascending order, read a batch at a time: (len(rows), k)."""
     at, out = 0, []
     for batch in table.select(who.inputs).batches():
         first, end = np.searchsorted(rows, [at, at + batch.num_rows])
@@ -99,8 +99,8 @@ def streamed(model: Model, table: Table, who: Roles, rows: Array) -> Array:
 def _tested(options: Namespace, job: Job, model: Model, table: Table) -> tuple[Judged, list[str]]:
     rows, y, strange = job.aim.read(gather(table, Roles({}, job.roles.targets)).targets)
     if not len(rows):
-        raise TableError("has no row whose target is known", file=options.test)
-    notes = [f"{options.test}: {strange:,} rows of classes that training never saw are not judged"] if strange else []
+        raise TableError("has no row with a known target", file=options.test)
+    notes = [f"{options.test}: {strange:,} rows skipped: their class does not occur in training"] if strange else []
     figures = judge(job.aim, streamed(model, table, job.roles, rows), y)
     split = " (its test split)" if options.test in options.data else ""
     return Judged(f"rows of {options.test}{split}", figures), notes

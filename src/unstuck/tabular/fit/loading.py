@@ -1,7 +1,7 @@
-"""From a table to what can be trained on: numbers in one array, words in lists, targets and weights beside them.
+"""Load a table into memory: numbers in one array, words in lists, targets and weights beside them.
 
-Arrow's own way to numpy imports pandas where it is installed, which lasts as long as training on a small table; so the
-buffers are taken as they lie.
+Arrow's conversion to numpy imports pandas if it is installed, which takes as long as training on a small table; the
+buffers are therefore read directly.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Loaded:
 
 @dataclass
 class _Filling:
-    """The arrays of n rows, filled from batch to batch."""
+    """The arrays of n rows, filled batch by batch."""
 
     roles: Roles
     numbers: Array
@@ -65,11 +65,11 @@ class _Filling:
 
 
 def gather(table: Table, roles: Roles, told: Told = lambda rows: None) -> Loaded:
-    """Read everything. `told` hears how many rows have been read. Raises TableError."""
+    """Read all rows. `told` is called with the number of rows read so far. Raises TableError."""
     wanted = [*roles.inputs, *roles.targets, *([roles.weight] if roles.weight is not None else [])]
     batches = table.select(wanted).batches()
     rows = table.rows
-    if rows is None:  # as Arrow holds them until it is known how many there are
+    if rows is None:  # keep the Arrow batches until the number of rows is known
         waiting = list(_counted(batches, told))
         rows, batches = sum(batch.num_rows for batch in waiting), iter(waiting)
     filling = _Filling(
@@ -79,7 +79,7 @@ def gather(table: Table, roles: Roles, told: Told = lambda rows: None) -> Loaded
         filling.add(batch)
         told(filling.at)
     if not filling.at:
-        raise TableError("holds no rows", file=table.name)
+        raise TableError("has no rows", file=table.name)
     weights = None if roles.weight is None else _checked(np.concatenate(filling.weights), roles.weight, table)
     targets = tuple(np.concatenate(values) for values in filling.targets)
     frame = Frame(filling.numbers[: filling.at], tuple(filling.words), roles.names())
@@ -95,13 +95,13 @@ def _counted(batches: Iterator[Any], told: Told) -> Iterator[Any]:
 
 
 def sort_of(roles: Roles) -> type:
-    """Pictures alone stay the bytes they are."""
+    """uint8 if all inputs are images, else float64."""
     kinds = {kind.name for kind in roles.numbers.values()}
     return np.uint8 if kinds == {"image"} else np.float64
 
 
 def frame_of(batch: Any, roles: Roles) -> Frame:
-    """A batch's inputs."""
+    """The inputs of a batch."""
     numbers = np.empty((batch.num_rows, roles.width), sort_of(roles))
     fill(numbers, batch, roles)
     return Frame(numbers, tuple(texts(batch.column(name)) for name in roles.words), roles.names())
@@ -119,7 +119,7 @@ def fill(numbers: Array, batch: Any, roles: Roles) -> None:
 
 
 def reals(column: Any) -> Array:
-    """A column of float64 as (n,), NaN where it has nothing."""
+    """A float64 column as (n,), NaN where missing."""
     found = (
         np.frombuffer(column.buffers()[1], np.float64)[column.offset : column.offset + len(column)]
         if len(column)
@@ -134,22 +134,22 @@ def _holes(column: Any) -> Array:
 
 
 def pixels(column: Any, width: int) -> Array:
-    """Pictures as (n, width) uint8; raises TableError where one is missing."""
+    """Images as (n, width) uint8; raises TableError if one is missing."""
     if column.null_count:
-        raise TableError("a picture is missing")
+        raise TableError("an image is missing")
     flat = np.frombuffer(column.values.buffers()[1], np.uint8)
     start = (column.offset + 0) * width + column.values.offset
     return flat[start : start + len(column) * width].reshape(len(column), width)
 
 
 def texts(column: Any) -> list[str | None]:
-    """A column of text; equal words are one object, or a word per row would fill the memory."""
+    """A text column; equal words share one object, since one per row would fill the memory."""
     known: dict[str | None, str | None] = {}
     return [known.setdefault(word, word) for word in column.to_pylist()]
 
 
 def cells(column: Any) -> Array:
-    """A target's values: numbers, or objects where they are texts."""
+    """The values of a target: numbers, or objects if they are text."""
     if str(column.type) == "double":
         return reals(column)
     return np.array([*texts(column), None], object)[:-1]
@@ -162,7 +162,7 @@ def _checked(weights: Array, name: str, table: Table) -> Array:
         what = (
             "a weight is missing"
             if np.isnan(weights[first])
-            else f"{weights[first]:g} is no weight: below 0 or infinite"
+            else f"{weights[first]:g} is not a valid weight: it must be finite and not negative"
         )
         raise TableError(what, file=table.name, row=row_in_file(table, first), column=name)
     if not weights.any():
@@ -171,5 +171,5 @@ def _checked(weights: Array, name: str, table: Table) -> Array:
 
 
 def row_in_file(table: Table, row: int) -> int | None:
-    """The number that people give to a row, where the data is one file."""
+    """The row's number as shown in a spreadsheet, if the data is one file."""
     return table.sources[0].first_row + row if len(table.sources) == 1 else None

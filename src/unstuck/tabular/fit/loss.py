@@ -1,8 +1,7 @@
-"""What is asked of the outputs: losses on logits, their derivatives, and the answers that logits stand for.
+"""Losses on logits, their derivatives, and the predictions from logits.
 
-Shapes: logits z (lanes, b, k); targets y and weights w (1 or lanes, b, ...). A softmax's targets are class numbers
-(b,); all others have z's shape. `slope` turns z into d(loss)/dz in
-place; `losses` is the loss of every row.
+Shapes: logits z (lanes, b, k); targets y and weights w (1 or lanes, b, ...). Targets of a softmax are class numbers
+(b,); all others have the shape of z. `slope` replaces z by d(loss)/dz in place; `losses` is the loss of every row.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import numpy as np
 
 Array = np.ndarray
 TINY = 1e-7
-"""The least probability that is charged for: below it a float32 no longer tells."""
+"""Lower bound of a probability in a logarithm: the resolution of float32."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +36,12 @@ class Softmax:
         return z
 
     def baseline(self, y: Array, w: Array | None) -> float:
-        """The cost of the shares of the classes, as an answer to everything."""
+        """The loss of predicting the class shares for every row."""
         share = np.bincount(y, weights=w, minlength=self.outputs) / (len(y) if w is None else w.sum())
         return self.cost(np.broadcast_to(share, (len(y), self.outputs)), y, w)
 
     def cost(self, answers: Array, y: Array, w: Array | None) -> float:
-        """Mean -log p of the right classes, of answers (n, k)."""
+        """Mean -log p of the true classes, for probabilities (n, k)."""
         return float(np.average(self.each(answers, y), weights=w))
 
     def each(self, answers: Array, y: Array) -> Array:
@@ -58,12 +57,12 @@ class Softmax:
 
 @dataclass(frozen=True)
 class Sigmoid:
-    """Yes or no, once (binary) or k times (multi-label): binary cross-entropy on logits."""
+    """Binary cross-entropy on logits, for one (binary) or k (multi-label) outputs."""
 
     outputs: int
 
     def answers(self, z: Array) -> Array:
-        """Probabilities of yes, (lanes, b, k)."""
+        """Probabilities, (lanes, b, k)."""
         return 1 / (1 + np.exp(-np.clip(z, -60, 60)))
 
     def slope(self, z: Array, y: Array) -> Array:
@@ -76,11 +75,11 @@ class Sigmoid:
         return np.subtract(z, y, out=z)
 
     def baseline(self, y: Array, w: Array | None) -> float:
-        """The cost of the share of yes, as an answer to everything."""
+        """The loss of predicting the mean for every row."""
         return self.cost(np.broadcast_to(np.average(y, axis=0, weights=w), y.shape), y, w)
 
     def cost(self, answers: Array, y: Array, w: Array | None) -> float:
-        """Mean -log p of the right answers, of answers (n, k)."""
+        """Mean -log p of the true values, for probabilities (n, k)."""
         return float(np.average(self.each(answers, y), weights=w))
 
     def each(self, answers: Array, y: Array) -> Array:
@@ -94,7 +93,7 @@ class Sigmoid:
 
 @dataclass(frozen=True)
 class Squares:
-    """Numbers, in units of their own spread: half the squared error."""
+    """Half the squared error, for standardised numbers."""
 
     outputs: int
 
@@ -107,11 +106,11 @@ class Squares:
         return np.subtract(z, y, out=z)
 
     def baseline(self, y: Array, w: Array | None) -> float:
-        """The cost of the mean, as an answer to everything."""
+        """The loss of predicting the mean for every row."""
         return self.cost(np.broadcast_to(np.average(y, axis=0, weights=w), y.shape), y, w)
 
     def cost(self, answers: Array, y: Array, w: Array | None) -> float:
-        """Mean of half the squared errors, of answers (n, k)."""
+        """Mean of half the squared errors, for predictions (n, k)."""
         return float(np.average(self.each(answers, y), weights=w))
 
     def each(self, answers: Array, y: Array) -> Array:

@@ -1,4 +1,4 @@
-"""A fitted model: the encoder, the ensemble and the way back to the person's own labels and units."""
+"""A fitted model: the encoder, the ensemble, and the decoding to the user's labels and units."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ Watch = Callable[[Shape, Training], None]
 
 @dataclass(frozen=True, eq=False)
 class Unseen:
-    """How the model answers rows that the answering networks were not trained on."""
+    """Predictions for rows that the predicting networks were not trained on."""
 
     rows: Array
-    """Numbers of the rows in the frame that was fitted, (v,)."""
+    """Row numbers in the fitted frame, (v,)."""
     answers: Array
-    """(v, k) as `Model.answers` gives them."""
+    """(v, k), in the format of `Model.answers`."""
 
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """What `learn` returns; its answers are a function of the rows alone, each row's of that row alone."""
+    """The result of `learn`; the prediction for a row depends on that row alone."""
 
     encoder: Encoder
     task: Task
@@ -44,7 +44,7 @@ class Model:
     notes: tuple[str, ...] = ()
 
     def answers(self, frame: Frame) -> Array:
-        """For every row, (n, k) float64: probabilities of classes or labels, or numbers in the target's units."""
+        """Predictions (n, k) float64: probabilities of classes or labels, or numbers in the target's units."""
         loss, mixed = self.task.loss, np.zeros((len(frame), self.task.loss.outputs))
         for views in dict.fromkeys(stage.shape.views for stage in self.stages):
             x = with_one(self.encoder.encode(frame, views))
@@ -66,9 +66,9 @@ def learn(
 ) -> Model:
     """Fit rows of a frame to targets y, (n,) labels or (n, k) numbers as `task` takes them.
 
-    The result depends on the rows, not on their order, nor on the units of any column; a row of weight w counts as w
-    equal rows. The same rows, options and machine give the same bits. `before`: a model whose networks are trained on,
-    behind its encoder, instead of new ones.
+    The result depends neither on the order of the rows nor on the units of a column; a row of weight w counts as w
+    equal rows. The same rows, options and machine give the same bits. `before`: a model whose networks are trained
+    further, with its encoder, instead of new ones.
     """
     context, order = prepared(frame, y, task, options, weights, watch, history, before and before.encoder)
     grown = grow(context, before.stages if before else ())
@@ -81,7 +81,7 @@ def prepared(
     frame: Frame, y: Array, task: Task, options: Options | None, weights: Array | None,
     watch: Watch | None = None, history: History | None = None, encoder: Encoder | None = None,
 ) -> tuple[Context, Array]:  # fmt: skip
-    """What networks are trained on, and which row of the frame stands where in it. `encoder`: as measured before."""
+    """The training data of the networks, and the row of the frame at each position. `encoder`: measured earlier."""
     encoded = task.encode(y)
     encoder = encoder or Encoder.of(frame, weights, np.abs(encoded.reshape(len(y), -1)))
     order, joint = canonical(encoder.encode(frame, PLAIN), encoded, weights)

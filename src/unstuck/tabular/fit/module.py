@@ -1,8 +1,8 @@
-"""A person's own `nn.Module` as the network. Needs torch.
+"""Train a user's `nn.Module`. Needs torch.
 
-It gets what our own networks get, (b, inputs) float32 without a trace of units, and gives logits or numbers. Its rows,
-their order, what is held out, the schedule and the end are theirs as well. It lives in random numbers of its own, drawn
-from one seed; the person's stay as they were.
+The module gets the same inputs as the built-in networks, (b, inputs) float32 in standardised units, and returns logits
+or numbers. Row order, held-out rows, schedule and early stopping are the same too. It runs with its own random state,
+seeded once; the user's random state is unchanged.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from unstuck.tabular.fit.task import Task
 
 Array = np.ndarray
 EPOCHS = 100
-"""At most; patience ends most trainings long before."""
+"""Maximum; early stopping usually ends the training long before."""
 ANSWERED = 4096
-"""Rows that are answered in one go."""
+"""Rows per prediction batch."""
 
 
 @dataclass(frozen=True, eq=False)
 class ModuleModel:
-    """A fitted module, or several beside each other; with the face of `unstuck.tabular.fit.model.Model`."""
+    """A fitted module, or several in parallel; same interface as `unstuck.tabular.fit.model.Model`."""
 
     encoder: Encoder
     task: Task
@@ -48,28 +48,28 @@ class ModuleModel:
     unseen: Unseen | None = None
 
     def answers(self, frame: Frame) -> Array:
-        """For every row, (n, k) float64: probabilities of classes or labels, or numbers in the target's units."""
+        """Predictions (n, k) float64: probabilities of classes or labels, or numbers in the target's units."""
         x = self.encoder.encode(frame, PLAIN)
         every = np.stack([answers(net, x, self.task.loss) for net in self.nets])
         return self.task.decode(every.mean(axis=0, dtype=np.float64).astype(np.float32))
 
 
 def answers(net: nn.Module, x: Array, loss: Loss) -> Array:
-    """Of a net for x (n, d): (n, outputs) float32. In float64 if the net can: a row's answer is then the same to the
-    last bit, whichever rows are beside it."""
+    """Predictions of a net for x (n, d): (n, outputs) float32. Computed in float64 if possible, so that the prediction
+    for a row does not depend on the other rows of the batch."""
     parts = torch.from_numpy(x).split(ANSWERED)
     with torch.no_grad():
         try:
             wide = deepcopy(net).double().eval()
             z = [shaped(wide(part.double()), loss) for part in parts]
-        except RuntimeError:  # it makes tensors of a type of its own
+        except RuntimeError:  # the module creates tensors of a fixed type
             z = [shaped(net.eval()(part), loss) for part in parts]
     return loss.answers(torch.cat(z).double().numpy()).astype(np.float32)
 
 
 @dataclass(frozen=True)
 class ByTorch:
-    """Trains `module`: an nn.Module, or what makes one of (inputs, outputs)."""
+    """Trains `module`: an nn.Module, or a function of (inputs, outputs) that returns one."""
 
     module: Any
     device: str
@@ -78,7 +78,7 @@ class ByTorch:
         self, frame: Frame, y: Array, task: Task, options: Options, weights: Array | None,
         watch: Watch, before: ModuleModel | None = None,
     ) -> ModuleModel:  # fmt: skip
-        """Train to the end, from the weights of `before` if there is one."""
+        """Train to the end, starting from the weights of `before` if given."""
         context, order = prepared(frame, y, task, options, weights, watch, None, before and before.encoder)
         lanes = len(before.nets) if before else min(options.lanes or 1, max(len(context.frame) // 2, 1))
         rows, split = context.rows(PLAIN), context.split(lanes)
@@ -95,10 +95,10 @@ class ByTorch:
         held = np.concatenate([way.held[0] for way in ways])
         told = [answers(net, rows.x[way.held[0], :-1], task.loss) for net, way in zip(nets, ways, strict=True)]
         unseen = Unseen(order[held], task.decode(np.concatenate(told)))
-        return ModuleModel(context.encoder, task, nets, notes or (f"trained at the rate {rate:.2g}",), unseen)
+        return ModuleModel(context.encoder, task, nets, notes or (f"learning rate {rate:.2g}",), unseen)
 
     def begin(self, frame: Frame, y: Array, task: Task, options: Options, weights: Array | None = None) -> ModuleModel:
-        """A model at its first weights, its columns measured on these rows."""
+        """A model at its initial weights, with its columns measured on these rows."""
         encoded = task.encode(y)
         encoder = Encoder.of(frame, weights, np.abs(encoded.reshape(len(y), -1)))
         rows = Rows(with_one(encoder.encode(frame, PLAIN)), encoded)
@@ -109,7 +109,7 @@ class ByTorch:
     def follow(
         self, model: ModuleModel, pace: Pace, frame: Frame, y: Array, options: Options, weights: Array | None = None
     ) -> tuple[ModuleModel, Pace, float]:
-        """The model after one pass over some rows, and what these cost before it."""
+        """The model after one pass over some rows, and its loss on them before."""
         w = None if weights is None else weights.astype(np.float32)
         rows, loss = Rows(with_one(model.encoder.encode(frame, PLAIN)), model.task.encode(y), w), model.task.loss
         nets, costs = self._copies(model.nets), []
@@ -128,7 +128,7 @@ class ByTorch:
         return replace(model, nets=nets, unseen=None), Pace(pace.calls + 1, states), float(np.mean(costs))
 
     def restored(self, encoder: Encoder, task: Task, states: list[dict[str, Array]]) -> ModuleModel:
-        """A model of nets built anew and given their weights. Raises RuntimeError where these belong to others."""
+        """A model of rebuilt networks with saved weights. Raises RuntimeError if the weights do not fit."""
         x = torch.zeros(4, encoder.width(PLAIN))
         with _dice(0, "cpu"):
             nets = made(self.module, x, task.loss, len(states))
@@ -149,7 +149,7 @@ def _lane(index: Array, lane: int) -> Array:
 
 @contextmanager
 def _dice(seed: int, device: str) -> Iterator[None]:
-    """torch's random numbers from a seed, and afterwards as they were."""
+    """Seed torch's random state, and restore it afterwards."""
     place = torch.device(device)
     with torch.random.fork_rng([place] if place.type == "cuda" else []):
         torch.default_generator.manual_seed(seed)

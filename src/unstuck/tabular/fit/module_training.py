@@ -1,4 +1,4 @@
-"""Training an `nn.Module`: its loss, its rate, its epochs. Needs torch."""
+"""Train an `nn.Module`: loss, learning rate, epochs. Needs torch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from unstuck.tabular.fit.sweep import ENOUGH, RATES, STEPS
 from unstuck.tabular.fit.train import Epoch, schedule
 
 FEWER = 3
-"""Where rates cannot be tried side by side, every third is tried, for half as many steps."""
+"""If rates cannot be tried in parallel, every third is tried, with half the steps."""
 JUDGED = 4096
 BETAS = (BETA1, BETA2)
 
@@ -36,25 +36,25 @@ class Batch:
 
     @classmethod
     def of(cls, rows: Rows, device: str) -> Batch:
-        """Of one lane's rows, (1, b, ...), without the column of ones that our own networks want."""
+        """From one lane's rows, (1, b, ...), without the column of ones of the built-in networks."""
         x, y = torch.from_numpy(rows.x[0, :, :-1]), torch.from_numpy(rows.y[0])
         w = torch.ones(len(x)) if rows.w is None else torch.from_numpy(rows.w[0])
         return cls(x.to(device), y.to(device), w.to(device))
 
     def split(self, size: int) -> Iterator[Batch]:
-        """In parts."""
+        """Parts of at most `size` rows."""
         for parts in zip(self.x.split(size), self.y.split(size), self.w.split(size), strict=True):
             yield Batch(*parts)
 
 
 def shaped(z: Tensor, loss: Loss) -> Tensor:
-    """(b, k) of what a module gave. (b,) stands for (b, 1); two logits for yes and no are told by their difference."""
+    """A module's output as (b, k). (b,) becomes (b, 1); two logits of a binary task become their difference."""
     z = z[:, None] if z.ndim == 1 else z
     return z[:, 1:] - z[:, :1] if isinstance(loss, Sigmoid) and loss.outputs == 1 and z.shape[1] == 2 else z
 
 
 def losses(z: Tensor, y: Tensor, loss: Loss) -> Tensor:
-    """Of every row, (b,), as `unstuck.tabular.fit.loss` has them."""
+    """The loss of every row, (b,), as in `unstuck.tabular.fit.loss`."""
     if isinstance(loss, Softmax):
         return functional.cross_entropy(z, y, reduction="none")
     if isinstance(loss, Sigmoid):
@@ -63,7 +63,7 @@ def losses(z: Tensor, y: Tensor, loss: Loss) -> Tensor:
 
 
 def train(net: nn.Module, batches: InMemory, loss: Loss, plan: Plan, watch: Any) -> None:
-    """Train to the end and leave the weights of the epoch in which held-out rows cost least."""
+    """Train to the end and restore the weights of the epoch with the lowest held-out loss."""
     held, own = Batch.of(batches.held(), plan.device), Batch.of(batches.own(), plan.device)
     adam = optimizer(net, plan.options.decay)
     best, least, since, step = deepcopy(net.state_dict()), float("inf"), 0, 0
@@ -86,7 +86,7 @@ def train(net: nn.Module, batches: InMemory, loss: Loss, plan: Plan, watch: Any)
 
 @dataclass(frozen=True)
 class Plan:
-    """How a module is trained; `goes_on`: from weights that are worth keeping."""
+    """The hyperparameters of a module's training; `goes_on`: start from weights worth keeping."""
 
     options: Options
     rate: float
@@ -97,13 +97,13 @@ class Plan:
 
 @dataclass(frozen=True)
 class Course:
-    """The epochs so far, for whoever watches."""
+    """The epochs so far, for the callback."""
 
     curve: list[Epoch]
 
 
 def optimizer(net: nn.Module, decay: float) -> torch.optim.AdamW:
-    """AdamW as our own networks have it: weights decay, biases and scales do not."""
+    """AdamW as in the built-in networks: weights decay, biases and scales do not."""
     own = [p for p in net.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in own if p.ndim > 1], "weight_decay": decay},
@@ -124,7 +124,7 @@ def advance(net: nn.Module, adam: torch.optim.Optimizer, part: Batch, loss: Loss
 
 @torch.no_grad()
 def judged(net: nn.Module, rows: Batch, loss: Loss) -> float:
-    """Mean loss; infinite where it is no number."""
+    """Mean loss; infinite instead of NaN."""
     net.eval()
     total = sum(float((losses(shaped(net(p.x), loss), p.y, loss) * p.w).sum()) for p in rows.split(JUDGED))
     cost = total / float(rows.w.sum())
@@ -132,15 +132,15 @@ def judged(net: nn.Module, rows: Batch, loss: Loss) -> float:
 
 
 def rate_of(net: nn.Module, batches: InMemory, loss: Loss, device: str) -> float:
-    """The learning rate that ends lowest after short trainings from the net's weights, which stay as they are.
+    """The learning rate with the lowest loss after short trainings from the net's weights, which do not change.
 
-    All rates at once where the module can be trained side by side with itself (`torch.func`), or else one by one.
+    All rates are tried in parallel if `torch.func` can vectorise the module, otherwise one by one.
     """
     parts = [Batch.of(rows, device) for rows in islice(chain.from_iterable(map(batches.epoch, count())), STEPS)]
     held = next(Batch.of(batches.held(), device).split(ENOUGH))
     try:
         rates, ends = RATES, _side_by_side(deepcopy(net), parts, held, loss)
-    except Exception:  # whatever it was: it comes again one by one, if it is the module's own fault
+    except Exception:  # an error of the module itself is raised again below, one by one
         rates = RATES[::FEWER]
         ends = [_alone(deepcopy(net), parts[: len(parts) // 2], held, loss, rate) for rate in rates]
     ends = [end if end == end else float("inf") for end in ends]

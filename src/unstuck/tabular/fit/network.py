@@ -1,4 +1,4 @@
-"""Dense networks of one shape, side by side: lanes. Forward and backward by hand, in place, in float32."""
+"""Dense networks of one shape in parallel (lanes). Forward and backward pass by hand, in place, in float32."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ONE = np.float32(1)
 
 
 def with_one(x: Array) -> Array:
-    """x (n, d) float32 with a last column of ones: what `Dense` takes, for its biases are weights of that column."""
+    """x (n, d) float32 with a last column of ones, whose weights are the biases of `Dense`."""
     out = np.empty((x.shape[0], x.shape[1] + 1), np.float32)
     out[:, :-1], out[:, -1] = x, ONE
     return out
@@ -24,8 +24,8 @@ class Dense:
     """`lanes` networks d -> hidden ... -> k, whose parameters are the rows of one array.
 
     `flat` and `gradient` have shape (lanes, parameters); `weights[i]`, (lanes, in + 1, out), are views into `flat`.
-    Their last row holds the biases: every layer's input ends in a 1, so that no product needs an addition after it and
-    no bias a sum of its own. An input (1, b, d + 1) is shared by the lanes, one of (lanes, b, d + 1) is theirs each.
+    Their last row holds the biases: every layer's input ends in a 1, which saves an addition per product and a sum per
+    bias. An input of (1, b, d + 1) is shared by the lanes; with (lanes, b, d + 1) each lane has its own.
     """
 
     def __init__(self, sizes: tuple[int, ...], lanes: int, activation: str = "relu", dtype: type = np.float32) -> None:
@@ -40,7 +40,7 @@ class Dense:
 
     @staticmethod
     def count(sizes: tuple[int, ...]) -> int:
-        """Parameters of one network."""
+        """The number of parameters of one network."""
         return sum((a + 1) * b for a, b in pairwise(sizes))
 
     def _views(self, flat: Array) -> list[Array]:
@@ -49,10 +49,11 @@ class Dense:
         return [p.reshape(self.lanes, a + 1, b) for p, (a, b) in zip(parts, pairwise(self.sizes), strict=True)]
 
     def draw(self, seeds: list[int]) -> None:
-        """Fill each lane's first weights from its own seed: uniform with the variance that the activation keeps.
+        """Draw each lane's initial weights from its own seed: uniform, with the variance that the activation preserves.
 
-        Weights have the variance gain^2 / in (He et al. 2015, section 2.2); hidden biases put each unit's threshold
-        somewhere inside the standardised data. The outputs start at a tenth of that size: close to "no idea".
+        Weights have the variance gain^2 / in (He et al. 2015, section 2.2); hidden biases spread the units' thresholds
+        over the standardised data. Output weights are a tenth of that size, so that the first predictions are near
+        uniform.
         """
         for lane, seed in enumerate(seeds):
             rng = np.random.Generator(np.random.Philox(key=[seed, 0x5EED]))
@@ -74,32 +75,32 @@ class Dense:
         return np.matmul(room.inputs[-1], self.weights[-1], out=room.logits)
 
     def backward(self, delta: Array) -> None:
-        """Fill `gradient` from the loss's derivative with respect to the logits of the last forward pass, (b, k)."""
+        """Fill `gradient` from the derivative of the loss with respect to the last forward pass's logits, (b, k)."""
         room = self._room_for(delta.shape[1])
         for i in range(len(self.weights) - 1, -1, -1):
             np.matmul(room.inputs[i].transpose(0, 2, 1), delta, out=self._slopes[i])
             if i:
-                # A product with one column is a product of numbers, for which the matrix routine takes twice as long.
+                # With one column a matrix product is an outer product, for which matmul takes twice as long.
                 times = np.multiply if delta.shape[2] == 1 else np.matmul
                 back = times(delta, self._turned[i], out=room.back[i - 1])
                 self.act.backward(back, room.inner[i - 1], room.after[i - 1], room.kept_inner[i - 1])
                 delta = back
 
     def decayed(self, decay: float) -> Array:
-        """(1, parameters): `decay` at the weights, 0 at the biases."""
+        """(1, parameters): `decay` for weights, 0 for biases."""
         parts = [np.repeat(np.array([decay, 0.0], np.float32), [a * b, b]) for a, b in pairwise(self.sizes)]
         return np.concatenate(parts)[None]
 
     def _room_for(self, rows: int) -> _Room:
         if rows not in self._room:
-            if len(self._room) > 3:  # training, judging and its rest have a size each
+            if len(self._room) > 3:  # training batches, evaluation batches and their remainder
                 self._room.clear()
             self._room[rows] = _Room(self.sizes, self.lanes, rows, self.flat.dtype)
         return self._room[rows]
 
 
 class _Room:
-    """The arrays that a pass over batches of one size needs, kept from step to step; a hidden layer's end in a 1."""
+    """The buffers of a pass over batches of one size, reused in every step; a hidden layer's end in a 1."""
 
     def __init__(self, sizes: tuple[int, ...], lanes: int, rows: int, dtype: np.dtype) -> None:
         wide = [(lanes, rows, h + 1) for h in sizes[1:-1]]

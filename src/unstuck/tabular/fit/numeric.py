@@ -1,9 +1,8 @@
-"""Numbers, written so that their units leave no trace.
+"""Encode numeric columns independently of their units.
 
-Every column is measured on the training rows, moved to its own middle, divided by its own size, given a sign that
-depends on its shape alone, and rounded to a grid. A map x -> a x + b of a column then changes not one bit of what the
-network sees: rounding differences are some 1e-13 of the column's spread, the grid's step is 2.4e-4 of it, and a value
-that lies within the former of an edge of the latter is rarer than one in a hundred million.
+Every column is centred, scaled, given a sign that depends only on its shape, and rounded to a grid. A map
+x -> a x + b of a column then leaves the network's inputs bit-identical: rounding errors are about 1e-13 of the column's
+spread, the grid's step is 2.4e-4 of it, and fewer than one value in a hundred million lies that close to a cell border.
 """
 
 from __future__ import annotations
@@ -19,15 +18,15 @@ from unstuck.tabular.moments import Moments
 
 Array = np.ndarray
 GRID = 2.0**-12
-"""The step of the grid, in units of the column's size: far coarser than rounding, far finer than any meaning."""
+"""The step of the grid in units of the column's spread: far coarser than rounding errors, far finer than noise."""
 FAR = 2.0**11
-"""Standardised values are cut here, so that a float32 holds every point of the grid."""
+"""Standardised values are clipped here, so that float32 represents every grid point."""
 MANY = 256
-"""Above this many columns they are measured by mean and spread alone: pixels need no quantiles."""
+"""Above this many columns, only mean and spread are measured: pixels need no quantiles."""
 BLOCK = 1 << 21
-"""Numbers that are encoded at once."""
+"""Numbers encoded at once."""
 FLAT = 1e-9
-"""A distance between quartiles below this share of the spread says that half the rows are equal."""
+"""Half the rows are equal if the interquartile range is below this share of the spread."""
 KNEE = 3.0
 BINS = 8
 VIEWS = ("smooth", "normal", "steps")
@@ -35,27 +34,27 @@ VIEWS = ("smooth", "normal", "steps")
 
 @dataclass(frozen=True, eq=False)
 class Numeric:
-    """What was measured of the columns that vary: all arrays are (kept,), but for `knots` (kept, 257 or 0)."""
+    """Measurements of the columns that vary: all arrays are (kept,), except `knots` (kept, 257 or 0)."""
 
     kept: Array
-    """Column numbers of those that vary; the others say nothing."""
+    """Column numbers of those that vary; constant columns carry no information."""
     centre: Array
     scale: Array
     sign: Array
     gaps: Array
-    """Whether values were missing in training; such a column is accompanied by one that says where."""
+    """Whether values were missing in training; such a column gets an extra input that marks them."""
     knots: Array
     """Quantiles of the standardised values."""
 
     @classmethod
     def of(cls, x: Array, weights: Array | None = None, beside: Array | None = None) -> Numeric:
         """Measure x (n, d), float; NaN and infinities are missing; a row of weight w counts as w rows. `beside`, (n, k)
-        without signs, helps to tell rows apart."""
+        without signs, helps to distinguish rows."""
         return cls.seen(Moments.of(x, weights), x, weights, beside)
 
     @classmethod
     def seen(cls, found: Moments, x: Array, weights: Array | None = None, beside: Array | None = None) -> Numeric:
-        """From the moments of all rows and a sample of them, x (n, d), for what only a sort can tell."""
+        """From the moments of all rows, and a sample x (n, d) for the quantiles."""
         kept = np.flatnonzero(~found.constant)
         found = found.take(kept)
         if len(kept) > MANY:
@@ -67,8 +66,8 @@ class Numeric:
         return first._signed(x, weights, beside, middle)
 
     def _signed(self, x: Array, weights: Array | None, beside: Array | None, middle: Array) -> Numeric:
-        """The sign that makes the longer tail point upward, by the quantiles, or, where there are none, by where the
-        middle of the range lies; where both tails are alike, some row decides."""
+        """Choose the sign that makes the longer tail point up, by the quantiles or, without them, by the position of
+        the mean in the range; if both tails are equal, by a row."""
         knots = (self.knots - self.centre[:, None]) / self.scale[:, None]
         tails = evenly(knots + knots[:, ::-1] if knots.size else middle[:, None], GRID)
         sign = leading(tails)
@@ -80,7 +79,7 @@ class Numeric:
         return Numeric(self.kept, self.centre, self.scale, sign, self.gaps, turned)
 
     def standard(self, x: Array) -> Array:
-        """The values on the grid, (n, kept) float64; NaN where missing."""
+        """The standardised values on the grid, (n, kept) float64; NaN where missing."""
         return snapped(self._moved(x), GRID, FAR)
 
     def _moved(self, x: Array) -> Array:
@@ -90,13 +89,14 @@ class Numeric:
         return np.where(np.isfinite(z), z, np.nan)
 
     def encode(self, x: Array, views: tuple[str, ...]) -> Array:
-        """What the network sees, (n, width(views)) float32. In blocks of rows: float64 is for passing through."""
+        """The network's inputs, (n, width(views)) float32, in blocks of rows because the intermediate values are
+        float64."""
         size = max(1, BLOCK // max(len(self.kept), 1))
         parts = [self.seen_as(self.standard(x[at : at + size]), views) for at in range(0, max(len(x), 1), size)]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def seen_as(self, z: Array, views: tuple[str, ...]) -> Array:
-        """The same, of standardised values (n, kept); a float32 holds them whole."""
+        """The same, from standardised values (n, kept), which float32 represents exactly."""
         holes = np.isnan(z)
         z = np.where(holes, 0.0, z) if holes.any() else z.astype(np.float64, copy=False)
         parts = [_VIEWS[view](z, self.knots) for view in views]
@@ -105,17 +105,17 @@ class Numeric:
         return np.concatenate(parts, axis=1, dtype=np.float32)
 
     def width(self, views: tuple[str, ...]) -> int:
-        """How many inputs `encode` gives."""
+        """The number of inputs."""
         return self.encode(np.zeros((0, int(self.kept.max(initial=-1)) + 1)), views).shape[1]
 
     def state(self) -> dict[str, Array]:
-        """As arrays, to be stored."""
+        """The arrays, for storage."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Middle, size and quantiles of columns, in their own units."""
+    """Centre, scale and quantiles of columns, in their own units."""
 
     centre: Array
     scale: Array
@@ -123,7 +123,7 @@ class Measured:
 
 
 def measured(x: Array, weights: Array | None, found: Moments) -> Measured:
-    """The median and the distance between the quartiles; mean and spread where half the rows are equal."""
+    """The median and the interquartile range; mean and standard deviation if half the rows are equal."""
     knots = quantiles(x, weights)
     centre, between = knots[:, PARTS // 2], knots[:, 3 * PARTS // 4] - knots[:, PARTS // 4]
     flat = ~(between > FLAT * found.spread)
@@ -131,12 +131,12 @@ def measured(x: Array, weights: Array | None, found: Moments) -> Measured:
 
 
 def _smooth(z: Array, knots: Array) -> Array:
-    """Linear in the middle, never beyond +-KNEE: a value far out cannot drown the rest."""
+    """Linear near 0 and bounded by +-KNEE, so that outliers do not dominate."""
     return z / np.sqrt(1 + np.square(z / KNEE))
 
 
 def _normal(z: Array, knots: Array) -> Array:
-    """By rank, as a standard normal variable: what spans orders of magnitude is spread out evenly."""
+    """The normal score of the rank: spreads out values that span orders of magnitude."""
     return np.stack([_scored(z[:, j], knots[j]) for j in range(z.shape[1])], axis=1) if z.shape[1] else z
 
 
@@ -147,7 +147,7 @@ def _scored(z: Array, knots: Array) -> Array:
 
 
 def _steps(z: Array, knots: Array) -> Array:
-    """Piecewise linear: one input per eighth of the rows, rising through it (Gorishniy et al. 2022)."""
+    """Piecewise-linear encoding: one input per eighth of the rows (Gorishniy et al. 2022)."""
     edges = knots[:, :: PARTS // BINS]
     low, width = edges[:, :-1], np.diff(edges, axis=1)
     some = width > 0

@@ -1,8 +1,8 @@
-"""Learning a few rows at a time, as they come.
+"""Incremental training (`partial_fit`).
 
-The first call measures the columns and draws the networks; what was measured stays, since the weights mean something
-behind that very measure only. Every call is one pass over its rows, in small batches, at a steady rate: nobody knows
-how many more will come. Nothing is held out; a call's loss is that of its rows before they were learned from.
+The first call measures the columns and draws the networks; the encoder is then fixed, because the weights depend on
+it. Every call is one pass over its rows in small batches at a constant rate, since the number of further rows is
+unknown. Nothing is held out; the loss of a call is measured before its rows are learned.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from unstuck.tabular.fit.train import Shape, advance, judge
 Array = np.ndarray
 HIDDEN, LANES, BATCH = (64,), 4, 32
 RATE = 3e-3
-"""In the middle of the rates that sweeps find; without an end in sight there is nothing to anneal to."""
+"""The middle of the rates that sweeps find; constant, because the end of the training is unknown."""
 
 
 def begin(frame: Frame, y: Array, task: Task, options: Options, weights: Array | None = None) -> Model:
-    """A model at its first weights, its columns measured on these rows."""
+    """A model at its initial weights, with its columns measured on these rows."""
     encoder = Encoder.of(frame, weights, np.abs(task.encode(y).reshape(len(y), -1)))
     shape = Shape(options.views or PLAIN, options.hidden or HIDDEN, options.activation or "relu")
     sizes = (encoder.width(shape.views), *shape.hidden, task.loss.outputs)
@@ -42,7 +42,7 @@ def begin(frame: Frame, y: Array, task: Task, options: Options, weights: Array |
 
 @dataclass(frozen=True, eq=False)
 class Pace:
-    """Where a model that learns from row to row stands: its calls so far, and an optimizer per stage."""
+    """The state of incremental training: the number of calls, and an optimizer per stage."""
 
     calls: int = 0
     adams: tuple[Any, ...] = ()
@@ -51,7 +51,7 @@ class Pace:
 def follow(
     model: Model, pace: Pace, frame: Frame, y: Array, options: Options, weights: Array | None = None
 ) -> tuple[Model, Pace, float]:
-    """The model after one pass over some rows, and what these cost before it (mean over rows and stages)."""
+    """The model after one pass over some rows, and its loss on them before (mean over rows and stages)."""
     rng = np.random.Generator(np.random.Philox(key=[options.seed, 0xF0110 + pace.calls]))
     encoded, w = model.task.encode(y), None if weights is None else weights.astype(np.float32)
     nets = [_net(stage, model) for stage in model.stages]
@@ -73,7 +73,7 @@ def _net(stage: Stage, model: Model) -> Dense:
 
 
 def _once(net: Dense, adam: AdamW, rows: Rows, loss: Loss, options: Options, rng: np.random.Generator) -> None:
-    """Every row once, each lane in an order of its own."""
+    """One pass over the rows, each lane in its own order."""
     order = rng.permuted(np.tile(np.arange(len(rows)), (net.lanes, 1)), axis=1)
     size, rate = options.batch or BATCH, np.array([[options.rate or RATE]], np.float32)
     for at in range(0, len(rows), size):

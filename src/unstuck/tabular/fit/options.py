@@ -1,4 +1,4 @@
-"""An estimator's parameters as options, checked."""
+"""The options of a fit, and their validation for the estimators."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from unstuck.tabular.fit.activation import ACTIVATIONS
 
 @dataclass(frozen=True)
 class Options:
-    """What a person may ask for; None leaves it to the data."""
+    """What the user may choose; None: chosen from the data."""
 
     hidden: tuple[int, ...] | None = None
     activation: str | None = None
@@ -29,18 +29,18 @@ WHOLE = ("lanes", "epochs", "batch_size")
 
 
 def options_of(estimator: Any, seed: int) -> Options:
-    """What an estimator asks for. Raises ValueError for what cannot be meant, with the parameter's name."""
+    """The options of an estimator. Raises ValueError for an invalid parameter."""
     for name in WHOLE:
         value = getattr(estimator, name)
         if value is not None and not _whole(value):
-            raise ValueError(f"{name} is a whole number from 1 on, or None, not {value!r}")
+            raise ValueError(f"{name} must be a whole number from 1 on, or None, not {value!r}")
     rate, decay = _real(estimator.learning_rate), _real(estimator.weight_decay)
     if estimator.learning_rate is not None and not 0 < rate < math.inf:
-        raise ValueError(f"learning_rate is a number above 0, or None, not {estimator.learning_rate!r}")
+        raise ValueError(f"learning_rate must be a number above 0, or None, not {estimator.learning_rate!r}")
     if not 0 <= decay < math.inf:
-        raise ValueError(f"weight_decay is a number from 0 on, not {estimator.weight_decay!r}")
+        raise ValueError(f"weight_decay must be a number from 0 on, not {estimator.weight_decay!r}")
     if estimator.activation not in (None, *ACTIVATIONS):
-        raise ValueError(f"activation is one of {', '.join(ACTIVATIONS)}, or None, not {estimator.activation!r}")
+        raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}, or None, not {estimator.activation!r}")
     return Options(
         hidden=_hidden(estimator.hidden),
         activation=estimator.activation,
@@ -58,7 +58,7 @@ def _hidden(hidden: Any) -> tuple[int, ...] | None:
         return None
     sizes = (hidden,) if isinstance(hidden, Integral) else hidden
     if not isinstance(sizes, tuple | list) or not sizes or not all(map(_whole, sizes)):
-        raise ValueError(f"hidden is a number of units, a tuple of such numbers, or None, not {hidden!r}")
+        raise ValueError(f"hidden must be a number of units, a tuple of such numbers, or None, not {hidden!r}")
     return tuple(map(int, sizes))
 
 
@@ -67,5 +67,5 @@ def _whole(value: Any) -> bool:
 
 
 def _real(value: Any) -> float:
-    """NaN, which lies in no range, for what is no number."""
+    """The value as a float; NaN, which fails every range check, if it is not a number."""
     return float(value) if isinstance(value, Real) else math.nan

@@ -1,4 +1,4 @@
-"""A fitted estimator as a file that executes nothing when it is read. A module in it is built anew by its owner."""
+"""Save a fitted estimator in a file that executes nothing when loaded. A user's module is rebuilt by the user."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ CURVES = ("loss_curve_", "validation_curve_", "notes_")
 
 
 def save(estimator: Classifier | Regressor, path: str | Path) -> None:
-    """Write a fitted estimator: what it measured, its weights, its settings but `class_weight`, `random_state` and
-    `module`. Raises ModelError where it cannot be written."""
+    """Write a fitted estimator: encoder, weights, and settings except `class_weight`, `random_state` and `module`.
+    Raises ModelError if it cannot be written."""
     about = {
         "estimator": type(estimator).__name__,
         "settings": {name: getattr(estimator, name) for name in SETTINGS} | {"hidden": estimator.hidden},
@@ -44,9 +44,9 @@ def save(estimator: Classifier | Regressor, path: str | Path) -> None:
 
 
 def load(path: str | Path, module: Any = None) -> Classifier | Regressor:
-    """A saved estimator, fitted as it was. `module`: what makes its network, where it had one of its owner's.
+    """Load a saved estimator. `module`: builds its network, if it was saved with a user's module.
 
-    Raises ModelError for a file that is none, and where `module` is missing or makes another network.
+    Raises ModelError for other files, and if `module` is missing or builds another network.
     """
     path = Path(path)
     head, arrays = store.read(path)
@@ -56,9 +56,9 @@ def load(path: str | Path, module: Any = None) -> Classifier | Regressor:
         settings["hidden"] = tuple(settings["hidden"]) if isinstance(settings["hidden"], list) else settings["hidden"]
         estimator = KINDS[about["estimator"]](**settings, module=module)
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise ModelError(f"{path} holds no estimator; `unstuck predict` may know what to do with it") from None
+        raise ModelError(f"{path} holds no estimator; try `unstuck predict`") from None
     if bool(own) != (module is not None):
-        needs = "was saved with a module of its owner's: hand over what makes it" if own else "has no module"
+        needs = "was saved with a module: pass `module`" if own else "was saved without a module: do not pass `module`"
         raise ModelError(f"{path} {needs}")
     if not own:
         estimator.model_ = store.load(path)[0]

@@ -1,4 +1,4 @@
-"""A fit as a figure: losses by epoch, and confusion and calibration, or answers by size. matplotlib, imported late."""
+"""Plot a fit: losses by epoch, and confusion and calibration, or predictions against truth. Imports matplotlib late."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from unstuck.tabular.fit.refusal import CannotFit
 
 SUFFIXES = (".png", ".svg")
 NAMED = 15
-"""More classes than this are not named along the confusion matrix."""
+"""With more classes, the confusion matrix has no class names."""
 TRAIN, HELD = "#9aa5b1", "#1f6fb4"
 
 
@@ -29,7 +29,7 @@ def check(path: str | None) -> None:
 
 
 def draw(fitted: Fitted, path: Path) -> None:
-    """Write the figure, whole or not at all. Raises OSError."""
+    """Write the figure atomically. Raises OSError."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -42,13 +42,13 @@ def draw(fitted: Fitted, path: Path) -> None:
     _losses(axes[0][0], fitted.courses)
     for axis, panel in zip(axes[0][1:], panels, strict=True):
         panel(axis, figures)  # type: ignore[arg-type]
-    # Names are the person's own: a dollar sign in one is no formula.
+    # Names are the user's: a dollar sign is not mathematics.
     figure.suptitle(f"{fitted.data}: {', '.join(fitted.targets[:3])}", parse_math=False)
-    with warnings.catch_warnings(action="ignore"):  # of a script that the font does not have
+    with warnings.catch_warnings(action="ignore"):  # glyphs missing from the font
         figure.tight_layout()
     beside = path.with_name(path.name + ".new")
     try:
-        with warnings.catch_warnings(action="ignore"):  # of a script that the font does not have
+        with warnings.catch_warnings(action="ignore"):  # glyphs missing from the font
             figure.savefig(beside, format=path.suffix[1:].lower(), dpi=150, metadata=_dateless(path))
         beside.replace(path)
     finally:
@@ -61,7 +61,7 @@ def _has(panel: Callable[..., None], figures: Figures) -> bool:
 
 
 def _dateless(path: Path) -> dict[str, None]:
-    """The same fit gives the same bytes."""
+    """Metadata without a date, so that the same fit writes the same bytes."""
     return {"Date": None} if path.suffix.lower() == ".svg" else {}
 
 
@@ -69,7 +69,7 @@ def _losses(axis: Any, courses: tuple[Course, ...]) -> None:
     for course in courses:
         main = course.weight == max(one.weight for one in courses)
         numbers = [e.number for e in course.epochs]
-        label = named(course.shape) if course.shape else "a stage that was not kept"
+        label = named(course.shape) if course.shape else "a stage with weight 0"
         axis.plot(numbers, [e.held for e in course.epochs], color=HELD, alpha=1 if main else 0.3, lw=1.8 if main else 1)
         axis.plot(
             numbers, [e.train for e in course.epochs], color=TRAIN, alpha=1 if main else 0.3, lw=1.2 if main else 0.8
@@ -77,7 +77,7 @@ def _losses(axis: Any, courses: tuple[Course, ...]) -> None:
         if main:
             axis.set_title(f"{label} ({len(courses)} trained)", fontsize=10)
     axis.plot([], [], color=HELD, label="held out")
-    axis.plot([], [], color=TRAIN, label="trained on")
+    axis.plot([], [], color=TRAIN, label="training")
     losses = [loss for course in courses for e in course.epochs for loss in (e.held, e.train)]
     if losses and min(losses) > 0 and max(losses) / min(losses) > 8:
         axis.set_yscale("log")
@@ -101,8 +101,8 @@ def _confusion(axis: Any, figures: Figures) -> None:
             for j, cell in enumerate(row):
                 ink = "white" if rows[i][j] > 0.5 else "black"
                 axis.text(j, i, f"{cell:,.6g}", ha="center", va="center", color=ink, fontsize=9 if k <= 5 else 6)
-    axis.set_xlabel("taken for")
-    axis.set_ylabel("was")
+    axis.set_xlabel("predicted")
+    axis.set_ylabel("true")
     axis.set_title("confusion", fontsize=10)
 
 
@@ -112,7 +112,7 @@ def _truth(axis: Any, figures: Figures) -> None:
     axis.plot(ends, ends, color=TRAIN, lw=1)
     axis.scatter(true, given, s=9, color=HELD, alpha=0.5, zorder=3, linewidths=0)
     axis.xaxis.get_major_locator().set_params(nbins=4)
-    axis.set(xlabel="was", ylabel="answered")
+    axis.set(xlabel="true", ylabel="predicted")
     axis.set_title(f"R2 {figures.scores[0].model:.4g}", fontsize=10)
     axis.spines[["top", "right"]].set_visible(False)
 
@@ -124,7 +124,7 @@ def _calibration(axis: Any, figures: Figures) -> None:
         [one.said for one in figures.bins], [one.came for one in figures.bins],
         s=[12 + 90 * one.rows / most for one in figures.bins], color=HELD, zorder=3,
     )  # fmt: skip
-    axis.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), xlabel="said", ylabel="came true")
-    axis.set_title(f"calibration: off by {figures.calibration_error or 0:.2%}", fontsize=10)
+    axis.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), xlabel="predicted", ylabel="observed")
+    axis.set_title(f"calibration: mean error {figures.calibration_error or 0:.2%}", fontsize=10)
     axis.set_aspect("equal")
     axis.spines[["top", "right"]].set_visible(False)

@@ -1,4 +1,4 @@
-"""`unstuck predict`: a model's answers to the rows of a table, a batch at a time."""
+"""`unstuck predict`: predictions for the rows of a table, a batch at a time."""
 
 from __future__ import annotations
 
@@ -25,13 +25,14 @@ Array = np.ndarray
 
 
 def predict(options: Namespace, stream: TextIO, say: Callable[[str], None]) -> int:
-    """Write a table with the answers; the number of rows. Raises ModelError and TableError with one line each."""
+    """Write a table of predictions and return the number of rows. Raises ModelError and TableError with one line
+    each."""
     writer.check(options.out)
     model, about = load(Path(options.model))
     who = _columns(about, options.model)
     table = opened_table(options.data, options, options.split)
     keep = names_in(options.keep, table)
-    for note in _misfits(table, who, keep):
+    for note in _notes(table, who, keep):
         say(note)
     table = table.select(dict.fromkeys((*who.inputs, *keep))).read_as(dict(who.inputs))
     schema = _schema(table, keep, model, tuple(map(str, about["names"])))
@@ -44,28 +45,28 @@ def predict(options: Namespace, stream: TextIO, say: Callable[[str], None]) -> i
 
 
 def _columns(about: dict[str, Any], file: str) -> Roles:
-    """The columns that the model learned from."""
+    """The model's input columns."""
     try:
         inputs = {str(name): Kind(str(kind), tuple(map(int, shape))) for name, kind, shape in about["columns"]}
         return Roles(inputs, tuple(map(str, about["targets"])))
     except (KeyError, TypeError, ValueError):
-        raise ModelError(f"{file} does not say which columns it learned from: it was not made by unstuck fit") from None
+        raise ModelError(f"{file} does not record its input columns: it was not saved by unstuck fit") from None
 
 
-def _misfits(table: Table, who: Roles, keep: tuple[str, ...]) -> Iterator[str]:
-    """What is to be said about the columns. Raises TableError where one that is needed is missing."""
+def _notes(table: Table, who: Roles, keep: tuple[str, ...]) -> Iterator[str]:
+    """Notes on the columns. Raises TableError if one that is needed is missing."""
     missing = [name for name in who.inputs if name not in table.columns]
     if len(missing) > 1:
-        raise TableError(f"columns that the model learned from are missing: {listed(missing)}", file=table.name)
+        raise TableError(f"missing input columns: {listed(missing)}", file=table.name)
     if missing:
-        table.select(missing)  # says which it might be
+        table.select(missing)  # raises with a suggestion
     extra = [name for name in table.columns if name not in {*who.inputs, *who.targets, *keep}]
     if extra:
-        yield f"not used, for the model did not learn from them: {listed(extra)}"
+        yield f"ignored, because the model was not trained on them: {listed(extra)}"
     for name, kind in who.inputs.items():
         found = table.columns.get(name)
         if found is not None and kind.shape and found != kind:
-            raise TableError(f"is {found}, and the model learned from {kind}", file=table.name, column=name)
+            raise TableError(f"is {found}, but the model was trained on {kind}", file=table.name, column=name)
 
 
 def _schema(table: Table, keep: tuple[str, ...], model: Model, names: tuple[str, ...]) -> pa.Schema:
@@ -81,7 +82,7 @@ def _schema(table: Table, keep: tuple[str, ...], model: Model, names: tuple[str,
     found = [field.name for field in fields]
     twice = next((name for name in found if found.count(name) > 1), None) if len(found) < 10_000 else None
     if twice is not None:
-        raise TableError(f"two columns would be called {shown(twice)}: keep it under another name", column=twice)
+        raise TableError(f"two columns would be called {shown(twice)}: rename the kept one", column=twice)
     return pa.schema(fields)
 
 

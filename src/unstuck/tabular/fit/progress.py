@@ -1,4 +1,4 @@
-"""A training as it goes: one line that is written over on a terminal, a line per stage elsewhere."""
+"""Training progress: one line that is overwritten on a terminal, one line per stage elsewhere."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import TextIO
 from unstuck.tabular.fit.train import Shape, Training
 
 OFTEN = 0.1
-"""Seconds between two writings of the line."""
+"""Minimum seconds between two updates of the line."""
 PATIENT = 30.0
-"""... and between two lines of the same stage where there is no terminal."""
+"""Minimum seconds between two lines of one stage without a terminal."""
 SOON = 1.0
-"""Seconds of reading before anybody could wonder."""
+"""Seconds of reading before the first update."""
 
 
 @dataclass
 class Progress:
-    """Writes to a stream; `baseline` is the loss of a constant answer, beside which the others are read."""
+    """Writes progress to a stream; `baseline` is the loss of a constant prediction."""
 
     stream: TextIO
     live: bool
@@ -35,18 +35,18 @@ class Progress:
     _since: float = 0.0
 
     def reading(self, rows: int) -> None:
-        """So many rows have been read."""
+        """`rows` rows have been read."""
         self._since = self._since or time.monotonic()
         if self.live and time.monotonic() - self._since > SOON and self._due():
             self._over(f"reading: {rows:,} rows")
 
     def trying(self) -> None:
-        """What comes before the first epoch."""
+        """Before the first epoch."""
         if self.live:
             self._over("measuring the columns, trying learning rates")
 
     def epoch(self, shape: Shape, now: Training) -> None:
-        """A stage has been through an epoch."""
+        """A stage has finished an epoch."""
         if now is not self._now:
             self._closed()
             self._now, self._shape, self.stages = now, shape, self.stages + 1
@@ -56,13 +56,13 @@ class Progress:
             self._over(self._line() + ("" if self.live else "\n"))
 
     def done(self) -> None:
-        """The last stage has come to its end, or the training to one."""
+        """The training has ended."""
         self._closed()
         if self.live:
             self._over("")
 
     def say(self, line: str) -> None:
-        """A line of its own."""
+        """Write a separate line."""
         if self.live:
             self._over("")
         self.stream.write(f"unstuck: {line}\n")
@@ -107,14 +107,14 @@ class Progress:
 
 
 def named(shape: Shape) -> str:
-    """A shape in few words."""
+    """A short name of a shape."""
     hidden = "-".join(map(str, shape.hidden)) or "no hidden layer"
     more = [view for view in shape.views if view != "smooth"]
-    return f"{hidden} {shape.activation}" + (f", also {' and '.join(more)}" if more else "")
+    return f"{hidden} {shape.activation}" + (f", views {' and '.join(['smooth', *more])}" if more else "")
 
 
 def clock(seconds: float) -> str:
-    """A duration as people say it: at most this long, for a stage may stop early."""
+    """A duration in readable units; an upper bound, because of early stopping."""
     if seconds < 90:
         return f"{max(round(seconds), 1)} s"
     minutes = round(seconds / 60)

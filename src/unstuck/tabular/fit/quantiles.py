@@ -1,4 +1,4 @@
-"""Quantiles that do not care for the direction of the axis or for how equal rows are written."""
+"""Quantiles that are symmetric under reflection and count duplicate rows like weights."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import numpy as np
 Array = np.ndarray
 PARTS = 256
 ENOUGH = 20_000
-"""Rows that are sorted; of more, as many are taken at even distances."""
+"""Maximum number of rows sorted; more are subsampled at equal distances."""
 
 
 def quantiles(x: Array, weights: Array | None = None) -> Array:
-    """The 0/256 ... 256/256 quantiles of each column of x (n, d): (d, 257), in float64; missing values left out.
+    """The 0/256 ... 256/256 quantiles of each column of x (n, d): (d, 257), in float64; missing values are ignored.
 
-    The middle between the lowest and the highest value that divide the rows at that share: turning the axis round
-    turns the quantiles round, and a row of weight w counts exactly as w rows. A column without values gives zeros.
+    The midpoint between the lowest and the highest value that divide the rows at that share: reflecting the column
+    reflects the quantiles, and a row of weight w counts exactly as w rows. A column without values gives zeros.
     """
     every = slice(None, None, max(1, len(x) // ENOUGH))
     x = x[every]
@@ -38,7 +38,7 @@ def _column(values: Array, weights: Array | None) -> Array:
 
 
 def _plain(n: int) -> tuple[Array, Array]:
-    # Of n equal rows, row i (from 0) covers the shares i/n .. (i+1)/n; in whole numbers, so that no rounding decides.
+    # Of n equal rows, row i (from 0) covers the shares i/n .. (i+1)/n; integer arithmetic avoids rounding.
     share = np.arange(PARTS + 1) * n
     return np.maximum(-(-share // PARTS) - 1, 0), np.minimum(share // PARTS, n - 1)
 

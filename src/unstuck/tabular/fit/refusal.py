@@ -1,4 +1,4 @@
-"""What stops a fit before it begins: a request that cannot be carried out."""
+"""Errors that end a fit."""
 
 
 class CannotFit(Exception):

@@ -1,4 +1,4 @@
-"""What a person should know about the columns: said, and nothing done about it behind their back."""
+"""Notes on the columns that the user should know about."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from unstuck.tabular.tables.refusal import shown
 
 Array = np.ndarray
 ROWS = 8
-"""Fewer rows than this in order are in order by chance."""
+"""With fewer rows, consecutive numbers are coincidence."""
 PIXELS = 1000
-"""Above this many columns they are not spoken of one by one."""
+"""Above this many columns, they are not checked one by one."""
 TAIL = 30.0
-"""Distances between the quartiles; farther out a column is called skewed."""
+"""A column is skewed if a value is this many interquartile ranges from the median."""
 
 
 def remarks(frame: Frame, encoder: Encoder) -> Iterator[str]:
@@ -26,9 +26,9 @@ def remarks(frame: Frame, encoder: Encoder) -> Iterator[str]:
     d = frame.numbers.shape[1]
     names = frame.names or tuple(f"column {j + 1}" for j in range(d + len(frame.words)))
     if len(frame) < FEW:
-        yield f"{len(frame)} rows are too few to hold any out: nothing here tells how good the model is on others"
+        yield f"{len(frame)} rows are too few to hold any out: the scores do not measure generalisation"
     yield from _counting(frame, names)
-    yield from _silent(encoder, names[:d])
+    yield from _constant(encoder, names[:d])
     yield from _holes(encoder, frame, names)
     yield from _tails(encoder, names)
     yield from _many_words(encoder, names[d:])
@@ -42,21 +42,21 @@ def _counting(frame: Frame, names: tuple[str, ...]) -> Iterator[str]:
     for j in range(d if d <= PIXELS and frame.numbers.dtype != np.uint8 else 0):
         column = frame.numbers[:, j]
         if column[1] == column[0] + 1 and np.isfinite(column).all() and (np.diff(column) == 1).all():
-            yield _number_of(names[j], "counts the rows")
+            yield _identifier(names[j], "numbers the rows")
     for j, words in enumerate(frame.words):
         if len(set(words)) == n and None not in words:
-            yield _number_of(names[d + j], "is different in every row")
+            yield _identifier(names[d + j], "has a distinct value in every row")
 
 
-def _number_of(name: str, how: str) -> str:
-    return f"column {shown(name)} {how}: if it only names them, leave it out (--drop {name})"
+def _identifier(name: str, how: str) -> str:
+    return f"column {shown(name)} {how}: if it is an identifier, leave it out (--drop {name})"
 
 
-def _silent(encoder: Encoder, names: tuple[str, ...]) -> Iterator[str]:
+def _constant(encoder: Encoder, names: tuple[str, ...]) -> Iterator[str]:
     kept = set(encoder.numeric.kept.tolist())
-    silent = [name for j, name in enumerate(names) if j not in kept]
-    if silent:
-        yield f"{_columns(silent)} the same value (or none) in every row and {_says(silent)} nothing: {listed(silent)}"
+    constant = [name for j, name in enumerate(names) if j not in kept]
+    if constant:
+        yield f"{_count(constant)} constant or empty, ignored: {listed(constant)}"
 
 
 def _holes(encoder: Encoder, frame: Frame, names: tuple[str, ...]) -> Iterator[str]:
@@ -64,8 +64,8 @@ def _holes(encoder: Encoder, frame: Frame, names: tuple[str, ...]) -> Iterator[s
     gaps = [names[j] for j, gap in zip(encoder.numeric.kept, encoder.numeric.gaps, strict=True) if gap]
     gaps += [names[d + j] for j, words in enumerate(frame.words) if None in words]
     if gaps:
-        has, whether = ("has", "it is") if len(gaps) == 1 else ("have", "they are")
-        yield f"{listed(gaps)} {has} missing values; that {whether} missing is learned from too"
+        has = "has" if len(gaps) == 1 else "have"
+        yield f"{listed(gaps)} {has} missing values: an extra input marks them"
 
 
 def _tails(encoder: Encoder, names: tuple[str, ...]) -> Iterator[str]:
@@ -75,21 +75,17 @@ def _tails(encoder: Encoder, names: tuple[str, ...]) -> Iterator[str]:
     far = np.abs(numeric.knots).max(axis=1) > TAIL
     if far.any():
         bent = listed([names[numeric.kept[j]] for j in np.flatnonzero(far)])
-        yield f"skewed, or with values far out, which are bent and cannot drown the rest: {bent}"
+        yield f"skewed columns or outliers, compressed so that they do not dominate: {bent}"
 
 
 def _many_words(encoder: Encoder, names: tuple[str, ...]) -> Iterator[str]:
     for one, name in zip(encoder.words, names, strict=True):
         if one.cut:
             yield (
-                f"column {shown(name)}: {len(one.words)} frequent words have an input each; the others, "
+                f"column {shown(name)}: the {len(one.words)} most frequent words have an input each; the others, "
                 f"{one.share_cut():.0%} of the rows, share one"
             )
 
 
-def _columns(names: list[str]) -> str:
-    return f"{len(names):,} columns have" if len(names) > 1 else "a column has"
-
-
-def _says(names: list[str]) -> str:
-    return "say" if len(names) > 1 else "says"
+def _count(names: list[str]) -> str:
+    return f"{len(names):,} columns are" if len(names) > 1 else "1 column is"

@@ -1,4 +1,4 @@
-"""What a fit came to, as text: how good it is beside a constant answer, where it errs, what was decided."""
+"""The report of a fit as text: scores against a constant baseline, errors, loss curve, notes."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from unstuck.tabular.fit.fitted import Course, Fitted, Judged
 from unstuck.tabular.fit.progress import clock, named
 
 CLASSES = 12
-"""Of more classes, only those that are confused most are shown."""
+"""With more classes, only the most confused are shown."""
 SHARES = ("accuracy", "balanced accuracy", "all labels right", "labels right")
 EACH = 12
-"""Targets and labels that are shown one by one."""
+"""Maximum number of targets or labels shown."""
 
 
 def render(fitted: Fitted, *, width: int = 100, colour: bool = False, ascii: bool = False) -> str:
@@ -28,12 +28,12 @@ def render(fitted: Fitted, *, width: int = 100, colour: bool = False, ascii: boo
 
 
 def verdict(fitted: Fitted) -> str:
-    """One line: the first measure on the strictest rows."""
+    """One line: the first score on the strictest rows."""
     if not fitted.judged:
-        return "nothing was held out: nobody knows how good it is\n"
+        return "not evaluated: no rows were held out\n"
     score = fitted.judged[-1].figures.scores[0]
     name = f"{score.name} of {score.of}" if score.of else score.name
-    return f"{name} {_said(score, score.model)} (a constant answer: {_said(score, score.constant)})\n"
+    return f"{name} {_said(score, score.model)} (baseline: {_said(score, score.constant)})\n"
 
 
 def _parts(fitted: Fitted, width: int, ascii: bool) -> Iterator[RenderableType]:
@@ -44,7 +44,7 @@ def _parts(fitted: Fitted, width: int, ascii: bool) -> Iterator[RenderableType]:
         yield from _errors(fitted.judged[-1].figures, ascii)
     yield from _curve(fitted.courses, width, ascii)
     if fitted.notes:
-        yield titled("What was found and decided", _points(fitted.notes))
+        yield titled("Notes", _points(fitted.notes))
     yield from _next(fitted)
 
 
@@ -64,14 +64,14 @@ def _points(lines: Sequence[str]) -> RenderableType:
 
 def _scores(judged: Judged) -> RenderableType:
     of_each = any(score.of for score in judged.figures.scores)
-    rows = table("", *(["of"] if of_each else []), "model", "constant answer")
+    rows = table("", *(["of"] if of_each else []), "model", "baseline")
     shown = [score for score in judged.figures.scores if not score.of]
     each = [score for score in judged.figures.scores if score.of]
     for score in (*shown, *each[:EACH]):
         cells = [score.name, *([score.of] if of_each else []), _said(score, score.model), _said(score, score.constant)]
         rows.add_row(*map(Text, cells))
     more = [Text(f"... and {len(each) - EACH} more")] if len(each) > EACH else []
-    return titled(f"How good it is, on {judged.figures.rows:,} {judged.of}", rows, *more)
+    return titled(f"Scores on {judged.figures.rows:,} {judged.of}; baseline: a constant prediction", rows, *more)
 
 
 def _said(score: Score, value: float) -> str:
@@ -87,11 +87,11 @@ def _errors(figures: Figures, ascii: bool) -> Iterator[RenderableType]:
 
 def _confusion(figures: Figures) -> RenderableType:
     shown = _most_confused(figures)
-    rows = table("was \\ taken for", *(figures.labels[j] for j in shown))
+    rows = table("true \\ predicted", *(figures.labels[j] for j in shown))
     for i in shown:
         rows.add_row(Text(figures.labels[i]), *(Text(f"{figures.confusion[i][j]:,.6g}") for j in shown))
     left = len(figures.labels) - len(shown)
-    more = [Text(f"the {left} other classes are confused less; --json has them all")] if left else []
+    more = [Text(f"{left} other classes are confused less; --json FILE has all")] if left else []
     return titled("Confusion matrix", rows, *more)
 
 
@@ -105,11 +105,13 @@ def _most_confused(figures: Figures) -> list[int]:
 
 
 def _calibration(figures: Figures, ascii: bool) -> RenderableType:
-    rows = table("said", "came true", "rows", f"{'=' if ascii else '█'} came true, {'|' if ascii else '│'} said")
+    rows = table(
+        "predicted", "observed", "rows", f"{'=' if ascii else '█'} observed, {'|' if ascii else '│'} predicted"
+    )
     for one in figures.bins:
         rows.add_row(f"{one.said:.1%}", f"{one.came:.1%}", f"{one.rows:,.6g}", Text(gauge(one.said, one.came, ascii)))
     of = f" of p({figures.labels[1]})" if len(figures.labels) == 2 else ""
-    return titled(f"Calibration{of}: off by {figures.calibration_error:.2%} on average", rows)
+    return titled(f"Calibration{of}: mean error {figures.calibration_error:.2%}", rows)
 
 
 def _curve(courses: Sequence[Course], width: int, ascii: bool) -> Iterator[RenderableType]:
@@ -118,7 +120,7 @@ def _curve(courses: Sequence[Course], width: int, ascii: bool) -> Iterator[Rende
     main = max(courses, key=lambda course: course.weight)
     lines = curves([e.train for e in main.epochs], [e.held for e in main.epochs], width - 2, ascii)
     if lines and main.shape is not None:
-        share = f"{main.weight:.0%} of the answer; " if len([c for c in courses if c.weight]) > 1 else ""
+        share = f"{main.weight:.0%} of the blend; " if len([c for c in courses if c.weight]) > 1 else ""
         trained = f"{len(courses)} stage{'s' if len(courses) > 1 else ''} trained"
         stage = f"{named(main.shape)}, {main.lanes} network{'s' if main.lanes > 1 else ''}; {share}{trained}"
         yield titled(f"Loss by epoch ({stage})", Group(*(Text(line, no_wrap=True) for line in lines)))
@@ -126,6 +128,6 @@ def _curve(courses: Sequence[Course], width: int, ascii: bool) -> Iterator[Rende
 
 def _next(fitted: Fitted) -> Iterator[RenderableType]:
     if fitted.saved is not None:
-        yield titled("Next", Text(f"saved as {fitted.saved}: unstuck predict {fitted.saved} DATA"))
+        yield titled("Next", Text(f"saved to {fitted.saved}: unstuck predict {fitted.saved} DATA"))
     else:
-        yield titled("Next", Text("nothing was saved: --model FILE keeps the model for unstuck predict"))
+        yield titled("Next", Text("the model was not saved: use --model FILE, then unstuck predict FILE DATA"))

@@ -1,4 +1,4 @@
-"""What each column of a table is for: to learn from, to be learned, to weigh rows, or nothing."""
+"""The role of each column of a table: input, target, weight, or unused."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from unstuck.tabular.tables import Kind, Table, TableError
 from unstuck.tabular.tables.refusal import near, shown
 
 LISTED = 5
-"""Names that a line quotes."""
+"""Maximum number of names in a message."""
 
 
 @dataclass(frozen=True)
 class Roles:
-    """Columns by their use; `inputs` in the order of the data."""
+    """Columns by role; `inputs` in the order of the data."""
 
     inputs: Mapping[str, Kind]
     targets: tuple[str, ...]
@@ -24,7 +24,7 @@ class Roles:
 
     @property
     def numbers(self) -> dict[str, Kind]:
-        """Inputs that are numbers, dates, truth values or pictures."""
+        """Inputs that are numbers, dates, truth values or images."""
         return {name: kind for name, kind in self.inputs.items() if kind.name != "text"}
 
     @property
@@ -34,11 +34,11 @@ class Roles:
 
     @property
     def width(self) -> int:
-        """Numbers of a row."""
+        """The number of numeric inputs of a row."""
         return sum(math.prod(kind.shape) for kind in self.numbers.values())
 
     def names(self) -> tuple[str, ...]:
-        """Of the frame's columns: every number, a picture's one by one, then the texts."""
+        """The names of the frame's columns: every number, an image's pixels one by one, then the texts."""
         of_numbers = (
             f"{name}[{i}]" if kind.shape else name
             for name, kind in self.numbers.items()
@@ -48,28 +48,30 @@ class Roles:
 
 
 def roles(table: Table, targets: Sequence[str], drop: Iterable[str] = (), weight: str | None = None) -> Roles:
-    """Who is who. Raises TableError for a column that is not there, one that is asked for twice, or none left."""
+    """Assign the roles. Raises TableError for an unknown column, one with two roles, or if no input is left."""
     used = (*targets, *([weight] if weight is not None else ()))
     unwanted = set(drop)
     for name in (*used, *unwanted):
         if name not in table.columns:
-            raise TableError(f"there is no column {shown(name)}{near(name, table.columns)}", file=table.name)
+            raise TableError(f"no column {shown(name)}{near(name, table.columns)}", file=table.name)
     if clash := unwanted & set(used):
-        raise TableError(f"column {shown(clash.pop())} is to be left out and to be used", file=table.name)
+        raise TableError(f"column {shown(clash.pop())} is both dropped and used", file=table.name)
     if weight is not None and table.columns[weight].name not in ("number", "boolean"):
-        raise TableError(f"column {shown(weight)} is {table.columns[weight]}: a weight is a number", file=table.name)
+        raise TableError(
+            f"column {shown(weight)} is {table.columns[weight]}: a weight must be a number", file=table.name
+        )
     if weight in targets:
         raise TableError(f"column {shown(weight)} cannot be both the target and the weight", file=table.name)
     left = {name: kind for name, kind in table.columns.items() if name not in unwanted and name not in used}
     odd = [name for name, kind in left.items() if kind.name == "other"]
     inputs = {name: kind for name, kind in left.items() if kind.name != "other"}
     if not inputs:
-        raise TableError("no column is left to learn from", file=table.name)
-    notes = (f"left out, for they hold lists or structures: {listed(odd)}",) if odd else ()
+        raise TableError("no input column is left", file=table.name)
+    notes = (f"ignored, because they hold lists or structures: {listed(odd)}",) if odd else ()
     return Roles(inputs, tuple(targets), weight, notes)
 
 
 def listed(names: Sequence[str]) -> str:
-    """Some names, and how many more there are."""
+    """Some names, and the number of others."""
     more = f" and {len(names) - LISTED:,} more" if len(names) > LISTED else ""
     return ", ".join(shown(name) for name in names[:LISTED]) + more

@@ -1,4 +1,4 @@
-"""Whether a table fits into memory."""
+"""Estimate whether a table fits into memory."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from unstuck.tabular.fit.roles import Roles
 from unstuck.tabular.tables import Table
 
 WORD = 64
-"""Bytes that a text takes in a row, about: its own are shared between equal ones."""
+"""Approximate bytes of a text cell: equal texts share their characters."""
 UNKNOWN = 2
-"""Bytes of numbers for a byte of a text file whose rows nobody has counted."""
+"""Bytes of numbers per byte of a text file with an unknown number of rows."""
 PACKED = 5
-"""... and how much longer a compressed one is when it is unpacked."""
+"""Typical compression ratio."""
 SHARE, MOST = 0.5, 1e9
-"""Of the memory that is free, what the table may take, and the bytes that it may take at most: to train, as much again
-and more is needed, and what is larger is read in slabs for nearly the same answers."""
+"""Maximum share of the free memory, and maximum bytes, of a table held in memory: training needs as much again, and a
+larger table is read in slabs with nearly the same result."""
 
 
 def fits(table: Table, roles: Roles) -> bool:
-    """Whether the inputs may be held in memory as a whole."""
+    """Whether all inputs fit in memory."""
     return needed(table, roles) <= min(SHARE * free(), MOST)
 
 
 def needed(table: Table, roles: Roles) -> float:
-    """Bytes that the inputs take, about."""
+    """Approximate bytes of the inputs."""
     if table.rows is not None:
         return float(table.rows) * (8 * roles.width + WORD * len(roles.words))
     return UNKNOWN * sum(_unpacked(Path(source.file)) for source in table.sources)
@@ -36,7 +36,7 @@ def _unpacked(file: Path) -> float:
 
 
 def free() -> float:
-    """Bytes of memory that are free; infinite where the system does not say."""
+    """Bytes of free memory; infinite if unknown."""
     try:
         with Path("/proc/meminfo").open(encoding="ascii") as file:
             return next(1024.0 * int(line.split()[1]) for line in file if line.startswith("MemAvailable"))

@@ -1,4 +1,4 @@
-"""One pass over rows that do not fit in memory: what the encoder and the task need, and a sample of the rows."""
+"""Measure rows that do not fit in memory in one pass: the encoder, the task, and a sample of the rows."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from unstuck.tabular.moments import Moments
 Array = np.ndarray
 SAMPLE = 20_000
 ROOM = 1 << 26
-"""Bytes that the numbers of the sample may take."""
+"""Maximum bytes of the sample's numbers."""
 DISTINCT = 1 << 17
-"""Words per column that are counted side by side; beyond twice as many, the rarest are forgotten."""
+"""Distinct words counted per column; above twice this number the rarest are dropped."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,12 +37,12 @@ class Chunk:
 
 
 Chunks = Callable[[], Iterator[Chunk]]
-"""The rows from the first to the last, as often as they are asked for."""
+"""All rows from first to last; can be called any number of times."""
 
 
 @dataclass(frozen=True, eq=False)
 class Statistics:
-    """What one pass tells."""
+    """The result of one pass over the rows."""
 
     rows: int
     encoder: Encoder
@@ -51,8 +51,8 @@ class Statistics:
 
 
 def statistics(chunks: Chunks, classes: bool) -> Statistics:
-    """Read everything once. `classes`: whether the target names classes, or else numbers (n, k). Raises ValueError
-    where there is no row."""
+    """Read all rows once. `classes`: whether the target holds classes; otherwise numbers (n, k). Raises ValueError if
+    there are no rows."""
     found, sampled, labels, counts, rows = None, _Sample(), _Labels(classes), None, 0
     for chunk in chunks():
         part = Moments.of(chunk.frame.numbers)
@@ -64,7 +64,7 @@ def statistics(chunks: Chunks, classes: bool) -> Statistics:
         sampled.add(chunk, rows)
         rows += len(chunk.frame)
     if found is None or not rows:
-        raise ValueError("there are no rows")
+        raise ValueError("no rows")
     sample = sampled.chunk()
     numeric = Numeric.seen(found, sample.frame.numbers)
     words = tuple(Words.counted(counter, rows) for counter in counts or [])
@@ -72,7 +72,7 @@ def statistics(chunks: Chunks, classes: bool) -> Statistics:
 
 
 def mixed(rows: Array, key: int) -> Array:
-    """64 well mixed bits for each row number (SplitMix64, Steele et al. 2014): who is sampled, held out, read when."""
+    """64 random bits per row number (SplitMix64, Steele et al. 2014), for sampling, splitting and shuffling."""
     z = rows.astype(np.uint64) + np.uint64(key * 0x9E3779B97F4A7C15 % 2**64)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -80,7 +80,7 @@ def mixed(rows: Array, key: int) -> Array:
 
 
 class _Sample:
-    """The rows whose marks are the lowest: an even sample, the same whatever the size of the chunks."""
+    """The rows with the lowest hashes: a uniform sample, independent of the size of the chunks."""
 
     def __init__(self) -> None:
         self.parts: list[Chunk] = []
@@ -113,7 +113,7 @@ def _joined(parts: list[Chunk]) -> Chunk:
 
 
 class _Labels:
-    """What the target's task is measured from."""
+    """Collects what the task is measured from."""
 
     def __init__(self, classes: bool) -> None:
         self.classes = classes

@@ -1,4 +1,4 @@
-"""A model as one file: safetensors, whose header carries the rest as JSON. Nothing in it is ever executed."""
+"""Save a model as one file: safetensors, with JSON in the header. Loading executes nothing."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ FORMAT = 1
 
 
 class ModelError(Exception):
-    """A file is not a model, or not one that can be read; one line."""
+    """A file is not a readable model; the message is one line."""
 
 
 def save(model: Model, path: Path, about: Mapping[str, Any] | None = None) -> None:
-    """Write a model, with anything JSON can say about it. Written beside and moved into place at the end.
+    """Write a model atomically, with JSON metadata.
 
-    Raises ModelError where it cannot be written; what stood there before stays.
+    Raises ModelError if it cannot be written; an existing file is then unchanged.
     """
     head, arrays = packed(model.encoder, model.task)
     arrays |= {f"crew.{i}": stage.flat for i, stage in enumerate(model.stages)}
@@ -46,20 +46,20 @@ def save(model: Model, path: Path, about: Mapping[str, Any] | None = None) -> No
 
 
 def packed(encoder: Encoder, task: Task) -> tuple[dict[str, Any], dict[str, Array]]:
-    """What a file says about columns and target, whatever stands between them: JSON and arrays."""
+    """The header and arrays of the columns and the target, for any kind of network."""
     arrays = {f"numeric.{k}": v for k, v in encoder.numeric.state().items()}
     target, more = _packed_task(task)
     return {"task": target, "words": [asdict(words) for words in encoder.words]}, arrays | more
 
 
 def write(path: Path, head: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
-    """Write a file, whole or not at all. Raises ModelError where that cannot be done."""
+    """Write a file atomically. Raises ModelError if it cannot be written."""
     from safetensors.numpy import save as packed
 
     beside = path.with_name(path.name + ".new")
     try:
         whole = {k: np.ascontiguousarray(v) for k, v in arrays.items()}
-        # As bytes, so that the file gets the rights that the person's files get.
+        # write_bytes, so that the file gets the user's default permissions.
         beside.write_bytes(packed(whole, {"unstuck": json.dumps({"format": FORMAT, **head})}))
         beside.replace(path)
     except Exception as error:
@@ -69,35 +69,35 @@ def write(path: Path, head: Mapping[str, Any], arrays: Mapping[str, Array]) -> N
 
 
 def load(path: Path) -> tuple[Model, dict[str, Any]]:
-    """A model and what was said about it. Raises ModelError for whatever is not one."""
+    """A model and its metadata. Raises ModelError for any other file."""
     head, arrays = read(path)
     try:
         return _model(head, arrays), dict(head["about"])
     except Exception:
-        raise ModelError(f"{path} is damaged: its parts do not fit together") from None
+        raise ModelError(f"{path} is corrupt: its parts are inconsistent") from None
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
-    """What `write` wrote. Raises ModelError for whatever it did not."""
+    """The header and arrays that `write` wrote. Raises ModelError for any other file."""
     from safetensors import safe_open
 
     if not path.is_file():
-        raise ModelError(f"{path}: there is no such file")
+        raise ModelError(f"{path}: no such file")
     try:
         with safe_open(path, framework="numpy") as file:
             head = json.loads((file.metadata() or {})["unstuck"])
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except Exception as error:
         if isinstance(error, PermissionError):
-            raise ModelError(f"{path} may not be read") from None
-        raise ModelError(f"{path} is not a model that unstuck saved, or it is damaged") from None
+            raise ModelError(f"{path}: permission denied") from None
+        raise ModelError(f"{path} is not an unstuck model, or is corrupt") from None
     if not isinstance(head, dict) or head.get("format") != FORMAT:
-        raise ModelError(f"{path} is of another version of unstuck")
+        raise ModelError(f"{path} was saved by another version of unstuck")
     return head, arrays
 
 
 def unpacked(head: dict[str, Any], arrays: dict[str, Array]) -> tuple[Encoder, Task]:
-    """What `packed` packed."""
+    """The inverse of `packed`."""
     numeric = Numeric(**{k.removeprefix("numeric."): v for k, v in arrays.items() if k.startswith("numeric.")})
     words = tuple(
         Words(tuple(map(str, w["words"])), tuple(map(int, w["counts"])), int(w["rows"]), bool(w["cut"]))

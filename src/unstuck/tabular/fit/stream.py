@@ -1,8 +1,8 @@
-"""Training on rows that do not fit in memory.
+"""Train on rows that do not fit in memory.
 
-An epoch is a slab: as many rows as fit, drawn from all over the data, whichever way it is sorted. Every pass over the
-data gives one; in as many passes as the data has slabs, every row has been drawn once. Within a slab the rows are
-shuffled. So a table sorted by class trains as a shuffled one does, and memory stays where it was asked to stay.
+An epoch is a slab: as many rows as fit in memory, drawn at random from the whole file, whatever its order. Each pass
+over the data yields one slab; after as many passes as there are slabs, every row has been drawn once. Rows are shuffled
+within a slab. A table sorted by class therefore trains like a shuffled one, within a fixed amount of memory.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from unstuck.tabular.fit.train import Plan, Shape, Training, answers, train
 
 Array = np.ndarray
 SLAB = 1 << 28
-"""Bytes of rows that are held at once."""
+"""Maximum bytes of rows in memory."""
 HELD = 20_000
-"""Rows that are held out, at most a tenth of all."""
+"""Number of held-out rows, at most a tenth of all."""
 VISITS = 10_000_000
-"""Rows that are trained on, unless ten times the data is less or the data more."""
+"""Number of rows trained on, but at least all rows once and at most ten times."""
 HIDDEN, LANES, BATCH = (128, 64), 4, 256
 
 
 @dataclass(frozen=True, eq=False)
 class Slabs:
-    """A batches from slabs, for lanes that share their batches."""
+    """Batches from slabs, for lanes that share their batches."""
 
     chunks: Chunks
     encoder: Encoder
@@ -52,16 +52,16 @@ class Slabs:
 
     @property
     def parts(self) -> int:
-        """Slabs that make up the data."""
+        """The number of slabs that make up the data."""
         return max(1, math.ceil(4 * self.rows * (self.encoder.kept + 2) / self.room))
 
     @property
     def steps(self) -> int:
-        """Batches of a slab, about: which rows it gets is drawn."""
+        """Approximate number of batches of a slab: the rows are drawn at random."""
         return max(1, self.rows // self.parts // self.size)
 
     def epoch(self, number: int) -> Iterator[Rows]:
-        """The batches of a slab. Its rows are kept short; what the network sees of them is worked out per batch."""
+        """The batches of a slab. Rows are stored unexpanded; the network's inputs are computed per batch."""
         turn, part = divmod(number, self.parts)
         slab = self._drawn(lambda rows: (mixed(rows, 3 + turn) % self.parts == part) & ~self._out(rows))
         rng = np.random.Generator(np.random.Philox(key=[self.seed, number + 1]))
@@ -70,7 +70,7 @@ class Slabs:
             yield self._seen(slab.take(order[at : at + size]))
 
     def held(self) -> Rows:
-        """The rows that are never trained on."""
+        """The held-out rows."""
         return self._held
 
     @cached_property
@@ -78,7 +78,7 @@ class Slabs:
         return self._seen(self._drawn(self._out))
 
     def own(self) -> Rows:
-        """A few that are."""
+        """A sample of the training rows."""
         share = min(1.0, 4 * SAMPLE / max(self.rows, 1))
         return self._seen(self._drawn(lambda rows: _below(rows, 5, share) & ~self._out(rows)))
 
@@ -90,7 +90,7 @@ class Slabs:
         return _below(rows, 2, min(0.1, HELD / max(self.rows, 1)))
 
     def _drawn(self, which: Callable[[Array], Array]) -> Rows:
-        """Some of all rows, in brief. They are written into one array as they come: two would be too many."""
+        """The selected rows, unexpanded, written into one array as they are read: two copies would not fit."""
         most = int(1.1 * self.rows / self.parts) + 4096
         x, y, w, start, end = np.empty((most, self.encoder.kept), np.float32), [], [], 0, 0
         for chunk in self.chunks():
@@ -109,7 +109,7 @@ def _below(rows: Array, key: int, share: float) -> Array:
 
 
 def encoded(chunk: Chunk, encoder: Encoder, task: Task, views: tuple[str, ...]) -> Rows:
-    """What the network sees of a chunk."""
+    """The network's inputs for a chunk."""
     w = None if chunk.w is None else chunk.w.astype(np.float32)
     return Rows(with_one(encoder.encode(chunk.frame, views)), task.encode(chunk.y), w)
 
@@ -122,9 +122,9 @@ def learn_streamed(
     history: History | None = None,
     room: int = SLAB,
 ) -> Model:
-    """Fit rows that are read again and again: `chunks()` gives them from the first to the last, with their targets.
+    """Fit rows that are read repeatedly: `chunks()` yields them from first to last, with their targets.
 
-    `classes`: whether the target names classes (else numbers, (n, k)). `room`: bytes of rows held at once. The
+    `classes`: whether the target holds classes (otherwise numbers, (n, k)). `room`: bytes of rows in memory. The
     result depends on the rows and their order, not on the chunks.
     """
     options, history = options or Options(), history or History()
@@ -151,12 +151,12 @@ def learn_streamed(
     out, loss = answers(done.net, held.x[0], seen.task.loss).mean(axis=0), seen.task.loss
     calibration = Calibration.of(loss, out, held.y[0], None if held.w is None else held.w[0])
     unseen = Unseen(np.zeros(0, np.int64), seen.task.decode(calibration.apply(out, loss)))
-    note = f"{seen.rows} rows were read in slabs of about {seen.rows // batches.parts}, drawn from all over the data"
+    note = f"{seen.rows} rows were read in slabs of about {seen.rows // batches.parts}, drawn at random from all data"
     return Model(seen.encoder, seen.task, (Stage(plan.shape, done.best, 1.0),), calibration, unseen, (note,))
 
 
 def _tried(seen: Statistics, options: Options) -> Trial:
-    """The views and the rate, found on the sample."""
+    """Choose the views and the rate on the sample."""
     rng = np.random.Generator(np.random.Philox(key=[options.seed, 0xF01D]))
     hidden, activation = options.hidden or HIDDEN, options.activation or "relu"
     trials = []

@@ -1,4 +1,4 @@
-"""The learning rate, found by trying sixteen: one start, the same batches, sixteen lanes trained at once."""
+"""Find the learning rate: sixteen lanes train at once, from the same weights on the same batches."""
 
 from __future__ import annotations
 
@@ -17,38 +17,38 @@ Array = np.ndarray
 RATES = tuple(float(rate) for rate in np.geomspace(3e-4, 0.1, 16))
 STEPS = 120
 LARGE = 100_000
-"""Parameters from which on half the steps must do."""
+"""With this many parameters, half the steps are used."""
 BATCH = 64
-"""Small batches: a trial is to be short, and the rates that fit barely depend on the batch up to some hundred rows."""
+"""Small batches keep trials short, and the best rate barely depends on the batch size up to some hundred rows."""
 TRIAL = 1 << 32
-"""Added to the seed: trials see the rows in an order of their own."""
+"""Added to the seed: trials use their own order of the rows."""
 ENOUGH = 2048
-"""Held-out rows that decide."""
+"""Maximum number of held-out rows for the comparison."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """How short trainings ended: the losses of held-out rows at each rate, (rates, v)."""
+    """The end of short trainings: the losses of the held-out rows at each rate, (rates, v)."""
 
     shape: Shape
     rates: tuple[float, ...]
     losses: Array
     w: Array | None = None
-    """The rows' weights, (v,); None for all equal."""
+    """The rows' weights, (v,); None if all are equal."""
 
     @property
     def ends(self) -> Array:
-        """Mean loss per rate; infinite where a training blew up."""
+        """Mean loss per rate; infinite if the training diverged."""
         return np.nan_to_num(np.average(self.losses, axis=1, weights=self.w), nan=np.inf, posinf=np.inf)
 
     @property
     def best(self) -> int:
-        """Which rate ended lowest."""
+        """The index of the best rate."""
         return int(self.ends.argmin())
 
     @property
     def rate(self) -> float:
-        """The rate that ended lowest."""
+        """The rate with the lowest loss."""
         return self.rates[self.best]
 
 
@@ -56,8 +56,8 @@ def sweep(
     rows: Rows, split: Split, loss: Loss, shape: Shape, seed: int,
     rates: tuple[float, ...] = RATES, start: Array | None = None,
 ) -> Trial:  # fmt: skip
-    """Train `rates` lanes from one start for a few annealed steps on the first lane's rows; `start`: from these
-    weights, (parameters,)."""
+    """Train one lane per rate from the same weights for a few annealed steps on the first lane's rows; `start`: the
+    initial weights, (parameters,)."""
     net = Dense((rows.x.shape[1] - 1, *shape.hidden, loss.outputs), len(rates), shape.activation)
     net.draw([seed * 1000] * len(rates))
     if start is not None:
@@ -67,7 +67,7 @@ def sweep(
     batches = InMemory(rows, one, min(BATCH, one.train.shape[1]), TRIAL + seed)
     steps = STEPS if net.parameters < LARGE else STEPS // 2
     parts = chain.from_iterable(batches.epoch(number) for number in count())
-    with np.errstate(over="ignore", invalid="ignore"):  # the largest rates are there to fail
+    with np.errstate(over="ignore", invalid="ignore"):  # the largest rates are expected to diverge
         for step, part in enumerate(islice(parts, steps)):
             advance(net, adam, loss, part, column * np.float32(schedule(step / steps)))
         held = batches.held()

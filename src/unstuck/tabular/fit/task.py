@@ -1,4 +1,4 @@
-"""What is to be learned: the kind of target, its numbers for the network, and the way back."""
+"""The kind of target: its encoding for the network, its loss, and the decoding of predictions."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from unstuck.tabular.moments import Moments
 
 Array = np.ndarray
 FINE = 2.0**-16
-"""The grid of standardised targets: what a float32 in -128..128 still tells apart."""
+"""The grid of standardised targets: the resolution of float32 in -128..128."""
 EDGE = 128.0
 RANKS = 16
 
 
 @dataclass(frozen=True, eq=False)
 class Classes:
-    """One of two or more classes; `labels` in their sorted order, as the person wrote them."""
+    """One of two or more classes; `labels` sorted, as the user wrote them."""
 
     labels: Array
 
     @property
     def loss(self) -> Loss:
-        """Two classes are told apart by one output."""
+        """Binary cross-entropy with one output for two classes, else softmax."""
         k = len(self.labels)
         return Sigmoid(1) if k <= 2 else Softmax(k)
 
     def encode(self, y: Array) -> Array:
-        """Class numbers (n,), or (n, 1) float32 of two classes. Raises KeyError for a label that is not known."""
+        """Class numbers (n,), or (n, 1) float32 for two classes. Raises KeyError for an unknown label."""
         at = np.searchsorted(self.labels, y)
         at = np.minimum(at, len(self.labels) - 1)
         wrong = self.labels[at] != y
@@ -60,7 +60,7 @@ class Labels:
 
     @property
     def loss(self) -> Loss:
-        """A yes or no per label."""
+        """Binary cross-entropy, one output per label."""
         return Sigmoid(len(self.names))
 
     def encode(self, y: Array) -> Array:
@@ -68,7 +68,7 @@ class Labels:
         return np.asarray(y, np.float32)
 
     def strata(self, y: Array) -> Array:
-        """By the number of labels."""
+        """The number of labels of each row."""
         return y.sum(axis=1).astype(np.int64)
 
     def decode(self, answers: Array) -> Array:
@@ -78,7 +78,7 @@ class Labels:
 
 @dataclass(frozen=True, eq=False)
 class Numbers:
-    """k numbers, each in units of its own spread, with the longer tail upward: (k,) arrays."""
+    """k numbers, each standardised and with the longer tail pointing up: (k,) arrays."""
 
     mean: Array
     spread: Array
@@ -97,7 +97,7 @@ class Numbers:
         sign = leading(evenly(knots + knots[:, ::-1], FINE))
         if len(even := np.flatnonzero(sign == 0)):
             sign[even] = directions(evenly((y - found.mean) / spread, FINE), even, weights)
-        return cls(found.mean, spread, np.where(found.constant, 0.0, sign))  # what never changes is answered exactly
+        return cls(found.mean, spread, np.where(found.constant, 0.0, sign))  # a constant target is predicted exactly
 
     @property
     def loss(self) -> Loss:
@@ -110,7 +110,7 @@ class Numbers:
         return snapped(z, FINE, EDGE).astype(np.float32)
 
     def strata(self, y: Array) -> Array:
-        """By the rank of the first number, in sixteen steps."""
+        """The rank of the first number, in sixteen steps."""
         return np.argsort(np.argsort(y[:, 0], kind="stable"), kind="stable") * RANKS // max(len(y), 1)
 
     def decode(self, answers: Array) -> Array:

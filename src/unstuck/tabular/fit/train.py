@@ -1,4 +1,4 @@
-"""Training a stage: lanes of one shape, side by side, each kept at the epoch where its held-out loss was least."""
+"""Train one stage: lanes of one shape in parallel, each with early stopping on its held-out loss."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from unstuck.tabular.fit.network import Dense
 
 Array = np.ndarray
 WARM = 0.05
-"""The share of a training over which the rate rises."""
+"""The share of the steps over which the rate warms up."""
 JUDGED = 4096
-"""Rows that are judged in one go: what a larger pass would need in memory buys nothing."""
+"""Rows per evaluation batch: a larger one only needs more memory."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What a network looks like and what it looks at."""
+    """A network's inputs (views), hidden layers and activation."""
 
     views: tuple[str, ...] = ("smooth",)
     hidden: tuple[int, ...] = (32,)
@@ -31,7 +31,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Plan:
-    """How a stage is trained."""
+    """The hyperparameters of a stage."""
 
     shape: Shape
     lanes: int
@@ -45,7 +45,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Epoch:
-    """What an epoch came to: mean losses over the lanes, on a sample of their own rows and on the held-out ones."""
+    """The result of an epoch: mean losses over the lanes, on a sample of the training rows and on the held-out rows."""
 
     number: int
     of: int
@@ -55,20 +55,20 @@ class Epoch:
 
 @dataclass
 class Training:
-    """Everything that the next epoch depends on."""
+    """The complete state between two epochs."""
 
     net: Dense
     adam: AdamW
     best: Array
-    """(lanes, parameters): each lane's weights at its least held-out loss."""
+    """(lanes, parameters): each lane's weights at its lowest held-out loss."""
     least: Array
     since: Array
-    """Epochs since then, per lane."""
+    """Epochs since the best one, per lane."""
     curve: list[Epoch]
 
     @classmethod
     def begin(cls, inputs: int, loss: Loss, plan: Plan, start: Array | None = None) -> Training:
-        """At the first weights, or at `start`, (lanes, parameters)."""
+        """At the initial weights, or at `start`, (lanes, parameters)."""
         net = Dense((inputs, *plan.shape.hidden, loss.outputs), plan.lanes, plan.shape.activation)
         net.draw([plan.seed * 1000 + lane for lane in range(plan.lanes)])
         if start is not None:
@@ -77,7 +77,7 @@ class Training:
         return cls(net, adam, net.flat.copy(), np.full(plan.lanes, np.inf), np.zeros(plan.lanes, np.int64), [])
 
     def state(self) -> dict[str, Array]:
-        """As arrays."""
+        """The state as arrays."""
         adam = {"first": self.adam.first, "second": self.adam.second, "steps": np.array([self.adam.steps])}
         curve = np.array([[e.number, e.of, e.train, e.held] for e in self.curve])
         return {
@@ -89,7 +89,7 @@ class Training:
         } | adam
 
     def restore(self, state: dict[str, Array]) -> None:
-        """Back to where `state` was taken."""
+        """Restore a saved state."""
         self.net.flat[:] = state["flat"]
         self.adam.first[:], self.adam.second[:] = state["first"], state["second"]
         self.adam.steps = int(state["steps"][0])
@@ -103,8 +103,8 @@ Watch = Callable[[Training], None]
 def train(
     batches: Batches, loss: Loss, plan: Plan, watch: Watch, before: dict | None = None, start: Array | None = None
 ) -> Training:
-    """Train a stage; `before`: the state of an earlier training that this one continues; `start`: the weights of a
-    finished one, (lanes, parameters), which stay where no epoch betters them."""
+    """Train a stage. `before`: the state of an interrupted training to continue. `start`: the weights of a finished
+    one, (lanes, parameters), which are kept if no epoch improves on them."""
     held, own = batches.held(), batches.own()
     now = Training.begin(held.x.shape[-1] - 1, loss, plan, start)
     if start is not None:
@@ -131,7 +131,7 @@ def _rates(rate: float, done: int, steps: int) -> Iterator[Array]:
 
 
 def schedule(part: float) -> float:
-    """Up over the first twentieth, then down half a cosine to nothing."""
+    """Linear warm-up over the first twentieth, then cosine decay to 0."""
     if part < WARM:
         return part / WARM + 1e-3
     return 0.5 * (1 + math.cos(math.pi * min((part - WARM) / (1 - WARM), 1.0)))
@@ -147,7 +147,7 @@ def advance(net: Dense, adam: AdamW, loss: Loss, part: Rows, rate: Array) -> Non
 
 
 def judge(net: Dense, rows: Rows, loss: Loss) -> Array:
-    """Mean loss of each lane on rows of (1 or lanes, v): (lanes,); infinite where it is no number."""
+    """Mean loss of each lane on rows of (1 or lanes, v): (lanes,); infinite instead of NaN."""
     total, weight = np.zeros(net.lanes), np.zeros(net.lanes)
     for at in range(0, rows.x.shape[1], JUDGED):
         part = rows.cut(slice(at, at + JUDGED))
@@ -165,7 +165,7 @@ def _keep(now: Training, held: Array) -> None:
 
 
 def answers(net: Dense, x: Array, loss: Loss) -> Array:
-    """Each lane's answers for x (n, d + 1), shared by the lanes: (lanes, n, outputs) float32."""
+    """Each lane's predictions for x (n, d + 1), shared by the lanes: (lanes, n, outputs) float32."""
     out = np.empty((net.lanes, len(x), loss.outputs), np.float32)
     for at in range(0, len(x), JUDGED):
         part = x[None, at : at + JUDGED].astype(net.flat.dtype, copy=False)

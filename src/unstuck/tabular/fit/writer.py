@@ -1,4 +1,4 @@
-"""Where predictions go, a batch at a time: a file, whole or not at all, or a stream of CSV."""
+"""Write predictions a batch at a time: atomically to a file, or as CSV to a stream."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ Put = Callable[[pa.RecordBatch], None]
 
 
 def check(path: str | None) -> None:
-    """Raise TableError where the suffix names no format."""
+    """Raise TableError if the suffix is not a known format."""
     if path is not None and Path(path).suffix.lower() not in (*TEXT, *PARQUET, *ARROW):
-        raise TableError("its suffix names no format: .csv, .tsv, .parquet or .arrow", file=path)
+        raise TableError("unknown format: use .csv, .tsv, .parquet or .arrow", file=path)
 
 
 @contextmanager
 def writer(path: str | None, schema: pa.Schema, stream: TextIO) -> Iterator[Put]:
-    """What takes batches of this schema. Raises TableError where they cannot be written."""
+    """A function that writes batches of this schema. Raises TableError if they cannot be written."""
     if path is None:
         yield _lines(lambda text: stream.write(text), schema, ",")
         stream.flush()
         return
-    target = Path(path).resolve()  # a link stays, and what it leads to is replaced
+    target = Path(path).resolve()  # keep a link and replace the file it points to
     beside = target.with_name(f".{target.name[:100]}.{os.getpid()}.part")
     try:
         with refusing(path):
@@ -62,7 +62,7 @@ def _putting(file: Any, schema: pa.Schema, suffix: str) -> Iterator[Put]:
 
 
 def _lines(write: Callable[[str], object], schema: pa.Schema, delimiter: str) -> Put:
-    """CSV as spreadsheets write it: quotation marks only where they are needed."""
+    """CSV in the dialect of spreadsheets: quoted only if necessary."""
     room = io.StringIO()
     rows = csv.writer(room, delimiter=delimiter, lineterminator="\n")
     rows.writerow(schema.names)
@@ -86,5 +86,5 @@ def _cells(column: pa.Array) -> list[Any]:
 
 
 def _number(value: float | None) -> str:
-    """Nine digits: more than the network's arithmetic holds; a whole number as one."""
+    """Nine digits, more than float32 holds; whole numbers without a fraction."""
     return "" if value is None or value != value else f"{value:.9g}" if abs(value) < 1e15 else repr(value)

@@ -1,13 +1,13 @@
-"""The scaling law: training on `c x + b` told as training on x, and the other way round.
+"""The scaling law: recipes that train on `c x + b` exactly as others train on x.
 
-    equivalent   the recipe that on other units of the input or the loss follows the same path
+    equivalent   the recipe that follows the same trajectory for another unit of the input or the loss
     rescaled     the recipe after ReLU's symmetry: one layer divided, the next multiplied
-    balanced     the recipe told with one learning rate for all layers
-    deviation    the price of leaving an optimizer's epsilon as it is
-    Affine       moved inputs: what plain rates cannot do, and the mixing of gradients that can
+    balanced     the equivalent recipe with one learning rate for all layers
+    deviation    the error of leaving an optimizer's epsilon unchanged
+    Affine       shifted inputs: which rates they need, and the mixing of gradients that makes SGD follow the trajectory
     realise      start a torch training run from a recipe
 
-Nothing here imports torch but `realise`, `precondition` and `Recipe.of`.
+Only `realise`, `precondition` and `Recipe.of` import torch.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One value for a whole layer, or one for each of its input features."""
+"""Settings with one value for a layer, or one per input feature."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ class Columns(tuple[Any, ...]):
 
 
 Value = Any
-"""A float, a plain tuple of floats (a setting that has two), or Columns of either."""
+"""A float, a plain tuple of floats (such as betas), or Columns of either."""
 
 
 def spread(function: Callable[..., Any], *values: Value) -> Value:
-    """Apply `function` to plain values, or column by column where any of them is Columns of equal lengths."""
+    """Apply `function` to plain values, or column by column if any of them is Columns of equal lengths."""
     widths = {len(value) for value in values if isinstance(value, Columns)}
     if not widths:
         return function(*values)
@@ -30,12 +30,12 @@ def spread(function: Callable[..., Any], *values: Value) -> Value:
 
 
 def times(value: Value, factor: Value) -> Value:
-    """The product, column by column; both numbers of a pair are multiplied."""
+    """The product, column by column; both numbers of a tuple are multiplied."""
     return spread(lambda v, f: tuple(e * f for e in v) if isinstance(v, tuple) else v * f, value, factor)
 
 
 def per_feature(given: Any, what: str) -> float | Columns:
-    """A finite number, or Columns of them from any sequence or one-dimensional array. Raises ValueError."""
+    """A finite number, or Columns of them from a sequence or one-dimensional array. Raises ValueError."""
     plain = given.tolist() if hasattr(given, "tolist") else given
     values = [plain] if isinstance(plain, int | float) else list(plain)
     if not values or not all(isinstance(v, int | float) and math.isfinite(v) for v in values):

@@ -1,11 +1,11 @@
-"""How far an epsilon that was left as it is breaks the law.
+"""The error of leaving an optimizer's epsilon unchanged.
 
-Adam and its kin step by `m / (r + eps)`, r the running size of the gradient. On `c x` all gradients of the first layer
-are c times larger, so an unchanged eps acts there as `eps / |c|` would on x, and a step is off by
+Adam and similar optimizers step by `m / (r + eps)`, where r is the running size of the gradient. On `c x` all gradients
+of the first layer are c times larger, so an unchanged eps acts like `eps / |c|` on x, and a step is off by
 
     (r + eps) / (r + eps/|c|) - 1  =  eps (1 - 1/|c|) / (r + eps/|c|)
 
-where r is the size on x: nothing while r is far above eps, and at most `|c| - 1`, which a gradient of 0 would reach.
+r being the size on x: nearly 0 while r is far above eps, and at most `|c| - 1`, the limit for a gradient of 0.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from unstuck.tabular.scaling.units import GRADIENT, NotEquivalent, unit_of
 
 @dataclass(frozen=True)
 class Deviation:
-    """Relative error of every step of the first layer's weights, same shape as the sizes; positive: too far."""
+    """Relative error of every step of the first layer's weights, same shape as the sizes; positive: step too long."""
 
     each: NDArray[np.float64]
     limit: float
-    """What no size can exceed."""
+    """The upper bound for any size."""
 
     @property
     def median(self) -> float:
-        """Half of the weights step with an error below this (by size of the error)."""
+        """The median absolute error over the weights."""
         return float(np.median(np.abs(self.each)))
 
     @property
@@ -45,11 +45,11 @@ class Deviation:
 
 
 def deviation(recipe: Recipe, sizes: Any, input_scale: float) -> Deviation:
-    """What it costs to keep epsilon where `equivalent(recipe, input_scale)` would change it.
+    """The error of keeping epsilon when `equivalent(recipe, input_scale)` would change it.
 
     `sizes`: of the first layer's gradients on x, entry by entry (for Adam the square root of the bias-corrected second
-    moment, for which the root mean square over some batches will do). Raises NotEquivalent for an optimizer without
-    such an epsilon.
+    moment; the root mean square over some batches is close enough). Raises NotEquivalent for an optimizer without such
+    an epsilon.
     """
     share = recipe.layers[0].weight
     if unit_of(recipe.method, "eps", share.settings) != GRADIENT or recipe.method == "adamax":

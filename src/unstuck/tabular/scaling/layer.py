@@ -13,7 +13,7 @@ HOMOGENEOUS = frozenset({"relu", "leaky_relu", "prelu", "identity"})
 
 @dataclass(frozen=True)
 class Share:
-    """What one parameter gets: the factor on its initial values, and its own settings of the optimizer."""
+    """The settings of one parameter: the factor on its initial values, and its options of the optimizer."""
 
     settings: Mapping[str, Value]
     init: Value = 1.0
@@ -25,12 +25,12 @@ class Share:
 
     @property
     def weight_decay(self) -> Value:
-        """0 where the optimizer has none."""
+        """0 if the optimizer has none."""
         return self.settings.get("weight_decay", 0.0)
 
     @property
     def eps(self) -> Value:
-        """0 where the optimizer has none."""
+        """0 if the optimizer has none."""
         return self.settings.get("eps", 0.0)
 
     def times(self, factors: Mapping[str, Value]) -> Share:
@@ -44,7 +44,7 @@ class Share:
 
 @dataclass(frozen=True)
 class Layer:
-    """A linear map or a normalisation, with what comes between it and the next one."""
+    """A linear map or a normalisation, and the activation between it and the next one."""
 
     weight: Share
     bias: Share | None = None
@@ -52,12 +52,13 @@ class Layer:
     kind: str = "linear"
     """`linear`, `padded` (a convolution that adds zeros at the borders) or `norm`."""
     centred: bool = False
-    """Whether the mean over the batch is taken out of its output before anything else sees it (BatchNorm follows)."""
+    """Whether BatchNorm follows, which subtracts the mean over the batch from the layer's output."""
     offset: Value = 0.0
-    """Offset of the input, taken out of the initial bias: `bias -= weight @ offset`, with the weight already scaled."""
+    """Offset of the input, subtracted from the initial bias: `bias -= weight @ offset`, with the weight already
+    scaled."""
 
     def shares(self) -> Iterator[tuple[str, Share]]:
-        """`weight` and, where there is one, `bias`."""
+        """`weight` and, if present, `bias`."""
         yield "weight", self.weight
         if self.bias is not None:
             yield "bias", self.bias

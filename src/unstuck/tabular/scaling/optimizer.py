@@ -20,10 +20,10 @@ from unstuck.tabular.scaling.units import UNITS, NotEquivalent
 
 
 def realise(recipe: Recipe, model: nn.Module) -> Optimizer:
-    """Scale the model's drawn weights in place by the recipe's factors and build the optimizer that goes with them.
+    """Scale the model's initial weights in place by the recipe's factors and build the matching optimizer.
 
-    The model is the same chain of layers that the recipe stands for. A weight whose settings differ by input feature is
-    split into blocks of equal settings (a parametrization of the layer: `layer.weight` reads as before).
+    The model must have the recipe's chain of layers. A weight whose settings differ by input feature is split into
+    blocks of equal settings (a parametrization of the layer: `layer.weight` reads as before).
     """
     found = list(places(model))
     if len(found) != len(recipe.layers):
@@ -37,19 +37,17 @@ def realise(recipe: Recipe, model: nn.Module) -> Optimizer:
 
 
 def precondition(optimizer: Optimizer, layer: nn.Linear, affine: Affine) -> None:
-    """Let SGD, with the rates it has, walk on `scale * x + offset` the path it would walk on x.
+    """Make SGD, with unchanged rates, follow on `scale * x + offset` the path it would follow on x.
 
-    Gradients are mixed before each step. The layer's weights must have been carried over with `affine.weights`. Raises
-    NotEquivalent where mixing is not enough: for other optimizers, and where weight and bias decay at different speeds.
+    Gradients are mixed before each step. The layer's weights must have been converted with `affine.weights`. Raises
+    NotEquivalent if mixing is not enough: for other optimizers, and if weight and bias decay at different speeds.
     """
     groups = {id(p): group for group in optimizer.param_groups for p in group["params"]}
     if not isinstance(optimizer, torch.optim.SGD) or layer.bias is None:
-        raise NotEquivalent("only SGD, whose step is linear in the gradient, and only a layer with a bias can be mixed")
+        raise NotEquivalent("gradients can be mixed only for SGD, and only for a layer with a bias")
     weight, bias = groups[id(layer.weight)], groups[id(layer.bias)]
     if weight["lr"] * weight["weight_decay"] != bias["lr"] * bias["weight_decay"]:
-        raise NotEquivalent(
-            "weight and bias must decay at one speed, lr * weight_decay, or the decay mixes them as well"
-        )
+        raise NotEquivalent("weight and bias need the same lr * weight_decay: otherwise the decay mixes them as well")
 
     def mix(*_: Any) -> None:
         pair = layer.weight.grad, layer.bias.grad
@@ -72,7 +70,7 @@ def _scale(module: Any, layer: Layer) -> None:
 
 
 def _shaped(value: Value, like: Tensor) -> Any:
-    """A number as it is; one per feature along dimension 1 of a weight."""
+    """A number unchanged; one per feature reshaped along dimension 1 of a weight."""
     if not isinstance(value, Columns):
         return value
     if len(value) != like.shape[1]:
@@ -81,7 +79,7 @@ def _shaped(value: Value, like: Tensor) -> Any:
 
 
 class _Blocks(nn.Module):
-    """A weight kept as blocks of its columns. `index[b]` holds the columns of block b."""
+    """A weight stored as blocks of its columns. `index[b]` holds the columns of block b."""
 
     def __init__(self, index: list[list[int]]) -> None:
         super().__init__()
@@ -106,7 +104,7 @@ def _groups(module: Any, layer: Layer) -> Iterator[dict[str, Any]]:
 
 
 def _split(module: Any, settings: Any) -> Iterator[dict[str, Any]]:
-    """One group for every block of columns that agree in all settings."""
+    """One parameter group per block of columns with equal settings."""
     blocks: dict[tuple[Any, ...], list[int]] = {}
     for column in range(module.weight.shape[1]):
         own = tuple(v[column] if isinstance(v, Columns) else v for v in settings.values())
@@ -123,12 +121,12 @@ def _optimizer(method: str) -> Callable[..., Optimizer]:
         name.lower(): value for name, value in vars(torch.optim).items() if isinstance(value, type)
     }
     if method not in UNITS or method not in classes:
-        raise NotEquivalent(f"no torch optimizer is called {method}")
+        raise NotEquivalent(f"unknown torch optimizer: {method}")
     return classes[method]
 
 
 def _fill(optimizer: Optimizer) -> None:
-    """Adagrad takes its initial sums from its defaults only, whatever the groups say."""
+    """Set Adagrad's initial sums, which torch takes from the defaults and not from the groups."""
     for group in optimizer.param_groups:
         for parameter in group["params"] if "initial_accumulator_value" in group else ():
             optimizer.state[parameter]["sum"].fill_(group["initial_accumulator_value"])

@@ -15,7 +15,7 @@ LINEAR = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.LayerNorm, nn.GroupNorm, nn.InstanceNorm1d, nn.RMSNorm)
 CENTRING = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 TRANSPARENT = (nn.Identity, nn.Flatten, nn.Dropout, nn.MaxPool1d, nn.MaxPool2d, nn.AvgPool1d, nn.AvgPool2d)
-"""A positive factor on each channel passes through these."""
+"""Layers through which a positive factor per channel passes."""
 ACTIVATIONS: dict[type[nn.Module], str] = {nn.ReLU: "relu", nn.LeakyReLU: "leaky_relu"}
 
 
@@ -26,12 +26,12 @@ def layers(optimizer: Optimizer, model: nn.Module) -> tuple[Layer, ...]:
     read = [_layer(module, following, owned, optimizer) for module, following in found]
     known = {id(p) for module, _ in found for p in module.parameters(recurse=False)}
     if len({id(module) for module, _ in found}) < len(found) or not owned.keys() <= known:
-        raise NotEquivalent("a layer is used twice, or the optimizer trains weights that are not in the chain")
+        raise NotEquivalent("a layer is used twice, or the optimizer trains weights outside the chain")
     return tuple(read)
 
 
 def places(model: nn.Module) -> Iterator[tuple[nn.Module, list[nn.Module]]]:
-    """The modules with weights, in order, each with what follows up to and including the next one."""
+    """The modules with weights, in order, each with the modules that follow up to and including the next one."""
     modules = list(_flat(model))
     starts = [i for i, module in enumerate(modules) if any(True for _ in module.parameters())]
     if not starts or not all(isinstance(module, nn.Identity | nn.Flatten) for module in modules[: starts[0]]):
@@ -47,14 +47,14 @@ def _flat(model: nn.Module) -> Iterator[nn.Module]:
         return
     owned = dict(model.named_parameters())
     if owned and not (isinstance(model, LINEAR + NORMS) and owned.keys() <= {"weight", "bias"}):
-        raise NotEquivalent(f"only chains (nn.Sequential) of plain layers can be read, not {type(model).__name__}")
+        raise NotEquivalent(f"expected a chain (nn.Sequential) of plain layers, not {type(model).__name__}")
     yield model
 
 
 def _layer(module: Any, following: list[nn.Module], owned: dict[int, Any], optimizer: Optimizer) -> Layer:
-    """What a module is to the law."""
+    """The layer of the recipe for a module."""
     norm = isinstance(module, NORMS)
-    # A reflected or circular border is moved by an offset like everything else; only padding with zeros is not.
+    # Reflected or circular padding shifts with the offset; zero padding does not.
     padded = getattr(module, "padding_mode", "") == "zeros" and _pads(module.padding)
     return Layer(
         _share(module.weight, owned, optimizer),
@@ -77,7 +77,7 @@ def _share(parameter: Tensor, owned: dict[int, Any], optimizer: Optimizer) -> Sh
 
 
 def _activation(following: list[nn.Module]) -> str:
-    """The name of what stands between two layers; `identity` where nothing does."""
+    """The name of the activation between two layers; `identity` if there is none."""
     active = [module for module in following if not isinstance(module, TRANSPARENT + LINEAR)]
     names = {ACTIVATIONS.get(type(module), type(module).__name__) for module in active}
     if names <= set(ACTIVATIONS.values()):

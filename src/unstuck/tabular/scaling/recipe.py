@@ -1,4 +1,4 @@
-"""A recipe: what a training run is started with, layer by layer, without its data and its weights."""
+"""A recipe: the optimizer and its settings per layer, without data and weights."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Optimizer and settings per layer, first layer first. Two recipes are equivalent if they walk the same path.
+    """Optimizer and settings per layer, first layer first. Equivalent recipes follow the same trajectory.
 
-    `method` is the optimizer's class name in lower case; `clip_norm` the bound on the gradient's norm over all layers.
+    `method` is the optimizer's class name in lower case; `clip_norm` bounds the gradient's norm over all layers.
     """
 
     method: str
@@ -35,9 +35,9 @@ class Recipe:
         bias: bool = False,
         activation: str = "relu",
     ) -> Recipe:
-        """The same settings in all layers of a plain network; those with a unit that are not given are torch's.
+        """The same settings in all layers of a plain network; settings with a unit default to torch's.
 
-        Without biases unless asked for.
+        Without biases unless `bias`.
         """
         share = Share({**DEFAULTS.get(method, {}), **settings})
         return cls(method, (Layer(share, share if bias else None, activation),) * layers)
@@ -134,22 +134,23 @@ class Recipe:
 
     @classmethod
     def of(cls, optimizer: Optimizer, model: nn.Module) -> Recipe:
-        """The recipe of a torch optimizer and an `nn.Sequential` whose weights are as they were drawn.
+        """The recipe of a torch optimizer and an `nn.Sequential` with its initial weights.
 
-        Raises NotEquivalent where the model is not a plain chain that the input enters through one linear layer.
+        Raises NotEquivalent if the model is not a plain chain that begins with a linear layer.
         """
         from unstuck.tabular.scaling.reading import layers
 
         return cls(type(optimizer).__name__.lower(), layers(optimizer, model))
 
     def times(self, layer: int, **factors: Value) -> Recipe:
-        """The recipe with settings of one layer multiplied: `times(0, init=1/255, lr=1/255)`; bias and weight alike."""
+        """The recipe with settings of one layer multiplied: `times(0, init=1/255, lr=1/255)`, for bias and weight
+        alike."""
         changed = self.layers[layer]
         bias = changed.bias and changed.bias.times(factors)
         return self.with_layer(layer, replace(changed, weight=changed.weight.times(factors), bias=bias))
 
     def with_layer(self, index: int, layer: Layer) -> Recipe:
-        """The recipe with one layer exchanged."""
+        """The recipe with one layer replaced."""
         layers = list(self.layers)
         layers[index] = layer
         return replace(self, layers=tuple(layers))
@@ -165,7 +166,7 @@ SHOWN = ("lr", "weight_decay", "eps")
 
 
 def _sentence(share: Share) -> str:
-    """Initial factor and the settings that the law changes."""
+    """The initial factor and the settings that the law changes."""
     shown = [f"{name} {_number(share.settings[name])}" for name in SHOWN if name in share.settings]
     return ", ".join([f"initial values x {_number(share.init)}", *shown])
 

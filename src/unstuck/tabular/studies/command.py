@@ -1,4 +1,4 @@
-"""`unstuck study NAME`: which studies there are, and one way to run them all. No torch until one is told."""
+"""`unstuck study NAME`: the list of studies, and how to run one. Imports torch only then."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STUDIES = {
 
 
 def run(options: Namespace, progress: Progress) -> Study:
-    """Run the study that was asked for. Raises `story.Unavailable` with one line where it cannot be run."""
+    """Run the chosen study. Raises `story.Unavailable` with one line if it cannot be run."""
     data = Path(options.data).expanduser() if options.data else None
     request = Request(seeds=options.seeds, data=data, epochs=options.epochs, quick=options.quick)
     try:

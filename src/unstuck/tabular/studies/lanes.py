@@ -1,9 +1,9 @@
-"""Many small networks trained at once: weights stacked, gradients written out, each lane with its own data and rate.
+"""Train many small networks at once: stacked weights, hand-written gradients, own data and rate per lane.
 
-All weights of a lane lie in one row of one tensor, (lanes, weights), so that an optimizer step is one call. A bias is
-the weight of an input that is always one: the first layer is one product per lane, and so is its gradient. The
-derivatives of the loss and of the sigmoid are torch's own operators, with their clamps and saturations: a lane goes
-where the same network goes in plain PyTorch, stuck ones included.
+All weights of a lane are one row of one tensor, (lanes, weights), so that an optimizer step is one call. A bias is the
+weight of a constant input 1: the first layer is one product per lane, and so is its gradient. The derivatives of the
+loss and of the sigmoid are torch's own operators, with their clamps and saturation: a lane trains exactly like the same
+network in plain PyTorch, including when it gets stuck.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from unstuck.tabular.studies.nets import Net, Pace
 
 aten = torch.ops.aten
 BETAS, EPS = (0.9, 0.999), 1e-8
-"""Adam's defaults in torch."""
+"""torch's defaults of Adam."""
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Train on one core: tensors this small cost more to share between threads than to compute."""
+    """Train on one core: sharing such small tensors between threads costs more than computing them."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -34,12 +34,12 @@ def one_thread() -> Iterator[None]:
 
 
 def with_one(x: Tensor) -> Tensor:
-    """x (..., n, inputs) with a column of ones behind it: (..., n, inputs + 1)."""
+    """x (..., n, inputs) with a column of ones appended: (..., n, inputs + 1)."""
     return torch.cat([x, torch.ones_like(x[..., :1])], -1)
 
 
 def packed(model: nn.Sequential) -> Tensor:
-    """A module of `nets` as one row of weights."""
+    """The weights of a module of `nets` as one row."""
     first, last = (m for m in model if isinstance(m, nn.Linear))
     parts = [torch.cat([m.weight, m.bias[:, None]], 1).flatten() for m in (first, last)]
     norms = [torch.cat([m.weight, m.bias]) for m in model if isinstance(m, nn.BatchNorm1d)]
@@ -47,7 +47,7 @@ def packed(model: nn.Sequential) -> Tensor:
 
 
 class Lanes:
-    """Networks of one kind, trained side by side. `weights` (lanes, P) are the current weights."""
+    """Networks of one kind, trained in parallel. `weights` (lanes, P) are the current weights."""
 
     def __init__(self, net: Net, starts: Tensor, paces: Sequence[Pace]) -> None:
         """`starts` (lanes, P): packed weights; `paces`: one per lane."""
@@ -78,7 +78,7 @@ class Lanes:
         return whole[..., :-1], whole[..., -1]
 
     def keep(self, lanes: Tensor) -> Lanes:
-        """Only these lanes (indices), in this order, with all that their optimizers remember."""
+        """Only these lanes (indices), in this order, with their optimizer states."""
         left = Lanes(self.net, self.weights[lanes], [self.paces[i] for i in lanes.tolist()])
         left.moments = self.moments[0][lanes].clone(), self.moments[1][lanes].clone()
         left.steps = self.steps
@@ -86,15 +86,15 @@ class Lanes:
         return left
 
     def logits(self, x: Tensor) -> Tensor:
-        """What enters the last sigmoid, (lanes, n), for x (lanes, n, inputs + 1), prepared as for `step`."""
+        """The logits (lanes, n) for x (lanes, n, inputs + 1), prepared as for `step`."""
         room = self._room(x)
         return self._forward(x, room).squeeze(1).clone()
 
     def step(self, x: Tensor, y: Tensor, shares: Tensor) -> Tensor:
-        """One step of every lane; the logits before it, (lanes, n).
+        """One step of every lane; returns the logits before it, (lanes, n).
 
-        `x` (lanes, n, inputs + 1) ends in a column of ones and is already normed where the net begins with BatchNorm;
-        `y` and `shares` (lanes or 1, 1, n): targets, and each row's share in the loss (they sum to one).
+        `x` (lanes, n, inputs + 1) ends in a column of ones and is already normalised if the net begins with BatchNorm;
+        `y` and `shares` (lanes or 1, 1, n): targets, and the weight of each row in the loss (they sum to one).
         """
         room = self._room(x)
         z = self._forward(x, room)
@@ -103,7 +103,7 @@ class Lanes:
         return z.squeeze(1)
 
     def _room(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Working memory for batches of this size: the hidden layer with a row of ones below it, and its slopes."""
+        """Buffers for batches of this size: the hidden layer with a row of ones below it, and its gradients."""
         lanes, n, _ = x.shape
         if n not in self._rooms:
             hidden = x.new_ones(lanes, self.net.width + 1, n)
@@ -131,7 +131,7 @@ class Lanes:
                 after.copy_(before)
 
     def _slope(self, z: Tensor, y: Tensor, shares: Tensor) -> Tensor:
-        """The loss's derivative by the logits, as torch computes it for the two ways to write the loss."""
+        """The derivative of the loss by the logits, as torch computes it for either form of the loss."""
         p = torch.sigmoid(z)
         if self.net.loss == "logits":
             return p.sub_(y).mul_(shares)
@@ -162,7 +162,7 @@ class Lanes:
         self.steps += 1
 
     def _stride(self) -> None:
-        """Where Adam would go from zero at rate one. Its step is linear in the rate: one call serves every lane's."""
+        """Adam's step from zero at rate one. A step is linear in the rate, so one call serves every lane's rate."""
         self._strides.zero_()
         adam(
             [self._strides],
@@ -183,7 +183,7 @@ class Lanes:
         )
 
     def _rates(self) -> Tensor:
-        """The rates of this step, (lanes, 1): made anew only when one of them may have changed."""
+        """The rates of this step, (lanes, 1); recomputed only if one may have changed."""
         if any(pace.every and self.steps % pace.every == 0 for pace in self._kinds) or self._rate is None:
             self._rate = self.weights.new_tensor([[pace.at(self.steps)] for pace in self.paces])
         return self._rate

@@ -1,4 +1,4 @@
-"""The networks of two stories as people write them: nn.Module and torch.optim, one by one. Lanes must equal these."""
+"""The networks of two studies in plain PyTorch, trained one by one. Lanes must give the same results."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Net:
-    """Linear - hidden activation - Linear to one output, BatchNorm1d in front if wanted; and how it is trained."""
+    """Linear - hidden activation - Linear to one output, optionally BatchNorm1d in front; and how it is trained."""
 
     inputs: int
     width: int
     hidden: Literal["sigmoid", "relu", "none"] = "sigmoid"
     loss: Literal["probabilities", "logits"] = "probabilities"
-    """BCELoss behind a sigmoid, or BCEWithLogitsLoss without one."""
+    """BCELoss after a sigmoid, or BCEWithLogitsLoss without one."""
     norm: bool = False
     optimizer: Literal["adam", "sgd"] = "adam"
 
 
 @dataclass(frozen=True)
 class Pace:
-    """A learning rate that is multiplied by `factor` every `every` steps (0: never), as StepLR does."""
+    """A learning rate that is multiplied by `factor` every `every` steps (0: never), like StepLR."""
 
     rate: float
     every: int = 0
@@ -36,7 +36,7 @@ class Pace:
         return self.rate * self.factor ** (step // self.every) if self.every else self.rate
 
     def travel(self, steps: int) -> float:
-        """The sum of the rates of the first `steps` steps: about how far Adam can carry one weight."""
+        """The sum of the rates of the first `steps` steps: about how far Adam can move one weight."""
         if not self.every:
             return self.rate * steps
         whole, rest = divmod(steps, self.every)
@@ -48,7 +48,7 @@ HIDDEN: dict[str, Callable[[], nn.Module]] = {"sigmoid": nn.Sigmoid, "relu": nn.
 
 
 def module(net: Net, seed: int) -> nn.Sequential:
-    """The network with torch's default initial weights under this seed; the global random state is left as it was."""
+    """The network with torch's default initial weights under this seed; the global random state is restored."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         first, last = nn.Linear(net.inputs, net.width), nn.Linear(net.width, 1)
@@ -58,18 +58,18 @@ def module(net: Net, seed: int) -> nn.Sequential:
 
 
 def loss_of(net: Net, weights: Tensor | None = None) -> nn.Module:
-    """The loss that belongs to the network's last layer; `weights` (n,) count some rows more than others."""
+    """The loss that fits the network's last layer; `weights` (n,) weighs the rows."""
     return nn.BCELoss(weights) if net.loss == "probabilities" else nn.BCEWithLogitsLoss(weights)
 
 
 def optimizer_of(net: Net, model: nn.Module, rate: float) -> torch.optim.Optimizer:
-    """torch's optimizer with its defaults but for the rate."""
+    """torch's optimizer with default options except for the rate."""
     kind = torch.optim.Adam if net.optimizer == "adam" else torch.optim.SGD
     return kind(model.parameters(), lr=rate)
 
 
 def train(net: Net, model: nn.Sequential, pace: Pace, batches: Iterable[tuple[Tensor, Tensor]]) -> nn.Sequential:
-    """Train in place on batches of x (n, inputs) and y (n,), the plain way, and return the network."""
+    """Train in place on batches of x (n, inputs) and y (n,) in plain PyTorch, and return the network."""
     loss_fn, optimizer = loss_of(net), optimizer_of(net, model, pace.rate)
     kwargs = {"step_size": pace.every or 10**9, "gamma": pace.factor}
     scheduler = torch.optim.lr_scheduler.StepLR(optimizer, **kwargs)

@@ -1,4 +1,4 @@
-"""Where float32's sigmoid and BCELoss stop: asked of torch itself, number by number."""
+"""The limits of float32's sigmoid and BCELoss, measured with torch itself."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ POINTS = (-1000.0, -100.0, -88.0, -60.0, -40.0, -30.0, -28.0, -27.0, -10.0, 0.0,
 
 @dataclass(frozen=True)
 class Point:
-    """One logit: the sigmoid, and for each label the loss and its slope, written both ways."""
+    """One logit: the sigmoid, and for each label the loss and its gradient, in both forms."""
 
     z: float
     sigmoid: float
@@ -27,7 +27,7 @@ class Point:
 
 
 def at(z: float) -> Point:
-    """Everything at one logit, in float32, by autograd."""
+    """All values at one logit, in float32, by autograd."""
     through, bare = (zip(*(_asked(f, z, y) for y in (0.0, 1.0)), strict=True) for f in (_through, _bare))
     return Point(z, float(torch.tensor(z).sigmoid()), *through, *bare)
 
@@ -48,7 +48,7 @@ def _asked(loss: Callable[[Tensor, Tensor], Tensor], z: float, y: float) -> tupl
 
 
 def inner_slope() -> float:
-    """BCELoss's own derivative by p where p is exactly 0 and the label 1."""
+    """BCELoss's own derivative by p for p exactly 0 and label 1."""
     p = torch.zeros(1, requires_grad=True)
     (slope,) = torch.autograd.grad(binary_cross_entropy(p, torch.ones(1)), p)
     return float(slope)
@@ -56,20 +56,20 @@ def inner_slope() -> float:
 
 @dataclass(frozen=True)
 class Edges:
-    """Logits at which something ends, found by bisection."""
+    """Logits at which float32 saturates, found by bisection."""
 
     one: float
     """From here on float32's sigmoid is exactly 1."""
     zero: float
     """Up to here it is exactly 0."""
     one_double: float
-    """float64's: exactly 1 from here on."""
+    """From here on float64's sigmoid is exactly 1."""
     fading: float
-    """Below this the slope of BCELoss for label 1 is no longer -1 (it falls off as exp z)."""
+    """Below this the gradient of BCELoss for label 1 is no longer -1 (it decays like exp z)."""
 
 
 def edges() -> Edges:
-    """Find them."""
+    """Find all of them."""
     return Edges(
         _edge(lambda z: float(torch.tensor(z).sigmoid()) == 1, 0, 100),
         _edge(lambda z: float(torch.tensor(z).sigmoid()) > 0, -200, 0),
@@ -79,7 +79,7 @@ def edges() -> Edges:
 
 
 def _edge(beyond: Callable[[float], bool], low: float, high: float) -> float:
-    """Where `beyond` turns true between low and high."""
+    """The value between low and high at which `beyond` becomes true."""
     while not math.isclose(low, high, rel_tol=0, abs_tol=1e-5):
         middle = (low + high) / 2
         low, high = (low, middle) if beyond(middle) else (middle, high)

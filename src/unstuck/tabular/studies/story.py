@@ -1,7 +1,7 @@
-"""What a study returns: claims, each with its measurement, table and figures. Data only, no torch; one form, two faces.
+"""The result of a study: claims, each with its measurement, table and figures. Plain data, no torch.
 
-The terminal and the page render the same `Study`, so they cannot disagree. Texts are built from the run's numbers by
-the study itself: a sentence with a number in it is never a constant.
+The terminal and the HTML page render the same `Study`. A study builds its texts from the numbers of the run: a sentence
+with a measured number is never a constant.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 Verdict = Literal["holds", "partly", "does not hold"]
-"""What the measurement says of the claim."""
+"""Whether the measurement supports the claim."""
 SAID: dict[Verdict, str] = {
     "holds": "The claim holds.",
     "partly": "The claim holds in part.",
@@ -22,31 +22,31 @@ SAID: dict[Verdict, str] = {
 }
 """The verdict as a sentence."""
 Progress = Callable[[float, str], None]
-"""Called with the share done so far (0 to 1, of the whole study) and what is being done."""
+"""Called with the share of the study done so far (0 to 1) and the current activity."""
 
 
 class Unavailable(Exception):
-    """A study cannot be run; the message is one line that says what to do (where to put which file)."""
+    """A study cannot be run; the message is one line with what to do."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What the person asked of a study; None leaves the choice to the study."""
+    """The options of a study; None leaves the choice to the study."""
 
     seeds: int | None = None
     data: Path | None = None
     epochs: int | None = None
     quick: bool = False
-    """Fewer seeds and epochs: for a first look and for tests; the text says so by its numbers."""
+    """Fewer seeds and epochs, for a first look and for tests."""
 
 
 @dataclass(frozen=True)
 class Spread:
-    """One quantity over seeds. `inf` stands for "never" (a run that did not get there), `nan` for not measured."""
+    """One quantity over seeds. `inf`: the run never got there; `nan`: not measured."""
 
     values: tuple[float, ...]
     digits: int = 3
-    """Significant digits in words."""
+    """Significant digits when shown."""
 
     @property
     def known(self) -> tuple[float, ...]:
@@ -55,17 +55,17 @@ class Spread:
 
     @property
     def mean(self) -> float:
-        """The mean of the finite values; nan without any."""
+        """The mean of the finite values; nan if there are none."""
         return statistics.fmean(self.known) if self.known else math.nan
 
     @property
     def sd(self) -> float:
-        """The sample standard deviation of the finite values; 0 for a single one."""
+        """The sample standard deviation of the finite values; 0 for one value."""
         return statistics.stdev(self.known) if len(self.known) > 1 else 0.0
 
     @property
     def median(self) -> float:
-        """The median, "never" counting as larger than everything: inf where most seeds never get there."""
+        """The median, counting "never" as larger than any number: inf if most seeds never get there."""
         return statistics.median_high(self.values) if self.values else math.nan
 
     @property
@@ -75,12 +75,12 @@ class Spread:
 
     @property
     def high(self) -> float:
-        """The largest value (inf where one seed never gets there)."""
+        """The largest value (inf if one seed never gets there)."""
         return max(self.values, default=math.nan)
 
     @property
     def reached(self) -> int:
-        """How many seeds are not "never"."""
+        """The number of seeds that got there."""
         return len(self.known)
 
 
@@ -89,7 +89,7 @@ Cell = str | float | int | Spread | None
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells under `columns`; a `Spread` is shown as mean (sd). `note` stands below it."""
+    """Rows of cells under `columns`; a `Spread` is shown as mean (sd). `note` is a caption."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
@@ -98,7 +98,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Axis:
-    """A scale: what it measures, in which unit; `log` for powers of ten."""
+    """An axis: its quantity and unit; `log` for a logarithmic scale."""
 
     label: str
     unit: str = ""
@@ -112,7 +112,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Series:
-    """One named curve; `y` may hold nan where it is interrupted. `dashed` marks bounds and theory."""
+    """One named curve; `y` may contain nan for gaps. `dashed` marks bounds and theory."""
 
     name: str
     x: tuple[float, ...]
@@ -132,7 +132,7 @@ class Lines:
 
 @dataclass(frozen=True)
 class Histogram:
-    """Counts (or shares) per bin for one or more named groups: each (name, counts), one fewer than `edges`."""
+    """Counts (or shares) per bin for one or more named groups: each (name, counts), one count fewer than `edges`."""
 
     title: str
     x: Axis
@@ -156,7 +156,7 @@ class Heatmap:
 
 @dataclass(frozen=True)
 class Bars:
-    """One bar per label; a `Spread` gives its mean and a whisker of one sd."""
+    """One bar per label; for a `Spread` its mean with a whisker of one sd."""
 
     title: str
     labels: tuple[str, ...]
@@ -169,14 +169,14 @@ Figure = Lines | Histogram | Heatmap | Bars
 
 @dataclass(frozen=True)
 class Section:
-    """A claim, what was measured about it, and what became of it, in this order."""
+    """A claim, its measurement and its verdict."""
 
     title: str
-    """A few words, for the list of contents."""
+    """A short heading."""
     claim: str
-    """What was claimed or asked, by whom: one or two sentences without a number of ours."""
+    """What was claimed or asked, in one or two sentences without measured numbers."""
     measurement: str
-    """What this run shows: paragraphs, separated by empty lines, whose numbers are the run's."""
+    """What this run shows: paragraphs separated by empty lines, with numbers from the run."""
     verdict: Verdict
     table: Table | None = None
     figures: tuple[Figure, ...] = ()
@@ -184,20 +184,20 @@ class Section:
 
 @dataclass(frozen=True)
 class Study:
-    """A story re-run: the question as it was asked, then claim after claim."""
+    """A complete study: the original question, then claim after claim."""
 
     name: str
     title: str
     question: str
     answer: str
-    """The result in a few sentences, from the run's numbers."""
+    """The result in a few sentences, with numbers from the run."""
     sections: tuple[Section, ...]
     made: tuple[str, ...] = ()
-    """How it was made: data, seeds, versions, seconds, the ratio to one by one; a line each."""
+    """Method, one line each: data, seeds, versions, seconds, speed-up over training one by one."""
 
 
 def told(cell: Cell) -> str:
-    """A cell in words, the same in every face: `-` for unknown, `never` for inf, `mean (sd)` for a spread."""
+    """A cell as text, the same everywhere: `-` for unknown, `never` for inf, `mean (sd)` for a spread."""
     if isinstance(cell, Spread):
         return _told_spread(cell)
     return number(cell) if isinstance(cell, float | int) else cell or "-"
@@ -214,7 +214,7 @@ def _told_spread(spread: Spread) -> str:
 
 
 def number(value: float, digits: int = 3) -> str:
-    """A number as people write it: `digits` significant ones, thousands whole, powers of ten only where they help."""
+    """A number with `digits` significant digits; powers of ten only for very large and very small ones."""
     if math.isnan(value):
         return "-"
     if math.isinf(value):
@@ -226,12 +226,12 @@ def number(value: float, digits: int = 3) -> str:
 
 
 def each(values: Sequence[float]) -> str:
-    """Every seed's value in order: `190 620 never`."""
+    """All seeds' values in order: `190 620 never`."""
     return " ".join(number(v) for v in values)
 
 
 def judged(holds: bool, partly: bool = False) -> Verdict:
-    """The word for a claim that holds, holds in part, or does not."""
+    """The verdict for a claim that holds, holds in part, or does not."""
     return "holds" if holds else "partly" if partly else "does not hold"
 
 

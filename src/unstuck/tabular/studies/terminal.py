@@ -1,4 +1,4 @@
-"""A study on the terminal: claim, measurement, table, figure, verdict, in this order."""
+"""Render a study on the terminal: claim, measurement, table, figure, verdict."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ MARKS = "*o+x#%@&"
 SHADES = " .:-=+*#%@"
 BAR = "="
 WORD = 14
-"""No word of a table that is no longer is broken."""
+"""Shorter words in a table are never broken."""
 COLOURS = {"holds": "green", "partly": "yellow", "does not hold": "red"}
 
 
 def render(study: Study, *, width: int = 100, colour: bool = False, ascii: bool = False) -> str:
     """The study as text."""
-    parts = [Text(study.title, "bold"), stacked(Text(study.question)), titled("In short", Text(study.answer))]
-    parts.append(titled("What was claimed, and what became of it", _contents(study)))
+    parts = [Text(study.title, "bold"), stacked(Text(study.question)), titled("Summary", Text(study.answer))]
+    parts.append(titled("Claims", _contents(study)))
     parts += [_section(i, s, width) for i, s in enumerate(study.sections, 1)]
     if study.made:
-        parts.append(titled("How this was made", *(Text(line) for line in study.made)))
+        parts.append(titled("Method", *(Text(line) for line in study.made)))
     return printed(parts, width, colour, ascii)
 
 
@@ -121,7 +121,7 @@ def _draw(rows: list[list[str]], mark: str, series: Series, across: tuple, up: t
 
 
 def _place(value: float, scale: tuple, cells: int) -> int | None:
-    """The cell that a value falls into; None for what cannot be drawn."""
+    """The cell of a value; None if it cannot be drawn."""
     to, low, high = scale
     at = to(value)
     if not math.isfinite(at):
@@ -130,7 +130,7 @@ def _place(value: float, scale: tuple, cells: int) -> int | None:
 
 
 def _histogram(figure: Histogram, columns: int) -> Iterator[str]:
-    """Each group as one row of shades: where the values lie, not how many to the digit."""
+    """Each group as one row of shades, which show where the values are."""
     bins = len(figure.edges) - 1
     for name, counts in figure.groups:
         most = max(counts, default=0) or 1.0

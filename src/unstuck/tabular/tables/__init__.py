@@ -1,8 +1,9 @@
-"""Tables: data in, Arrow record batches out.
+"""Read tables into Arrow record batches, and write them.
 
-`read` takes a path, a folder, a glob, several of them, or an object in memory, finds out what it is, and gives a
-`Table`: its columns and their kinds, its rows where they are known, and batches as often as they are asked for, without
-ever holding more than a few of them. `write` puts columns into a file. What cannot be read is a `TableError`, one line.
+`read` takes a path, a folder, a glob, several of them, or an object in memory, detects the format, and returns a
+`Table`: its columns and their kinds, the number of rows if it is known, and the rows in batches. A table can be read
+any number of times and never holds more than a few batches. `write` writes columns to a file. Errors are a one-line
+`TableError`.
 """
 
 from unstuck.tabular.tables.kind import BOOLEAN, DATE, NUMBER, TEXT, Kind, image

@@ -1,7 +1,7 @@
 """The CIFAR batches of `cifar-10-batches-py` and `cifar-100-python`, read without unpickling.
 
-They are pickles, and to load a pickle is to run whatever it says. So its instructions are only walked: after the name
-of an entry, the bytes or the list of small numbers that follow are taken, and nothing is ever built or called.
+They are pickles, and loading a pickle runs the code in it. Here the opcodes are only read: after the name of an
+entry, its bytes or its list of small numbers is taken, and no object is ever built or called.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 SIDE = 32
 PICTURE = 3 * SIDE * SIDE
 LARGEST = 1 << 30
-"""Bytes; the real files hold 30 million (CIFAR-100: 150)."""
+"""Bytes; the real files have 30 million (CIFAR-100: 150 million)."""
 LABELS = (b"labels", b"fine_labels")
 BETWEEN = {"MARK", "APPENDS", "APPEND", "BINPUT", "LONG_BINPUT", "PUT", "MEMOIZE", "EMPTY_LIST", "LIST", "FRAME"}
-"""What may stand before and among the numbers of a list."""
+"""Opcodes that may occur before and between the numbers of a list."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class CifarBatch:
     first_row = 1
 
     def batches(self, kinds: Mapping[str, Kind], size: int) -> Iterator[pa.RecordBatch]:
-        """The pictures in their order."""
+        """The images in order."""
         import numpy as np
         import pyarrow as pa
 
@@ -56,31 +56,31 @@ class CifarBatch:
 
 
 def cifar_batch(file: str) -> CifarBatch:
-    """A batch file, opened: walked once, so that what is wrong with it is said at once."""
+    """Open a batch file; reads it once, so that errors are raised now."""
     _, labels = _taken(file)
     return CifarBatch(file, {"img": image(SIDE, SIDE, 3), "label": NUMBER}, len(labels))
 
 
 def _taken(file: str) -> tuple[bytes, list[int]]:
-    """The pixels and the labels; raises TableError for a pickle that is anything else."""
+    """The pixels and the labels; raises TableError for any other pickle."""
     path = Path(file)
     with refusing(file):
         if path.stat().st_size > LARGEST:
-            raise TableError("is a pickle, which runs code when it is loaded: save the table as Parquet", file=file)
+            raise TableError("is a pickle, which runs code when loaded: save the table as Parquet", file=file)
         content = path.read_bytes()
-        data, labels = _walked(pickletools.genops(content))
+        data, labels = _entries(pickletools.genops(content))
     if data is None or labels is None:
-        what = "is a pickle and no CIFAR batch; a pickle runs code when it is loaded: save the table as Parquet"
+        what = "is a pickle but not a CIFAR batch; pickles run code when loaded: save the table as Parquet"
         raise TableError(what, file=file)
     if len(data) != PICTURE * len(labels) or not labels:
-        raise TableError(f"{len(data):,} bytes of pixels do not fit {len(labels):,} labels", file=file)
+        raise TableError(f"{len(data):,} bytes of pixels do not match {len(labels):,} labels", file=file)
     if not all(0 <= label < 256 for label in labels):
-        raise TableError("a label is no small number", file=file)
+        raise TableError("a label is not in 0 to 255", file=file)
     return data, labels
 
 
-def _walked(operations: Iterable[tuple[Any, Any, Any]]) -> tuple[bytes | None, list[int] | None]:
-    """The value of the entry `data` and that of `labels`; None for one that is not there."""
+def _entries(operations: Iterable[tuple[Any, Any, Any]]) -> tuple[bytes | None, list[int] | None]:
+    """The values of the entries `data` and `labels`; None if absent."""
     data: bytes | None = None
     labels: list[int] | None = None
     entry = ""
@@ -95,7 +95,7 @@ def _walked(operations: Iterable[tuple[Any, Any, Any]]) -> tuple[bytes | None, l
             else:
                 entry = ""
         elif entry == "data" and operation.name == "NEWTRUE":
-            raise ValueError("its pixels lie in another order")
+            raise ValueError("its pixels are in another order")
         elif entry == "data" and text is not None and len(text) >= PICTURE:
             data, entry = text, ""
     return data, labels

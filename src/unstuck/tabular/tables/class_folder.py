@@ -1,4 +1,4 @@
-"""A folder with one folder of pictures per class."""
+"""A folder with one subfolder of images per class."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ClassFolder:
-    """Columns `image` and `label`; the label is the name of the folder that the picture lies in."""
+    """Columns `image` and `label`; the label is the name of the image's folder."""
 
     file: str
     pictures: tuple[Path, ...]
@@ -33,7 +33,7 @@ class ClassFolder:
         return len(self.pictures)
 
     def batches(self, kinds: Mapping[str, Kind], size: int) -> Iterator[pa.RecordBatch]:
-        """The pictures class by class, in the order of their names."""
+        """The images class by class, sorted by file name."""
         import pyarrow as pa
 
         for start in range(0, self.rows, size):
@@ -46,7 +46,7 @@ class ClassFolder:
         import numpy as np
 
         if kind.name != "image" or len(kind.shape) != 3:
-            raise TableError(f"pictures cannot be read as {kind}", file=self.file, column="image")
+            raise TableError(f"images cannot be read as {kind}", file=self.file, column="image")
         return packed(np.stack([_decoded(path, kind) for path in part]), kind)
 
 
@@ -60,22 +60,22 @@ def _decoded(path: Path, kind: Kind) -> np.ndarray:
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """The pictures that lie directly in a folder, by name."""
+    """The images directly in a folder, sorted by name."""
     return sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
 
 
 def class_folder(folder: str) -> ClassFolder:
-    """A folder of class folders, opened: every picture is listed, and the headers of some are looked at."""
+    """Open a folder of class folders: list every image and read the headers of some."""
     classes = sorted(p for p in Path(folder).iterdir() if p.is_dir() and not p.name.startswith("."))
     by_class = {p.name: pictures_in(p) for p in classes}
     pictures = tuple(itertools.chain.from_iterable(by_class.values()))
-    # Spread over all classes: grey or colour may well differ between them.
+    # Sample all classes: some may be grey and others in colour.
     with refusing(folder):
         kind = kind_of(p.read_bytes() for p in pictures[:: max(1, len(pictures) // LOOKED_AT)])
     if kind is None:
-        raise TableError("this is no picture in PNG, JPEG, BMP or WebP", file=str(pictures[0]))
-    notes = [f"{folder}: {len(pictures):,} pictures in {sum(map(bool, by_class.values()))} classes"]
-    notes += [f"{folder}/{name}: no pictures in this folder" for name, found in by_class.items() if not found]
+        raise TableError("not a PNG, JPEG, BMP or WebP image", file=str(pictures[0]))
+    notes = [f"{folder}: {len(pictures):,} images in {sum(map(bool, by_class.values()))} classes"]
+    notes += [f"{folder}/{name}: no images in this folder" for name, found in by_class.items() if not found]
     others = sum(not p.name.startswith(".") for c in classes for p in c.iterdir()) - len(pictures)
-    notes += [f"{folder}: {others:,} files that are no pictures were left out"] if others else []
+    notes += [f"{folder}: {others:,} files that are not images were skipped"] if others else []
     return ClassFolder(folder, pictures, {"image": kind, "label": TEXT}, tuple(notes))

@@ -1,4 +1,4 @@
-"""Tables in text: CSV, TSV and their kin, plain or compressed."""
+"""Delimited text: CSV, TSV and similar, plain or compressed."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from unstuck.tabular.tables.quotation import left_open, swallowing
 from unstuck.tabular.tables.refusal import Misfit, TableError, refusing, shown
 
 BLOCK = 1 << 20
-"""Bytes of the head that decide on the kinds, and of what is read at a time."""
+"""Bytes of the first block, which decides the kinds, and of each later read."""
 SAMPLE = 1 << 17
 LONGEST = 1 << 26
-"""Bytes of a row at most."""
+"""Maximum bytes of a row."""
 
 COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd", b"\x04\x22\x4d\x18": "lz4"}
 TYPES = {"number": pa.float64(), "boolean": pa.bool_(), "text": pa.string(), "date": pa.timestamp("us")}
@@ -36,13 +36,13 @@ VALUE = re.compile(r"CSV column #(\d+): Row #(\d+): CSV conversion error to ([^:
 
 @dataclass(frozen=True)
 class Delimited:
-    """One file of text, its dialect, and what its head says of the columns."""
+    """One text file, its dialect, and the kinds of its columns."""
 
     file: str
     dialect: Dialect
     names: tuple[str, ...]
     block: int
-    """Bytes that are read at a time."""
+    """Bytes per read."""
     rows = None
 
     @property
@@ -63,11 +63,11 @@ class Delimited:
 
     @cached_property
     def head(self) -> Head:
-        """What the first block says of the columns; raises TableError where it has no rows, or faulty ones."""
+        """What the first block tells about the columns; raises TableError if it has no rows or malformed ones."""
         with self._open() as stream:
             block = next((batch for batch in self._reader(stream, None) if batch.num_rows), None)
         if block is None:
-            what = "has a row of names and no rows below" if self.dialect.header else "holds no rows"
+            what = "has a header but no rows" if self.dialect.header else "has no rows"
             raise TableError(what, file=self.file)
         return look(block, self.dialect.decimal or ".")
 
@@ -105,10 +105,10 @@ class Delimited:
     def _refuse_swallowing(self, column: pa.Array) -> None:
         place = swallowing(column, self.dialect.delimiter or ",", len(self.names))
         if place is not None:
-            raise Misfit(place, "a quotation mark opens here, and whole rows follow before it is closed")
+            raise Misfit(place, "a quotation mark opens here and spans several rows")
 
     def _raw(self, types: Mapping[str, pa.DataType]) -> Iterator[pa.RecordBatch]:
-        # The last column is read too where it is text: only there can an open quotation mark swallow what follows.
+        # Read the last column too if it is text: an unclosed quotation mark can only swallow rows into the last value.
         last = self.names[-1]
         types = types if last in types or self.kinds[last] != TEXT else {**types, last: pa.string()}
         batch, rows = None, self.first_row - 1
@@ -130,7 +130,7 @@ class Delimited:
             except pa.ArrowInvalid as error:
                 raise self._told(str(error)) from None
             except UnicodeDecodeError as error:
-                raise TableError(f"is not {self.dialect.encoding} throughout: {error.reason}", file=self.file) from None
+                raise TableError(f"is not valid {self.dialect.encoding}: {error.reason}", file=self.file) from None
 
     def _reader(self, stream: Any, types: Mapping[str, pa.DataType] | None) -> csv.CSVStreamingReader:
         return csv.open_csv(
@@ -159,13 +159,13 @@ class Delimited:
     def _told(self, error: str) -> TableError:
         if found := WIDTH.search(error):
             row, expected, fields = map(int, found.groups())
-            return TableError(f"{expected} fields were expected, {fields} found", file=self.file, row=row)
+            return TableError(f"expected {expected} fields, found {fields}", file=self.file, row=row)
         if found := VALUE.search(error):
             column, row, type_, why = found.groups()
             value = re.search(r"'(.*)'", why, re.DOTALL)
             named = {"double": "a number", "bool": "true or false", "string": "valid UTF-8"}.get(type_, "a date")
-            what = f"{shown(value[1]) if value else 'what stands here'} is not {named}"
-            remedy = "name the file's encoding (as in cp1252) or correct it" if type_ == "string" else REMEDY
+            what = f"{shown(value[1]) if value else 'the value'} is not {named}"
+            remedy = "set the file's encoding (for example cp1252) or fix it" if type_ == "string" else REMEDY
             return TableError(f"{what}: {remedy}", file=self.file, row=int(row), column=self.names[int(column)])
         if "straddling" in error or "block" in error:
             what = f"a quotation mark is never closed, or a row is longer than {self.block >> 20} MiB"
@@ -174,7 +174,7 @@ class Delimited:
 
 
 class _Watched(io.RawIOBase):
-    """The stream, with its last bytes kept in mind."""
+    """A stream that remembers its last bytes."""
 
     def __init__(self, stream: Any) -> None:
         self.stream, self.tail = stream, b""
@@ -196,21 +196,21 @@ def _stream(file: str) -> IO[bytes]:
 
 
 def delimited(file: str, wanted: Dialect) -> Delimited:
-    """A file of text, opened: its dialect sniffed, its columns named, their kinds read off its first block."""
+    """Open a text file: detect its dialect, its column names and the kinds of its columns."""
     with refusing(file), _stream(file) as stream:
         sample, whole = _sample(stream, file)
     found = dialects.sniff(sample, whole, wanted, file)
     names = dialects.names(found.first, bool(found.dialect.header), file)
     widest = max(map(len, sample.splitlines()))
-    # Of wide rows, many at a time: each column of each block has its price.
+    # Wide rows: larger blocks, because each column of each block has a fixed cost.
     block = min(LONGEST, max(BLOCK, 4 * widest, min(64 * widest, 16 * BLOCK)))
     opened = Delimited(file, found.dialect, names, block)
-    opened.head  # noqa: B018  (what is wrong with the first block is said at once)
+    opened.head  # noqa: B018  (reports errors of the first block now)
     return opened
 
 
 def _sample(stream: IO[bytes], file: str) -> tuple[bytes, bool]:
-    """The first bytes, so many that two rows stand in them, and whether they are all."""
+    """The first bytes, enough for two rows, and whether they are the whole file."""
     sample, size = b"", SAMPLE
     while len(sample) < LONGEST:
         more = stream.read(size)

@@ -1,4 +1,4 @@
-"""One column as it was read, made into what its kind promises."""
+"""Convert one column to the type of its kind."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 EXACT = 2**53
-"""Whole numbers up to this size survive in a float64."""
+"""Whole numbers up to this size are exact in float64."""
 
 MISSING = ("", "NA", "N/A", "n/a", "na", "#N/A", "#NA", "<NA>", "NaN", "nan", "NAN", "-NaN", "-nan")
 MISSING += ("NULL", "Null", "null", "None", "none", "nil", "?", "-", "--", ".")
-"""Words that stand for a missing number, date or boolean."""
+"""Words for a missing number, date or boolean."""
 
 TRUE = ("true", "True", "TRUE")
 FALSE = ("false", "False", "FALSE")
-"""Only these: yes/no and the like stay text, so that a prediction can be written as the person wrote it."""
+"""Only these: yes/no and the like stay text, so that predictions use the user's own words."""
 
 DAY = {"s": 86_400.0, "ms": 86_400e3, "us": 86_400e6, "ns": 86_400e9}
-REMEDY = "correct it, say that the column is of another kind (text), or leave the column out"
+REMEDY = "fix it, read the column as text, or leave the column out"
 
 
 def delivered(raw: pa.Array, kind: Kind) -> pa.Array:
-    """The column as its kind is delivered (see Kind); raises Misfit for a value that cannot be."""
+    """The column in the type of its kind (see Kind); raises Misfit for a value that cannot be converted."""
     if is_.is_dictionary(raw.type):
         words = raw.dictionary
         raw = (words.cast(pa.string()) if _is_text(words.type) else words).take(raw.indices)
@@ -41,7 +41,7 @@ def delivered(raw: pa.Array, kind: Kind) -> pa.Array:
     if kind.name == "text":
         return _text(raw)
     if kind.name not in ("number", "boolean", "date"):
-        raise Misfit(0, f"{raw.type} is nothing that can be learned from as it is: leave the column out")
+        raise Misfit(0, f"{raw.type} cannot be trained on: leave the column out")
     if is_.is_null(raw.type):
         return raw.cast(pa.float64())
     if _is_text(raw.type):
@@ -69,7 +69,7 @@ def _number(raw: pa.Array) -> pa.Array:
 
 
 def stored(numbers: pa.Array) -> np.ndarray:
-    """The numbers as they lie in memory, without a copy; under a null lies anything, so they can only rule out."""
+    """The raw memory of the numbers, without a copy; entries under a null are arbitrary, so it can only rule out."""
     values = numbers.buffers()[1]
     if values is None or not len(numbers):
         return np.empty(0)
@@ -77,7 +77,7 @@ def stored(numbers: pa.Array) -> np.ndarray:
 
 
 def exceeds(numbers: pa.Array, limit: int) -> bool:
-    """Whether a number of the array is larger than the limit in size."""
+    """Whether the absolute value of a number exceeds the limit."""
     lying = stored(numbers)
     if not len(lying) or -limit <= lying.min() <= lying.max() <= limit:
         return False
@@ -90,20 +90,18 @@ def _refuse_beyond(raw: pa.Array, limit: int) -> None:
         return
     beyond = next(i for i, v in enumerate(raw.to_pylist()) if v is not None and abs(v) > limit)
     raise Misfit(
-        beyond, f"{raw[beyond].as_py()} has more digits than a number keeps (2^53): if it is a name, read it as text"
+        beyond, f"{raw[beyond].as_py()} exceeds 2^53 and would be rounded: if it is an identifier, read it as text"
     )
 
 
 def refuse_rounded(numbers: pa.Array) -> None:
-    """Raises Misfit where a column of whole numbers holds one that float64 has already rounded."""
+    """Raise Misfit if a column of whole numbers holds one that float64 has rounded."""
     if not exceeds(numbers, EXACT):
         return
     beyond = next((i for i, v in enumerate(numbers.to_pylist()) if v is not None and EXACT < abs(v) < math.inf), None)
     if beyond is None:
         return
-    raise Misfit(
-        beyond, "the whole number has more digits than a number keeps (2^53): if it is a name, read it as text"
-    )
+    raise Misfit(beyond, "the whole number exceeds 2^53 and would be rounded: if it is an identifier, read it as text")
 
 
 def _boolean(raw: pa.Array) -> pa.Array:
@@ -136,18 +134,18 @@ def _text(raw: pa.Array) -> pa.Array:
 
 
 def _parsed(text: pa.Array, kind: Kind) -> pa.Array:
-    """Text that should be of another kind: a word for nothing becomes null."""
+    """Parse text as another kind; words for missing values become null."""
     text = pc.utf8_trim_whitespace(text.cast(pa.string()))
     text = pc.if_else(pc.is_in(text, value_set=pa.array(MISSING)), pa.scalar(None, pa.string()), text)
     if kind.name == "number":
         return _cast(text, pa.float64(), "a number")
     if kind.name == "boolean":
         return _cast(text, pa.bool_(), "true or false")
-    return _cast(text, pa.timestamp("us"), "a date (as in 2024-12-31 or 2024-12-31 18:30)")
+    return _cast(text, pa.timestamp("us"), "a date (for example 2024-12-31 or 2024-12-31 18:30)")
 
 
 def ungrouped(text: pa.Array, grouping: str, decimal: str) -> pa.Array:
-    """Numbers written with a mark between thousands, as plain ones."""
+    """Remove the separators between thousands."""
     plain = pc.replace_substring(text, pattern=grouping, replacement="")
     return plain if decimal == "." else pc.replace_substring(plain, pattern=decimal, replacement=".")
 
@@ -165,7 +163,7 @@ def _cast(raw: pa.Array, type_: pa.DataType, what: str) -> pa.Array:
 
 
 def _first(raw: pa.Array, attempt: Callable[[pa.Array], object]) -> int:
-    """The place of the first value on which the attempt fails; it fails on the whole."""
+    """The index of the first value for which `attempt` fails; it fails for the whole array."""
     low, high = 0, len(raw)
     while high - low > 1:
         middle = (low + high) // 2

@@ -1,4 +1,4 @@
-"""How a text file writes its table, found out from a sample of its head."""
+"""Detect the dialect of a text file (delimiter, decimal mark, encoding, header) from its first bytes."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import NamedTuple
 from unstuck.tabular.tables.refusal import TableError, shown
 
 DELIMITERS = ("\t", ";", "|", ",")
-"""Tried in this order where nothing else decides: a comma also stands inside numbers and sentences."""
+"""Tried in this order on a tie: commas also occur inside numbers and sentences."""
 RECORDS = 200
 CELLS = 50_000
-"""The sample is cut to so many records, and to so many cells where the records are wide."""
+"""Limits of the sample: records, and cells if the records are wide."""
 
 MISSING = re.compile(r"\s*|[<#]?N/?A>?|n/?a|[-+]?nan|null|none|nil|\?|--?|\.", re.IGNORECASE)
 NUMBER = {
@@ -25,14 +25,14 @@ NUMBER = {
 DATE = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d.*)?|\d{1,2}\.\d{1,2}\.\d{4}|\d\d:\d\d(:\d\d)?")
 BOOLEAN = re.compile("true|false", re.IGNORECASE)
 MARKS = {".": ",' _\u00a0\u202f", ",": ".' _\u00a0\u202f"}
-"""What may stand between thousands, by the decimal mark."""
+"""Allowed separators between thousands, for each decimal mark."""
 THOUSANDS = {d: re.compile(rf"[-+]?\d{{1,3}}([{m}])\d{{3}}(\1\d{{3}})*([{d}]\d+)?") for d, m in MARKS.items()}
 SINGLE_QUOTED = re.compile(r"(?:^|[\t;|,])'[^'\n]*'(?=[\t;|,\r\n]|$)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """How the file is written; None stands for what is still to be found out."""
+    """How the file is written; None: to be detected."""
 
     delimiter: str | None = None
     decimal: str | None = None
@@ -44,49 +44,49 @@ class Dialect:
         names = {"\t": "tab", " ": "space"}
         return (
             f"delimiter {names.get(self.delimiter or '', self.delimiter)}, decimal {self.decimal}, "
-            f"{self.encoding}, {'names in the first row' if self.header else 'no row of names'}"
+            f"{self.encoding}, {'with a header row' if self.header else 'no header row'}"
         )
 
 
 class Sniffed(NamedTuple):
-    """A dialect with nothing left open, and the first record."""
+    """A complete dialect, and the first record."""
 
     dialect: Dialect
     first: list[str]
 
 
 def checked(dialect: Dialect) -> Dialect:
-    """The dialect as a person gave it; raises TableError where it is none."""
+    """The dialect as the user gave it; raises TableError if it is invalid."""
     if dialect.delimiter is not None and (len(dialect.delimiter) != 1 or dialect.delimiter in '"\r\n\0'):
-        raise TableError(f"a delimiter is one character, not {shown(dialect.delimiter)}")
+        raise TableError(f"the delimiter must be one character, not {shown(dialect.delimiter)}")
     if dialect.delimiter is not None and ord(dialect.delimiter) > 127:
-        raise TableError(f"a delimiter is an ASCII character, not {shown(dialect.delimiter)}")
+        raise TableError(f"the delimiter must be an ASCII character, not {shown(dialect.delimiter)}")
     if dialect.decimal not in (None, ".", ","):
-        raise TableError(f"a decimal mark is '.' or ',', not {shown(dialect.decimal)}")
+        raise TableError(f"the decimal mark must be '.' or ',', not {shown(dialect.decimal)}")
     if dialect.decimal is not None and dialect.decimal == dialect.delimiter:
         raise TableError(f"{shown(dialect.decimal)} cannot be both the delimiter and the decimal mark")
     try:
         "".encode(dialect.encoding or "utf-8")
     except (LookupError, UnicodeError):
-        raise TableError(f"no encoding is called {shown(dialect.encoding)}") from None
+        raise TableError(f"unknown encoding {shown(dialect.encoding)}") from None
     return dialect
 
 
 def sniff(sample: bytes, whole: bool, wanted: Dialect, file: str) -> Sniffed:
-    """The dialect of a file by its first bytes; `whole` where they are all of it. Raises TableError."""
+    """Detect the dialect from a file's first bytes; `whole`: they are the whole file. Raises TableError."""
     encoding = wanted.encoding or _encoding(sample, whole, file)
     text = _decoded(sample, encoding, whole, file)
     if "\0" in text:
-        raise TableError("holds NUL bytes: it is no text, or of another encoding", file=file)
+        raise TableError("contains NUL bytes: it is not text, or has another encoding", file=file)
     if not text.strip("\r\n \ufeff"):
         raise TableError("is empty", file=file)
     quote = "'" if '"' not in text and len(SINGLE_QUOTED.findall(text)) > 1 else '"'
     delimiter = wanted.delimiter or _delimiter(text, whole, quote, wanted.decimal, file)
     records = _records(text, whole, delimiter, quote)
     if not records:
-        raise TableError("holds no rows that can be told apart (is a quotation mark never closed?)", file=file)
+        raise TableError("no rows found (is a quotation mark never closed?)", file=file)
     if wanted.delimiter is None and _divided_by_spaces(records):
-        raise TableError("its columns seem to be divided by spaces: save it as CSV, or name the delimiter", file=file)
+        raise TableError("columns seem to be separated by spaces: save it as CSV, or set the delimiter", file=file)
     decimal = wanted.decimal or _decimal(records, delimiter)
     header = _has_names(records, decimal) if wanted.header is None else wanted.header
     return Sniffed(
@@ -102,14 +102,14 @@ def _encoding(sample: bytes, whole: bool, file: str) -> str:
         return "utf-16-be" if even > odd else "utf-16-le"
     if _is_utf8(sample, whole):
         return "utf-8"
-    # What spells a good deal of valid UTF-8 is UTF-8 with a fault, not another encoding.
+    # More valid multi-byte sequences than broken ones: damaged UTF-8, not another encoding.
     broken = sample.decode("utf-8", "replace").count("\ufffd")
     multibyte = len(re.findall(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}", sample))
     if multibyte > broken:
         row = sample[: _fault(sample)].count(b"\n") + 1
-        raise TableError("is not valid UTF-8 here: name its encoding (as in cp1252) or correct it", file=file, row=row)
+        raise TableError("invalid UTF-8: set the encoding (for example cp1252) or fix the file", file=file, row=row)
     if re.search(rb"[\0-\x08\x0e-\x1a\x1c-\x1f]", sample):
-        raise TableError("is neither a table in text nor a format known here", file=file)
+        raise TableError("is neither text nor a supported format", file=file)
     return "latin-1" if re.search(rb"[\x81\x8d\x8f\x90\x9d]", sample) else "cp1252"
 
 
@@ -136,7 +136,7 @@ def _decoded(sample: bytes, encoding: str, whole: bool, file: str) -> str:
 
 
 def _records(text: str, whole: bool, delimiter: str, quote: str) -> list[list[str]]:
-    """The first records, without blank ones, and without the last where the sample may have cut it."""
+    """The first records, without blank ones, and without the last one if the sample may have truncated it."""
     lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quotechar=quote)
     records: list[list[str]] = []
     cells = 0
@@ -153,7 +153,7 @@ def _records(text: str, whole: bool, delimiter: str, quote: str) -> list[list[st
 
 
 def _delimiter(text: str, whole: bool, quote: str, decimal: str | None, file: str) -> str:
-    """The one that gives rows of equal length; then cells that are numbers; then most columns."""
+    """The delimiter with the most rows of equal length; ties: most typed cells, then most columns."""
     best, chosen = (0.0, 0.0, 0), None
     for delimiter in DELIMITERS:
         if delimiter == decimal or delimiter not in text:
@@ -171,7 +171,7 @@ def _delimiter(text: str, whole: bool, quote: str, decimal: str | None, file: st
 
 
 def _divided_by_spaces(records: list[list[str]]) -> bool:
-    """Whether all is one column, in which several numbers stand side by side, in every row as many."""
+    """Whether there is one column, with the same number of space-separated numbers in every row."""
     rows = [record[0].split() for record in records if len(record) == 1]
     numbers = sum(bool(NUMBER["."].fullmatch(word)) for row in rows for word in row)
     widths = {len(row) for row in rows}
@@ -191,7 +191,7 @@ def _decimal(records: list[list[str]], delimiter: str) -> str:
     points = sum("." in c and bool(NUMBER["."].fullmatch(c)) for c in cells)
     with_both = Counter(c.rfind(",") > c.rfind(".") for c in cells if _both(c))
     if delimiter == "," and all(THOUSANDS["."].fullmatch(c) for c in commas):
-        return "."  # in a file divided by commas, "12,345" is more likely twelve thousand than twelve
+        return "."  # in a comma-separated file, "12,345" is more likely twelve thousand than twelve
     return "," if len(commas) + with_both[True] > points + with_both[False] else "."
 
 
@@ -200,7 +200,7 @@ def _both(cell: str) -> bool:
 
 
 def _has_names(records: list[list[str]], decimal: str) -> bool:
-    """Whether the first record names the columns."""
+    """Whether the first record holds the column names."""
     first, rest = records[0], records[1:]
     sorts = [_sort(cell, decimal) for cell in first]
     for j, sort in enumerate(sorts):
@@ -208,7 +208,7 @@ def _has_names(records: list[list[str]], decimal: str) -> bool:
         if sort == "text" and len(below) == 1 and below != {"text"}:
             return True
     if [cell.strip() for cell in first if cell.strip()] == [str(i) for i in range(len(first))] and len(first) > 2:
-        return bool(rest)  # numbered from 0, as a table without names is written by others
+        return bool(rest)  # 0, 1, 2, ...: written by pandas for a frame without names
     if set(sorts) - {"text", "missing"}:
         return False
     return not any(record[j : j + 1] == [cell] for record in rest for j, cell in enumerate(first) if cell.strip())
@@ -226,7 +226,7 @@ def _sort(cell: str, decimal: str) -> str:
 
 
 def names(first: list[str], header: bool, file: str) -> tuple[str, ...]:
-    """The columns' names; raises TableError where two are the same. A column without a name is called by its place."""
+    """The column names; unnamed columns are numbered. Raises TableError for a duplicate."""
     if not header:
         return tuple(f"column {i}" for i in range(1, len(first) + 1))
     found = [cell.strip() or f"column {i}" for i, cell in enumerate(first, start=1)]
@@ -236,7 +236,7 @@ def names(first: list[str], header: bool, file: str) -> tuple[str, ...]:
 
 
 def refuse_twice(found: list[str], file: str) -> None:
-    """Raises TableError where two columns have the same name."""
+    """Raise TableError if two columns have the same name."""
     twice = next((name for name, count in Counter(found).items() if count > 1), None)
     if twice is not None:
         places = [i for i, name in enumerate(found, start=1) if name == twice]

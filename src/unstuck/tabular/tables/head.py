@@ -1,4 +1,4 @@
-"""What the first block of a text file says of its columns."""
+"""Kinds of the columns of a text file, from its first block."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from unstuck.tabular.tables.kind import BOOLEAN, DATE, NUMBER, TEXT, Kind
 from unstuck.tabular.tables.refusal import shown
 
 MOSTLY = 0.9
-"""A column with so many numbers among its values is one of numbers with faults in it, not of text."""
+"""A column with at least this share of numbers is numeric with errors, not text."""
 
 
 @dataclass(frozen=True)
 class Head:
-    """The columns' kinds, and what reading them as these needs to know."""
+    """The kinds of the columns, and how to parse them."""
 
     kinds: Mapping[str, Kind]
     undecided: frozenset[str]
     whole: frozenset[str]
     """Columns in which all numbers are whole."""
     grouping: Mapping[str, str]
-    """The mark between thousands, of the columns that have one."""
+    """The separator between thousands, for columns that use one."""
     dates: Mapping[str, pa.DataType]
-    """The Arrow type of every column of dates: with a zone, or of times alone, or neither."""
+    """The Arrow type of every date column: with a time zone, times only, or neither."""
     notes: tuple[str, ...]
 
 
 def look(block: pa.RecordBatch, decimal: str) -> Head:
-    """The head as a block of rows in inferred types tells it, with a second look at what was taken for text."""
+    """Decide the kinds from a block of rows in inferred types, and inspect the columns inferred as text."""
     types = dict(zip(block.schema.names, block.schema.types, strict=True))
     kinds = {name: _kind(type_) for name, type_ in types.items()}
     grouping: dict[str, str] = {}
@@ -44,7 +44,7 @@ def look(block: pa.RecordBatch, decimal: str) -> Head:
     for name, column in zip(block.schema.names, block.columns, strict=True):
         if is_.is_integer(column.type) and exceeds(column, EXACT):
             kinds[name] = TEXT
-            notes.append(f"column {shown(name)}: whole numbers of so many digits are names: read as text")
+            notes.append(f"column {shown(name)}: whole numbers beyond 2^53 are identifiers: read as text")
         elif is_.is_string(column.type) and (mark := _grouping(column, decimal)):
             kinds[name], grouping[name] = NUMBER, mark
         elif is_.is_string(column.type) and _mostly_numbers(column, decimal):
@@ -74,7 +74,7 @@ def _dated(type_: pa.DataType) -> pa.DataType:
 
 
 def _written(column: pa.Array) -> pa.Array:
-    """The values without the words for nothing."""
+    """The values without the words for missing ones."""
     text = pc.utf8_trim_whitespace(column)
     return text.filter(pc.invert(pc.is_in(text, value_set=pa.array(MISSING))))
 
@@ -86,7 +86,7 @@ def _mostly_numbers(column: pa.Array, decimal: str) -> bool:
 
 
 def _grouping(column: pa.Array, decimal: str) -> str:
-    """The mark between thousands where all values are numbers and some are written with it; else nothing."""
+    """The separator between thousands if all values are numbers and some use it; else an empty string."""
     text = _written(column)
     example = pc.match_substring_regex(text, rf"\d[{MARKS[decimal]}]\d{{3}}")
     first = text.filter(example)[0].as_py() if pc.any(example).as_py() else ""

@@ -1,6 +1,6 @@
-"""The functions of `pyarrow.compute`, which is imported when the first of them is called.
+"""The functions of `pyarrow.compute`, imported on first use.
 
-That import alone takes as long as reading a table of some thousand rows does, and numbers need none of it.
+The import takes as long as reading a table of some thousand rows, and numeric tables do not need it.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a column holds, as far as learning from it is concerned."""
+"""The kind of a column: how its values are read for training."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ NAMES = ("number", "text", "boolean", "date", "image", "other")
 
 @dataclass(frozen=True)
 class Kind:
-    """A column's kind, and what its values are delivered as.
+    """A column's kind, and the type its values are delivered in.
 
-    - `number`: float64; missing (null) where the data has nothing, NaN or a word such as NA. A duration is in days.
+    - `number`: float64; missing (null) for an empty cell, NaN or a word such as NA. Durations are in days.
     - `boolean`: float64, 0 or 1.
-    - `date`: float64, days since 1970-01-01 (UTC where the data knows its zone); the time of day is the fraction. Days,
-      because their size and spread are those of everyday numbers and a microsecond is still told apart.
+    - `date`: float64, days since 1970-01-01 (UTC if the data has a time zone); the time of day is the fraction. In
+      days, size and spread are those of ordinary numbers and microseconds are still distinct.
     - `text`: string; an empty text is missing.
-    - `image`: a fixed-size list of uint8 in the order (height, width, channel), whose `shape` stands in the field's
-      metadata as a JSON list.
-    - `other`: what nothing can be learned from as it is (lists, structures); it is named and refuses to be read.
+    - `image`: a fixed-size list of uint8 in the order (height, width, channel); `shape` is in the field's metadata
+      as a JSON list.
+    - `other`: cannot be trained on (lists, structures); the column is listed but reading it raises TableError.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Kind:
 
     @property
     def type(self) -> pa.DataType:
-        """The Arrow type its values are delivered as."""
+        """The Arrow type of its values."""
         import pyarrow as pa
 
         if self.name == "image":
@@ -47,7 +47,7 @@ class Kind:
 
     @property
     def metadata(self) -> dict[str, str]:
-        """What the field of a batch says beside its type."""
+        """The metadata of the field in a batch."""
         return {"kind": self.name} | ({"shape": json.dumps(self.shape)} if self.shape else {})
 
 
@@ -55,18 +55,18 @@ NUMBER, TEXT, BOOLEAN, DATE, OTHER = (Kind(name) for name in ("number", "text", 
 
 
 def image(height: int, width: int, channels: int) -> Kind:
-    """The kind of a picture of this size."""
+    """The kind of an image of this size."""
     return Kind("image", (height, width, channels))
 
 
 def override(kinds: Mapping[str, Kind], wanted: Mapping[str, Kind | str], file: str = "") -> dict[str, Kind]:
-    """The kinds with some of them named otherwise; raises TableError for a column or a kind that is not known."""
+    """The kinds with some of them replaced; raises TableError for an unknown column or kind."""
     for column, kind in wanted.items():
         if column not in kinds:
-            raise TableError(f"there is no column {shown(column)}{near(column, kinds)}", file=file)
+            raise TableError(f"no column {shown(column)}{near(column, kinds)}", file=file)
         name = kind.name if isinstance(kind, Kind) else str(kind)
         if name not in NAMES:
-            raise TableError(f"no kind is called {shown(name)}: it is one of {', '.join(NAMES)}", column=column)
+            raise TableError(f"unknown kind {shown(name)}: use one of {', '.join(NAMES)}", column=column)
     return {column: _chosen(wanted.get(column, kind), kind) for column, kind in kinds.items()}
 
 
@@ -77,7 +77,7 @@ def _chosen(wanted: Kind | str, found: Kind) -> Kind:
 
 
 def of_type(type_: pa.DataType) -> Kind:
-    """The kind of an Arrow type, as far as the type alone says it (pictures need a look inside: `other`)."""
+    """The kind of an Arrow type by the type alone; `other` for images, whose bytes have to be inspected."""
     from pyarrow import types as is_
 
     if is_.is_dictionary(type_):
@@ -96,7 +96,7 @@ def of_type(type_: pa.DataType) -> Kind:
 
 
 def stated(field: pa.Field) -> Kind | None:
-    """The kind that the field's own metadata states, as batches of a Table do; None where it states none that fits."""
+    """The kind stored in the field's metadata by a Table's batches; None if there is none that fits."""
     if field.metadata is None or field.metadata.get(b"kind") != b"image":
         return None
     try:

@@ -1,7 +1,7 @@
-"""Pictures: encoded bytes in, pixels out.
+"""Images: encoded bytes to pixels.
 
-Pillow decodes PNG, JPEG, BMP and WebP and nothing else, for every further format is one more parser that a damaged file
-could reach. A picture is never scaled or cropped: the sizes of all of them must be the same.
+Pillow decodes only PNG, JPEG, BMP and WebP here: every further format is another parser exposed to damaged files.
+Images are never scaled or cropped: all must have the same size.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"BM", b"RIFF")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 GREY = ("L", "1")
 LARGEST = 1 << 24
-"""Pixels of one picture; beyond, a batch of them would not be bounded by anything sensible."""
+"""Maximum pixels of one image; larger ones would make a batch too large."""
 LOOKED_AT = 64
-"""Pictures whose headers decide on grey or colour."""
+"""Number of images whose headers decide between grey and colour."""
 
 
 def kind_of(blobs: Iterable[bytes]) -> Kind | None:
-    """The kind of a column of pictures by the headers of its first ones; None where the first is no picture.
+    """The kind of an image column from the headers of its first values; None if the first is not an image.
 
-    Size is that of the first; it is grey (one channel) only where all those looked at are.
+    The size is that of the first image; it is grey (one channel) only if all inspected images are.
     """
     kind = None
     for blob in blobs:
@@ -50,21 +50,21 @@ def kind_of(blobs: Iterable[bytes]) -> Kind | None:
 
 
 def pixels(blob: bytes, kind: Kind) -> np.ndarray:
-    """One picture, uint8, flat in the order (height, width, channel); raises ValueError with the reason."""
+    """One image as flat uint8 in the order (height, width, channel); raises ValueError with the reason."""
     height, width, channels = kind.shape
     with _opened(blob) as picture:
         if picture.size != (width, height):
             found = f"{picture.size[0]}x{picture.size[1]}"
-            raise ValueError(f"the picture is {found} where {width}x{height} was expected: all must be of one size")
+            raise ValueError(f"the image is {found}, expected {width}x{height}: all images must have one size")
         if channels == 1 and picture.mode not in GREY:
-            raise ValueError("the picture is in colour where those before are grey: all must be of one sort")
+            raise ValueError("the image is in colour, but earlier ones are grey: all images must be of one type")
         if picture.mode.startswith(("I", "F")):
-            raise ValueError("the picture has more than 8 bits to a channel: save it with 8")
+            raise ValueError("the image has more than 8 bits per channel: save it with 8")
         try:
             return np.asarray(picture.convert("L" if channels == 1 else "RGB"), np.uint8).reshape(-1)
-        except Exception as error:  # a decoder of damaged bytes may raise anything
+        except Exception as error:  # a decoder may raise anything for damaged bytes
             raise ValueError(
-                f"the picture does not decode: {str(error).splitlines()[0] if str(error) else error!r}"
+                f"cannot decode the image: {str(error).splitlines()[0] if str(error) else error!r}"
             ) from None
 
 
@@ -77,15 +77,15 @@ def _opened(blob: bytes) -> Image.Image:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             picture = Image.open(io.BytesIO(blob), formats=FORMATS)
-    except Exception:  # as above
-        raise ValueError("this is no picture in PNG, JPEG, BMP or WebP") from None
+    except Exception:  # see above
+        raise ValueError("not a PNG, JPEG, BMP or WebP image") from None
     if math.prod(picture.size) > LARGEST:
-        raise ValueError(f"the picture of {picture.size[0]}x{picture.size[1]} is too large to be learned from whole")
+        raise ValueError(f"the image is too large: {picture.size[0]}x{picture.size[1]}")
     return picture
 
 
 def encoded(raw: pa.Array) -> pa.Array | None:
-    """The column's encoded bytes, be it binary or a structure with a binary field `bytes`; None where it is neither."""
+    """The column's encoded bytes, from binary values or a structure with a binary field `bytes`; None otherwise."""
     import pyarrow as pa
     from pyarrow import types as is_
 
@@ -97,12 +97,12 @@ def encoded(raw: pa.Array) -> pa.Array | None:
 
 
 def decoded(raw: pa.Array, kind: Kind) -> pa.Array:
-    """A column of encoded pictures as pixels; raises Misfit for one that does not decode or is of another size."""
+    """A column of encoded images as pixels; raises Misfit for one that cannot be decoded or has another size."""
     blobs = encoded(raw)
     if blobs is None:
-        raise Misfit(0, f"{raw.type} holds no pictures: leave the column out")
+        raise Misfit(0, f"{raw.type} is not an image column: leave it out")
     if not kind.shape:
-        raise Misfit(0, "the size of its pictures is not known")
+        raise Misfit(0, "the size of the images is unknown")
     rows = np.zeros((len(blobs), math.prod(kind.shape)), np.uint8)
     for i, blob in enumerate(blobs.to_pylist()):
         if blob is None:
@@ -115,7 +115,7 @@ def decoded(raw: pa.Array, kind: Kind) -> pa.Array:
 
 
 def packed(rows: np.ndarray, kind: Kind, missing: np.ndarray | None = None) -> pa.Array:
-    """(n, height * width * channels) uint8 as the Arrow array that an image column is delivered as."""
+    """(n, height * width * channels) uint8 as the Arrow array of an image column."""
     import pyarrow as pa
 
     mask = pa.array(missing) if missing is not None and missing.any() else None

@@ -1,4 +1,4 @@
-"""Where the data lies: from what a person typed to the files and folders to be read."""
+"""Resolve a path, folder or pattern to the files and folders to read."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ FAMILIES = {
     "Arrow": (".arrow", ".feather", ".ipc", ".arrows"),
 }
 LOOSE = (".txt", ".dat", ".data")
-"""Where a folder has nothing else, these are its tables; beside other tables, they are notes about them."""
+"""Read as tables only if a folder has no other tables; beside other tables they are usually notes."""
 COMPRESSED = (".gz", ".bz2", ".zst", ".lz4")
 SPLIT = re.compile(r"(train|test|validation|valid|val|dev|eval)(?=[-_.\d]|$)", re.IGNORECASE)
 CIFAR = {"train": re.compile(r"data_batch_\d+|train"), "test": re.compile(r"test_batch|test")}
 BELOW = ("data", "cifar-10-batches-py", "cifar-100-python")
-"""Folders inside the one that was named, in which a data set may lie."""
+"""Subfolders in which well-known data sets keep their files."""
 
 
 class Places(NamedTuple):
-    """What to read, in this order, and what was decided on the way."""
+    """The paths to read, in order, and notes on what was chosen."""
 
     paths: list[str]
     notes: tuple[str, ...] = ()
@@ -39,15 +39,15 @@ def places(data: object, split: str | None) -> Places:
     found = [_place(os.fspath(one), split) for one in data]  # type: ignore[union-attr]
     paths = [path for place in found for path in place.paths]
     if not paths:
-        raise TableError("no data was named")
+        raise TableError("no data given")
     return Places(paths, tuple(note for place in found for note in place.notes))
 
 
 def _place(given: str, split: str | None) -> Places:
     if not given or "\0" in given:
-        raise TableError(f"{shown(given)} is no path")
+        raise TableError(f"{shown(given)} is not a path")
     if given == "-":
-        raise TableError("standard input cannot be read twice: put the data into a file")
+        raise TableError("standard input cannot be read twice: write the data to a file")
     path = Path(given)
     with refusing(given):
         if path.is_dir():
@@ -62,16 +62,16 @@ def _place(given: str, split: str | None) -> Places:
 
 def _file(path: Path, split: str | None) -> Places:
     if not path.exists():
-        raise TableError("is a link that leads nowhere", file=str(path))
+        raise TableError("is a broken link", file=str(path))
     if not path.is_file():
-        raise TableError("is no regular file, and cannot be read twice: put the data into a file", file=str(path))
+        raise TableError("is not a regular file and cannot be read twice: write the data to a file", file=str(path))
     if split is not None:
-        raise TableError(f"is one file: only a folder has a split {shown(split)}", file=str(path))
+        raise TableError(f"is a file: only a folder has a split {shown(split)}", file=str(path))
     return Places([str(path)])
 
 
 def _matching(pattern: str, split: str | None) -> Places:
-    # Path.glob takes no absolute pattern.
+    # Path.glob rejects absolute patterns.
     found = sorted(p for p in glob.glob(pattern, recursive=True) if Path(p).is_file())  # noqa: PTH207
     if not found:
         raise TableError("no file matches", file=pattern)
@@ -97,12 +97,10 @@ def _folder(folder: Path, split: str | None) -> Places:
         inside = [_folder(Path(p), None) for p in chosen.paths]
         return Places([p for i in inside for p in i.paths], chosen.notes + tuple(n for i in inside for n in i.notes))
     if split is not None:
-        raise TableError(f"there is no split {shown(split)} here", file=str(folder))
+        raise TableError(f"no split {shown(split)} in this folder", file=str(folder))
     if any(pictures_in(p) for p in below):
         return Places([str(folder)])
-    raise TableError(
-        "no data in this folder: neither CSV, TSV, Parquet, Arrow nor folders of pictures", file=str(folder)
-    )
+    raise TableError("no data in this folder: expected CSV, TSV, Parquet, Arrow or folders of images", file=str(folder))
 
 
 def _cifar(folder: Path, entries: list[Path], split: str | None) -> Places | None:
@@ -118,13 +116,13 @@ def _cifar(folder: Path, entries: list[Path], split: str | None) -> Places | Non
 
 
 def _data_files(folder: Path, entries: Iterable[Path]) -> list[Path]:
-    """The folder's tables, all in one format."""
+    """The folder's tables; raises TableError if they differ in format."""
     files = [p for p in entries if p.is_file()]
     families = {p: family for p in files if (family := _family(p))} or {p: "text" for p in files if _suffix(p) in LOOSE}
     if len(set(families.values())) > 1:
         kinds = " and ".join(sorted(set(families.values())))
         raise TableError(
-            f"holds tables in {kinds}: name the files that are meant (a pattern will do)", file=str(folder)
+            f"holds tables in several formats ({kinds}): name the files to read (a pattern works)", file=str(folder)
         )
     return list(families)
 
@@ -134,7 +132,7 @@ def _family(path: Path) -> str | None:
 
 
 def _suffix(path: Path) -> str:
-    """The suffix in small letters; that of compression is looked through."""
+    """The suffix in lower case, ignoring one for compression."""
     suffixes = [s.lower() for s in path.suffixes[-2:]]
     return suffixes[-2] if len(suffixes) == 2 and suffixes[-1] in COMPRESSED else (suffixes or [""])[-1]
 
@@ -145,16 +143,16 @@ def _split_of(path: Path) -> str:
 
 
 def _of_split(folder: Path, splits: dict[Path, str], wanted: str | None) -> Places:
-    """The files of one split: the one wanted, or train, or the only one there is."""
+    """The files of one split: the one asked for, else train, else the only one."""
     held = sorted(set(splits.values()))
     if wanted is not None and wanted.lower() not in held:
         named = [s for s in held if s]
-        what = f"it has {', '.join(named)}" if named else "its files name none"
-        raise TableError(f"there is no split {shown(wanted)} here: {what}", file=str(folder))
+        what = f"it has {', '.join(named)}" if named else "no file name contains a split"
+        raise TableError(f"no split {shown(wanted)} in this folder: {what}", file=str(folder))
     chosen = wanted.lower() if wanted is not None else "train" if "train" in held else held[0]
     if wanted is None and len(held) > 1 and "train" not in held:
-        raise TableError(f"holds {', '.join(s or 'files of no split' for s in held)}: say which", file=str(folder))
+        raise TableError(f"holds the splits {', '.join(s or '(none)' for s in held)}: choose one", file=str(folder))
     paths = [str(p) for p, s in splits.items() if s == chosen]
-    others = [s or "the rest" for s in held if s != chosen]
-    notes = (f"{folder}: split {chosen} ({', '.join(others)} left aside)",) if others else ()
+    others = [s or "files without a split" for s in held if s != chosen]
+    notes = (f"{folder}: split {chosen} ({', '.join(others)} not read)",) if others else ()
     return Places(paths, notes)

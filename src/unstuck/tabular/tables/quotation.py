@@ -1,4 +1,4 @@
-"""Quotation marks that are never closed: they swallow rows, and nothing but a look at the values tells."""
+"""Detect unclosed quotation marks: they swallow rows, which only the values show."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import pyarrow as pa
 from unstuck.tabular.tables import kernels as pc
 
 ENOUGH = 3
-"""Line ends in a value before its lines are taken for rows: in fewer, commas may stand by chance as they do in rows."""
+"""Line ends in a value before its lines count as rows: with fewer, the commas may match by chance."""
 
 
 def left_open(last: str, tail: bytes, quote: str) -> bool:
-    """Whether the last value of a file was opened with a quotation mark that the file's last bytes do not close."""
+    """Whether the last value of a file opens a quotation mark that the file's last bytes do not close."""
     closed = tail.replace(b"\0", b"").rstrip(b"\r\n").endswith(quote.encode())
     return "\n" in last and (last.endswith("\n") or not closed)
 
 
 def swallowing(values: pa.Array, delimiter: str, width: int) -> int | None:
-    """The place of the first value in which whole rows of a table of so many columns stand; None where none does."""
+    """The index of the first value that contains whole rows of a table of `width` columns; None if there is none."""
     if width < 2:
         return None
     many = pc.greater_equal(pc.count_substring(values, "\n"), ENOUGH)

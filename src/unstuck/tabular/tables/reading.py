@@ -1,4 +1,4 @@
-"""From whatever a person has to a Table."""
+"""Open any supported data as a Table."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from unstuck.tabular.tables.table import Table
 
 FOREIGN = {
     b"PK\x03\x04": "is a spreadsheet or a zip file: save the table as CSV or Parquet",
-    b"\xd0\xcf\x11\xe0": "is a spreadsheet of the old sort: save the table as CSV",
+    b"\xd0\xcf\x11\xe0": "is an old spreadsheet format (.xls): save the table as CSV",
     b"\x89HDF": "is HDF5: save the table as Parquet",
     b"SQLite format 3": "is a database: save the table as CSV or Parquet",
-    b"FEA1": "is Feather of the first version: write it anew",
-    b"\x93NUMPY": "is a NumPy file: save the table as Parquet, or hand over its columns",
-    b"\x89PNG": "is a picture: pictures lie in a folder with one folder per class",
-    b"\xff\xd8\xff": "is a picture: pictures lie in a folder with one folder per class",
+    b"FEA1": "is Feather version 1: save it as Feather version 2 or Parquet",
+    b"\x93NUMPY": "is a NumPy file: save the table as Parquet, or pass its columns as a dict",
+    b"\x89PNG": "is a single image: expected a folder with one subfolder of images per class",
+    b"\xff\xd8\xff": "is a single image: expected a folder with one subfolder of images per class",
     b"\xfd7zXZ": "is compressed with xz: unpack it, or use gzip",
     b"%PDF": "is a PDF document",
     b"\x7fELF": "is a program",
@@ -41,15 +41,15 @@ def read(
     split: str | None = None,
     kinds: Mapping[str, Kind | str] | None = None,
 ) -> Table:
-    """A table of what is there: columns, kinds, and batches when they are asked for.
+    """Open a table: its columns and kinds now, its rows in batches on demand.
 
     `data` is a path, a folder, a glob, several of these, or in memory a data frame, an Arrow table, anything that
-    exports the Arrow stream, or a dict of columns. Files are CSV and its kin (plain or compressed), Parquet, Arrow,
-    folders of pictures by class, and the CIFAR batch files; what a file is, its first bytes say.
+    exports the Arrow stream, or a dict of columns. Files are delimited text (plain or compressed), Parquet, Arrow,
+    folders of images by class, and the CIFAR batch files; the format is detected from the first bytes.
 
-    Text: `delimiter`, `decimal` (mark), `encoding` and `header` (whether the first row names the columns) are found out
-    where they are not given. `split` names the part of a folder that has parts (the default: train). `kinds` names the
-    kinds of columns that were taken for something else. Raises TableError.
+    Text: `delimiter`, `decimal` (mark), `encoding` and `header` (whether the first row names the columns) are detected
+    if they are None. `split` selects one split of a folder (default: train). `kinds` overrides the detected kinds of
+    columns. Raises TableError.
     """
     wanted = checked(Dialect(delimiter, decimal, encoding, header))
     if _in_memory(data):
@@ -68,7 +68,7 @@ def _in_memory(data: object) -> bool:
 
 
 def opened(path: str, wanted: Dialect) -> Source:
-    """The source in a file, or in a folder of class folders; its first bytes say what it is."""
+    """The source in a file or a folder of class folders, by its first bytes."""
     if Path(path).is_dir():
         from unstuck.tabular.tables.class_folder import class_folder
 
@@ -98,7 +98,7 @@ def _typed(path: str, start: bytes) -> Source | None:
 def _text(path: str, start: bytes, wanted: Dialect) -> Source:
     suffix = Path(path).suffix.lower()
     if suffix in TYPED:
-        raise TableError(f"is no {suffix[1:]} file, or damaged: it begins with {shown(start[:4])}", file=path)
+        raise TableError(f"is not a valid {suffix[1:]} file: it begins with {shown(start[:4])}", file=path)
     if suffix in JSON:
         raise TableError("is JSON: save the table as CSV or Parquet", file=path)
     from unstuck.tabular.tables.delimited import delimited
@@ -107,7 +107,7 @@ def _text(path: str, start: bytes, wanted: Dialect) -> Source:
 
 
 def _joined(sources: list[Any], notes: Iterable[str], wanted: Mapping[str, Kind | str]) -> Table:
-    """One table of all sources; raises TableError where their columns differ."""
+    """Concatenate all sources; raises TableError if their columns differ."""
     first = sources[0]
     found = dict(first.kinds)
     for source in sources[1:]:
@@ -118,7 +118,7 @@ def _joined(sources: list[Any], notes: Iterable[str], wanted: Mapping[str, Kind 
     for source in sources[1:]:
         for name in found.keys() - source.undecided - wanted.keys():
             if source.kinds[name] != found[name]:
-                what = f"is {source.kinds[name]} here and {found[name]} in {first.file}: say which it is"
+                what = f"is {source.kinds[name]} in this file but {found[name]} in {first.file}: the files must agree"
                 raise TableError(what, file=source.file, column=name)
     rows = [source.rows for source in sources]
     told = (*notes, *(note for source in sources[:3] for note in source.notes))
@@ -128,7 +128,7 @@ def _joined(sources: list[Any], notes: Iterable[str], wanted: Mapping[str, Kind 
 def _refuse_other_columns(first: Source, other: Source) -> None:
     for name in first.kinds:
         if name not in other.kinds:
-            raise TableError(f"is missing here and stands in {first.file}", file=other.file, column=name)
+            raise TableError(f"is missing in this file but present in {first.file}", file=other.file, column=name)
     for name in other.kinds:
         if name not in first.kinds:
-            raise TableError(f"stands here and is missing in {first.file}", file=other.file, column=name)
+            raise TableError(f"is present in this file but missing in {first.file}", file=other.file, column=name)

@@ -1,4 +1,4 @@
-"""What cannot be read, said in one line."""
+"""Errors in data as one line."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 SHOWN = 60
-"""Characters of a person's own data that a message may quote."""
+"""Maximum characters of the user's data quoted in a message."""
 
 
 class TableError(ValueError):
-    """Data that cannot be read or written; the message is one line that names file, row and column where there is one.
+    """Data that cannot be read or written; the message is one line with the file, row and column if known.
 
-    Rows are counted as a spreadsheet shows them: a text file's header is row 1, blank lines are not counted; in formats
+    Rows are numbered as in a spreadsheet: a text file's header is row 1 and blank lines do not count; in formats
     without a header, the first row is row 1.
     """
 
@@ -28,7 +28,7 @@ class TableError(ValueError):
 
 
 class Misfit(Exception):
-    """A value that its column cannot hold: its place in the array at hand, and why."""
+    """A value that its column cannot hold: its index in the current array, and why."""
 
     def __init__(self, index: int, why: str) -> None:
         self.index, self.why = index, why
@@ -36,20 +36,20 @@ class Misfit(Exception):
 
 
 def shown(value: object) -> str:
-    """A value as a message quotes it: on one line and not at length."""
+    """A value quoted for a message: on one line and shortened."""
     text = repr(str(value))
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 4]}...{text[0]}"
 
 
 def near(word: str, known: Iterable[str]) -> str:
-    """`; did you mean ...` where a known word is like the one given, else nothing."""
+    """`; did you mean ...` if a known word is similar, else an empty string."""
     alike = difflib.get_close_matches(word, list(known)[:10_000], n=3, cutoff=0.6)
     return f"; did you mean {' or '.join(map(shown, alike))}?" if alike else ""
 
 
 @contextmanager
 def refusing(file: str) -> Iterator[None]:
-    """Whatever a reading library raises inside becomes a TableError about this file."""
+    """Convert any error raised inside by a reading library to a TableError about this file."""
     import pyarrow as pa
 
     try:
@@ -59,9 +59,7 @@ def refusing(file: str) -> Iterator[None]:
     except OSError as error:
         raise TableError(error.strerror or _first_line(error), file=file) from None
     except MemoryError:
-        raise TableError(
-            "reading it would take more memory than there is, or its sizes are damaged", file=file
-        ) from None
+        raise TableError("not enough memory to read it, or its sizes are corrupt", file=file) from None
     except (
         ValueError,
         LookupError,

@@ -1,4 +1,4 @@
-"""What a table reads from: one file, one folder of pictures, or one object in memory."""
+"""The interface of a source: one file, one folder of images, or one object in memory."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ if TYPE_CHECKING:
 
 
 class Source(Protocol):
-    """Anything whose rows can be read again and again."""
+    """Something whose rows can be read any number of times."""
 
     @property
     def file(self) -> str:
-        """Its name in messages."""
+        """The name used in messages."""
         ...
 
     @property
     def kinds(self) -> Mapping[str, Kind]:
-        """Every column and its kind, as found in its head."""
+        """The kind of every column, from the first rows."""
         ...
 
     @property
     def undecided(self) -> frozenset[str]:
-        """Columns in whose head nothing stands: any kind would do."""
+        """Columns without a value in the first rows: their kind is a guess."""
         ...
 
     @property
     def rows(self) -> int | None:
-        """None where only reading it would tell."""
+        """The number of rows; None if only reading tells."""
         ...
 
     @property
     def first_row(self) -> int:
-        """The number that people give to its first row of data."""
+        """The number of the first row of data as a spreadsheet shows it."""
         ...
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was found out or decided in opening it."""
+        """What was detected or decided on opening it."""
         ...
 
     def batches(self, kinds: Mapping[str, Kind], size: int) -> Iterator[pa.RecordBatch]:
-        """The named columns in any Arrow type that can be delivered as these kinds, about `size` rows at a time."""
+        """The named columns, in any Arrow type that can be converted to these kinds, about `size` rows at a time."""
         ...

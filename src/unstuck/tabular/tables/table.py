@@ -1,4 +1,4 @@
-"""The table: columns, kinds, and batches as often as they are asked for."""
+"""A table: its columns and kinds, and its rows in batches."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 ROWS, BYTES = 8192, 1 << 25
-"""Rows of a batch, and about how many bytes at most, where nobody asks for another number."""
+"""Default size of a batch: rows, and at most about this many bytes."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows in named columns, read when asked for. Immutable; nothing is kept between two readings."""
+    """Rows in named columns, read on demand. Immutable; nothing is cached between reads."""
 
     columns: Mapping[str, Kind]
     """Name -> kind, in the order of the data."""
     rows: int | None
-    """How many rows, None where only reading tells."""
+    """The number of rows; None if only reading tells."""
     notes: tuple[str, ...] = ()
-    """What was found out or decided about the data, one line each, for a person to read."""
+    """What was detected or decided about the data, one line each."""
     sources: tuple[Source, ...] = field(default=(), repr=False)
 
     @property
     def schema(self) -> pa.Schema:
-        """The Arrow schema of every batch; a field's metadata holds `kind` and, for pictures, `shape`."""
+        """The Arrow schema of every batch; a field's metadata holds `kind` and, for images, `shape`."""
         import pyarrow as pa
 
         return pa.schema([pa.field(name, kind.type, metadata=kind.metadata) for name, kind in self.columns.items()])
@@ -40,9 +40,8 @@ class Table:
     def batches(self, size: int | None = None) -> Iterator[pa.RecordBatch]:
         """Every row once, in order, `size` at a time (the last batch may be smaller).
 
-        Without a size, a batch has 8192 rows, or fewer where the rows are long (pictures). Memory is bounded by a few
-        batches whatever the size of the data. Raises TableError at the first value that cannot be delivered; nothing is
-        skipped.
+        By default, a batch has 8192 rows, or fewer if rows are large (images). Memory is bounded by a few batches,
+        whatever the size of the data. Raises TableError at the first value that cannot be converted; no row is skipped.
         """
         if size is None:
             row = sum(math.prod(kind.shape) if kind.shape else 8 for kind in self.columns.values())
@@ -66,12 +65,12 @@ class Table:
                 row += raw.num_rows
 
     def select(self, names: Iterable[str]) -> Table:
-        """The table with these columns only, in this order; raises TableError for one it does not have."""
+        """The table with only these columns, in this order; raises TableError for an unknown one."""
         wanted = [names] if isinstance(names, str) else list(dict.fromkeys(names))
         return replace(self, columns={name: self.columns[self._known(name)] for name in wanted})
 
     def drop(self, names: Iterable[str]) -> Table:
-        """The table without these columns; raises TableError for one it does not have."""
+        """The table without these columns; raises TableError for an unknown one."""
         unwanted = {self._known(name) for name in ([names] if isinstance(names, str) else names)}
         return replace(self, columns={name: kind for name, kind in self.columns.items() if name not in unwanted})
 
@@ -81,12 +80,12 @@ class Table:
 
     def _known(self, name: str) -> str:
         if name not in self.columns:
-            raise TableError(f"there is no column {shown(name)}{near(name, self.columns)}", file=self.name)
+            raise TableError(f"no column {shown(name)}{near(name, self.columns)}", file=self.name)
         return name
 
     @property
     def name(self) -> str:
-        """What it was read from, for messages."""
+        """The source's name, for messages."""
         return self.sources[0].file if len(self.sources) == 1 else ""
 
 
@@ -96,7 +95,7 @@ def _columns(raw: pa.RecordBatch, kinds: Mapping[str, Kind], file: str, row: int
     arrays: list[pa.Array] = []
     try:
         with refusing(file):
-            # Damaged files may give arrays whose insides do not hold together; to touch those could end the process.
+            # A damaged file can yield inconsistent arrays; reading one could crash the process.
             raw.validate(full=True)
             for column, kind in zip(raw.columns, kinds.values(), strict=True):
                 arrays.append(delivered(column, kind))

@@ -1,4 +1,4 @@
-"""Sources whose columns have types: Parquet, Arrow files and streams, and tables in memory."""
+"""Typed sources: Parquet, Arrow files and streams, and tables in memory."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from unstuck.tabular.tables.kind import OTHER, TEXT, Kind, of_type, stated
 from unstuck.tabular.tables.refusal import TableError, refusing, shown
 
 BUFFER = 1 << 20
-"""Bytes of a Parquet column that are read at a time; without it, whole row groups would be."""
+"""Bytes read at a time of a Parquet column; without it, whole row groups are read."""
 
 Batches = Callable[[list[str], int], Iterator[pa.RecordBatch]]
-"""(columns, rows at a time) -> the batches, from the start."""
+"""(columns, rows at a time) -> all batches, from the start."""
 
 
 @dataclass(frozen=True)
@@ -35,19 +35,19 @@ class Typed:
     first_row = 1
 
     def batches(self, kinds: Mapping[str, Kind], size: int) -> Iterator[pa.RecordBatch]:
-        """The named columns, in the types they are stored in."""
+        """The named columns, in their stored types."""
         for batch in self.read(list(kinds), size):
             yield batch.select(list(kinds))
 
 
 def typed(file: str, schema: pa.Schema, rows: int | None, read: Batches) -> Typed:
-    """A source with kinds, by its types and, where those do not say enough, by its first rows."""
+    """A source with the kinds of its columns, from their types and, if those are ambiguous, from the first rows."""
     with refusing(file):
         refuse_twice(schema.names, file)
         if not schema.names:
             raise TableError("has no columns", file=file)
         if rows == 0:
-            raise TableError("has columns and no rows", file=file)
+            raise TableError("has columns but no rows", file=file)
         return _looked_at(file, schema, rows, read)
 
 
@@ -61,7 +61,7 @@ def _looked_at(file: str, schema: pa.Schema, rows: int | None, read: Batches) ->
         for name in doubtful:
             kinds[name] = _by_look(head.column(name), kinds[name])
             if kinds[name] == TEXT:
-                notes.append(f"column {shown(name)}: whole numbers of so many digits are names: read as text")
+                notes.append(f"column {shown(name)}: whole numbers beyond 2^53 are identifiers: read as text")
     undecided = frozenset(field.name for field in schema if is_.is_null(field.type))
     return Typed(file, kinds, undecided, rows, read, tuple(notes))
 
@@ -98,7 +98,7 @@ def parquet(file: str) -> Typed:
 def arrow_file(file: str) -> Typed:
     """An Arrow file (Feather)."""
 
-    # Mapped, so that a file of a single batch need not lie in memory.
+    # Memory-mapped, so that a file with one batch does not have to fit in memory.
     def read(columns: list[str], size: int) -> Iterator[pa.RecordBatch]:
         with pa.memory_map(file) as mapped, ipc.open_file(mapped) as opened:
             for i in range(opened.num_record_batches):
@@ -110,7 +110,7 @@ def arrow_file(file: str) -> Typed:
 
 
 def arrow_stream(file: str) -> Typed:
-    """An Arrow stream kept in a file."""
+    """An Arrow stream in a file."""
 
     def read(columns: list[str], size: int) -> Iterator[pa.RecordBatch]:
         with pa.memory_map(file) as mapped, ipc.open_stream(mapped) as opened:
@@ -123,14 +123,14 @@ def arrow_stream(file: str) -> Typed:
 
 
 def in_memory(data: object) -> Typed:
-    """A table in memory: Arrow, pandas, polars, whatever exports the Arrow stream, or a mapping of columns."""
+    """A table in memory: Arrow, pandas, polars, any object that exports the Arrow stream, or a mapping of columns."""
     table = in_memory_table(data)
-    # Whole columns of one batch, so that the parts are cut to size and not to another's chunks.
+    # One chunk per column, so that batches have the requested size and not that of the chunks.
     return typed("", table.schema, table.num_rows, lambda columns, size: iter(table.select(columns).to_batches(size)))
 
 
 def in_memory_table(data: object) -> pa.Table:
-    """Any table in memory as an Arrow table; raises TableError for what is none."""
+    """Any table in memory as an Arrow table; raises TableError for other objects."""
     import sys
 
     pandas = sys.modules.get("pandas")
@@ -145,7 +145,7 @@ def in_memory_table(data: object) -> pa.Table:
         with refusing(""):
             return pa.RecordBatchReader.from_stream(data).read_all()
     raise TableError(
-        f"{type(data).__name__} is no table: give a path, a data frame, an Arrow table or a dict of columns"
+        f"{type(data).__name__} is not a table: pass a path, a data frame, an Arrow table or a dict of columns"
     )
 
 
@@ -167,10 +167,10 @@ def _array(name: str, values: object) -> pa.Array | pa.ChunkedArray:
             if not isinstance(values, list | tuple):
                 values = np.asarray(values)
             if isinstance(values, np.ndarray) and values.ndim != 1:
-                raise TableError(f"has {values.ndim} dimensions: a column has one", column=name)
+                raise TableError(f"has {values.ndim} dimensions: a column must have one", column=name)
         array = pa.array(values, from_pandas=True)
     except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
         if isinstance(error, TableError):
             raise
-        raise TableError(f"cannot be one column: {str(error).splitlines()[0]}", column=name) from None
+        raise TableError(f"cannot be converted to one column: {str(error).splitlines()[0]}", column=name) from None
     return array

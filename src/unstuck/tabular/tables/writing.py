@@ -1,4 +1,4 @@
-"""Columns into a file: whole, or not at all."""
+"""Write columns to a file atomically."""
 
 from __future__ import annotations
 
@@ -19,21 +19,22 @@ ARROW = (".arrow", ".feather", ".ipc")
 
 
 def write(path: str | os.PathLike[str], columns: Mapping[str, Any]) -> None:
-    """Write columns (name -> one-dimensional array, list or Arrow array, all of one length) as the suffix says.
+    """Write columns (name -> one-dimensional array, list or Arrow array, all of one length) in the format of the
+    suffix.
 
-    NaN and None are written as nothing. The file is written beside its place and moved there at the end, so that
-    whatever happens, the place holds the old file or the whole new one. Raises TableError (one line).
+    NaN and None become empty cells. The file is written under a temporary name and then renamed, so the path always
+    holds either the old file or the complete new one. Raises TableError (one line).
     """
     from unstuck.tabular.tables.typed import in_memory_table
 
     target = Path(path)
     if target.suffix.lower() not in (*TEXT, *PARQUET, *ARROW):
-        raise TableError("its suffix names no format: .csv, .tsv, .parquet or .arrow", file=str(path))
+        raise TableError("unknown format: use .csv, .tsv, .parquet or .arrow", file=str(path))
     table = in_memory_table(columns)
     with refusing(str(path)):
-        target = target.resolve()  # a link stays, and what it leads to is replaced
+        target = target.resolve()  # keep a link and replace the file it points to
         if target.exists() and not target.is_file():
-            raise TableError("is no regular file", file=str(path))
+            raise TableError("is not a regular file", file=str(path))
         _moved_into_place(table, target)
 
 

@@ -1,4 +1,4 @@
-"""The cifar study: pictures in 0..255 instead of 0..1, and which repairs of it work for which reason."""
+"""The cifar study: pixels in 0..255 instead of 0..1, and which fixes work for which reason."""
 
 from __future__ import annotations
 
@@ -7,43 +7,43 @@ import platform
 
 import torch
 
-from unstuck.tabular.studies.cifar import advice, illnesses, law, rates, source, weights
+from unstuck.tabular.studies.cifar import advice, causes, law, rates, source, weights
 from unstuck.tabular.studies.cifar.evidence import Evidence, Plan, gather, span
 from unstuck.tabular.studies.cifar.variants import BASELINE, BOTH, EXACT, EXPLODING, RATE, SCALED, STANDARDISED
 from unstuck.tabular.studies.cifar.wording import points, shown
 from unstuck.tabular.studies.story import Progress, Request, Study, number
 
 READING = 0.02
-"""Share of the whole that reading the pictures takes, about."""
+"""Approximate share of the run spent reading the images."""
 EXPECTED = 60_000
-"""Pictures."""
+"""Number of images."""
 
 QUESTION = (
     "A network of 3072, 300 and 10 units with ReLU and without biases learns CIFAR-10 with SGD (rate 0.02, momentum "
     "0.9, weight decay 1e-4, batches of 250) to about 50 % in 20 epochs, on pixels in 0..1. On pixels in 0..255 it "
-    "does not converge, and its outputs become zero. Some repairs work and some do not, in a way that puzzles the "
-    "asker: the rate divided by 255 does badly; with both layers' initial weights divided by 255 too everything is "
-    "well again; with the first layer's alone it is not; and a rate divided by 255^2 works in both layers, though only "
+    "does not converge, and its outputs become zero. Some fixes work and some do not, which puzzles the "
+    "asker: the rate divided by 255 does badly; with both layers' initial weights divided by 255 too it works again; "
+    "with only the first layer's it does not; and a rate divided by 255^2 works in both layers, although only "
     "the first sees the pixels. Why?"
 )
 
 
 def tell(request: Request, progress: Progress) -> Study:
-    """Run the study. Raises Unavailable, with one line that says where to put the pictures, where there are none."""
+    """Run the study. Raises Unavailable with instructions if the images are not found."""
     place = source.find(request.data)
-    progress(0.0, "reading the pictures")
-    pictures = source.read(place, lambda n: progress(READING * min(1, n / EXPECTED), f"reading the pictures: {n}"))
+    progress(0.0, "reading the images")
+    pictures = source.read(place, lambda n: progress(READING * min(1, n / EXPECTED), f"reading the images: {n}"))
     plan = Plan.of(request)
     evidence = gather(pictures, plan, lambda share, what: progress(READING + (1 - READING) * share, what))
     return told(evidence, tuple(source.described(place, pictures)))
 
 
 def told(e: Evidence, described: tuple[str, ...]) -> Study:
-    """The story from what was measured."""
+    """The study from its measurements."""
     sections = (
-        illnesses.asked(e),
-        illnesses.kills(e),
-        illnesses.apart(e),
+        causes.asked(e),
+        causes.kills(e),
+        causes.apart(e),
         rates.divided(e),
         weights.both(e),
         weights.first(e),
@@ -54,7 +54,7 @@ def told(e: Evidence, described: tuple[str, ...]) -> Study:
         advice.decay(e),
         advice.price(e),
     )
-    title = "Pixels in 0..255: a network that dies, and five repairs of which some work"
+    title = "Pixels in 0..255: a network that dies, and which fixes work"
     return Study("cifar", title, QUESTION, _answer(e), sections, (*described, *_made(e)))
 
 
@@ -63,19 +63,19 @@ def _answer(e: Evidence) -> str:
         "Multiplying the inputs by c multiplies the first layer's initial weights by c and its rate by c^2, exactly. "
         f"So on inputs times 255 the network as written ({points(e.accuracy(BASELINE))}) has a first rate 65025 times "
         f"too high and first weights 255 times too large, and ends at {points(e.accuracy(SCALED))}. "
-        + shown(illnesses.come_apart(e), _illnesses(e), "")
-        + "Rate / 255 amounts to the rate as written with both initial weights 16 times too large "
+        + shown(causes.come_apart(e), _two_causes(e), "")
+        + "Rate / 255 is equivalent to the original rate with both initial weights 16 times too large "
         f"({points(e.accuracy(RATE))}); with both weights / 255 as well, to weights 16 times too small "
-        f"({points(e.accuracy(BOTH))}). The exact repair is the first weights / 255 and the first rate / 255^2 "
-        f"({points(e.accuracy(EXACT))}); the simplest is to standardise the pictures "
+        f"({points(e.accuracy(BOTH))}). The exact fix is the first weights / 255 and the first rate / 255^2 "
+        f"({points(e.accuracy(EXACT))}); the simplest is to standardise the images "
         f"({points(e.accuracy(STANDARDISED))})."
     )
 
 
-def _illnesses(e: Evidence) -> str:
+def _two_causes(e: Evidence) -> str:
     return (
-        "Two things go wrong, not one: the scale makes it explode, and inputs that all lie on one side of 0 turn the "
-        "explosion into dead units and zeros (centred first, at most "
+        "There are two causes: the scale makes training explode, and inputs that are all positive turn the "
+        "explosion into dead units and zero outputs (if centred first, at most "
         f"{number(100 * max(e.watches[EXPLODING].dead))} % of the units are dead in the first steps, while the loss "
         f"goes from {_climb(e)}). "
     )

@@ -1,4 +1,4 @@
-"""The answers' advice, and what else might have been to blame; and what the study costs."""
+"""The answers' advice, other possible causes, and the cost of the study."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ from unstuck.tabular.studies.cifar.wording import by_epoch, listed, points
 from unstuck.tabular.studies.story import Cell, Section, Spread, Table, number, share
 
 LIMIT = 50.0
-"""What the answers call the most of such a network, percent."""
+"""The answers' estimate of the best accuracy of such a network, in percent."""
 
 
 def standardised(e: Evidence) -> Section:
-    """Scale the data rather than the rate."""
+    """Scale the data instead of the rate."""
     cured = e.dead(STANDARDISED).mean < 1 <= e.dead(BASELINE).mean
     faster = e.loss(STANDARDISED).mean < e.loss(BASELINE).mean
     gained = e.accuracy(STANDARDISED).mean - _first(e, BASELINE, e.epochs).mean
     limit = max(e.best(v) for v in (BASELINE, STANDARDISED, HE, CENTRED)) < LIMIT + 5
-    bought = "buys" if gained > 1 else "buys no"
+    bought = "gains" if gained > 1 else "gains no"
     measurement = (
         f"Standardised per channel, {number(e.dead(STANDARDISED).mean)} % of the hidden units are dead at the end "
         f"instead of {number(e.dead(BASELINE).values[0])} %, and the training loss is "
         f"{number(e.loss(STANDARDISED).mean)} instead of {number(e.loss(BASELINE).values[0])}. After {e.short} epochs "
-        "the test accuracy is "
-        f"{points(_first(e, STANDARDISED, e.short))} against {points(_first(e, BASELINE, e.short))}; with the mean "
-        f"alone subtracted {points(_first(e, CENTRED, e.short))}.\n\n"
-        f"At the end, after {e.epochs}, it {bought} accuracy: {points(e.accuracy(STANDARDISED))} (best after any epoch "
-        f"{e.best(STANDARDISED):.1f} %), with He's initial weights {points(e.accuracy(HE))} (best {e.best(HE):.1f} %), "
-        f"with the mean subtracted only {points(e.accuracy(CENTRED))}; as written "
-        f"{points(_first(e, BASELINE, e.epochs))}. Test loss {listed(_tests(e))} for the four in this order"
-        f"{': it fits the training pictures better and knows the others no better' if faster and gained < 1 else ''}."
+        f"the test accuracy is {points(_first(e, STANDARDISED, e.short))} against "
+        f"{points(_first(e, BASELINE, e.short))}; with only the mean subtracted "
+        f"{points(_first(e, CENTRED, e.short))}.\n\nAfter all {e.epochs} epochs it {bought} accuracy: "
+        f"{points(e.accuracy(STANDARDISED))} (best after any epoch {e.best(STANDARDISED):.1f} %), with He's initial "
+        f"weights {points(e.accuracy(HE))} (best {e.best(HE):.1f} %), with only the mean subtracted "
+        f"{points(e.accuracy(CENTRED))}; as written {points(_first(e, BASELINE, e.epochs))}. Test loss "
+        f"{listed(_tests(e))} for the four in this "
+        f"order{': it overfits more, and does not generalise better' if faster and gained < 1 else ''}."
     )
     return Section(
-        "Scale the data rather than the rate",
-        "Scale the data rather than the rate; and 50 % is about what such a network can do.",
+        "Scale the data instead of the rate",
+        "Scale the data instead of the rate; and 50 % is about what such a network can reach.",
         measurement,
         "holds" if cured and faster and limit else "partly" if cured or faster or limit else "does not hold",
         None,
@@ -42,7 +42,7 @@ def standardised(e: Evidence) -> Section:
 
 
 def _first(e: Evidence, variant: Variant, epoch: int) -> Spread:
-    """Of the first seed, percent: the one that all variants share."""
+    """The first seed, which all variants share, in percent."""
     return Spread(e.accuracy(variant, epoch).values[:1])
 
 
@@ -55,13 +55,13 @@ def decay(e: Evidence) -> Section:
     gaps = [abs(a - b) for a, b in (_pair(e, v) for v in REPEATED)]
     matters = max(gaps) > 3
     measurement = (
-        f"The runs of the question without it, after {e.short} epochs, differ by {listed(gaps, 2)} points of test "
-        f"accuracy from those with it. {_same_death(e)}"
-        f"{'It matters.' if matters else 'It does not matter to the answer.'}"
+        f"Without it, the runs of the question differ after {e.short} epochs by {listed(gaps, 2)} points of test "
+        f"accuracy. {_same_death(e)}"
+        f"{'It matters.' if matters else 'It does not change the answer.'}"
     )
     return Section(
-        "Weight decay is part of the trouble",
-        "Weight decay pulls at the scaled weights too, and may be part of the trouble.",
+        "Weight decay is part of the problem",
+        "Weight decay acts on the scaled weights too, and may be part of the problem.",
         measurement,
         "partly" if matters else "does not hold",
         Table(
@@ -86,16 +86,16 @@ def _same_death(e: Evidence) -> str:
     died = [e.courses[v][0].died for v in (REPEATED[1], UNDECAYED[REPEATED[1]])]
     if None in died:
         return ""
-    return f"Inputs times 255 die at step {died[0]} with it and at step {died[1]} without. "
+    return f"With inputs times 255 the outputs become zero at step {died[0]} with it and at step {died[1]} without. "
 
 
 def price(e: Evidence) -> Section:
-    """How close to the machine's rate the study runs."""
+    """How close the study runs to the machine's speed."""
     pace = e.pace
     ratio = pace.plain / pace.lane
     return Section(
-        "The study is bound by its matrix products",
-        "A study of this network is bound by its matrix products; nothing that is not a product should cost much.",
+        "The speed of the study is that of its matrix products",
+        "The cost of training this network is that of its matrix products; everything else should be cheap.",
         f"One step of one network is {number(pace.step)} GFLOP. The bare products of the first layer, forward and "
         f"gradient, run at {number(pace.narrow)} GFLOP/s on one core here, and stacked three networks wide at "
         f"{number(pace.wide)}. The study's whole step, with preparation of the batch, loss, momentum and weight decay, "

@@ -1,4 +1,4 @@
-"""Everything the study measures, gathered in one go; what its sections read their numbers from."""
+"""All measurements of the study, from which its sections are written."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from unstuck.tabular.studies.cifar.identities import Identity
 from unstuck.tabular.studies.cifar.inputs import Pictures
 from unstuck.tabular.studies.cifar.machine import Pace
 from unstuck.tabular.studies.cifar.microscope import Watch
-from unstuck.tabular.studies.cifar.training import Course, Exam
+from unstuck.tabular.studies.cifar.training import Course, Scores
 from unstuck.tabular.studies.cifar.variants import (
     ASKED,
     CONTROLS,
@@ -36,7 +36,7 @@ class Plan:
     """How much is run."""
 
     seeds: int = 2
-    """The first runs everything, further ones repeat the runs of the question."""
+    """The first seed runs everything, further ones repeat the runs of the question."""
     epochs: int = 20
     watched: int = 40
     compared: int = 200
@@ -45,7 +45,7 @@ class Plan:
 
     @classmethod
     def of(cls, request: Request) -> Plan:
-        """What was asked for; the whole protocol where nothing was."""
+        """The plan for a request; the whole protocol by default."""
         if request.quick:
             return cls(request.seeds or 1, request.epochs or 2, watched=12, compared=20, scales=SCALES[2::3])
         return cls(request.seeds or cls.seeds, request.epochs or cls.epochs)
@@ -62,18 +62,18 @@ class Plan:
         )
 
     def variants(self, seed: int) -> tuple[Variant, ...]:
-        """What runs with this seed."""
+        """The variants to run with this seed."""
         return (*ASKED, *PREDICTED, *CONTROLS) if seed == 0 else REPEATED
 
     @property
     def sweep(self) -> list[tuple[Variant, Variant]]:
-        """For each input scale the program as it is and repaired."""
+        """For each input scale, the program as it is and fixed."""
         return [(at_scale(c, False), at_scale(c, True)) for c in self.scales]
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What was measured."""
+    """The measurements."""
 
     plan: Plan
     courses: dict[Variant, list[Course]]
@@ -81,7 +81,7 @@ class Evidence:
     watches: dict[Variant, Watch]
     identities: list[Identity]
     sweep: list[tuple[Course, Course]]
-    """For each input scale, as it is and repaired."""
+    """For each input scale, as it is and fixed."""
     pace: Pace
     seconds: float
 
@@ -92,42 +92,42 @@ class Evidence:
 
     def best(self, variant: Variant) -> float:
         """The best test accuracy after any epoch, in percent, first seed."""
-        return 100 * max(exam.accuracy for exam in self.courses[variant][0].tests)
+        return 100 * max(scores.accuracy for scores in self.courses[variant][0].tests)
 
-    def over_training(self, variant: Variant, what: Callable[[Exam], float]) -> Spread:
-        """Something about the final networks on the training pictures."""
+    def over_training(self, variant: Variant, what: Callable[[Scores], float]) -> Spread:
+        """A property of the final networks on the training images."""
         return Spread(tuple(what(c.final) for c in self.courses[variant] if c.final is not None))
 
     def loss(self, variant: Variant) -> Spread:
-        """Training loss at the end."""
-        return self.over_training(variant, lambda exam: exam.loss)
+        """Final training loss."""
+        return self.over_training(variant, lambda scores: scores.loss)
 
     def dead(self, variant: Variant) -> Spread:
-        """Hidden units that fire on no training picture, percent."""
-        return self.over_training(variant, lambda exam: 100 * exam.dead)
+        """Hidden units that are active on no training image, percent."""
+        return self.over_training(variant, lambda scores: 100 * scores.dead)
 
     def spread(self, variant: Variant) -> Spread:
-        """Standard deviation of the logits over the training pictures."""
-        return self.over_training(variant, lambda exam: exam.spread)
+        """Standard deviation of the logits over the training images."""
+        return self.over_training(variant, lambda scores: scores.spread)
 
     @property
     def epochs(self) -> int:
-        """How long the runs were meant to be."""
+        """The number of epochs of the main runs."""
         return self.plan.epochs
 
     @property
     def short(self) -> int:
-        """How long the controls were."""
+        """The number of epochs of the control runs."""
         return min(8, self.epochs)
 
 
 def gather(pictures: Pictures, plan: Plan, progress: Progress) -> Evidence:
-    """Run the whole plan. `progress` first tells how long it will take."""
+    """Run the whole plan. `progress` is first called with an estimate of the duration."""
     begun, threads = time.perf_counter(), torch.get_num_threads()
     with workers() as pool:
         pace = machine.measured(pictures, plan.protocol, threads)
         work = _Work(plan.lane_steps(pictures), progress)
-        work.tell(f"about {span(work.total * pace.lane / threads)} to go")
+        work.tell(f"about {span(work.total * pace.lane / threads)} left")
         return _gathered(pictures, plan, work.tick, pool, pace, begun)
 
 
@@ -148,22 +148,22 @@ def _gathered(pictures: Pictures, plan: Plan, tick: training.Tick, pool: Workers
 
 
 class _Work:
-    """Counts lane-steps and tells the share done."""
+    """Counts lane-steps and reports the share done."""
 
     def __init__(self, total: int, progress: Progress) -> None:
         self.total, self.progress = total, progress
         self.done = 0
 
     def tell(self, what: str) -> None:
-        """Show where things stand."""
+        """Report the current activity."""
         self.progress(min(1.0, self.done / self.total), what)
 
     def tick(self, steps: int, what: str) -> None:
-        """So much more is done."""
+        """Count finished steps and report."""
         self.done += steps
         self.tell(what)
 
 
 def span(seconds: float) -> str:
-    """A length of time in words."""
+    """A duration as text."""
     return f"{seconds:.0f} seconds" if seconds < 100 else f"{seconds / 60:.0f} minutes"

@@ -1,4 +1,4 @@
-"""Pairs of runs that the law calls the same, trained side by side: how far apart they are, to the last bit."""
+"""Train pairs of runs that are equivalent by the law, and compare them to the last bit."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from unstuck.tabular.studies.cifar.workers import Workers, alone
 
 @dataclass(frozen=True)
 class Identity:
-    """Two runs on the same batches."""
+    """The comparison of two runs on the same batches."""
 
     one: Variant
     other: Variant
@@ -27,11 +27,11 @@ class Identity:
     apart: float
     """The largest difference of their losses at any step."""
     same: bool
-    """Whether all losses are equal to the last bit, and at the end the weights too, but for their units."""
+    """Whether all losses are bit-identical, and the final weights too, up to their units."""
 
 
 def pairs() -> Iterator[tuple[Variant, Variant, torch.dtype]]:
-    """What is compared: the asker's runs at a power of two with what they amount to, and the repair at his factor."""
+    """The pairs: the asker's runs at a power of two with their equivalents, and the fix at his factor."""
     asked = scaled(POWER)
     yield BASELINE, asked["exact"], torch.float32
     for short in ("rate", "both", "first"):
@@ -41,13 +41,13 @@ def pairs() -> Iterator[tuple[Variant, Variant, torch.dtype]]:
 
 
 def amounts_to(variant: Variant) -> Variant:
-    """The run on unscaled inputs, with one rate for both layers, that walks the same path."""
+    """The equivalent run on unscaled inputs, with one rate for both layers."""
     recipe = balanced(variant.on_unit_inputs)
-    return replace(variant, name=f"what '{variant.name}' amounts to", recipe=recipe, scale=1.0)
+    return replace(variant, name=f"equivalent of '{variant.name}'", recipe=recipe, scale=1.0)
 
 
 def planned(steps: int) -> int:
-    """Lane-steps that `compared` ticks in all; float64 costs twice as much and gets half the steps."""
+    """The number of lane-steps of `compared`; float64 costs twice as much and gets half the steps."""
     return 2 * steps * len(list(pairs()))
 
 
@@ -80,7 +80,7 @@ def _compared(
 
 
 def _same_weights(lanes: Sequence[Lane]) -> bool:
-    """Whether the weights are equal when each is divided by the factor that its recipe started with."""
+    """Whether the weights are equal after dividing each by the initial factor of its recipe."""
     units = [[layer.weight.init for layer in lane.variant.recipe.layers] for lane in lanes]
     one, other = (
         [w / unit for w, unit in zip(lane.weights, u, strict=True)] for lane, u in zip(lanes, units, strict=True)

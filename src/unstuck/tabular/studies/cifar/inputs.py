@@ -1,4 +1,4 @@
-"""The pictures in memory as bytes, and the float batches that the variants are fed, made once per batch."""
+"""The images in memory as bytes, and the float batches of the variants, computed once per batch."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from unstuck.tabular.studies.cifar.variants import Preparation, Variant
 from unstuck.tabular.studies.cifar.workers import Workers, alone
 
 BRIGHTEST = 255.0
-"""Of a byte: pixels are divided by it, as `ToTensor` does."""
+"""Pixels are divided by this, as in `ToTensor`."""
 Fed = dict[tuple[Preparation, float], Tensor]
-"""Float batches by the preparation and scale of the variants that they are for."""
+"""Float batches by the preparation and scale of the variants that use them."""
 ORDER = 1000
-"""Added to a run's seed for the order of its batches, so that it is not drawn from the numbers behind the weights."""
+"""Added to a run's seed for the order of its batches, so that it is independent of the initial weights."""
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """Pixels as bytes (pictures, channels, pixels per channel) and labels (pictures,), for training and for testing."""
+    """Pixels as bytes (images, channels, pixels per channel) and labels (images,), for training and test."""
 
     train: Tensor
     train_labels: Tensor
@@ -31,12 +31,12 @@ class Pictures:
 
     @property
     def inputs(self) -> int:
-        """Numbers per picture."""
+        """The number of inputs per image."""
         return self.train[0].numel()
 
     @cached_property
     def channels(self) -> tuple[Tensor, Tensor]:
-        """Mean and spread of each channel over the training pictures, (channels, 1), in units of 0..1, float64."""
+        """Mean and standard deviation of each channel over the training images, (channels, 1), for 0..1, float64."""
         shades = torch.arange(256, dtype=torch.float64) / BRIGHTEST
         counts = torch.stack([torch.bincount(c.flatten(), minlength=256) for c in self.train.transpose(0, 1)]).double()
         shares = counts / counts.sum(1, keepdim=True)
@@ -62,19 +62,19 @@ def fed(
     dtype: torch.dtype = torch.float32,
     workers: Workers = alone,
 ) -> Fed:
-    """The same bytes as the inputs of all variants, by their `inputs`: each made once."""
+    """The same bytes as the inputs of all variants, keyed by their `inputs`; each computed once."""
     wanted = list(dict.fromkeys(v.inputs for v in variants))
     made = workers(lambda inputs: pictures.prepared(pixels, *inputs, dtype), wanted)
     return dict(zip(wanted, made, strict=True))
 
 
 def order(pictures: Pictures, seed: int, batch: int) -> Iterator[Tensor]:
-    """Endless batches of row numbers, reshuffled each epoch by a generator of their own; a short last one is kept."""
+    """Endless batches of row numbers, reshuffled each epoch by an own generator; a short last one is kept."""
     generator = torch.Generator().manual_seed(ORDER + seed)
     while True:
         yield from torch.randperm(len(pictures.train), generator=generator).split(batch)
 
 
 def steps_per_epoch(pictures: Pictures, batch: int) -> int:
-    """Batches in an epoch."""
+    """The number of batches of an epoch."""
     return -(-len(pictures.train) // batch)

@@ -1,4 +1,4 @@
-"""The law that explains all runs at once, checked to the last bit; the exact repair; accuracy against input scale."""
+"""Sections on the law that explains all runs, the exact fix, and accuracy against input scale."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from unstuck.tabular.studies.cifar.wording import listed, points
 from unstuck.tabular.studies.story import Axis, Cell, Lines, Section, Series, Table, number
 
 DERIVATION = (
-    "On inputs c x the weights W1 / c give the same network: U = c W1 is what the pictures really meet. The gradient "
-    "of W1 is c times that of U. So a step of W1 at rate r moves U by c (from the unit) times c (from the gradient) "
+    "On inputs c x the weights W1 / c give the same network: U = c W1 acts on the original images. The gradient of "
+    "W1 is c times that of U. So a step of W1 at rate r moves U by c (from the unit) times c (from the gradient) "
     "times r: training on c x with rate r in the first layer is training on x with rate c^2 r. Momentum is linear in "
-    "the gradient and changes nothing; weight decay acts as if divided by c^2. And ReLU lets a factor a pass from one "
-    "layer to the next: (W1, W2) at rates (r1, r2) is (W1 / a, a W2) at (r1 / a^2, a^2 r2)."
+    "the gradient and changes nothing; weight decay acts as if divided by c^2. And with ReLU a factor a passes from "
+    "one layer to the next: (W1, W2) at rates (r1, r2) is equivalent to (W1 / a, a W2) at (r1 / a^2, a^2 r2)."
 )
 
 
@@ -28,14 +28,15 @@ def law(e: Evidence) -> Section:
     measurement = "\n\n".join((DERIVATION, _repair(e, near), _checks(e), _told(e)))
     return Section(
         "The law: c times the inputs is c^2 times the rate",
-        "Training on inputs times c is training on the inputs themselves with c times the first weights and c^2 times "
+        "Training on inputs times c is training on the original inputs with c times the first weights and c^2 times "
         "the first rate. So dividing the first weights by 255 does not remove every difference, as the asker expects.",
         measurement,
         "holds" if bits and near else "partly" if bits or near else "does not hold",
         Table(
             ("run", "W1 x", "W2 x", "rate 1 x", "rate 2 x", "balanced: W1 x", "W2 x", "rate x"),
             tuple(_amount(v) for v in (*ASKED, EXACT)),
-            "What each run is on inputs 0..1, in multiples of what was written; balanced: at one rate for both layers.",
+            "Each run's equivalent on inputs 0..1, in multiples of the original; balanced: at one rate for both "
+            "layers.",
         ),
         (_divergence(e),),
     )
@@ -44,12 +45,12 @@ def law(e: Evidence) -> Section:
 def _repair(e: Evidence, near: bool) -> str:
     exact, base = e.watches[EXACT], e.watches[BASELINE]
     return (
-        "So the first weights / 255 make only the first batch equal. All of them become equal with the first rate / "
-        "255^2 (and the first weight decay times 255^2), the second layer untouched. That run ends at "
+        "So the first weights / 255 make only the first batch equal. All batches become equal with the first rate / "
+        "255^2 (and the first weight decay times 255^2), and the second layer unchanged. That run ends at "
         f"{points(e.accuracy(EXACT))} ({points(e.accuracy(BASELINE))} as written), training loss "
         f"{listed(e.loss(EXACT).values)} ({number(e.loss(BASELINE).values[0])}); its first losses are "
         f"{listed(exact.losses[:5], 6)} ({listed(base.losses[:5], 6)})"
-        f"{': every difference is gone' if near else ''}."
+        f"{': there is no difference left' if near else ''}."
     )
 
 
@@ -58,9 +59,9 @@ def _checks(e: Evidence) -> str:
     rounded = [i for i in e.identities if i.other.scale == C]
     same = [i for i in exact if i.same]
     return (
-        f"Checked with c = {number(exact[0].other.scale)}, a power of two, which rounds nothing: of {len(exact)} pairs "
-        f"that the law calls the same, {len(same)} have the same losses over {exact[0].steps} steps and the same "
-        f"weights afterwards, to the last bit ({'; '.join(_pair(i) for i in same)}). With c = 255 the repaired run "
+        f"Checked with c = {number(exact[0].other.scale)}, a power of two, which causes no rounding: of {len(exact)} "
+        f"equivalent pairs, {len(same)} have the same losses over {exact[0].steps} steps and the same "
+        f"final weights, to the last bit ({'; '.join(_pair(i) for i in same)}). With c = 255 the fixed run "
         "differs "
         + " and ".join(f"by at most {number(i.apart, 2)} over {i.steps} steps in {_precision(i)}" for i in rounded)
         + f", which is rounding. {_carried(e)}"
@@ -70,7 +71,7 @@ def _checks(e: Evidence) -> str:
 def _carried(e: Evidence) -> str:
     one, other = (e.courses[v][0].losses for v in (BASELINE, EXACT))
     apart = [abs(a - b) for a, b in zip(one, other, strict=False)]
-    return f"Training multiplies it: over all {len(apart)} steps the loss of a batch differs by up to {max(apart):.2g}."
+    return f"Training amplifies it: over all {len(apart)} steps the loss of a batch differs by up to {max(apart):.2g}."
 
 
 def _pair(identity: Identity) -> str:
@@ -84,8 +85,8 @@ def _precision(identity: Identity) -> str:
 def _told(e: Evidence) -> str:
     forgiven = e.accuracy(BOTH).mean > e.accuracy(RATE).mean + 3
     return (
-        "The table tells all runs this way. The asker's rate / 255 was the rate as written all along; what differed "
-        "were the initial weights." + (" Small ones are forgiven, large ones are not." if forgiven else "")
+        "The table shows all runs this way. The asker's rate / 255 was equivalent to the original rate; the difference "
+        "was in the initial weights." + (" Small ones do no harm, large ones do." if forgiven else "")
     )
 
 
@@ -100,18 +101,18 @@ def _weights(recipe: Recipe) -> list[float]:
 
 
 def _rates(recipe: Recipe) -> list[float]:
-    """Rates of both layers in multiples of what was written."""
+    """Rates of both layers in multiples of the original ones."""
     return [float(layer.weight.lr / WRITTEN.layers[0].weight.lr) for layer in recipe.layers]
 
 
 def _divergence(e: Evidence) -> Lines:
-    """How far rounding carries the repaired run away."""
+    """How far rounding errors separate the fixed run from the original."""
     one, other = (e.courses[v][0].losses for v in (BASELINE, EXACT))
     apart = [abs(a - b) for a, b in zip(one, other, strict=False)]
     width = max(1, len(apart) // 60)
     blocks = [max(apart[i : i + width]) for i in range(0, len(apart), width)]
     series = Series("largest difference", tuple(width * (i + 0.5) for i in range(len(blocks))), tuple(blocks))
-    title = "rounding alone: loss of the same batch, as written and repaired, float32"
+    title = "rounding alone: difference in the loss of a batch between the original and the fixed run, float32"
     return Lines(title, Axis("step"), Axis("difference", log=True), (series,))
 
 
@@ -123,19 +124,19 @@ def sweep(e: Evidence) -> Section:
     wide = max(plain) - min(plain)
     holds = narrow < 2 < wide
     measurement = (
-        f"After one epoch on inputs times {listed(scales)} the program as written is right on {listed(plain)} % of the "
-        "test pictures; repaired, with the weights, rate and decay of the first layer that the law gives, on "
-        f"{listed(repaired)} %: a range of {number(narrow, 2)} points instead of {number(wide, 2)}. The best plain "
-        f"scale is {number(scales[plain.index(max(plain))])}, with {max(plain):.1f} %: left to itself the scale of the "
-        "inputs is a rate and an initial weight in disguise."
+        f"After one epoch on inputs times {listed(scales)} the test accuracy of the program as written is "
+        f"{listed(plain)} %; fixed, with the weights, rate and decay of the first layer that the law gives, "
+        f"{listed(repaired)} %: a range of {number(narrow, 2)} points instead of {number(wide, 2)}. The best unfixed "
+        f"scale is {number(scales[plain.index(max(plain))])}, with {max(plain):.1f} %: without the fix, the scale of "
+        "the inputs acts like a learning rate and an initial weight."
     )
     across = Axis("inputs multiplied by", log=True)
     series = tuple(
-        Series(name, tuple(scales), tuple(values)) for name, values in (("as written", plain), ("repaired", repaired))
+        Series(name, tuple(scales), tuple(values)) for name, values in (("as written", plain), ("fixed", repaired))
     )
     return Section(
-        "With the recipe that belongs to it any scale trains alike",
-        "The scale of the inputs by itself is no illness: with the recipe that belongs to it, any scale trains alike.",
+        "With the matching recipe any scale trains alike",
+        "The scale of the inputs by itself is not a problem: with the matching recipe, any scale trains alike.",
         measurement,
         "holds" if holds else "partly" if narrow < wide else "does not hold",
         None,

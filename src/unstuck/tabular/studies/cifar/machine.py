@@ -1,4 +1,4 @@
-"""What the machine can do, measured beside what the study gets: the study is bound by its matrix products."""
+"""The speed of the machine, and of the study: its cost is that of its matrix products."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from unstuck.tabular.studies.cifar.network import Lane, start, work
 from unstuck.tabular.studies.cifar.variants import BASELINE, Protocol
 
 LANES = 3
-"""Networks that march side by side while the pace is taken; also how much wider the wide product is."""
+"""Networks trained in parallel while measuring; also the width of the wide product."""
 ROUNDS = 8
 
 
 @dataclass(frozen=True)
 class Pace:
-    """Medians over several rounds, taken in turn so that a busy machine slows all of them."""
+    """Medians over several rounds, interleaved so that a busy machine slows all of them."""
 
     narrow: float
     """Rate of the products of one network, GFLOP/s: forward and weight gradient of layer 1."""
@@ -30,11 +30,11 @@ class Pace:
     plain: float
     """Seconds per step and network, one by one in plain PyTorch."""
     lane: float
-    """Seconds per step and network, side by side on shared batches."""
+    """Seconds per step and network, in parallel on shared batches."""
     step: float
     """GFLOP of one step of one network."""
     workers: int
-    """Cores that the networks are shared among."""
+    """Number of cores used."""
 
     @property
     def rate(self) -> float:
@@ -43,12 +43,12 @@ class Pace:
 
     @property
     def share(self) -> float:
-        """Of the rate of the bare products."""
+        """The share of the rate of the bare products."""
         return self.rate / self.narrow
 
 
 def measured(pictures: Pictures, protocol: Protocol, workers: int, rounds: int = ROUNDS) -> Pace:
-    """Take the pace of one of the workers: a few seconds."""
+    """Measure one of the workers: a few seconds."""
     batches = [
         (pictures.train[r], pictures.train_labels[r]) for r in islice(order(pictures, 0, protocol.batch), rounds + 1)
     ]
@@ -78,7 +78,7 @@ def _seconds(job: Callable[[Batch], object], batch: Batch) -> float:
 
 
 def _products(inputs: int, protocol: Protocol, width: int) -> Callable[[Batch], object]:
-    """The two products that all time should go into, for `width` networks at once."""
+    """The two dominant products, for `width` networks at once."""
     x, weights = torch.rand(protocol.batch, inputs), torch.rand(width * protocol.hidden, inputs)
     hidden, gradient = torch.empty(protocol.batch, len(weights)), torch.empty_like(weights)
 
@@ -90,7 +90,7 @@ def _products(inputs: int, protocol: Protocol, width: int) -> Callable[[Batch], 
 
 
 def plain_program(inputs: int, protocol: Protocol, seed: int = 0) -> tuple[torch.nn.Sequential, torch.optim.Optimizer]:
-    """The asker's network and optimizer as he wrote them."""
+    """The asker's network and optimizer in the original form."""
     model = torch.nn.Sequential(
         torch.nn.Linear(inputs, protocol.hidden, bias=False),
         torch.nn.ReLU(),

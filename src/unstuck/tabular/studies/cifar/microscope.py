@@ -1,4 +1,4 @@
-"""The first steps of a run, one by one: loss, gradient, what arrives at the hidden units, how many are dead."""
+"""The first steps of a run in detail: loss, gradient, pre-activations, dead units."""
 
 from __future__ import annotations
 
@@ -16,37 +16,37 @@ from unstuck.tabular.studies.cifar.variants import Protocol, Variant
 from unstuck.tabular.studies.cifar.workers import Workers, alone
 
 PROBE = 1_000
-"""Training pictures on which the hidden units are watched: the first ones, the same at every step."""
+"""Number of training images on which the hidden units are observed: the first ones, the same at every step."""
 COST = 3
-"""Of a watched step in plain ones: the probe is four batches, forward only, which is half of a step."""
+"""Cost of an observed step in plain steps: the probe is four batches, forward only, which is half of a step."""
 KEPT = (0, 1, 5)
-"""Steps whose pre-activations are kept, for the histograms."""
+"""Steps whose pre-activations are kept for the histograms."""
 SAMPLED = 37
-"""Every so manieth pre-activation is kept (a prime: it walks through all units)."""
+"""Every 37th pre-activation is kept (a prime, so that all units are covered)."""
 
 
 @dataclass
 class Watch:
-    """One value per step, each taken before the step's update."""
+    """One value per step, each measured before the step's update."""
 
     variant: Variant
     losses: list[float] = field(default_factory=list)
     gradients: list[float] = field(default_factory=list)
     """Euclidean norm of the first layer's weight gradient."""
     errors: list[float] = field(default_factory=list)
-    """Mean length of p - y, a picture's error at the logits."""
+    """Mean norm of p - y, the error of an image at the logits."""
     shared: list[float] = field(default_factory=list)
-    """Length of the mean of p - y over the batch: what does not cancel between pictures."""
+    """Norm of the mean of p - y over the batch: the part that does not cancel between images."""
     means: list[float] = field(default_factory=list)
     """Mean of the pre-activations, all hidden units on the probe."""
     spreads: list[float] = field(default_factory=list)
     dead: list[float] = field(default_factory=list)
-    """Share of the hidden units that fire on no picture of the probe."""
+    """Share of the hidden units that are active on no image of the probe."""
     kept: dict[int, Tensor] = field(default_factory=dict)
-    """Pre-activations at some steps, a sample of them in one row."""
+    """A sample of the pre-activations at some steps."""
 
     def note(self, step: int, lane: Lane, loss: float, hidden: Tensor) -> None:
-        """Take down one step: gradients are in place, weights not yet moved; hidden (probe, hidden)."""
+        """Record one step: gradients are computed, weights not yet updated; hidden (probe, hidden)."""
         self.losses.append(loss)
         self.gradients.append(lane.weights[0].grad.norm().item())  # type: ignore[union-attr]
         self.errors.append(lane.errors.norm(dim=1).mean().item())
@@ -68,7 +68,7 @@ def watch(
     tick: Tick,
     workers: Workers = alone,
 ) -> dict[Variant, Watch]:
-    """Watch the first steps of every variant, from the weights and on the batches that `train` uses."""
+    """Observe the first steps of every variant, from the weights and on the batches that `train` uses."""
     watches = {v: Watch(v) for v in variants}
     lanes = [Lane(v, start(seed, pictures.inputs, protocol, v.he)) for v in variants]
     probe = fed(pictures, pictures.train[:PROBE], variants)
@@ -82,10 +82,10 @@ def watch(
             lane.optimizer.step()
 
         workers(looked_at, lanes)
-        tick(COST * len(lanes), f"the first steps under the microscope, {step + 1} of {steps}")
+        tick(COST * len(lanes), f"observing the first steps, {step + 1} of {steps}")
     return watches
 
 
 def planned(variants: Sequence[Variant], steps: int) -> int:
-    """Lane-steps that `watch` ticks in all."""
+    """The number of lane-steps of `watch`."""
     return COST * len(variants) * steps

@@ -1,7 +1,7 @@
-"""One lane: the asker's network, 3072-300-10 with ReLU and no biases, its gradients written out by hand.
+"""One lane: the asker's network, 3072-300-10 with ReLU and no biases, with hand-written gradients.
 
-Lanes that share a batch march in step. They are not stacked into one wide product: at this size a product is bound by
-arithmetic, and one three times as wide runs at the same rate (`machine` measures it).
+Lanes that share a batch are not stacked into one wide product: at this size a product is bound by arithmetic, and one
+three times as wide runs at the same rate (`machine` measures it).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Start = tuple[Tensor, Tensor]
 
 
 def start(seed: int, inputs: int, protocol: Protocol, he: bool = False) -> Start:
-    """What two bias-free `nn.Linear` hold right after `torch.manual_seed(seed)`; torch's own state is left alone."""
+    """The weights of two bias-free `nn.Linear` right after `torch.manual_seed(seed)`; restores torch's random state."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         layers = (
@@ -31,7 +31,7 @@ def start(seed: int, inputs: int, protocol: Protocol, he: bool = False) -> Start
 
 
 class Lane:
-    """A network in training: weights, their gradients, torch's own SGD, and the buffers of one step."""
+    """A network in training: weights, gradients, torch's SGD, and the buffers of one step."""
 
     def __init__(self, variant: Variant, begin: Start, dtype: torch.dtype = torch.float32) -> None:
         self.variant = variant
@@ -44,11 +44,11 @@ class Lane:
         self.logits = torch.empty(0)
         """Of the latest batch, (batch, classes)."""
         self.errors = torch.empty(0)
-        """Of the latest batch, (batch, classes): the softmax minus what was right, p - y."""
+        """Of the latest batch, (batch, classes): softmax minus one-hot labels, p - y."""
 
     @torch.no_grad()
     def gradients(self, x: Tensor, y: Tensor) -> float:
-        """Put the gradients of the mean cross-entropy on x (batch, inputs), y (batch,) in place; returns that loss."""
+        """Compute the gradients of the mean cross-entropy on x (batch, inputs), y (batch,); returns the loss."""
         first, second = self.weights
         hidden = torch.mm(x, first.t()).relu_()
         self.logits = torch.mm(hidden, second.t())
@@ -85,9 +85,9 @@ class Lane:
 
 
 def work(inputs: int, protocol: Protocol) -> float:
-    """Floating-point operations of one step of one lane, in GFLOP: the four matrix products that matter, and one more.
+    """Floating-point operations of one step of one lane, in GFLOP: the matrix products of both layers.
 
-    Forward and weight gradient of layer 1, forward, weight gradient and input gradient of layer 2.
+    Forward and weight gradient of layer 1; forward, weight gradient and input gradient of layer 2.
     """
     per_row = 2 * inputs * protocol.hidden + 3 * protocol.hidden * protocol.classes
     return 2 * protocol.batch * per_row / 1e9

@@ -1,4 +1,4 @@
-"""Where the pictures are looked for, which layouts are read, and how they become bytes in memory."""
+"""Find CIFAR-10 on disk, read it in several formats, and store it as bytes in memory."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from unstuck.tabular.studies.cifar.inputs import Pictures
 from unstuck.tabular.studies.story import Unavailable
 
 FOLDERS = ("cifar-10-batches-py", "cifar10", "cifar-10")
-"""Looked for in the place that was named, in $UNSTUCK_DATA and in the present folder."""
+"""Searched in the given path, in $UNSTUCK_DATA and in the current folder."""
 WHERE = (
-    "give it with --data PATH, or put one of these into the present folder or the one that $UNSTUCK_DATA names: "
+    "pass it with --data PATH, or put one of these into the current folder or the one in $UNSTUCK_DATA: "
     "torchvision's folder cifar-10-batches-py; a folder cifar10 with Hugging Face's train-*.parquet and test-*.parquet "
     "(or train.csv and test.csv); a CSV with a column label and 3072 of bytes: red, green and blue plane"
 )
@@ -25,26 +25,26 @@ LABELS = ("label", "labels", "class", "target", "y")
 CLASSES = 10
 CHANNELS = 3
 LEAST = 600
-"""Pictures below which there is nothing to split into batches and a test."""
+"""Minimum number of images for batches and a test set."""
 TEST = 6
-"""Of a single table the last of so many equal parts is the test, as 10000 of 60000 are."""
+"""The last of this many equal parts of a single table is the test set, like 10000 of 60000."""
 Count = Callable[[int], None]
-"""Called with the number of pictures read so far."""
+"""Called with the number of images read so far."""
 
 
 def find(asked: Path | None) -> Path:
-    """The folder or file: what was asked for, or one of FOLDERS. Raises Unavailable where there is none."""
+    """The given path, or one of FOLDERS. Raises Unavailable if there is none."""
     named = [asked] if asked else [Path(p) for p in (os.environ.get("UNSTUCK_DATA"), ".") if p]
     for place in named:
         if found := next((place / name for name in FOLDERS if (place / name).exists()), None):
             return found
     if asked is not None and asked.exists():
         return asked
-    raise Unavailable((f"there is no {asked}" if asked else "CIFAR-10 was not found") + f"; {WHERE}")
+    raise Unavailable((f"{asked} does not exist" if asked else "CIFAR-10 was not found") + f"; {WHERE}")
 
 
 def read(place: Path, count: Count = lambda _: None) -> Pictures:
-    """The pictures in a folder or file. Raises Unavailable, in one line, for what is not CIFAR-10's shape."""
+    """The images in a folder or file. Raises Unavailable with one line if they are not shaped like CIFAR-10."""
     try:
         parts = _parts(place)
         bytes_, labels = zip(*(_taken(part, before, count) for part, before in parts), strict=True)
@@ -56,13 +56,13 @@ def read(place: Path, count: Count = lambda _: None) -> Pictures:
 
 
 def _parts(place: Path) -> list[tuple[tables.Table, int]]:
-    """Training and test tables, each with the number of pictures before it; one table where there are no splits."""
+    """Training and test tables, each with the number of images before it; one table if there are no splits."""
     if not place.is_dir():
         return [(tables.read(place), 0)]
     try:
         train, test = (tables.read(place, split=split) for split in ("train", "test"))
     except tables.TableError:
-        return [(tables.read(place), 0)]  # the folder's own fault, if it has another, is told here
+        return [(tables.read(place), 0)]  # raises the folder's own error, if it has one
     return [(train, 0), (test, train.rows or 0)]
 
 
@@ -87,7 +87,7 @@ def _taken(table: tables.Table, before: int, count: Count) -> tuple[np.ndarray, 
 
 def _label_of(table: tables.Table) -> str:
     if len(table.columns) < 2:
-        raise tables.TableError("has no column label beside the pixels")
+        raise tables.TableError("has no label column beside the pixels")
     named = [name for name in table.columns if name.strip().lower() in LABELS]
     return named[0] if named else list(table.columns)[-1]
 
@@ -96,7 +96,7 @@ def _planes(pictures: pa.Array, shape: tuple[int, ...]) -> np.ndarray:
     """(height, width, channel) lists as (n, channel, height * width)."""
     flat = np.asarray(pictures.flatten())  # type: ignore[attr-defined]
     if pictures.null_count or shape[2] != CHANNELS:
-        raise tables.TableError("holds pictures that are missing or not in three colours")
+        raise tables.TableError("contains missing images or images without three colour channels")
     return flat.reshape(len(pictures), -1, CHANNELS).transpose(0, 2, 1)
 
 
@@ -105,16 +105,16 @@ def _columns(batch: pa.RecordBatch, label: str) -> np.ndarray:
     values = np.stack([batch.column(name) for name in batch.schema.names if name != label], axis=1)
     if values.dtype.kind != "f" or values.shape[1] % CHANNELS:
         raise tables.TableError(f"has {values.shape[1]} columns beside {label}, not three planes of numbers")
-    if not np.all((values >= 0) & (values <= 255) & (values % 1 == 0)):  # false for gaps, which are NaN
-        raise tables.TableError("holds pixels that are no whole numbers from 0 to 255")
+    if not np.all((values >= 0) & (values <= 255) & (values % 1 == 0)):  # false for missing values, which are NaN
+        raise tables.TableError("contains pixels that are not whole numbers from 0 to 255")
     found = values.astype(np.uint8)
     return found.reshape(len(found), CHANNELS, -1)
 
 
 def _numbered(labels: pa.ChunkedArray) -> np.ndarray:
-    """Labels as numbers from 0 on: as they are, or by the alphabet of their names."""
+    """Labels as numbers from 0 on: unchanged, or by the alphabetical order of their names."""
     if labels.null_count:
-        raise tables.TableError("has pictures without a label")
+        raise tables.TableError("has images without a label")
     values = np.asarray(labels)
     if values.dtype.kind != "f":
         return np.unique(values, return_inverse=True)[1].astype(np.int64)
@@ -127,8 +127,8 @@ def _checked(
     place: Path, train: np.ndarray, test: np.ndarray, train_labels: np.ndarray, test_labels: np.ndarray
 ) -> Pictures:
     for wrong, words in (
-        (len(train) + len(test) < LEAST, f"{len(train) + len(test)} pictures are too few"),
-        (train.shape[1:] != test.shape[1:], "training and test pictures differ in size"),
+        (len(train) + len(test) < LEAST, f"{len(train) + len(test)} images are too few"),
+        (train.shape[1:] != test.shape[1:], "training and test images differ in size"),
         (max(train_labels.max(), test_labels.max()) >= CLASSES, f"there are more than {CLASSES} classes"),
     ):
         if wrong:
@@ -138,10 +138,10 @@ def _checked(
 
 
 def described(place: Path, pictures: Pictures) -> Iterator[str]:
-    """What was read, a line each."""
+    """The data, one line each."""
     mean, spread = pictures.channels
-    yield f"Data: {place.name}, {len(pictures.train)} training and {len(pictures.test)} test pictures."
+    yield f"Data: {place.name}, {len(pictures.train)} training and {len(pictures.test)} test images."
     told = ", ".join(
         f"{m:.4f} ({s:.4f})" for m, s in zip(mean.flatten().tolist(), spread.flatten().tolist(), strict=True)
     )
-    yield f"Mean (spread) of its channels in 0..1: {told}."
+    yield f"Mean (sd) of the channels in 0..1: {told}."

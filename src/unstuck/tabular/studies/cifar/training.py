@@ -1,4 +1,4 @@
-"""Train many variants side by side on the same batches, and write down how each fared. Lanes that died stop early."""
+"""Train many variants in parallel on the same batches, and record their curves. Lanes with zero outputs stop early."""
 
 from __future__ import annotations
 
@@ -15,54 +15,54 @@ from unstuck.tabular.studies.cifar.variants import Protocol, Variant
 from unstuck.tabular.studies.cifar.workers import Workers, alone
 
 Tick = Callable[[int, str], None]
-"""Called with the lane-steps done since the last call, and what is being done."""
+"""Called with the lane-steps done since the last call, and the current activity."""
 SLICE = 1_000
-"""Pictures evaluated at a time: bounds the float copies of the bytes."""
+"""Images evaluated at a time: bounds the float copies of the bytes."""
 
 
 @dataclass(frozen=True)
-class Exam:
-    """A network over a whole set of pictures."""
+class Scores:
+    """The evaluation of a network on a whole set of images."""
 
     accuracy: float
     loss: float
     zero: float
-    """Share of the pictures all of whose logits are exactly zero."""
+    """Share of the images whose logits are all exactly zero."""
     spread: float
     """Standard deviation of all logits."""
     dead: float
-    """Share of the hidden units that fire on none of the pictures."""
+    """Share of the hidden units that are active on no image."""
 
 
 @dataclass
 class Course:
-    """What became of one variant with one seed."""
+    """The training record of one variant with one seed."""
 
     variant: Variant
     seed: int
     losses: list[float] = field(default_factory=list)
     """Of every batch, before its update."""
-    tests: list[Exam] = field(default_factory=list)
-    """On the test pictures, after each epoch."""
+    tests: list[Scores] = field(default_factory=list)
+    """On the test images, after each epoch."""
     first_zero: int | None = None
-    """The first step all of whose logits were exactly zero."""
+    """The first step whose logits were all exactly zero."""
     died: int | None = None
-    """The step from which on they stayed so, for as long as was waited."""
-    final: Exam | None = None
-    """On the training pictures, at the end."""
+    """The step from which on they stayed so until the end of the patience."""
+    final: Scores | None = None
+    """On the training images, at the end."""
     quiet: int = 0
 
     @property
-    def last(self) -> Exam:
-        """The last exam on the test pictures."""
+    def last(self) -> Scores:
+        """The last evaluation on the test images."""
         return self.tests[-1]
 
     def accuracy(self, epoch: int) -> float:
-        """Test accuracy after an epoch (1, 2, ...); a dead lane keeps its last."""
+        """Test accuracy after an epoch (1, 2, ...); a stopped lane keeps its last."""
         return self.tests[min(epoch, len(self.tests)) - 1].accuracy
 
     def note(self, loss: float, silent: bool, patience: int) -> None:
-        """Take down one step."""
+        """Record one step."""
         step = len(self.losses)
         self.losses.append(loss)
         self.quiet = self.quiet + 1 if silent else 0
@@ -72,8 +72,8 @@ class Course:
             self.died = step - patience + 1
 
 
-class Race:
-    """Networks in training side by side, from the same initial weights and on the same batches."""
+class Trainer:
+    """Networks trained in parallel, from the same initial weights and on the same batches."""
 
     def __init__(
         self, pictures: Pictures, variants: Sequence[Variant], protocol: Protocol, seed: int, workers: Workers
@@ -83,23 +83,24 @@ class Race:
         self.lanes = [Lane(v, start(seed, pictures.inputs, protocol, v.he)) for v in variants]
 
     def step(self, rows: Tensor) -> None:
-        """Train every lane on one batch; those that died leave."""
+        """Train every lane on one batch; lanes with zero outputs are removed."""
         inputs, labels = self._fed(self.lanes, self.pictures.train[rows]), self.pictures.train_labels[rows]
         losses = self.workers(lambda lane: lane.step(inputs[lane.variant.inputs], labels), self.lanes)
         for lane, loss in zip(self.lanes, losses, strict=True):
             self.courses[lane.variant].note(loss, lane.silent, self.protocol.patience)
         if dead := [lane for lane in self.lanes if self.courses[lane.variant].died is not None]:
-            self.test(dead)  # it died within an epoch: its last exam is now
+            self.test(dead)  # within an epoch: evaluate now for the last time
             self.finish(dead)
 
     def test(self, lanes: Sequence[Lane]) -> None:
-        """Examine lanes on the test pictures."""
-        for lane, exam in zip(lanes, self._examined(lanes, self.pictures.test, self.pictures.test_labels), strict=True):
-            self.courses[lane.variant].tests.append(exam)
+        """Evaluate lanes on the test images."""
+        found = self._evaluated(lanes, self.pictures.test, self.pictures.test_labels)
+        for lane, scores in zip(lanes, found, strict=True):
+            self.courses[lane.variant].tests.append(scores)
 
     def finish(self, lanes: Sequence[Lane]) -> None:
-        """Examine lanes on the training pictures; they leave."""
-        finals = self._examined(lanes, self.pictures.train, self.pictures.train_labels)
+        """Evaluate lanes on the training images and remove them."""
+        finals = self._evaluated(lanes, self.pictures.train, self.pictures.train_labels)
         for lane, final in zip(lanes, finals, strict=True):
             self.courses[lane.variant].final = final
         self.lanes = [lane for lane in self.lanes if lane not in lanes]
@@ -107,17 +108,17 @@ class Race:
     def _fed(self, lanes: Sequence[Lane], pixels: Tensor) -> Fed:
         return fed(self.pictures, pixels, (lane.variant for lane in lanes), workers=self.workers)
 
-    def _examined(self, lanes: Sequence[Lane], pixels: Tensor, labels: Tensor) -> list[Exam]:
-        """Every lane on the given pictures, a slice at a time."""
+    def _evaluated(self, lanes: Sequence[Lane], pixels: Tensor, labels: Tensor) -> list[Scores]:
+        """Evaluate every lane on the given images, a slice at a time."""
         parts: list[list[tuple[Tensor, Tensor]]] = []
         for part in pixels.split(SLICE):
             inputs = self._fed(lanes, part)
             parts.append(self.workers(lambda lane, given=inputs: _answers(lane, given), lanes))
-        return [_exam(answers, labels) for answers in zip(*parts, strict=True)]
+        return [_scores(answers, labels) for answers in zip(*parts, strict=True)]
 
 
 def planned(pictures: Pictures, variants: Sequence[Variant], protocol: Protocol, epochs: int) -> int:
-    """Lane-steps that `train` ticks in all."""
+    """The number of lane-steps of `train`."""
     return sum(_length(v, epochs) for v in variants) * steps_per_epoch(pictures, protocol.batch)
 
 
@@ -131,18 +132,18 @@ def train(
     tick: Tick,
     workers: Workers = alone,
 ) -> list[Course]:
-    """Train every variant; one course per variant, in order. What is left undone by dead lanes is ticked at once."""
-    race = Race(pictures, variants, protocol, seed, workers)
+    """Train every variant; one course per variant, in order. The steps that stopped lanes skip are counted at once."""
+    trainer = Trainer(pictures, variants, protocol, seed, workers)
     batches, length = order(pictures, seed, protocol.batch), steps_per_epoch(pictures, protocol.batch)
     for epoch in range(1, epochs + 1):
         begun = sum(_length(v, epochs) >= epoch for v in variants)
         for rows in islice(batches, length):
-            tick(begun, f"seed {seed}, epoch {epoch} of {epochs}, {len(race.lanes)} networks at once")
-            if race.lanes:
-                race.step(rows)
-        race.test(race.lanes)
-        race.finish([lane for lane in race.lanes if _length(lane.variant, epochs) == epoch])
-    return list(race.courses.values())
+            tick(begun, f"seed {seed}, epoch {epoch} of {epochs}, {len(trainer.lanes)} networks at once")
+            if trainer.lanes:
+                trainer.step(rows)
+        trainer.test(trainer.lanes)
+        trainer.finish([lane for lane in trainer.lanes if _length(lane.variant, epochs) == epoch])
+    return list(trainer.courses.values())
 
 
 def _length(variant: Variant, epochs: int) -> int:
@@ -150,16 +151,16 @@ def _length(variant: Variant, epochs: int) -> int:
 
 
 def _answers(lane: Lane, inputs: Fed) -> tuple[Tensor, Tensor]:
-    """Logits (n, classes), and which hidden units fired on at least one picture (hidden,)."""
+    """Logits (n, classes), and which hidden units were active on at least one image (hidden,)."""
     hidden = lane.hidden(inputs[lane.variant.inputs])
     return lane.outputs(hidden), (hidden > 0).any(0)
 
 
-def _exam(answers: Sequence[tuple[Tensor, Tensor]], labels: Tensor) -> Exam:
-    """From the slices' logits and units that fired."""
+def _scores(answers: Sequence[tuple[Tensor, Tensor]], labels: Tensor) -> Scores:
+    """Combine the slices' logits and active units."""
     logits, fired = (list(part) for part in zip(*answers, strict=True))
     whole = torch.cat(logits)
-    return Exam(
+    return Scores(
         accuracy=(whole.argmax(1) == labels).double().mean().item(),
         loss=torch.nn.functional.cross_entropy(whole, labels).item(),
         zero=(whole == 0).all(1).double().mean().item(),

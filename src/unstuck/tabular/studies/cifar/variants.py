@@ -1,6 +1,6 @@
-"""What was tried: every variant is the asker's program with its recipe, or the preparation of its inputs, changed.
+"""The variants: the asker's program with a changed recipe or a changed preparation of its inputs.
 
-Plain data, no torch. Layer 0 sees the pictures, layer 1 the hidden units.
+Plain data, no torch. Layer 0 sees the images, layer 1 the hidden units.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from unstuck.tabular.scaling import Recipe, equivalent
 C = 255.0
 """The asker's factor: pixels in 0..255 instead of 0..1."""
 POWER = 256.0
-"""The factor of the exact checks: a power of two rounds nothing, so equal means equal to the last bit."""
+"""The factor of the exact checks: a power of two causes no rounding, so results are bit-identical."""
 
 Preparation = Literal["unit", "standardised", "centred"]
-"""Pixels in 0..1 as they are; minus the channel's mean, over its spread; minus the channel's mean only."""
+"""Pixels in 0..1; standardised per channel; with only the channel mean subtracted."""
 WRITTEN = Recipe.sgd(lr=0.02, momentum=0.9, weight_decay=1e-4)
 """The asker's optimizer, on two layers without biases and with ReLU between them."""
 
@@ -29,31 +29,31 @@ class Protocol:
     classes: int = 10
     batch: int = 250
     patience: int = 300
-    """A network is stopped after so many batches in a row whose logits are all exactly zero: no gradient is left."""
+    """A network is stopped after this many consecutive batches with all logits zero: no gradient is left."""
 
 
 @dataclass(frozen=True, eq=False)
 class Variant:
-    """One run. Variants are told apart as objects, not by their values."""
+    """One run. Variants are compared by identity, not by value."""
 
     name: str
     recipe: Recipe = WRITTEN
     scale: float = 1.0
-    """The inputs, once prepared, are multiplied by it."""
+    """The prepared inputs are multiplied by this."""
     preparation: Preparation = "unit"
     he: bool = False
-    """Initial weights drawn as He et al. (2015) do instead of by torch's default."""
+    """Whether initial weights are drawn as in He et al. (2015) instead of torch's default."""
     epochs: int | None = None
-    """At most so many epochs; None for as many as the study trains."""
+    """Maximum number of epochs; None for the study's number."""
 
     @property
     def inputs(self) -> tuple[Preparation, float]:
-        """What decides the input batch: variants that agree in it share it."""
+        """The key of the input batch: variants with the same key share it."""
         return self.preparation, self.scale
 
     @property
     def on_unit_inputs(self) -> Recipe:
-        """The recipe that follows the same path with inputs that are not multiplied by `scale`."""
+        """The equivalent recipe for inputs that are not multiplied by `scale`."""
         return equivalent(self.recipe, input_scale=1.0 / self.scale)
 
 
@@ -63,7 +63,7 @@ def _changed(c: float, *, init: tuple[float, float] = (1.0, 1.0), rate: tuple[fl
 
 
 def scaled(c: float) -> dict[str, Variant]:
-    """The asker's runs on inputs times c, and the one that the law predicts, by a short name each."""
+    """The asker's runs on inputs times c, and the one that the law predicts, by short names."""
     x = f"x {c:g}"
     tried = {
         "scaled": (x, _changed(c, init=(0, 0), rate=(0, 0))),
@@ -75,13 +75,13 @@ def scaled(c: float) -> dict[str, Variant]:
         "rate only": (f"{x}, rate 1 / {c:g}", _changed(c, init=(0, 0), rate=(1, 0))),
         "square": (f"{x}, rate / {c:g}^2", _changed(c, init=(0, 0), rate=(2, 2))),
         "first square": (f"{x}, W1 / {c:g}, rate / {c:g}^2", _changed(c, init=(1, 0), rate=(2, 2))),
-        "exact": (f"{x}, repaired by the law", equivalent(WRITTEN, input_scale=c)),
+        "exact": (f"{x}, fixed by the law", equivalent(WRITTEN, input_scale=c)),
     }
     return {short: Variant(name, recipe, c) for short, (name, recipe) in tried.items()}
 
 
 NAMING = (
-    "x 255: the inputs are multiplied by it. W1, W2: the initial weights of the layers; rate 1: that of layer 1 alone, "
+    "x 255: the inputs are multiplied by 255. W1, W2: the initial weights of the layers; rate 1: that of layer 1, "
     "rate: both."
 )
 _TRIED = scaled(C)
@@ -96,9 +96,9 @@ CENTRED = Variant("mean subtracted only", preparation="centred")
 ASKED = (BASELINE, SCALED, RATE, BOTH, FIRST_WEIGHTS, FIRST, FIRST_RATE, RATE_ONLY, SQUARE, FIRST_SQUARE)
 """What the asker tried."""
 PREDICTED = (EXACT, STANDARDISED, HE, CENTRED)
-"""What the law and the usual advice predict."""
+"""The predictions of the law and of the usual advice."""
 REPEATED = (BASELINE, SCALED, RATE, BOTH)
-"""What further seeds repeat: the runs of the question."""
+"""The runs repeated with further seeds: those of the question."""
 
 FIRST_RATE_UP = Variant(f"as written, rate 1 x {C:g}", WRITTEN.times(0, lr=C))
 FROZEN = Variant("as written, rate 2 is 0", WRITTEN.times(1, lr=0.0), epochs=8)
@@ -114,16 +114,16 @@ def without_decay(variant: Variant) -> Variant:
 
 
 UNDECAYED = {v: without_decay(v) for v in REPEATED}
-"""Each repeated run's twin without weight decay."""
+"""The counterpart of each repeated run without weight decay."""
 CONTROLS = (FROZEN, *UNDECAYED.values())
-"""Trained for some epochs, to exclude an explanation."""
+"""Control runs, trained for some epochs to exclude an explanation."""
 WATCHED = (*ASKED, EXACT, STANDARDISED, HE, CENTRED, FIRST_RATE_UP, INIT_UP, INIT_DOWN, EXPLODING)
-"""Looked at step by step from the first on."""
+"""Runs observed in detail over the first steps."""
 SCALES = (1 / 16, 1 / 4, 1.0, 2.0, 4.0, 8.0, 16.0, 64.0, 255.0)
-"""Input scales at which accuracy after one epoch is compared, without and with the repair."""
+"""Input scales for the accuracy after one epoch, with and without the fix."""
 
 
 def at_scale(c: float, repaired: bool) -> Variant:
     """The program on inputs times c, for one epoch; `repaired` by the law."""
     recipe = equivalent(WRITTEN, input_scale=c) if repaired else WRITTEN
-    return Variant(f"x {c:g}{', repaired' * repaired}", recipe, c, epochs=1)
+    return Variant(f"x {c:g}{', fixed' * repaired}", recipe, c, epochs=1)

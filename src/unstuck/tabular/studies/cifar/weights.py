@@ -1,11 +1,12 @@
-"""The asker's attempts at the initial weights: why both layers' work, and why the first layer's alone do not."""
+"""Sections on the asker's attempts with the initial weights: why both layers' work, and only the first layer's do
+not."""
 
 from __future__ import annotations
 
 import math
 
+from unstuck.tabular.studies.cifar.causes import PROBED
 from unstuck.tabular.studies.cifar.evidence import Evidence
-from unstuck.tabular.studies.cifar.illnesses import PROBED
 from unstuck.tabular.studies.cifar.variants import (
     BASELINE,
     BOTH,
@@ -21,11 +22,11 @@ from unstuck.tabular.studies.cifar.wording import LOSS, STEP, at, first_losses, 
 from unstuck.tabular.studies.story import Axis, Lines, Section, Series, Table, number
 
 FLAT = math.log(10)
-"""The loss of ten equal answers."""
+"""The loss of a uniform prediction."""
 MARKS = (0, 9, 19, 29, 39)
-"""Steps whose losses are told."""
+"""Steps whose losses are reported."""
 SINGLES = (FIRST_WEIGHTS, FIRST_RATE, FIRST, RATE_ONLY)
-"""What was tried at the first layer alone."""
+"""The attempts with the first layer alone."""
 
 
 def both(e: Evidence) -> Section:
@@ -44,23 +45,24 @@ def both(e: Evidence) -> Section:
 def _both_end(e: Evidence, restored: bool) -> str:
     return (
         f"It ends at {points(e.accuracy(BOTH))} (as written: {points(e.accuracy(BASELINE))}), with training loss "
-        f"{listed(e.loss(BOTH).values)} ({listed(e.loss(BASELINE).values)}) and logits of spread "
+        f"{listed(e.loss(BOTH).values)} ({listed(e.loss(BASELINE).values)}) and a standard deviation of the logits of "
         f"{listed(e.spread(BOTH).values)} ({listed(e.spread(BASELINE).values)}): "
-        + ("the same network for all purposes." if restored else "not the same.")
+        + ("practically the same network." if restored else "not the same.")
     )
 
 
 def _small_weights(e: Evidence, restored: bool) -> str:
     run, twin, base = (e.watches[v].losses for v in (BOTH, INIT_DOWN, BASELINE))
     return (
-        "What the asker changed was not the rate, which 'should' be wrong, but the initial weights. Told on inputs "
-        "0..1 this run is the network as written, rate as written, with both initial weights 16 times smaller: trained "
-        f"as such its losses at steps {listed(at(range(len(run)), MARKS))} are {listed(at(twin, MARKS), 4)}; those of "
-        f"the run itself {listed(at(run, MARKS), 4)} (as written: {listed(at(base, MARKS), 4)}). "
+        "The asker changed not the rate, which 'should' be wrong, but the initial weights. By the law, the "
+        "equivalent on inputs 0..1 is the network and rate as written, with both initial weights 16 times smaller: "
+        f"trained in that form its losses at steps {listed(at(range(len(run)), MARKS))} are "
+        f"{listed(at(twin, MARKS), 4)}; those of the run itself {listed(at(run, MARKS), 4)} (as written: "
+        f"{listed(at(base, MARKS), 4)}). "
     ) + shown(
         restored,
-        f"Weights that small cost a while near ln 10 = {FLAT:.4f} and then nothing; weights that large cost the units "
-        "of the section before.",
+        f"Weights that are too small keep the loss near ln 10 = {FLAT:.4f} for a while and do no further harm; "
+        "weights that are too large kill units, as in the section before.",
         "Here it does not end where the network as written does.",
     )
 
@@ -68,7 +70,7 @@ def _small_weights(e: Evidence, restored: bool) -> str:
 def _flat(e: Evidence) -> str:
     return shown(
         e.loss(BOTH).mean < FLAT - 0.3,
-        "That accuracy might recover while the loss stays at ln 10 is refuted by the losses above.",
+        "The losses above exclude that accuracy recovers while the loss stays at ln 10.",
         f"The loss has stayed near ln 10 for these {e.epochs} epochs.",
     )
 
@@ -80,14 +82,14 @@ def _early(e: Evidence) -> Lines:
 
 
 def first(e: Evidence) -> Section:
-    """The first layer's weights / 255, with one rate or two divided."""
+    """The first layer's weights / 255, with one or both rates divided."""
     trouble = max(e.accuracy(v).mean for v in SINGLES) < e.accuracy(BASELINE).mean - 5
     rows = tuple(
         (v.name, e.accuracy(v), e.loss(v), e.dead(v), listed(e.watches[v].gradients[:4])) for v in (BASELINE, *SINGLES)
     )
     return Section(
         "The first layer's weights / 255 are enough",
-        "Only the first layer sees the inputs, so dividing its initial weights by 255 should do, with one rate or "
+        "Only the first layer sees the inputs, so dividing its initial weights by 255 should work, with one rate or "
         "another divided by 255.",
         "\n\n".join((_backward(e), _control(e), _others(e))),
         "does not hold" if trouble else "holds",
@@ -100,13 +102,13 @@ def _backward(e: Evidence) -> str:
     run, base = e.watches[FIRST_RATE], e.watches[BASELINE]
     steps = [s for s in (0, 1, 3, 19) if s < len(run.dead)]
     return (
-        "Take the first weights and the first rate divided by 255. That repairs the forward pass: the first loss is "
-        f"{number(run.losses[0], 5)} (as written {number(base.losses[0], 5)}). The backward pass it does not. The "
-        f"gradient of the first weights is {number(run.gradients[0])} long, "
-        f"{number(run.gradients[0] / base.gradients[0])} times that of the network as written, and it moves weights "
-        "that are 255 times smaller: in proportion the step is 255^2 times too long, and a rate divided by 255 leaves "
-        "a factor of 255. The first step takes the spread of what the hidden units receive from "
-        f"{number(run.spreads[0])} to {number(run.spreads[1])}; dead on {PROBED} pictures at steps {listed(steps)}: "
+        "Take the first weights and the first rate divided by 255. This fixes the forward pass: the first loss is "
+        f"{number(run.losses[0], 5)} (as written {number(base.losses[0], 5)}). It does not fix the backward pass. The "
+        f"gradient norm of the first weights is {number(run.gradients[0])}, "
+        f"{number(run.gradients[0] / base.gradients[0])} times that of the network as written, and it acts on weights "
+        "that are 255 times smaller: the relative step is 255^2 times too long, and a rate divided by 255 leaves "
+        "a factor of 255. The first step takes the standard deviation of the pre-activations from "
+        f"{number(run.spreads[0])} to {number(run.spreads[1])}; dead on {PROBED} images at steps {listed(steps)}: "
         f"{percent(at(run.dead, steps))}."
     )
 
@@ -122,14 +124,14 @@ def _control(e: Evidence) -> str:
 def _others(e: Evidence) -> str:
     zero = (e.courses[RATE_ONLY][0].final or e.courses[RATE_ONLY][0].last).zero
     return (
-        f"The first weights alone, with the rate as written, end at {_end(e, FIRST_WEIGHTS)}; with both rates divided "
-        f"by 255 at {_end(e, FIRST)}; the first rate alone, with the weights as they are, at {_end(e, RATE_ONLY)}, "
-        f"with all-zero logits on {number(100 * zero)} % of the training pictures."
+        f"Only the first weights divided, with the rate as written, ends at {_end(e, FIRST_WEIGHTS)}; with both rates "
+        f"divided by 255 at {_end(e, FIRST)}; only the first rate divided, with the original weights, at "
+        f"{_end(e, RATE_ONLY)}, with all-zero logits on {number(100 * zero)} % of the training images."
     )
 
 
 def _end(e: Evidence, variant: Variant) -> str:
-    """Accuracy, and death where it died."""
+    """Accuracy, and the step from which on all logits are zero."""
     course = e.courses[variant][0]
     dying = "" if course.died is None else f" (all logits 0 from step {course.died} on)"
     return points(e.accuracy(variant)) + dying

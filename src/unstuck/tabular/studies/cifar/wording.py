@@ -1,4 +1,4 @@
-"""Numbers in the story's sentences, and its curves."""
+"""Numbers and curves for the study's sections."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ def listed(values: Iterable[float], digits: int = 3) -> str:
 
 
 def percent(values: Iterable[float]) -> str:
-    """Shares, in percent: `2, 49, 81 %`."""
+    """Shares in percent: `2, 49, 81 %`."""
     return listed((100 * v for v in values), 3) + " %"
 
 
 def points(spread: Spread) -> str:
-    """An accuracy that is in percent already, seed by seed: `49.6 and 50 %`."""
+    """Accuracies in percent, per seed: `49.6 and 50 %`."""
     told = [f"{v:.1f}" for v in spread.values]
     return " and ".join([", ".join(told[:-1]), told[-1]] if len(told) > 1 else told) + " %"
 
 
-def shown(held: bool, sentence: str, otherwise: str = "Here that does not show.") -> str:
-    """A conclusion, if the run bears it out; what to say if it does not."""
+def shown(held: bool, sentence: str, otherwise: str = "This run does not show it.") -> str:
+    """A conclusion, if the run supports it; otherwise another sentence."""
     return sentence if held else otherwise
 
 
 def at(values: Sequence[float], steps: Iterable[int]) -> list[float]:
-    """The values at those of the steps that were run."""
+    """The values at those steps that were run."""
     return [values[s] for s in steps if s < len(values)]
 
 
 def over_steps(title: str, y: Axis, curves: Mapping[str, Sequence[float]]) -> Lines:
-    """Curves that have one value per step."""
+    """Curves with one value per step."""
     return Lines(
         title, STEP, y, tuple(Series(name, tuple(map(float, range(len(v)))), tuple(v)) for name, v in curves.items())
     )
@@ -59,13 +59,13 @@ def by_epoch(evidence: Evidence, variants: Iterable[Variant], title: str) -> Lin
             Series(
                 variant.name,
                 tuple(float(i) for i in range(1, len(tests) + 1)),
-                tuple(100 * exam.accuracy for exam in tests),
+                tuple(100 * scores.accuracy for scores in tests),
             )
         )
     return Lines(title, Axis("epoch"), Axis("test accuracy", "%"), tuple(series))
 
 
 def smoothed(values: Sequence[float], width: int, until: int) -> Series:
-    """Means over `width` steps, up to step `until`; the name is for the caller to give."""
+    """Means over `width` steps, up to step `until`, without a name."""
     blocks = [values[i : i + width] for i in range(0, min(until, len(values)), width)]
     return Series("", tuple(width * (i + 0.5) for i in range(len(blocks))), tuple(sum(b) / len(b) for b in blocks))

@@ -1,4 +1,4 @@
-"""Networks side by side on the processor's cores: each on one core, instead of every product split over all of them."""
+"""Train networks in parallel, each on one core, instead of splitting every product over all cores."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Result = TypeVar("Result")
 
 
 class Workers(Protocol):
-    """Does a job for every item, several at a time where there are several cores; results in the items' order."""
+    """Applies a function to every item, in parallel on several cores; results in the items' order."""
 
     def __call__(self, job: Callable[[Item], Result], items: Iterable[Item], /) -> list[Result]:
         """The results."""
@@ -22,15 +22,15 @@ class Workers(Protocol):
 
 
 def alone(job: Callable[[Item], Result], items: Iterable[Item], /) -> list[Result]:
-    """One after the other."""
+    """Apply it one by one."""
     return [job(item) for item in items]
 
 
 @contextmanager
 def workers() -> Iterator[Workers]:
-    """As many workers as torch was allowed threads, each with one thread: torch lets go of Python while it multiplies.
+    """As many workers as torch's threads, with one thread each: torch releases the GIL in its operators.
 
-    A product of this size split over the cores waits for the slower one at each step; on a busy machine most of the
+    A product of this size split over the cores waits for the slowest one at each step, on a busy machine most of the
     time.
     """
     workers = torch.get_num_threads()

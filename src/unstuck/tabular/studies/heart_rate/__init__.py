@@ -1,4 +1,4 @@
-"""The heart-rate study: a network that learns circles and moons, and not one threshold on one number around 92."""
+"""The heart-rate study: a network that learns circles and moons, but not one threshold on one number around 92."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ SEEDS, QUICK_SEEDS, QUICK_EPOCHS = 5, 2, 2000
 
 @one_thread()
 def tell(request: Request, progress: Progress) -> Study:
-    """Run the study: no data is needed, it is drawn."""
+    """Run the study on generated data."""
     seeds = request.seeds or (QUICK_SEEDS if request.quick else SEEDS)
     limit = min(request.epochs or (QUICK_EPOCHS if request.quick else v.LONG), v.LONG)
     run = _train(seeds, limit, progress)
-    progress(0.99, "BatchNorm in evaluation mode, and the price of one step")
+    progress(0.99, "BatchNorm in eval mode, and the cost of one step")
     sections = (
         first_answer.question(run),
         first_answer.standardise(run),
@@ -50,7 +50,7 @@ def tell(request: Request, progress: Progress) -> Study:
 QUESTION = (
     "Somebody learning PyTorch trained a network of two linear layers with sigmoids (one input, ten hidden units "
     "here) with binary cross-entropy and Adam. On circles and half-moons around zero it does well. On a simpler "
-    "set, the heart rate, around 92, label 1 from 91 on, it does badly. Why?"
+    "data set, heart rates around 92 with label 1 from 91 on, it does badly. Why?"
 )
 
 
@@ -71,10 +71,11 @@ def _train(seeds: int, limit: int, progress: Progress) -> Run:
 def _answer(run: Run) -> str:
     raw, standard = run.look(v.RAW), run.look(v.STANDARD)
     return (
-        f"The data is far from zero. {number(100 * raw.saturated, 2)} % of what enters the hidden sigmoids lies "
-        f"where they are flat (standardised: {number(100 * standard.saturated, 2)} %), so the hidden layer is a "
-        "constant, and its biases have to walk to the data at one rate per step. At rate 0.001 it reaches 99 % on "
-        f"raw input {got(run.epochs(v.RAW))}; standardised {got(run.epochs(v.STANDARD))}; with the mean alone "
+        f"The data is far from zero. {number(100 * raw.saturated, 2)} % of the hidden layer's pre-activations are "
+        f"saturated (standardised: {number(100 * standard.saturated, 2)} %), so the hidden layer is nearly constant, "
+        "and its biases have to travel to the data at one learning rate per step. At rate 0.001 it reaches 99 % on "
+        f"raw input {got(run.epochs(v.RAW))}; standardised {got(run.epochs(v.STANDARD))}; with only the mean "
         f"subtracted {got(run.epochs(v.CENTRED))}; with BatchNorm1d in front {got(run.epochs(v.NORM))}; with a rate "
-        f"that halves every 1000 epochs {got(run.epochs(v.STEPPED))}, for the sum of such rates bounds the walk."
+        f"that halves every 1000 epochs {got(run.epochs(v.STEPPED))}, because the sum of the rates bounds the "
+        "distance."
     )

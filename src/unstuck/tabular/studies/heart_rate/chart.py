@@ -1,4 +1,4 @@
-"""The map: for which centres, spreads, rates, widths and optimizers raw inputs learn, and how fast."""
+"""The map: how fast raw inputs are learned for different centres, spreads, rates, widths and optimizers."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ SGD_RATES = (0.001, 0.01, 0.1, 1.0)
 WIDTHS = (2, 5, 10, 20, 50)
 COLUMNS = (1, 2, 5, 10, 30)
 SEEDS = 3
-"""Seeds per cell: the map shows regions, not digits."""
+"""Seeds per cell: the map shows regions, not exact numbers."""
 
 
 def place(
     *, centre: float = 92.0, spread: float = 10.0, rate: float = 0.01, width: int = WIDTH, sgd: bool = False,
     form: Form = "raw", columns: int = 1
 ) -> Variant:  # fmt: skip
-    """A cell: heart-rate-like data with the threshold a tenth of its spread below the centre, rounded to as much."""
+    """A cell: heart-rate-like data with the threshold a tenth of its spread below the centre, rounded to that unit."""
     source = Source("heart rate", centre, spread, centre - spread / 10, spread / 10, columns)
     return Variant("map", source, form, Net(columns, width, optimizer="sgd" if sgd else "adam"), Pace(rate), SHORT)
 
@@ -41,7 +41,7 @@ class Chart:
         return Spread(tuple(c.epochs_to_good for c in self.trained.courses[cell])).median
 
     def figures(self) -> tuple[Heatmap, ...]:
-        """The cuts through the map."""
+        """The cross-sections of the map."""
         return tuple(self._figure(*cut) for cut in cuts())
 
     def _figure(self, title: str, x: Axis, y: Axis, columns: list[str], rows: list[str], cells: Cells) -> Heatmap:
@@ -53,7 +53,7 @@ Cells = list[list[Variant]]
 
 
 def cuts() -> Iterator[tuple[str, Axis, Axis, list[str], list[str], Cells]]:
-    """Each cut: title, axes, the names of columns and rows, and the cells row by row."""
+    """Each cross-section: title, axes, names of columns and rows, and the cells row by row."""
     centre, rate = Axis("centre of the data"), Axis("rate")
     named = [f"{c:g}" for c in CENTRES]
     spreads = [[place(centre=c, spread=s) for c in CENTRES] for s in SPREADS]
@@ -82,6 +82,6 @@ def _standardised() -> tuple[list[str], list[str], Cells]:
 
 
 def draw_map(limit: int, seeds: int, progress: Callable[[float], None]) -> Chart:
-    """Train every cell; what has reached 99 % is let go at once."""
+    """Train every cell; lanes that have reached 99 % are removed."""
     cells = dict.fromkeys(cell for *_, rows in cuts() for row in rows for cell in row)
     return Chart(train_all(list(cells), min(SEEDS, seeds), min(SHORT, limit), progress, settled=500))

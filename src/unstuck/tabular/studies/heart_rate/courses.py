@@ -1,4 +1,4 @@
-"""Training all variants and seeds of the heart-rate story side by side, and what is noted on the way."""
+"""Train all variants and seeds of the heart-rate study in parallel, and record their curves."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from unstuck.tabular.studies.lanes import Lanes, packed, with_one
 from unstuck.tabular.studies.nets import module
 
 EVERY = 10
-"""Accuracy is looked at every so many epochs: "first at 99 %" is a multiple of it."""
+"""Accuracy is measured every 10 epochs, so "first at 99 %" is a multiple of 10."""
 SPARSE = 50
-"""Loss and the largest bias, for the curves."""
+"""Interval of the loss and of the largest bias."""
 GOOD = 0.99
 
 
 @dataclass
 class Course:
-    """One lane's training: accuracy every 10 epochs, loss and largest first bias every 50, its last weights."""
+    """One lane's training: accuracy every 10 epochs, loss and largest first-layer bias every 50, final weights."""
 
     variant: Variant
     seed: int
@@ -34,22 +34,22 @@ class Course:
     loss: list[float] = field(default_factory=list)
     reach: list[float] = field(default_factory=list)
     first: tuple[Tensor, Tensor] | None = None
-    """The first layer at the end: weights (width, inputs), biases (width,)."""
+    """The final first layer: weights (width, inputs), biases (width,)."""
     weights: Tensor | None = None
 
     @property
     def epochs_to_good(self) -> float:
-        """The first epoch seen at 99 %, inf without one."""
+        """The first measured epoch at 99 %, inf if there is none."""
         return next((float(i * EVERY) for i, a in enumerate(self.accuracy) if i and a >= GOOD), math.inf)
 
     def accuracy_at(self, epoch: int) -> float:
-        """Percent right after so many epochs (or at the end, where training stopped before: it had settled)."""
+        """Accuracy in percent after an epoch, or at the end if training stopped earlier."""
         return 100 * self.accuracy[min(epoch // EVERY, len(self.accuracy) - 1)]
 
 
 @dataclass(frozen=True)
 class Trained:
-    """All courses by variant, in the order of the seeds, and what they cost in seconds of processor time."""
+    """All courses by variant, in the order of the seeds, and their cost in seconds of processor time."""
 
     courses: dict[Variant, list[Course]]
     lane_steps: int
@@ -59,9 +59,9 @@ class Trained:
 def train_all(
     variants: Sequence[Variant], seeds: int, limit: int, progress: Callable[[float], None], settled: int = SETTLED
 ) -> Trained:
-    """Train every variant with every seed, at most `limit` epochs; from epoch `settled` on, what got there is let go.
+    """Train every variant with every seed, at most `limit` epochs; from epoch `settled` on, finished lanes are removed.
 
-    `progress` gets the share of the work done.
+    `progress` is called with the share of the work done.
     """
     began, done, courses = time.process_time(), 0, {v: [] for v in variants}
     total = sum(min(v.epochs, limit) * _rows(v) for v in variants)
@@ -82,7 +82,7 @@ def _rows(variant: Variant) -> int:
 
 
 def _stacks(variants: Iterable[Variant]) -> Iterator[list[Variant]]:
-    """Variants that can share a stack: the same network, the same kind of data, the same length."""
+    """Group variants that can share a stack: the same network, kind of data and number of epochs."""
 
     def kind(v: Variant) -> tuple[str, bool, int]:
         return str(v.net), v.source.inputs == 1, v.epochs
@@ -92,12 +92,12 @@ def _stacks(variants: Iterable[Variant]) -> Iterator[list[Variant]]:
 
 
 def fed(variant: Variant, seed: int) -> Rows:
-    """What the network of this variant and seed gets: its own draw in the variant's form."""
+    """The network's inputs for this variant and seed."""
     return formed(draw(variant.source, seed), "normed" if variant.net.norm else variant.form)
 
 
 def _train(courses: list[Course], epochs: int, settled: int) -> Iterator[tuple[int, int]]:
-    """Train these courses as one stack; yields (lane-steps, epoch) now and then."""
+    """Train these courses as one stack; yields (lane-steps, epoch) at intervals."""
     net = courses[0].variant.net
     starts = torch.stack([packed(module(net, c.seed)) for c in courses])
     lanes = Lanes(net, starts, [c.variant.pace for c in courses])
@@ -132,7 +132,7 @@ def _stretch(lanes: Lanes, rows: Rows, courses: list[Course], epochs: range) -> 
 def _note(z: Tensor, rows: Rows, courses: list[Course], lanes: Lanes | None) -> None:
     right = (((z > 0) == (rows.y > 0.5)) * rows.shares).sum(1).tolist()
     for course, share in zip(courses, right, strict=True):
-        course.accuracy.append(round(share, 6))  # shares of float32 do not sum to one exactly
+        course.accuracy.append(round(share, 6))  # float32 weights do not sum to exactly one
     if lanes is None:
         return
     losses = (log_loss(z, rows.y, reduction="none") * rows.shares).sum(1).tolist()
@@ -143,7 +143,7 @@ def _note(z: Tensor, rows: Rows, courses: list[Course], lanes: Lanes | None) -> 
 
 @torch.no_grad()
 def _finish(lanes: Lanes, rows: Rows, courses: list[Course], done: set[int]) -> None:
-    """The last look at those that end here: after the last update, no further step."""
+    """Record the final state of the lanes that end here, without a further step."""
     if not done:
         return
     z, (weights, biases) = lanes.logits(with_one(rows.x)), lanes.first()
@@ -151,6 +151,6 @@ def _finish(lanes: Lanes, rows: Rows, courses: list[Course], done: set[int]) -> 
     for i, course in enumerate(courses):
         if i in done:
             course.first, course.weights = (weights[i].clone(), biases[i].clone()), lanes.weights[i].clone()
-        else:  # it trains on, and the next stretch begins with the same look
+        else:  # the next stretch records this point again
             for curve in (course.accuracy, course.loss, course.reach):
                 curve.pop()

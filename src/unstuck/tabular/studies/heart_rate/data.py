@@ -1,4 +1,4 @@
-"""The data of the heart-rate story: heart rates around 92, and two sets in the plane around zero, all drawn afresh."""
+"""The data of the heart-rate study: heart rates around 92, and two sets in the plane around zero, generated."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ Form = Literal["raw", "z-score", "minus mean", "over sd", "over 100"]
 class Rows(NamedTuple):
     """Distinct rows x (n, inputs), their targets (n,), and the share of each in the data (n,), which sum to one.
 
-    Rows that are equal are kept once: the loss over a full batch is a mean, so a row that stands there twice counts
-    twice. Of 500 rounded heart rates about 55 differ, and training costs a tenth.
+    Duplicate rows are merged: the loss over a full batch is a mean, so a row that occurs twice counts twice. Of 500
+    rounded heart rates about 55 are distinct, which makes training ten times as fast.
     """
 
     x: Tensor
@@ -30,9 +30,9 @@ class Rows(NamedTuple):
 
 @dataclass(frozen=True)
 class Source:
-    """Which data. Heart rates: `centre` + normal * `spread`, rounded to `unit`, label 1 from `threshold` on.
+    """The data set. Heart rates: `centre` + normal * `spread`, rounded to `unit`, label 1 from `threshold` on.
 
-    Circles and moons are the ring and the half-moons of many tutorials; `centre` is added to both coordinates.
+    Circles and moons are the rings and half-moons of many tutorials; `centre` is added to both coordinates.
     """
 
     kind: Literal["heart rate", "circles", "moons"] = "heart rate"
@@ -41,11 +41,11 @@ class Source:
     threshold: float = 91.0
     unit: float = 1.0
     columns: int = 1
-    """Of heart rates: with several, each is drawn alike, and the label asks their sum, in units of its own spread."""
+    """Number of heart-rate columns, drawn independently; the label depends on their sum divided by sqrt(columns)."""
 
     @property
     def inputs(self) -> int:
-        """Columns."""
+        """Number of columns."""
         return self.columns if self.kind == "heart rate" else 2
 
 
@@ -59,13 +59,13 @@ def draw(source: Source, seed: int) -> Rows:
     steps = (torch.randn(shape, generator=generator, dtype=torch.float64) * source.spread / source.unit).round()
     distinct, counts = steps.unique(dim=0, return_counts=True)
     offset = distinct.sum(1) * source.unit / math.sqrt(source.columns)
-    # A threshold that is itself a value must not fall to rounding.
+    # A value equal to the threshold must not depend on rounding.
     y = offset >= source.threshold - source.centre - source.unit / 1e6
     return Rows((source.centre + distinct * source.unit).float(), y.float(), (counts / COUNT).float())
 
 
 def _circles(generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """An outer ring of radius 1 (label 0) and an inner one of half that (label 1)."""
+    """An outer ring of radius 1 (label 0) and an inner ring of radius 0.5 (label 1)."""
     angle = torch.rand(COUNT, generator=generator) * 2 * math.pi
     y = (torch.arange(COUNT) % 2).float()
     x = torch.stack([angle.cos(), angle.sin()], 1) * (1 - 0.5 * y)[:, None]
@@ -73,7 +73,7 @@ def _circles(generator: torch.Generator) -> tuple[Tensor, Tensor]:
 
 
 def _moons(generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Two half circles that reach into each other, around (0, 0)."""
+    """Two interleaved half circles around (0, 0)."""
     angle = torch.rand(COUNT, generator=generator) * math.pi
     y = (torch.arange(COUNT) % 2).float()
     upper = torch.stack([angle.cos(), angle.sin()], 1)
@@ -97,17 +97,17 @@ FORMS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
     "over 100": lambda x, mean, var: x / 100,
     "normed": lambda x, mean, var: (x - mean) / (var + 1e-5).sqrt(),
 }
-"""`normed` is what BatchNorm1d computes from a full batch before its own weights, with its default eps."""
+"""`normed` is the output of BatchNorm1d for a full batch before its own weights, with the default eps."""
 
 
 def formed(rows: Rows, form: str) -> Rows:
-    """The rows as the network gets them, in float32."""
+    """The rows in a form, as float32."""
     mean, var = moments(rows)
     return rows._replace(x=FORMS[form](rows.x.double(), mean, var).float())
 
 
 def side_by_side(every: Sequence[Rows]) -> Rows:
-    """Several sets as one: (lanes, n, inputs), (lanes, n), (lanes, n); shorter ones get rows with a share of zero."""
+    """Several sets stacked: (lanes, n, inputs), (lanes, n), (lanes, n); shorter ones are padded with weight 0."""
     longest = max(len(r.y) for r in every)
     parts = zip(*every, strict=True)
     return Rows(*(torch.stack([_longer(one, longest, k == 2) for one in part]) for k, part in enumerate(parts)))

@@ -1,4 +1,4 @@
-"""BatchNorm in evaluation mode, in plain PyTorch: do its running statistics serve as well as the batch's own?"""
+"""BatchNorm in eval mode, in plain PyTorch: do its running statistics work as well as those of the batch?"""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from unstuck.tabular.studies.nets import module, train
 
 
 class Evaluated(NamedTuple):
-    """Share right with the running statistics and with the batch's, after so many epochs."""
+    """Accuracy with the running statistics and with those of the batch, after some epochs."""
 
     running: float
     batch: float
@@ -20,7 +20,7 @@ class Evaluated(NamedTuple):
 
 
 def evaluate(epochs: int = 500, seed: int = 0) -> Evaluated:
-    """Train one network with BatchNorm1d in front on every single row, and ask it in both modes."""
+    """Train one network with BatchNorm1d in front on all rows, and evaluate it in both modes."""
     rows = draw(NORM10.source, seed)
     times = (rows.shares * COUNT).round().long()
     x, y = rows.x.repeat_interleave(times, 0), rows.y.repeat_interleave(times)

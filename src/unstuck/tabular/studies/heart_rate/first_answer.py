@@ -1,4 +1,4 @@
-"""Sections on the question and on the first answer: standardise, raise the rate, BatchNorm, the loss on logits."""
+"""Sections on the question and the first answer: standardise, raise the rate, BatchNorm, the loss on logits."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from unstuck.tabular.studies.story import (
 
 
 def question(run: Run) -> Section:
-    """The simpler set is the harder one."""
+    """The simpler data set is harder to learn."""
     early = min(1000, run.limit)
     rows = (v.CIRCLES, v.MOONS, v.RAW, v.CIRCLES10, v.MOONS10, v.RAW10, v.FAR_CIRCLES, v.FAR_CIRCLES10, v.FAR_MOONS10)
     near, raw = run.epochs(v.CIRCLES10), run.epochs(v.RAW10)
     far = [run.epochs(x) for x in (v.FAR_CIRCLES, v.FAR_CIRCLES10, v.FAR_MOONS10)]
     text = (
         f"At rate 0.01 it reaches 99 % on circles around zero {got(near)}, on heart rates {got(raw)}. After {early} "
-        f"epochs at rate 0.001 {number(run.accuracy(v.RAW, early).mean)} % of the heart rates are right, where "
-        f"always answering the larger class gives {number(_majority(run))} %; trained for up to {run.limit} epochs "
-        f"it reaches 99 % {got(run.epochs(v.RAW))}.\n\nAdding 92 to both coordinates of the harder sets, and "
-        "changing nothing else, is a direct test of the suspicion: circles and moons around 92 are learnt in "
+        f"epochs at rate 0.001 the accuracy on heart rates is {number(run.accuracy(v.RAW, early).mean)} %; the "
+        f"baseline (always the larger class) is {number(_majority(run))} %; trained for up to {run.limit} epochs it "
+        f"reaches 99 % {got(run.epochs(v.RAW))}.\n\nAdding 92 to both coordinates of the harder sets, and changing "
+        "nothing else, tests the offset directly: circles and moons around 92 are learned in "
         f"{sum(f.reached for f in far)} of {sum(len(f.values) for f in far)} runs, the same sets around zero in "
         f"{sum(run.epochs(x).reached for x in (v.CIRCLES, v.CIRCLES10, v.MOONS10))} of {3 * run.seeds}."
     )
@@ -43,9 +43,9 @@ def question(run: Run) -> Section:
         run.curve(x, "accuracy", f"{x.group}, {x.pace.rate:g}") for x in (v.CIRCLES10, v.FAR_CIRCLES10, v.RAW, v.RAW10)
     )
     return Section(
-        "The simpler set is the harder one",
-        "The question: a two-layer sigmoid network learns circles and half-moons around zero; on a simpler set, one "
-        "heart rate and one threshold, it does badly.",
+        "The simpler data set is harder to learn",
+        "The question: a two-layer sigmoid network learns circles and half-moons around zero; on a simpler data set, "
+        "one heart rate and one threshold, it does badly.",
         text,
         judged(slower, run.accuracy(v.RAW, early).mean < 90),
         Table(
@@ -54,13 +54,13 @@ def question(run: Run) -> Section:
                 "rate",
                 "reach 99 %",
                 "median epochs",
-                f"% right after {early}",
+                f"accuracy % after {early}",
                 "at the end",
                 "saturated at first",
             ),
             tuple(_row(run, x, early) for x in rows),
         ),
-        (Lines("Accuracy, mean over the seeds", EPOCHS, Axis("right", "%"), curves),),
+        (Lines("Accuracy, mean over the seeds", EPOCHS, Axis("accuracy", "%"), curves),),
     )
 
 
@@ -80,9 +80,9 @@ def standardise(run: Run) -> Section:
     fast, slow, raw, raw10 = (run.epochs(x) for x in (v.STANDARD10, v.STANDARD, v.RAW, v.RAW10))
     text = (
         f"Standardised, at rate 0.01, it reaches 99 % {got(fast)} (per seed {each(fast.values)}); at the old rate "
-        f"0.001 {got(slow)} ({each(slow.values)}). Left raw it does so {got(raw)}, at rate 0.01 {got(raw10)}. "
-        f"In the median raw input takes {times(raw.median, slow.median)} the epochs at rate 0.001 and "
-        f"{times(raw10.median, fast.median)} at rate 0.01."
+        f"0.001 {got(slow)} ({each(slow.values)}). Raw input reaches it {got(raw)}, at rate 0.01 {got(raw10)}. "
+        f"In the median, raw input takes {times(raw.median, slow.median)} as many epochs at rate 0.001 and "
+        f"{times(raw10.median, fast.median)} as many at rate 0.01."
     )
     chosen = {
         "raw, 0.001": v.RAW,
@@ -98,7 +98,7 @@ def standardise(run: Run) -> Section:
     )
     return Section(
         "Standardise, and raise the rate",
-        "First answer: subtract the mean, divide by the standard deviation and raise Adam's rate to 0.01; it then "
+        "First answer: subtract the mean, divide by the standard deviation and raise Adam's rate to 0.01; then it "
         "converges in 1000 iterations.",
         text,
         judged(fast.high <= 1000, bool(fast.reached)),
@@ -107,21 +107,20 @@ def standardise(run: Run) -> Section:
 
 
 def mean_or_spread(run: Run) -> Section:
-    """Which half of standardising does it."""
+    """Which part of standardising helps."""
     forms = {"raw": v.RAW, "z-score": v.STANDARD, "minus mean": v.CENTRED, "over sd": v.SCALED, "over 100": v.HUNDREDTH}
     centred, scaled, both = (run.epochs(x).median for x in (v.CENTRED, v.SCALED, v.STANDARD))
     text = (
-        f"At rate 0.001: subtracting the mean alone takes {number(centred)} epochs in the median, dividing by the "
-        f"standard deviation alone {number(scaled)}, dividing by 100 {number(run.epochs(v.HUNDREDTH).median)}, both "
-        "together "
+        f"At rate 0.001, subtracting only the mean takes {number(centred)} epochs in the median, only dividing by the "
+        f"standard deviation {number(scaled)}, dividing by 100 {number(run.epochs(v.HUNDREDTH).median)}, both together "
         f"{number(both)}. " + _halves(centred, scaled, both)
     )
     bars = Bars(
         "Epochs to 99 % at rate 0.001", tuple(forms), tuple(run.epochs(x) for x in forms.values()), Axis("epochs")
     )
     return Section(
-        "The mean or the spread?",
-        "First answer: subtract the mean and divide by the standard deviation, as if it took both.",
+        "Mean or standard deviation?",
+        "First answer: subtract the mean and divide by the standard deviation, which suggests that both are needed.",
         text,
         judged(min(centred, scaled) > 3 * both),
         figures=(bars,),
@@ -131,10 +130,10 @@ def mean_or_spread(run: Run) -> Section:
 def _halves(centred: float, scaled: float, both: float) -> str:
     if centred <= 1.5 * both and scaled > 3 * centred:
         return (
-            "Centring is what matters; dividing matters only in that it brings the offset down too, and less than "
+            "Centring is what matters; dividing helps only because it also reduces the offset, and less than "
             "subtracting does."
         )
-    return "Neither step alone does what both do." if min(centred, scaled) > 3 * both else "One step nearly does it."
+    return "Neither step alone does what both do." if min(centred, scaled) > 3 * both else "One step is nearly enough."
 
 
 def batch_norm(run: Run, evaluated: Evaluated) -> Section:
@@ -146,20 +145,20 @@ def batch_norm(run: Run, evaluated: Evaluated) -> Section:
     ]
     same = all(run.epochs(a).median <= 2 * run.epochs(b).median for a, b in pairs)
     text = (
-        f"With BatchNorm1d in front of the raw heart rates it reaches 99 % {' and '.join(words)}. In evaluation "
-        f"mode, with the running statistics of {evaluated.epochs} epochs, {number(100 * evaluated.running)} % are "
-        f"right; in training mode, with the batch's own, {number(100 * evaluated.batch)} %."
+        f"With BatchNorm1d in front of the raw heart rates it reaches 99 % {' and '.join(words)}. In eval mode, with "
+        f"the running statistics of {evaluated.epochs} epochs, the accuracy is {number(100 * evaluated.running)} %; in "
+        f"train mode, with those of the batch, {number(100 * evaluated.batch)} %."
     )
     return Section(
         "BatchNorm in front",
-        "First answer: who cannot take statistics beforehand puts BatchNorm1d in front, with the same effect.",
+        "First answer: if the statistics are not known beforehand, BatchNorm1d in front has the same effect.",
         text,
         judged(same and abs(evaluated.running - evaluated.batch) < 0.02, same),
         figures=(
             Lines(
                 "Accuracy at rate 0.01, mean over the seeds",
                 EPOCHS,
-                Axis("right", "%"),
+                Axis("accuracy", "%"),
                 tuple(
                     run.curve(x, "accuracy", n)
                     for n, x in {"BatchNorm1d": v.NORM10, "standardised": v.STANDARD10, "raw": v.RAW10}.items()
@@ -182,24 +181,24 @@ def logits_loss(run: Run) -> Section:
     edge = edges().one
     beyond, wrong = run.beyond(v.RAW, edge)
     text = (
-        f"Of the {len(pairs[2:])} pairs with standardised input, {alike} reach 99 % at the very same epochs in every "
-        f"seed, whichever way the loss is written. On raw input the medians are {_medians(run, pairs[0])} at rate "
+        f"Of the {len(pairs[2:])} pairs with standardised input, {alike} reach 99 % at the same epochs in every "
+        f"seed, with either form of the loss. On raw input the medians are {_medians(run, pairs[0])} at rate "
         f"0.001 and {_medians(run, pairs[1])} at rate 0.01.\n\nThe two losses differ where the last sigmoid "
-        f"saturates: float32's is exactly 1 from a logit of {number(edge)} on, and there BCELoss no longer pulls. "
-        f"After the whole of the raw training {share(beyond, digits=2)} of the answers lie beyond it, and "
+        f"saturates: float32's is exactly 1 from a logit of {number(edge)} on, and there BCELoss has no gradient. "
+        f"After the whole raw training {share(beyond, digits=2)} of the outputs are beyond it, and "
         f"{share(wrong, digits=2)} of those are wrong: only these would be lost."
     )
     raw, other = (run.epochs(x).median for x in (v.RAW, v.LOGITS))
     gain = 1.0 if raw == other else raw / other
     return Section(
         "The loss on logits",
-        "First answer: BCEWithLogitsLoss, without the final sigmoid, is numerically safer.",
-        text + (" As a cure it does nothing here: what is saturated is the first layer." if 0.5 < gain < 2 else ""),
+        "First answer: BCEWithLogitsLoss without the final sigmoid is numerically safer.",
+        text + (" It does not help here: the first layer is saturated, not the last." if 0.5 < gain < 2 else ""),
         judged(gain > 2, True),
         Table(
             ("variant", "BCELoss", "BCEWithLogitsLoss"),
             tuple((a.name, each(run.epochs(a).values), each(run.epochs(b).values)) for a, b in pairs),
-            "First epoch at 99 %, seed by seed",
+            "First epoch at 99 %, per seed",
         ),
     )
 

@@ -1,4 +1,4 @@
-"""What the first layer sees before the first step: pre-activations, slopes, thresholds, gradients."""
+"""The first layer before the first step: pre-activations, sigmoid derivatives, thresholds, gradients."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from unstuck.tabular.studies.heart_rate.variants import Variant
 from unstuck.tabular.studies.nets import loss_of, module
 
 SATURATED = 5.0
-"""Beyond this the sigmoid's slope is below 0.7 % (at zero it is 25 %)."""
+"""Beyond this the sigmoid's derivative is below 0.7 % (at zero it is 25 %)."""
 
 
 @dataclass(frozen=True)
 class FirstLook:
-    """One variant at step 0, all seeds and hidden units together."""
+    """One variant at step 0, over all seeds and hidden units."""
 
     before: Tensor
-    """Pre-activations of every seed, row and unit, flat."""
+    """Pre-activations of all seeds, rows and units, flat."""
     weights: Tensor
-    """The share of each of them in its data, flat (they sum to one)."""
+    """The weight of each of them in its data, flat (they sum to one)."""
     slope: float
-    """The mean slope of the hidden sigmoids."""
+    """The mean derivative of the hidden sigmoids."""
     swing: float
-    """How much a hidden unit varies over the data: its sd, the mean over units."""
+    """The standard deviation of a hidden unit over the data, averaged over units."""
     gradients: Tensor
-    """|dL/db| of every first-layer bias, flat."""
+    """|dL/db| of all first-layer biases, flat."""
     thresholds: Tensor
-    """-b/w of every unit, where one input: where on the axis the unit switches."""
+    """-b/w of every unit, for one input: the input at which the unit switches."""
 
     @property
     def size(self) -> float:
@@ -40,12 +40,12 @@ class FirstLook:
 
     @property
     def saturated(self) -> float:
-        """The share of pre-activations beyond 5 in size."""
+        """The share of pre-activations beyond 5 in absolute value."""
         return float(((self.before.abs() > SATURATED) * self.weights).sum())
 
 
 def look(variant: Variant, seeds: int) -> FirstLook:
-    """Measure a variant at its start."""
+    """Measure a variant at its initial weights."""
     every = [_one(variant, seed) for seed in range(seeds)]
     before, weights, slope, swing, gradients, thresholds = zip(*every, strict=True)
     return FirstLook(
@@ -73,7 +73,7 @@ def _one(variant: Variant, seed: int) -> tuple[Tensor, Tensor, float, float, Ten
 
 
 def _gradient(variant: Variant, model: nn.Sequential, rows: Rows, first: nn.Linear) -> Tensor:
-    behind = model[1:] if variant.net.norm else model  # its rows are normed already
+    behind = model[1:] if variant.net.norm else model  # the rows are already normalised
     loss = loss_of(variant.net, rows.shares * len(rows.y))
     loss(behind(rows.x).squeeze(1), rows.y).backward()
     assert first.bias.grad is not None

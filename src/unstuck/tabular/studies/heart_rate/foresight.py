@@ -1,4 +1,4 @@
-"""The section on step 0: what the initial weights did not foresee."""
+"""The section on step 0: the initial weights do not fit the data."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ def not_foreseen(run: Run) -> Section:
     inside = _within(raw.thresholds, 60, 125)
     text = (
         "torch draws weight and bias of the first layer from [-1, 1]. With an input near 92 the pre-activation w x "
-        f"+ b is {number(raw.size)} in size on average (standardised: {number(standard.size, 2)}), and "
-        f"{share(raw.saturated, digits=2)} of them lie beyond 5, where the sigmoid is flat: its mean slope is "
-        f"{number(raw.slope, 2)} against {number(standard.slope, 2)} (that is {times(standard.slope, raw.slope)} "
-        f"more). Over the whole data a hidden unit varies by only {number(raw.swing, 2)} (standardised: "
-        f"{number(standard.swing, 3)}, {times(standard.swing, raw.swing)} more): to the second layer it is a "
-        f"constant. A unit switches at -b/w; {share(inside, digits=2)} of these thresholds lie between 60 and 125, "
+        f"+ b has a mean absolute value of {number(raw.size)} (standardised: {number(standard.size, 2)}), and "
+        f"{share(raw.saturated, digits=2)} of them are beyond 5, where the sigmoid saturates: its mean derivative is "
+        f"{number(raw.slope, 2)} against {number(standard.slope, 2)} ({times(standard.slope, raw.slope)} "
+        f"as large). Over the whole data a hidden unit varies by only {number(raw.swing, 2)} (standardised: "
+        f"{number(standard.swing, 3)}, {times(standard.swing, raw.swing)} as much): for the second layer it is nearly "
+        f"constant. A unit switches at -b/w; {share(inside, digits=2)} of these thresholds are between 60 and 125, "
         "where the data is."
     )
     rows = (v.RAW, v.SCALED, v.HUNDREDTH, v.CENTRED, v.STANDARD, v.FAR_CIRCLES, v.CIRCLES)
     table = Table(
-        ("data", "input", "mean |w x + b|", "beyond 5", "mean slope", "a unit varies by", "median |dL/db|"),
+        ("data", "input", "mean |w x + b|", "beyond 5", "mean derivative", "sd of a unit", "median |dL/db|"),
         tuple(
             (
                 x.group,
@@ -42,9 +42,9 @@ def not_foreseen(run: Run) -> Section:
         ),
     )
     return Section(
-        "What the initial weights did not foresee",
-        "First answer, after He et al. 2015: initial weights are drawn for inputs around zero; the offset of this "
-        "data is not foreseen by them.",
+        "The initial weights do not fit the data",
+        "First answer, after He et al. 2015: initial weights are drawn for inputs around zero, not for the offset of "
+        "this data.",
         text,
         judged(raw.saturated > 0.5 and standard.saturated < 0.1, raw.saturated > 2 * standard.saturated),
         table,
@@ -77,4 +77,4 @@ def _gradients(run: Run) -> Histogram:
         slopes = run.look(x).gradients.clamp_min(1e-30).log10()
         groups.append((x.form, _shares(slopes, torch.full_like(slopes, 1 / len(slopes)), edges)))
     title = "Gradients of the first layer's biases before the first step"
-    return Histogram(title, Axis("log10 |dL/db|, below -30 counted there"), tuple(edges.tolist()), tuple(groups))
+    return Histogram(title, Axis("log10 |dL/db|, clipped at -30"), tuple(edges.tolist()), tuple(groups))

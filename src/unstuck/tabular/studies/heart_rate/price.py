@@ -1,4 +1,4 @@
-"""What the study cost, against training the same networks one by one in plain PyTorch."""
+"""The cost of the study, against training the same networks one by one in plain PyTorch."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def plain_step(variant: Variant, steps: int = STEPS) -> float:
 
 
 def price(run: Run) -> tuple[str, ...]:
-    """How it was made, a line each; the plain step is measured now, on this machine, as it is now."""
+    """The method, one line each; the plain step is measured now, on this machine."""
     parts = (run.story, run.varied, run.chart.trained)
     steps, seconds = sum(p.lane_steps for p in parts), sum(p.seconds for p in parts)
     trainings = sum(len(courses) for p in parts for courses in p.courses.values())
@@ -40,10 +40,10 @@ def price(run: Run) -> tuple[str, ...]:
 
 def _lines(run: Run, trainings: int, steps: int, seconds: float, step: float) -> Iterator[str]:
     yield f"data: {COUNT} rows, drawn anew for every seed: round(N(92, 10)), label 1 from 91 on; circles, moons"
-    yield f"{run.seeds} seeds for data and initial weights; at most {run.limit} epochs; accuracy looked at every 10"
+    yield f"{run.seeds} seeds for data and initial weights; at most {run.limit} epochs; accuracy measured every 10"
     yield f"torch {torch.__version__}, {torch.get_num_threads()} thread, float32"
     yield (
-        f"{trainings} trainings, {steps} steps in {number(seconds)} s of processor time side by side; one by one a "
+        f"{trainings} trainings, {steps} steps in {number(seconds)} s of processor time in parallel; one by one, a "
         f"plain PyTorch step takes {number(1e6 * step)} us here, so they would take {number(step * steps)} s: "
         f"{number(step * steps / seconds, 2)} times as long"
     )

@@ -1,4 +1,4 @@
-"""All measurements of one run of the heart-rate study, and the readings its sections are written from."""
+"""All measurements of one run of the heart-rate study, and the quantities derived from them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from unstuck.tabular.studies.story import Series, Spread
 
 @dataclass(frozen=True)
 class Run:
-    """What was trained, with how many seeds and epochs at most."""
+    """The trained variants, and the numbers of seeds and epochs."""
 
     story: Trained
     varied: Trained
@@ -38,11 +38,11 @@ class Run:
         return Spread(tuple(c.epochs_to_good for c in self.courses(variant)))
 
     def accuracy(self, variant: Variant, epoch: int | None = None) -> Spread:
-        """Percent right after so many epochs; without a number at the end."""
+        """Accuracy in percent after some epochs, or at the end."""
         return Spread(tuple(c.accuracy_at(self.limit if epoch is None else epoch) for c in self.courses(variant)))
 
     def loss(self, variant: Variant) -> Spread:
-        """The last loss."""
+        """The final loss."""
         return Spread(tuple(c.loss[-1] for c in self.courses(variant)))
 
     def reach(self, variant: Variant) -> Spread:
@@ -54,7 +54,7 @@ class Run:
         return {}
 
     def look(self, variant: Variant) -> FirstLook:
-        """What its first layer sees before the first step."""
+        """The first layer before the first step."""
         if variant not in self._looks:
             self._looks[variant] = look(variant, self.seeds)
         return self._looks[variant]
@@ -65,7 +65,7 @@ class Run:
         return torch.cat([-b / w[:, 0] for w, b in ends])
 
     def saturated(self, variant: Variant) -> float:
-        """The share of pre-activations beyond 5 in size at the end."""
+        """The share of pre-activations beyond 5 in absolute value at the end."""
         return statistics.fmean(self._saturated(course) for course in self.courses(variant))
 
     def _saturated(self, course: Course) -> float:
@@ -75,14 +75,15 @@ class Run:
         return float(((before.abs() > SATURATED) * rows.shares[:, None]).sum() / before.shape[1])
 
     def beyond(self, variant: Variant, edge: float) -> tuple[float, float]:
-        """(share of the answers whose logit is above `edge` in size at the end, share of those that are wrong)."""
+        """(share of the outputs whose logit exceeds `edge` in absolute value at the end, share of those that are
+        wrong)."""
         every = [(_logits(c, rows.x), rows) for c in self.courses(variant) for rows in (fed(variant, c.seed),)]
         far = sum(float(((z.abs() > edge) * rows.shares).sum()) for z, rows in every)
         wrong = sum(float(((z.abs() > edge) * ((z > 0) != (rows.y > 0.5)) * rows.shares).sum()) for z, rows in every)
         return far / len(every), wrong / far if far else 0.0
 
     def curve(self, variant: Variant, what: str, name: str) -> Series:
-        """Accuracy (percent), loss or reach against epochs: the mean over the seeds, thinned for drawing."""
+        """Accuracy (percent), loss or largest bias by epoch: the mean over the seeds, thinned for drawing."""
         curves = [getattr(course, what) for course in self.courses(variant)]
         every, scale = (EVERY, 100.0) if what == "accuracy" else (SPARSE, 1.0)
         longest = max(map(len, curves))
@@ -91,11 +92,11 @@ class Run:
         return Series(name, tuple(float(i * every) for i in picked), y)
 
     def answers(self, variant: Variant, points: Sequence[float], seed: int, name: str) -> Series:
-        """The trained network's output over an axis of heart rates; one seed."""
+        """The trained network's output over a range of heart rates; one seed."""
         course = self.courses(variant)[seed]
         rows = fed(variant, course.seed)
         raw = fed(_raw(variant), course.seed)
-        # The form is affine: two raw points and their images give it without knowing its name.
+        # The form is affine, so two raw points and their images determine it.
         low, high = int(raw.x.argmin()), int(raw.x.argmax())
         slope = (rows.x[high] - rows.x[low]) / (raw.x[high] - raw.x[low])
         x = (torch.tensor(points)[:, None] - raw.x[low]) * slope + rows.x[low]

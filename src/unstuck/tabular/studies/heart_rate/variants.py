@@ -1,4 +1,4 @@
-"""What is tried in the heart-rate story: every network, input and rate as one line of a table."""
+"""The variants of the heart-rate study: every combination of network, input and rate."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from unstuck.tabular.studies.nets import Net, Pace
 HEART = Source()
 WIDTH = 10
 LONG, SHORT = 20_000, 6_000
-"""Epochs of the story's own variants, and of those that only vary its data, width or optimizer."""
+"""Epochs of the main variants, and of those that vary data, width or optimizer."""
 SETTLED = 5_000
-"""From this epoch on, what has reached 99 % is trained no further (unless it is wanted to the end)."""
+"""From this epoch on, lanes that have reached 99 % are trained no further (unless `whole`)."""
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to train: `group` and `name` say it in words; `whole` trains to the last epoch whatever happens."""
+    """One way to train: `group` and `name` describe it; `whole`: train to the last epoch in any case."""
 
     group: str
     source: Source
@@ -29,7 +29,7 @@ class Variant:
 
     @property
     def name(self) -> str:
-        """Without its group: `raw, rate 0.001, logits, halved every 1000`."""
+        """The name without the group: `raw, rate 0.001, logits, halved every 1000`."""
         words = [self.form if not self.net.norm else "raw + BatchNorm1d", f"rate {self.pace.rate:g}"]
         words += ["logits"] * (self.net.loss == "logits") + ["plain SGD"] * (self.net.optimizer == "sgd")
         words += [f"{self.net.width} units"] * (self.net.width != WIDTH)
@@ -37,7 +37,7 @@ class Variant:
 
 
 def heart(form: Form, rate: float, *, logits: bool = False, halved: bool = False, norm: bool = False) -> Variant:
-    """A variant on heart rates as the story has them."""
+    """A variant on the study's heart rates."""
     net = Net(1, WIDTH, "sigmoid", "logits" if logits else "probabilities", norm)
     return Variant("heart rate", HEART, form, net, Pace(rate, 1000, 0.5) if halved else Pace(rate))
 

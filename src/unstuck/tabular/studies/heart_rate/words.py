@@ -1,4 +1,4 @@
-"""How the sections of the heart-rate story speak of epochs."""
+"""Phrases for epochs in the heart-rate study."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ EPOCHS = Axis("epoch", log=True)
 
 
 def got(spread: Spread) -> str:
-    """How a sentence goes on after "reaches 99 %": `with every seed (median 510 epochs)`."""
+    """The end of a sentence with "reaches 99 %": `with every seed (median 510 epochs)`."""
     seeds = len(spread.values)
     if not spread.reached:
         return "with no seed"
@@ -25,5 +25,5 @@ def _range(spread: Spread) -> str:
 
 
 def times(a: float, b: float) -> str:
-    """`15 times`: how many b fit into a."""
+    """The ratio a / b as text: `15 times`."""
     return f"{number(a / b, 2)} times" if math.isfinite(a) and math.isfinite(b) and b else "an unknown multiple of"

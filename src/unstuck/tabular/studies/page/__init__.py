@@ -1,6 +1,6 @@
-"""A study as one HTML file: claim, measurement, verdict, table and figures, in this order.
+"""Render a study as one HTML file: claim, measurement, verdict, table and figures.
 
-Nothing is fetched and nothing runs. The same data as on the terminal, so the two cannot disagree.
+The page loads nothing and runs no script. It shows the same data as the terminal.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from unstuck.tabular.studies.page.style import STYLE
 from unstuck.tabular.studies.story import SAID, Bars, Figure, Heatmap, Histogram, Lines, Section, Study, Table, Verdict
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-"""What the page may do: use its own style. It asks the network for nothing, and a browser would not let it."""
+"""The page may only use its own style; the browser blocks all network requests."""
 MARKS: dict[Verdict, tuple[str, str]] = {
     "holds": ("yes", "\u2713"),
     "partly": ("partly", "\u25d0"),
@@ -24,7 +24,7 @@ MARKS: dict[Verdict, tuple[str, str]] = {
 
 
 def render(study: Study) -> str:
-    """The page as text; written as UTF-8 it is complete."""
+    """The complete page; write it as UTF-8."""
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
@@ -40,11 +40,11 @@ def render(study: Study) -> str:
 def _story(study: Study) -> Iterator[Child]:
     yield tag("h1", study.title)
     yield tag("blockquote", _paragraphs(study.question))
-    yield tag("section", tag("h2", "In short"), _paragraphs(study.answer), class_="short")
+    yield tag("section", tag("h2", "Summary"), _paragraphs(study.answer), class_="short")
     yield tag("nav", tag("ol", (_entry(i, s) for i, s in enumerate(study.sections, 1))), aria_label="Claims")
     yield from (_section(i, s) for i, s in enumerate(study.sections, 1))
     if study.made:
-        yield tag("footer", tag("h2", "How this was made"), tag("ul", (tag("li", line) for line in study.made)))
+        yield tag("footer", tag("h2", "Method"), tag("ul", (tag("li", line) for line in study.made)))
 
 
 def _entry(place: int, section: Section) -> Element:

@@ -1,4 +1,4 @@
-"""The other figures: bars, histograms one above the other, and maps of shaded cells."""
+"""Bars, histograms and heatmaps."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from unstuck.tabular.studies.story import Bars, Heatmap, Histogram, Spread, numb
 
 ROW, TOP = 26.0, 12.0
 BAND = 66.0
-"""Height of one group's histogram, in pixels."""
+"""Height of one group's histogram in pixels."""
 SHADES = 10
 BELOW = 48.0
-"""Room for the axis under a figure."""
+"""Space for the axis below a figure."""
 
 
 def bars(figure: Bars) -> Iterator[Element | None]:
@@ -42,7 +42,7 @@ def bars(figure: Bars) -> Iterator[Element | None]:
 
 
 def _reach(value: Spread | float) -> tuple[float, float, float]:
-    """The bar's end, and the whisker's."""
+    """The end of the bar, and the ends of the whisker."""
     mean, sd = (value.mean, value.sd) if isinstance(value, Spread) else (value, 0.0)
     return mean, mean - sd, mean + sd
 
@@ -55,7 +55,7 @@ def _bar(figure: Bars, row: int, scale: Scale, aside: float) -> Iterator[Element
     if mean is not None and base is not None and not scale.log:
         left, width = min(base, mean), abs(mean - base)
         yield tag("rect", x=left, y=middle - 8, width=width, height=16, rx=2, class_="bar c1")
-    elif mean is not None:  # a length by powers of ten has no beginning: a dot says as much
+    elif mean is not None:  # on a logarithmic scale a bar has no natural start: draw a dot
         yield tag("circle", cx=mean, cy=middle, r=5, class_="dot c1")
     if isinstance(value, Spread) and value.sd and high is not None:
         yield rule(low if low is not None else scale.start, middle, high, middle, "whisker")
@@ -68,7 +68,7 @@ def _left(aside: float, middle: float) -> dict[str, str | float]:
 
 
 def histogram(figure: Histogram) -> Iterator[Element | None]:
-    """The groups one above the other on a common axis, each as high as its own fullest bin, written beside it."""
+    """The groups one above the other on a common axis; each is scaled to its highest bin, which is labelled."""
     aside = margin([name for name, _ in figure.groups])
     scale = Scale.over(figure.edges, aside, WIDTH - 24, figure.x.log)
     bottom = TOP + BAND * len(figure.groups)
@@ -92,13 +92,13 @@ def _band(figure: Histogram, place: int, scale: Scale, aside: float) -> Iterator
             continue
         height = (BAND - 10) * min(count / most, 1.0)
         words = f"{name}, {number(left)} to {number(right)}: {figure.y.label} {number(count)}"
-        # A pixel between bins keeps them apart; a bin that has something is never invisible.
+        # A pixel separates bins; bins that are not empty stay visible.
         shape = {"x": a, "y": floor - max(height, 1.0), "width": max(b - a - 1, 0.6), "height": max(height, 1.0)}
         yield tag("rect", tag("title", words), class_=f"bar {colour(place)}", **shape)
 
 
 def heatmap(figure: Heatmap) -> Iterator[Element | None]:
-    """A shade per cell, and its value in it: the stronger the larger; `never` stands apart."""
+    """One shaded cell per value, with the value in it: darker is larger; `never` has its own style."""
     aside = margin((*figure.rows, figure.y.title), most=200.0)
     wide = min(90.0, (WIDTH - aside - 8) / max(1, len(figure.columns)))
     values = [v for row in figure.values for v in row]
@@ -117,7 +117,7 @@ def heatmap(figure: Heatmap) -> Iterator[Element | None]:
     titles = [label(aside, 14, figure.x.title), label(aside - 8, top - 8, figure.y.title, "end")]
     yield paper(top + 32 * len(figure.rows) + 8, figure.title, titles, heads, sides, cells)
     never = "; dashed: never" if math.inf in values else ""
-    yield tag("p", f"{figure.value.title}: the stronger the shade, the larger{never}", class_="note")
+    yield tag("p", f"{figure.value.title}: darker is larger{never}", class_="note")
     yield numbers(("", *figure.columns), ((name, *row) for name, row in zip(figure.rows, figure.values, strict=True)))
 
 

@@ -1,4 +1,4 @@
-"""What all figures share: the paper, the axes with their ticks, the legend, and the numbers for who cannot see them."""
+"""Parts shared by all figures: axes with ticks, legend, and a table of the numbers for screen readers."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from unstuck.tabular.studies.story import Axis, Cell, Spread, each, told
 
 WIDTH = 720.0
 COLOURS = 8
-"""Colours that can be told apart; what comes after them is grey and known by its name alone."""
+"""Number of distinct colours; further series are grey and identified by name."""
 LETTER = 6.6
-"""About the width of a letter, in pixels."""
+"""Approximate width of a letter in pixels."""
 
 
 def paper(height: float, name: str, *marks: Child) -> Element:
-    """The drawing, as wide as the text; on a narrow screen it is moved sideways rather than shrunk beyond reading."""
+    """The SVG drawing, as wide as the text; scrolls on narrow screens."""
     box = f"0 0 {WIDTH:g} {height:g}"
     drawing = tag("svg", *marks, viewBox=box, role="img", aria_label=name)
     return tag("div", drawing, class_="paper")
 
 
 def colour(place: int) -> str:
-    """The class of a series' colour, by its place."""
+    """The CSS class of a series' colour."""
     return f"c{place + 1}" if place < COLOURS else "c0"
 
 
 def label(x: float, y: float, text: str, anchor: str = "start", class_: str = "label") -> Element:
-    """A text on the paper, its baseline at y."""
+    """A text with its baseline at y."""
     return tag("text", text, x=x, y=y, text_anchor=anchor, class_=class_)
 
 
@@ -39,7 +39,7 @@ def rule(x1: float, y1: float, x2: float, y2: float, class_: str = "grid") -> El
 
 
 def across(scale: Scale, axis: Axis, top: float, bottom: float) -> list[Element]:
-    """The horizontal axis with its title below, and faint lines up to `top`."""
+    """The horizontal axis with its title below, and grid lines up to `top`."""
     ticks = list(scale.ticks(7))
     return [
         *(rule(x, top, x, bottom) for x, _ in ticks),
@@ -50,7 +50,7 @@ def across(scale: Scale, axis: Axis, top: float, bottom: float) -> list[Element]
 
 
 def upward(scale: Scale, axis: Axis, left: float, right: float) -> list[Element]:
-    """The vertical axis with its title on top, and faint lines to `right`."""
+    """The vertical axis with its title on top, and grid lines to `right`."""
     ticks = list(scale.ticks())
     return [
         *(rule(left, y, right, y) for y, _ in ticks),
@@ -60,18 +60,18 @@ def upward(scale: Scale, axis: Axis, left: float, right: float) -> list[Element]
 
 
 def margin(texts: Iterable[str], least: float = 40.0, most: float = 260.0) -> float:
-    """Room for the longest of some names, in pixels."""
+    """The space for the longest of some names, in pixels."""
     return min(most, max([least, *(LETTER * len(text) + 14 for text in texts)]))
 
 
 def shortened(text: str, room: float) -> str:
-    """As much of a name as fits."""
+    """A name shortened to the available space."""
     letters = max(4, int((room - 14) / LETTER + 0.5))
     return text if len(text) <= letters else text[: letters - 1] + "\u2026"
 
 
 def legend(names: Sequence[tuple[str, bool]]) -> Element | None:
-    """Colour and name of each series (and whether it is dashed); none for a single one, which the title names."""
+    """Colour and name of each series, and whether it is dashed; nothing for a single series."""
     if len(names) < 2:
         return None
     keys = (tag("span", class_=f"key {colour(i)}{' dashed' if dashed else ''}") for i, (_, dashed) in enumerate(names))
@@ -79,18 +79,18 @@ def legend(names: Sequence[tuple[str, bool]]) -> Element | None:
 
 
 def numbers(columns: Iterable[str], rows: Iterable[Sequence[Cell]]) -> Element:
-    """The figure as a table, folded away."""
+    """The figure's numbers as a collapsed table."""
     return tag("details", tag("summary", "The figure in numbers"), grid(columns, rows))
 
 
 def grid(columns: Iterable[str], rows: Iterable[Sequence[Cell]]) -> Element:
-    """A table that scrolls where it is wider than the screen."""
+    """A table that scrolls if it is wider than the screen."""
     head = tag("thead", tag("tr", (tag("th", name, scope="col") for name in columns)))
     body = tag("tbody", (tag("tr", map(_cell, row)) for row in rows))
     return tag("div", tag("table", head, body), class_="paper")
 
 
 def _cell(cell: Cell) -> Element:
-    """A cell; a number is not broken, and a spread shows its single values to who points at it."""
+    """A cell; numbers are not broken, and a spread has its single values in a tooltip."""
     every = f"each: {each(cell.values)}" if isinstance(cell, Spread) and len(cell.values) > 1 else None
     return tag("td", told(cell), class_=None if isinstance(cell, str) else "number", title=every)

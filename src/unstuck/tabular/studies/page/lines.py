@@ -1,4 +1,4 @@
-"""Curves: thinned to what the paper can show, named at their ends, with their points where there are few."""
+"""Line charts: thinned to the resolution, named at their ends, with marked points if there are few."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from unstuck.tabular.studies.story import Lines, Series, number
 
 TOP, BOTTOM, HEIGHT = 30.0, 290.0, 336.0
 FEW = 16
-"""Up to so many points each has a mark that tells its value."""
+"""Up to this many points get a mark with a tooltip."""
 NAMED = 6
-"""Up to so many curves are named at their ends."""
+"""Up to this many curves are named at their ends."""
 APART = 14.0
 SAMPLES = 12
 
@@ -35,7 +35,7 @@ Point = tuple[float, float]
 
 
 def draw(figure: Lines) -> Iterator[Element | None]:
-    """Legend, drawing, numbers."""
+    """Legend, drawing and numbers."""
     names = [s.name for s in figure.series]
     aside = 20 + margin(names, most=180.0) if 1 < len(names) <= NAMED else 24.0
     places = [v for s in figure.series for v in s.x]
@@ -52,7 +52,7 @@ def draw(figure: Lines) -> Iterator[Element | None]:
 
 
 def _runs(series: Series, x: Scale, y: Scale) -> Iterator[list[Point]]:
-    """Pieces of the curve between its interruptions."""
+    """The parts of the curve between gaps."""
     places = [(x.place(a), y.place(b)) for a, b in zip(series.x, series.y, strict=True)]
     for drawn, run in groupby(places, key=lambda p: None not in p):
         if drawn:
@@ -60,7 +60,7 @@ def _runs(series: Series, x: Scale, y: Scale) -> Iterator[list[Point]]:
 
 
 def _thinned(points: Sequence[Point]) -> Iterator[Point]:
-    """Of all points above one pixel: the first, the lowest, the highest and the last, in their order."""
+    """Keep the first, lowest, highest and last point of each pixel column, in order."""
     for _, group in groupby(points, key=lambda p: int(p[0])):
         column = list(group)
         ends = {0, len(column) - 1}
@@ -84,7 +84,7 @@ def _points(figure: Lines, series: Series, x: Scale, y: Scale, place: int) -> It
 
 
 def _ends(names: Sequence[str], runs: Sequence[list[list[Point]]], room: float) -> Iterator[Element]:
-    """Each curve's name beside its end, after a dash of its colour, moved apart where curves end together."""
+    """Each curve's name next to its end, with a dash in its colour, moved apart if ends overlap."""
     last = sorted((run[-1][-1][1], run[-1][-1][0], place) for place, run in enumerate(runs) if run)
     floor = TOP - APART
     rest = len(last)
@@ -96,7 +96,7 @@ def _ends(names: Sequence[str], runs: Sequence[list[list[Point]]], room: float) 
 
 
 def _table(figure: Lines) -> Iterator[tuple[float, ...]]:
-    """Some of the points: at every n-th place of the curve that has most."""
+    """Every n-th point of the longest curve."""
     longest = max(figure.series, key=lambda s: len(s.x), default=None)
     known = [dict(zip(s.x, s.y, strict=True)) for s in figure.series]
     places = longest.x if longest else ()

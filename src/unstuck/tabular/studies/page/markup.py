@@ -1,4 +1,4 @@
-"""Elements of the page. Every text and attribute is escaped where it is written, so nothing else need think of it."""
+"""Build HTML elements. Texts and attributes are escaped on output."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ KEPT = "\t\n"
 
 
 def tag(name: str, *children: Child, **attributes: str | float | None) -> Element:
-    """An element. `class_` stands for class, `stroke_width` for stroke-width; attributes that are None are left out."""
+    """An element. `class_` becomes class, `stroke_width` becomes stroke-width; attributes that are None are omitted."""
     named = {key.rstrip("_").replace("_", "-"): _plain(value) for key, value in attributes.items() if value is not None}
     element = Element(name, named)
     for child in _flat(children):
@@ -34,7 +34,7 @@ def _flat(children: Iterable[Child]) -> Iterable[Element | str]:
 
 
 def _append(element: Element, child: Element | str) -> None:
-    """ElementTree keeps a text before the first child apart from the texts behind children."""
+    """Append a child; ElementTree stores text before the first child and after children in different attributes."""
     if isinstance(child, Element):
         element.append(child)
     elif len(element):
@@ -44,7 +44,7 @@ def _append(element: Element, child: Element | str) -> None:
 
 
 def _plain(value: str | float) -> str:
-    """A coordinate to a tenth of a pixel; a text without what no document may hold (control signs, lone surrogates)."""
+    """Coordinates to a tenth of a pixel; texts without control characters and lone surrogates."""
     if not isinstance(value, str):
         return f"{value:.1f}".removesuffix(".0")
     text = value.encode("utf-8", "replace").decode("utf-8")

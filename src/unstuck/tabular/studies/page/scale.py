@@ -1,4 +1,4 @@
-"""From a quantity to a place on the paper: linear or by powers of ten, with round ticks."""
+"""Map values to coordinates, linearly or logarithmically, with round ticks."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from unstuck.tabular.studies.story import number
 
 FARTHEST = 1e300
-"""Values beyond are drawn there: their differences must stay finite."""
+"""Larger values are clipped to this, so that their differences stay finite."""
 ROUND = (1, 2, 5, 10)
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Values from `low` to `high` (their logarithms where `log`) on places from `start` to `end`, in pixels."""
+    """Maps values from `low` to `high` (their logarithms if `log`) to coordinates from `start` to `end`, in pixels."""
 
     low: float
     high: float
@@ -23,7 +23,7 @@ class Scale:
     end: float
     log: bool = False
     whole: bool = False
-    """Only whole numbers are ticked: there is nothing between two steps."""
+    """Whether only whole numbers get ticks."""
 
     @classmethod
     def over(
@@ -36,24 +36,24 @@ class Scale:
         zero: bool = False,
         whole: bool = False,
     ) -> Scale:
-        """The scale that shows all values that can be shown; with 0 among them if `zero` (and not `log`)."""
+        """The scale that shows all finite values; includes 0 if `zero` (and not `log`)."""
         known = [v for v in (_seen(value, log) for value in values) if v is not None]
         known += [0.0] if zero and not log else []
         low, high = min(known, default=0.0), max(known, default=1.0)
         if high - low <= 1e-9 * max(abs(low), abs(high), 1e-200):
-            # Everything the same: some room on both sides, in proportion.
+            # All values are equal: add proportional space on both sides.
             room = 0.5 if log or abs(low) < 1e-200 else abs(low) / 10
             low, high = low - room, high + room
         return cls(low, high, start, end, log, whole)
 
     def rounded(self, count: int = 5) -> Scale:
-        """Widened to whole ticks, so that the frame's edges have numbers."""
+        """Widened to multiples of the tick distance, so that both ends have a tick."""
         step = 1.0 if self.log else self._step(count)
         low, high = math.floor(self.low / step + 1e-9) * step, math.ceil(self.high / step - 1e-9) * step
         return replace(self, low=low, high=high) if low < high else self
 
     def place(self, value: float) -> float | None:
-        """Where a value lies; None for what cannot be drawn (nan, infinities, below 0 by powers of ten)."""
+        """The coordinate of a value; None if it cannot be drawn (nan, infinities, 0 or less on a logarithmic scale)."""
         seen = _seen(value, self.log)
         if seen is None:
             return None
@@ -61,14 +61,14 @@ class Scale:
         return self.start + (self.end - self.start) * min(max(part, 0.0), 1.0)
 
     def ticks(self, count: int = 5) -> Iterator[tuple[float, str]]:
-        """Places and numbers."""
+        """Coordinates and labels of the ticks."""
         for value in _decades(self.low, self.high, count) if self.log else self._steps(count):
             place = self.place(value)
             if place is not None:
                 yield place, label(value)
 
     def _step(self, count: int) -> float:
-        """The round number whose multiples give about `count` ticks."""
+        """The round number that gives about `count` ticks."""
         raw = (self.high - self.low) / count
         power = 10.0 ** math.floor(math.log10(raw))
         step = next((power * r for r in ROUND if raw <= power * r * 1.0001), power * 10)
@@ -81,7 +81,7 @@ class Scale:
 
 
 def label(value: float) -> str:
-    """A number on an axis: powers of ten only for the very large and the very small."""
+    """A number on an axis: powers of ten only for very large and very small ones."""
     if value and not 1e-4 <= abs(value) < 1e6:
         return f"{value:.3g}"
     return f"{value:,.0f}" if abs(value) >= 1e3 else number(value, 4)
@@ -95,7 +95,7 @@ def _seen(value: float, log: bool) -> float | None:
 
 
 def _decades(low: float, high: float, count: int) -> list[float]:
-    """Powers of ten, with gaps where there are many; with their round multiples where there are hardly any."""
+    """Powers of ten, skipping some if there are many, adding round multiples if there are few."""
     first, last = math.ceil(low - 1e-9), math.floor(high + 1e-9)
     stride = max(1, math.ceil((last - first + 1) / (count + 2)))
     powers = [10.0**p for p in range(first, last + 1, stride)]

@@ -1,4 +1,4 @@
-"""The page's style: colours by role, chosen for light and for dark apart."""
+"""The page's style sheet, for light and dark mode."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sections on what helps: the loss on logits, scaling, and what the id column gives away."""
+"""Sections on the fixes: the loss on logits, scaling, and the leak through the id column."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from unstuck.tabular.studies.rice.training import Variant
 from unstuck.tabular.studies.story import Axis, Bars, Lines, Section, Series, Table, judged, number, share
 
 SHOWN = 4
-"""Seeds that are drawn one by one."""
+"""Number of seeds drawn one by one."""
 
 
 def on_logits(run: Run) -> Section:
@@ -22,16 +22,16 @@ def on_logits(run: Run) -> Section:
     within = statistics.fmean(statistics.pstdev([100 * v for v in c.val_right]) for c in run.courses(RAW_LOGITS))
     printed = statistics.fmean(100 * c.printed_right[-1] for c in run.courses(RAW_LOGITS))
     text = (
-        f"On the raw table, with the loss on logits, {number(right.mean, 4)} % of the test rows are right (sd "
+        f"On the raw table, with the loss on logits, test accuracy is {number(right.mean, 4)} % (sd "
         f"{number(right.sd, 2)} over {run.seeds} seeds, {number(right.low)} to {number(right.high)}); with scaled "
-        f"columns as well {number(cured.mean, 4)} % (sd {number(cured.sd, 2)}). So it learns, but is not cured: over "
-        f"epochs and seeds the validation accuracy ranges from {number(min(every))} to {number(max(every))} %, with "
-        f"a spread of {number(within, 2)} points over the epochs of one seed, and the mean validation loss is "
-        f"{number(run.val_loss(RAW_LOGITS))} against {number(run.val_loss(MAXABS_LOGITS), 2)}. One Adam step still "
-        f"moves a logit by {number(float(run.starts['raw'].moved.median()), 2)}: the loss on logits keeps the pull, "
-        "and every pull throws.\n\nNor can the thread's 96 to 98 % have come from the line it shows: "
+        f"columns as well, {number(cured.mean, 4)} % (sd {number(cured.sd, 2)}). So it learns, but unstably: over "
+        f"epochs and seeds the validation accuracy ranges from {number(min(every))} to {number(max(every))} %, with a "
+        f"standard deviation of {number(within, 2)} points over the epochs of one seed, and the mean validation loss "
+        f"is {number(run.val_loss(RAW_LOGITS))} against {number(run.val_loss(MAXABS_LOGITS), 2)} with scaling. One "
+        f"Adam step changes a logit by {number(float(run.starts['raw'].moved.median()), 2)}: the gradient is kept, "
+        "but every step overshoots.\n\nThe thread's 96 to 98 % cannot come from the line of code it shows: "
         "`prediction.round() == label` on logits counts only outputs that round to 0 or 1, and prints "
-        f"{number(printed, 2)} % at the end, the mean over the seeds. The metric must have been changed along with "
+        f"{number(printed, 2)} % at the end, averaged over the seeds. The metric must have been changed along with "
         "the loss."
     )
     lines = [
@@ -46,12 +46,15 @@ def on_logits(run: Run) -> Section:
     ]
     return Section(
         "The loss on logits",
-        "The asker's first success: with BCEWithLogitsLoss and no sigmoid it works, 96 to 98 %.",
+        "The asker's first success: BCEWithLogitsLoss without the sigmoid works, 96 to 98 %.",
         text,
         judged(right.mean > cured.mean - 1, right.mean > run.accuracy(RAW).mean + 10),
         figures=(
             Lines(
-                "Validation accuracy after each epoch, loss on logits", Axis("epoch"), Axis("right", "%"), tuple(lines)
+                "Validation accuracy after each epoch, loss on logits",
+                Axis("epoch"),
+                Axis("accuracy", "%"),
+                tuple(lines),
             ),
         ),
     )
@@ -63,12 +66,12 @@ def scaling(run: Run) -> Section:
     gain, loss = old.mean - run.accuracy(RAW).mean, run.accuracy(RAW_LOGITS).mean - run.accuracy(RAW).mean
     text = (
         f"Dividing each column by its largest absolute value gives {number(old.mean, 4)} % (sd {number(old.sd, 2)}) "
-        f"with BCELoss as it was, and {number(new.mean, 4)} % with the loss on logits; subtracting the mean and "
-        f"dividing by the standard deviation, {number(z.mean, 4)} % (sd {number(z.sd, 2)}) and "
-        f"{number(run.accuracy(ZSCORE_LOGITS).mean, 4)} %. {_same(run)} Scaling alone is worth {number(gain)} "
-        f"points, the loss on logits alone {number(loss)}; both together "
+        f"with BCELoss and {number(new.mean, 4)} % with the loss on logits; subtracting the mean and dividing by the "
+        f"standard deviation gives {number(z.mean, 4)} % (sd {number(z.sd, 2)}) and "
+        f"{number(run.accuracy(ZSCORE_LOGITS).mean, 4)} %. {_same(run)} Scaling alone gains {number(gain)} "
+        f"points, the loss on logits alone {number(loss)}, both together "
         f"{number(new.mean - run.accuracy(RAW).mean)}. So the scale of the inputs is the cause, and the sigmoid "
-        "before BCELoss is what turns a bad scale into a standstill."
+        "before BCELoss turns a bad scale into a gradient of zero."
     )
     chosen = [
         Variant(f, loss, hidden)
@@ -82,14 +85,14 @@ def scaling(run: Run) -> Section:
         "Test accuracy, mean and sd over the seeds",
         tuple(v.name for v in plain),
         tuple(run.accuracy(v) for v in plain),
-        Axis("right", "%"),
+        Axis("accuracy", "%"),
     )
     return Section(
         "Scaling the columns",
-        "The asker's end: dividing every column by its largest absolute value cures it.",
+        "The asker's conclusion: dividing every column by its largest absolute value fixes it.",
         text,
         judged(old.mean > run.larger_class + 20 and old.sd < 3, old.mean > run.larger_class + 5),
-        Table(("variant", "% right on test rows", "lowest", "highest", "mean validation loss"), rows),
+        Table(("variant", "test accuracy %", "lowest", "highest", "mean validation loss"), rows),
         (bars,),
     )
 
@@ -97,7 +100,7 @@ def scaling(run: Run) -> Section:
 def _same(run: Run) -> str:
     pairs = ((MAXABS, MAXABS_LOGITS), (ZSCORE, ZSCORE_LOGITS))
     apart = max(abs(a.test_right - b.test_right) for p in pairs for a, b in zip(*map(run.courses, p), strict=True))
-    return f"With scaled columns the two losses differ by {number(100 * apart, 2)} points at most, in any seed."
+    return f"With scaled columns the two losses differ by at most {number(100 * apart, 2)} points in any seed."
 
 
 def against_scale(run: Run) -> Section:
@@ -110,13 +113,13 @@ def against_scale(run: Run) -> Section:
     best, worst = max(lines[0].y), min(lines[0].y)
     good = [f for f, right in zip(FACTORS, lines[0].y, strict=True) if right > best - 2]
     text = (
-        "All columns divided by their largest value and multiplied by one factor: with BCELoss the accuracy stays "
-        f"within 2 points of its best, {number(best, 4)} %, for factors from {number(good[0])} to "
-        f"{number(good[-1])}. {_standing(stuck[0])} With the loss on logits {share(max(stuck[1]))} of the seeds "
-        f"stand still at most, and at the largest factor {number(lines[1].y[-1])} % are right. At the smallest "
-        f"{number(lines[0].y[0])} % are right with BCELoss, and {share(stuck[0][0])} stand still: that is slow, not "
-        "stuck.\n\nWhat grows with the factor is where the logits start and how far a step throws them, against a "
-        f"window that ends at {number(run.edges.one)}. {_alike(run)}"
+        "All columns are divided by their largest value and multiplied by one factor. With BCELoss the accuracy "
+        f"stays within 2 points of its best, {number(best, 4)} %, for factors from {number(good[0])} to "
+        f"{number(good[-1])}. {_standing(stuck[0])} With the loss on logits at most {share(max(stuck[1]))} of the "
+        f"seeds are stuck, and at the largest factor the accuracy is {number(lines[1].y[-1])} %. At the smallest "
+        f"factor BCELoss reaches {number(lines[0].y[0])} % and {share(stuck[0][0])} of the seeds are stuck: it is "
+        "slow, not stuck.\n\nThe initial logits and the size of a step grow with the factor, while the range with a "
+        f"gradient ends at {number(run.edges.one)}. {_alike(run)}"
     )
     rows = tuple(
         (
@@ -131,15 +134,15 @@ def against_scale(run: Run) -> Section:
     seeds = len(run.courses(Variant(stretched(1.0), "probabilities")))
     return Section(
         "How large is too large",
-        "Implied by the cure: the largest value must be one, and no other scale will do.",
+        "Implied by the fix: the largest value must be one, and no other scale works.",
         text,
         judged(len(good) == 1, worst > run.larger_class + 5 and len(good) < len(FACTORS)),
-        Table(("factor", "BCELoss: % right", "stuck", "BCEWithLogitsLoss: % right", "stuck"), rows, f"{seeds} seeds"),
+        Table(("factor", "BCELoss: accuracy %", "stuck", "on logits: accuracy %", "stuck"), rows, f"{seeds} seeds"),
         (
             Lines(
                 "Test accuracy against the scale of the inputs",
                 Axis("largest input", log=True),
-                Axis("right", "%"),
+                Axis("accuracy", "%"),
                 tuple(lines),
             ),
         ),
@@ -147,55 +150,55 @@ def against_scale(run: Run) -> Section:
 
 
 def _alike(run: Run) -> str:
-    """Size against unequal sizes: the raw columns beside columns that are all as large as the largest of them."""
+    """Compare the raw columns with columns that are all as large as the largest of them."""
     largest = float(np.abs(run.rice.x).max())
     factor = min(FACTORS, key=lambda f: abs(np.log(f / largest)))
     alike, raw = run.accuracy(Variant(stretched(factor), "logits")), run.accuracy(RAW_LOGITS)
     told = (
-        f"The raw table's largest value is {number(largest)}; columns that are all about as large ({number(factor)}) "
-        f"give {number(alike.mean, 4)} % (sd {number(alike.sd, 2)}) with the loss on logits, the raw ones "
+        f"The raw table's largest value is {number(largest)}. With columns of equal size ({number(factor)}) the loss "
+        f"on logits gives {number(alike.mean, 4)} % (sd {number(alike.sd, 2)}), with the raw columns "
         f"{number(raw.mean, 4)} % (sd {number(raw.sd, 2)})"
     )
     if alike.mean - raw.mean > 2 * (alike.sd**2 / len(alike.values) + raw.sd**2 / len(raw.values)) ** 0.5:
-        return f"{told}: what shakes that loss is less their size than that they are of such different sizes."
-    return f"{told}: the two are not certainly apart."
+        return f"{told}: the different sizes of the columns hurt it more than their size."
+    return f"{told}: the difference is not significant."
 
 
 def _standing(stuck: list[float]) -> str:
     first = next((f for f, part in zip(FACTORS, stuck, strict=True) if part > 0), None)
     if first is None:
-        return "No seed stands still at any factor."
-    return f"From {number(first)} on seeds stand still, at {number(FACTORS[-1])} {share(stuck[-1])} of them."
+        return "No seed is stuck at any factor."
+    return f"Seeds get stuck from factor {number(first)} on; at {number(FACTORS[-1])}, {share(stuck[-1])} of them."
 
 
 def with_id(run: Run) -> Section:
-    """What the id column gives away."""
+    """The data leak through the id column."""
     ids, y = run.rice.ids, run.rice.y
     assert ids is not None
     pairs = [(v, Variant(v.form, v.loss, v.hidden, True)) for v in (RAW, RAW_LOGITS, MAXABS, ZSCORE)]
     text = (
-        "The rows stand in the file by class: the id alone tells the classes apart with an area under the curve of "
-        f"{number(_area(ids, y))}, and one threshold on it is right for {number(100 * _threshold(ids, y))} % of the "
-        f"rows. Kept as a column it lifts the loss on logits from {number(run.accuracy(RAW_LOGITS).mean, 4)} to "
-        f"{number(run.accuracy(pairs[1][1]).mean, 4)} %, max-abs from {number(run.accuracy(MAXABS).mean, 4)} to "
-        f"{number(run.accuracy(pairs[2][1]).mean, 4)} %: a number that says nothing about grains. The thread's 96 to "
+        "The rows of the file are sorted by class: the id alone separates the classes with an area under the ROC "
+        f"curve of {number(_area(ids, y))}, and one threshold on it classifies {number(100 * _threshold(ids, y))} % "
+        "of the rows correctly (data leakage). With the id as an input, the loss on logits rises from "
+        f"{number(run.accuracy(RAW_LOGITS).mean, 4)} to {number(run.accuracy(pairs[1][1]).mean, 4)} %, max-abs from "
+        f"{number(run.accuracy(MAXABS).mean, 4)} to {number(run.accuracy(pairs[2][1]).mean, 4)} %. The thread's 96 to "
         "98 % look like those of a run without it."
     )
     escaped = sum(not c.stuck for c in run.courses(pairs[0][1]))
-    text += f"\n\nWith BCELoss on the raw table it rescues {escaped} of {run.seeds} seeds from standing still."
+    text += f"\n\nWith BCELoss on the raw table, {escaped} of {run.seeds} seeds do not get stuck with the id."
     leak = run.accuracy(pairs[2][1]).mean - run.accuracy(MAXABS).mean
     rows = tuple((a.name, run.accuracy(a), run.accuracy(b)) for a, b in pairs)
     return Section(
         "The id column",
-        "Not asked in the thread, but done by many: it is harmless to leave the row's number among the inputs.",
+        "Not asked in the thread, but common: leaving the row's number among the inputs is harmless.",
         text,
         judged(leak < 0.1),
-        Table(("variant", "id dropped: % right", "id kept: % right"), rows),
+        Table(("variant", "without id: accuracy %", "with id: accuracy %"), rows),
     )
 
 
 def _area(score: np.ndarray, y: np.ndarray) -> float:
-    """The area under the ROC curve, whichever way round."""
+    """The area under the ROC curve, in the better direction."""
     ordered, ones = np.sort(score), y == 1
     ranks = (np.searchsorted(ordered, score) + np.searchsorted(ordered, score, "right") + 1) / 2  # ties share the mean
     area = (ranks[ones].sum() - ones.sum() * (ones.sum() + 1) / 2) / (ones.sum() * (~ones).sum())
@@ -203,7 +206,7 @@ def _area(score: np.ndarray, y: np.ndarray) -> float:
 
 
 def _threshold(score: np.ndarray, y: np.ndarray) -> float:
-    """The best share right that one threshold gives."""
+    """The best accuracy of a single threshold."""
     below = np.cumsum(y[np.argsort(score, kind="stable")])
     n, ones = len(y), y.sum()
     right = (np.arange(1, n + 1) - below) + (ones - below)

@@ -1,4 +1,4 @@
-"""What each of the other mistakes in the rice program costs: every one is run, most cost nothing."""
+"""The cost of each of the other mistakes in the rice program, measured one by one."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from torch import Tensor, nn
 
 from unstuck.tabular.studies.lanes import Lanes, packed, with_one
 from unstuck.tabular.studies.nets import Net, Pace, module
+from unstuck.tabular.studies.rice.printed_log import DIVISOR
 from unstuck.tabular.studies.rice.run import MAXABS, RAW, RAW_LOGITS, ZSCORE, ZSCORE_LOGITS, Run
 from unstuck.tabular.studies.rice.table import formed, sizes
 from unstuck.tabular.studies.rice.training import BATCH, HIDDEN, RATE, Variant
-from unstuck.tabular.studies.rice.witness import DIVISOR
 from unstuck.tabular.studies.story import Section, Table, judged, number, share
 
 STEPS = 200
 
 
 Row = tuple[str, str]
-"""What was measured, and what the mistake costs by it."""
+"""The measurement, and its cost."""
 NOTHING = "nothing"
 
 
@@ -31,15 +31,15 @@ def others(run: Run) -> Section:
     right = run.accuracy(MAXABS).mean
     text = (
         f"All {len(rows)} of these are still in the program when its columns are divided by their largest values, "
-        f"and then {number(right, 4)} % of the test rows are right: none of them keeps it from learning. Each was "
-        f"also run by itself; {costly} cost something, the truth of what is printed above all."
+        f"and then the test accuracy is {number(right, 4)} %: none of them prevents learning. Each was "
+        f"also run by itself: {costly} have a cost, mostly wrong printed numbers."
     )
     return Section(
         "The other mistakes",
-        "Suspected in the thread's answers and by any reader: one of the program's other mistakes is to blame.",
+        "Suggested in the thread's answers: one of the program's other mistakes is the cause.",
         text,
         judged(right < run.larger_class + 5, right < run.larger_class + 20),
-        Table(("mistake", "measured", "what it costs"), rows),
+        Table(("mistake", "measurement", "cost"), rows),
     )
 
 
@@ -47,13 +47,13 @@ def _rows(run: Run) -> Iterator[tuple[str, Row]]:
     yield "validation loss added to the training total", _printed_zero(run)
     yield f"the total divided by {DIVISOR}", _divisor(run)
     yield "prediction.round() == label, once on logits", _rounded(run)
-    yield "input.to(device), the result dropped", _device()
+    yield "input.to(device), result discarded", _device()
     yield "no nonlinearity between the layers", _affine(run)
     yield "no eval() and train()", _modes(run)
     yield "the label column divided too", _labels(run)
     yield "statistics over all rows, before the split", _before_split(run)
     yield "zero_grad after the step", _zeroed(run)
-    yield "a network where a line would do", _logistic(run)
+    yield "a network where a linear model would do", _logistic(run)
 
 
 def _printed_zero(run: Run) -> Row:
@@ -68,14 +68,14 @@ def _printed_zero(run: Run) -> Row:
 def _divisor(run: Run) -> Row:
     train, val, _ = sizes(len(run.rice.y))
     batches = -(-train // BATCH) + -(-val // BATCH)
-    told = f"{batches} batches go into the total: what is printed is {batches / DIVISOR:g} times the mean per batch"
+    told = f"{batches} batches are added up: the printed loss is {batches / DIVISOR:g} times the mean per batch"
     return told, "misleads" if batches != DIVISOR else NOTHING
 
 
 def _rounded(run: Run) -> Row:
     printed = statistics.fmean(100 * c.printed_right[-1] for c in run.courses(RAW_LOGITS))
     true = statistics.fmean(100 * c.val_right[-1] for c in run.courses(RAW_LOGITS))
-    told = f"prints {number(printed, 2)} % where {number(true)} % are right"
+    told = f"prints {number(printed, 2)} %, the accuracy is {number(true)} %"
     return told, "misleads" if abs(printed - true) > 1 else NOTHING
 
 
@@ -86,8 +86,8 @@ def _device() -> Row:
         model(x)
     except (RuntimeError, NotImplementedError) as error:
         told = f"x stays on {x.device}; with the model on another device: {type(error).__name__}"
-        return told, "breaks off the CPU"
-    return f"x stays on {x.device}; torch lets it pass", NOTHING
+        return told, "crashes on a GPU"
+    return f"x stays on {x.device}; torch accepts it", NOTHING
 
 
 def _affine(run: Run) -> Row:
@@ -104,8 +104,8 @@ def _affine(run: Run) -> Row:
         apart = float((lanes.logits(x[None])[0].sigmoid() - (x @ one).sigmoid()).abs().max())
     gain = max(run.accuracy(Variant(v.form, v.loss, "relu")).mean - run.accuracy(v).mean for v in (MAXABS, ZSCORE))
     told = (
-        f"the network is one affine map ({len(course.weights)} numbers for {columns + 1}), to {apart:.1g}; a ReLU "
-        f"gains {number(gain, 1)} points at most"
+        f"the network is one affine map ({len(course.weights)} weights instead of {columns + 1}), up to {apart:.1g}; a "
+        f"ReLU gains at most {number(gain, 1)} points"
     )
     return told, "accuracy" if gain > 0.5 else NOTHING
 
@@ -117,7 +117,7 @@ def _modes(run: Run) -> Row:
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         here, there = (float((m.train()(x) - m.eval()(x)).abs().max()) for m in (plain, dropping))
-    told = f"outputs differ by {number(here)} here; with one Dropout in it, by up to {number(there, 2)}"
+    told = f"outputs differ by {number(here)} here; with a Dropout layer, by up to {number(there, 2)}"
     return told, "accuracy" if here else NOTHING
 
 
@@ -125,8 +125,8 @@ def _labels(run: Run) -> Row:
     ones = float(run.rice.y.mean())
     largest = float(run.rice.y.max())
     told = (
-        f"its largest value is {number(largest)}; were the classes 1 and 2, labels of 0.5 would never equal a rounded "
-        f"output, and at most {number(100 * ones)} % could be counted right"
+        f"its largest value is {number(largest)}; with classes 1 and 2, labels of 0.5 would never equal a rounded "
+        f"output, and at most {number(100 * ones)} % could be counted as correct"
     )
     return told, "misleads" if largest != 1 else NOTHING
 
@@ -139,12 +139,12 @@ def _before_split(run: Run) -> Row:
     told = (f"{v.form} {number(run.accuracy(v).mean, 4)} % and {number(run.accuracy(w).mean, 4)} %" for v, w in pairs)
     leak = max(abs(run.accuracy(v).mean - run.accuracy(w).mean) for v, w in pairs)
     words = f"statistics of all rows and of the training rows: {', '.join(told)}"
-    return words, "flatters the test" if leak > 0.2 else NOTHING
+    return words, "optimistic test accuracy" if leak > 0.2 else NOTHING
 
 
 def _zeroed(run: Run) -> Row:
     if _same_weights(run):
-        return f"weights after {STEPS} steps are equal to the last bit", NOTHING
+        return f"weights after {STEPS} steps are bit-identical", NOTHING
     return f"weights after {STEPS} steps differ", "accuracy"
 
 
@@ -183,4 +183,4 @@ def _logistic(run: Run) -> Row:
     right = fitted.score(x[rows.test], run.rice.y[rows.test])
     ours = run.accuracy(ZSCORE).mean
     told = f"logistic regression on standardised columns: {share(right, digits=4)} on one split"
-    return f"{told} (the network: {number(ours, 4)} % over all)", "time" if 100 * right > ours - 1 else NOTHING
+    return f"{told} (the network: {number(ours, 4)} % on average)", "time" if 100 * right > ours - 1 else NOTHING

@@ -1,4 +1,4 @@
-"""What the rice study cost, against training the same networks one by one in plain PyTorch."""
+"""The cost of the rice study, against training the same networks one by one in plain PyTorch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STEPS, REPEATS = 300, 3
 
 
 def plain_step(rice: Rice, variant: Variant, steps: int = STEPS) -> float:
-    """Processor seconds of one plain training step on batches cut beforehand: module, loss, backward, optimizer."""
+    """Processor seconds of one plain training step on prepared batches: module, loss, backward, optimizer."""
     x, y = formed(rice.inputs(variant.with_id), variant.form), torch.from_numpy(rice.y).float()
     batches = list(zip(x.split(BATCH), y.split(BATCH), strict=True))
     batches = (batches * (1 + steps // len(batches)))[: steps + 10]
@@ -30,7 +30,7 @@ def plain_step(rice: Rice, variant: Variant, steps: int = STEPS) -> float:
 
 
 def price(run: Run) -> tuple[str, ...]:
-    """How it was made, a line each; the plain step is measured now, on this machine, as it is now."""
+    """The method, one line each; the plain step is measured now, on this machine."""
     step = statistics.median(plain_step(run.rice, v) for v in (MAXABS, MAXABS_LOGITS) for _ in range(REPEATS))
     return tuple(_lines(run, step))
 
@@ -45,7 +45,7 @@ def _lines(run: Run, step: float) -> Iterator[str]:
     yield f"torch {torch.__version__}, {torch.get_num_threads()} thread, float32"
     trainings = sum(len(courses) for p in parts for courses in p.courses.values())
     yield (
-        f"{trainings} trainings, {steps} steps in {number(seconds)} s of processor time side by side; one by one a "
+        f"{trainings} trainings, {steps} steps in {number(seconds)} s of processor time in parallel; one by one, a "
         f"plain PyTorch step takes {number(1e6 * step)} us here, so they would take {number(step * steps)} s: "
         f"{number(step * steps / seconds, 2)} times as long"
     )

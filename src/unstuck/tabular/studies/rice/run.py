@@ -18,12 +18,12 @@ RAW_LOGITS = Variant("raw", "logits")
 MAXABS, MAXABS_LOGITS = Variant("max-abs", "probabilities"), Variant("max-abs", "logits")
 ZSCORE, ZSCORE_LOGITS = Variant("z-score", "probabilities"), Variant("z-score", "logits")
 STARTS = 10
-"""Seeds for what is looked at before training: rows times seeds, not seeds, give the precision."""
+"""Seeds for the initial state: rows times seeds, not seeds, give the precision."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """The table, what was trained on it, and what is worked out from both."""
+    """The table, the trained lanes, and quantities derived from both."""
 
     rice: Rice
     trained: Trained
@@ -36,7 +36,7 @@ class Run:
         return (self.trained if variant in self.trained.courses else self.stretched).courses[variant]
 
     def accuracy(self, variant: Variant) -> Spread:
-        """Percent of the test rows right at the end, per seed."""
+        """Final test accuracy in percent, per seed."""
         return Spread(tuple(100 * c.test_right for c in self.courses(variant)), digits=4)
 
     def val_loss(self, variant: Variant, seed: int | None = None) -> float:
@@ -46,21 +46,21 @@ class Run:
         return float(losses.mean()) / -(-len(self.split(0).val) // 8)
 
     def split(self, seed: int):
-        """A seed's split, as it was trained on."""
+        """The split used in training with this seed."""
         return split(len(self.rice.y), torch.Generator().manual_seed(seed))
 
     @cached_property
     def edges(self) -> Edges:
-        """Where float32 ends."""
+        """The limits of float32."""
         return edges()
 
     @cached_property
     def starts(self) -> dict[str, Start]:
-        """What each form of the inputs looks like before training."""
+        """The initial state of each form of the inputs."""
         return {form: look(self.rice, form, min(STARTS, self.seeds)) for form in PLAIN}
 
     @cached_property
     def larger_class(self) -> float:
-        """Percent of the rows in the larger class: what a constant answer gets right."""
+        """Share of the larger class in percent: the accuracy of a constant prediction."""
         ones = float(self.rice.y.mean())
         return 100 * max(ones, 1 - ones)

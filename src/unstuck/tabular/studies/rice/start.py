@@ -1,4 +1,4 @@
-"""Where the logits are before training, how far one step moves them, and how ill-conditioned the inputs are."""
+"""Initial logits, the size of one step, and the condition number of the inputs."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ class Start:
 
     form: str
     logits: Tensor
-    """Before the first step, of every seed and row, flat."""
+    """Before the first step, of all seeds and rows, flat."""
     moved: Tensor
-    """|change| by one Adam step, flat."""
+    """Absolute change by one Adam step, flat."""
     condition: float
-    """Largest over smallest eigenvalue of the inputs' second moments, a column of ones included."""
+    """Largest over smallest eigenvalue of the second moments of the inputs and a column of ones."""
     largest: float
     """The largest eigenvalue."""
 
     def inside(self, low: float, high: float) -> float:
-        """The share of the logits in a window."""
+        """The share of the logits in an interval."""
         return float(((self.logits > low) & (self.logits < high)).float().mean())
 
 
 @torch.no_grad()
 def look(rice: Rice, form: str, seeds: int) -> Start:
-    """Measure a form, with the loss on logits: its gradient is nowhere zero."""
+    """Measure one form with the loss on logits, whose gradient is never zero."""
     x, y = with_one(formed(rice.x, form)), torch.from_numpy(rice.y).float()
     net = Net(rice.x.shape[1], HIDDEN, "none", "logits")
     lanes = Lanes(net, torch.stack([packed(module(net, seed)) for seed in range(seeds)]), [Pace(RATE)] * seeds)

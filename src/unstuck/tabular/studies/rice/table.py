@@ -1,4 +1,4 @@
-"""The rice table: where it is looked for, which layouts are read, how it is split and scaled."""
+"""The rice table: where it is searched, its format, its splits and its scaling."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ from unstuck.tabular.studies.story import Unavailable
 
 NAME = "rice.csv"
 WHERE = (
-    "give it with --data FILE, put it into the folder that $UNSTUCK_DATA names, or here as rice.csv: "
-    "a table with a heading, separated by ; , or tabs, numbers only, the class (0 or 1) last, an id column first if any"
+    "pass it with --data FILE, put it into the folder in $UNSTUCK_DATA, or into the current folder as rice.csv: a "
+    "table with a header, separated by ; , or tabs, only numbers, the class (0 or 1) last, optionally an id column "
+    "first"
 )
 LEAST = 100
-"""Rows below which there is nothing to split into three."""
+"""Minimum number of rows for three parts."""
 
 
 @dataclass(frozen=True)
 class Rice:
-    """Measured columns x (n, columns) in float64, classes y (n,) of 0 and 1, ids (n,) where there is an id column."""
+    """Measured columns x (n, columns) in float64, classes y (n,) of 0 and 1, ids (n,) if there is an id column."""
 
     path: Path
     names: tuple[str, ...]
@@ -35,23 +36,23 @@ class Rice:
     ids: np.ndarray | None
 
     def inputs(self, with_id: bool) -> np.ndarray:
-        """What the network is given: (n, columns), the id in front where it was kept."""
+        """The network's inputs (n, columns), with the id in front if requested."""
         return np.column_stack([self.ids, self.x]) if with_id and self.ids is not None else self.x
 
 
 def find(asked: Path | None) -> Path:
-    """The file: what was asked for, $UNSTUCK_DATA, or ./rice.csv. Raises Unavailable where there is none."""
+    """The path given, in $UNSTUCK_DATA, or ./rice.csv. Raises Unavailable if there is none."""
     named = [asked] if asked else [Path(p) for p in (os.environ.get("UNSTUCK_DATA"), ".") if p]
     for place in named:
         file = place / NAME if place.is_dir() else place
         if file.is_file():
             return file
-    missing = "the rice table was not found" if asked is None else f"there is no {asked}"
-    raise Unavailable(f"there is no {NAME} in {asked}; {WHERE}" if asked and asked.is_dir() else f"{missing}; {WHERE}")
+    missing = "the rice table was not found" if asked is None else f"{asked} does not exist"
+    raise Unavailable(f"no {NAME} in {asked}; {WHERE}" if asked and asked.is_dir() else f"{missing}; {WHERE}")
 
 
 def read(path: Path) -> Rice:
-    """The table. Raises Unavailable, in one line, for what is not one."""
+    """Read the table. Raises Unavailable with one line if it is invalid."""
     try:
         with path.open(encoding="utf-8", errors="replace") as file:
             heading = file.readline()
@@ -59,7 +60,7 @@ def read(path: Path) -> Rice:
         table = pyarrow.csv.read_csv(path, parse_options=pyarrow.csv.ParseOptions(delimiter=mark))
         columns = [np.asarray(c.to_numpy(), dtype=np.float64) for c in table.columns]
     except (pa.ArrowException, OSError, ValueError, TypeError) as error:
-        raise Unavailable(f"{path} was not read as a table ({str(error).splitlines()[0]}); {WHERE}") from None
+        raise Unavailable(f"{path} is not a readable table ({str(error).splitlines()[0]}); {WHERE}") from None
     return _checked(path, table.column_names, columns)
 
 
@@ -70,7 +71,7 @@ def _checked(path: Path, names: list[str], columns: list[np.ndarray]) -> Rice:
         (len(measured) < 2, "it has too few columns"),
         (len(y) < LEAST, f"it has {len(y)} rows"),
         (set(np.unique(y)) != {0.0, 1.0}, f"its last column {names[-1]} is not a class of 0 and 1"),
-        (not all(np.isfinite(c).all() for c in columns), "it has gaps"),
+        (not all(np.isfinite(c).all() for c in columns), "it has missing values"),
     ):
         if wrong:
             raise Unavailable(f"{path}: {words}; {WHERE}")
@@ -79,7 +80,7 @@ def _checked(path: Path, names: list[str], columns: list[np.ndarray]) -> Rice:
 
 @dataclass(frozen=True)
 class Split:
-    """Row numbers of one seed: 70, 15 and 15 parts in a hundred, drawn anew for every seed."""
+    """Row numbers of one seed: 70, 15 and 15 percent, drawn anew for every seed."""
 
     train: Tensor
     val: Tensor
@@ -87,7 +88,7 @@ class Split:
 
 
 def sizes(rows: int) -> tuple[int, int, int]:
-    """How many rows train, validate and test: what is left over after 70 % is halved."""
+    """The numbers of training, validation and test rows: the rest after 70 % is halved."""
     train = int(rows * 0.7)
     return train, (rows - train) // 2, rows - train - (rows - train) // 2
 
@@ -98,7 +99,7 @@ def split(rows: int, generator: torch.Generator) -> Split:
 
 
 def _some(scale: np.ndarray) -> np.ndarray:
-    """A column that is everywhere the same (or zero) is left undivided."""
+    """The scale, 1 for a constant column."""
     return np.where(scale > 0, scale, 1.0)
 
 
@@ -112,7 +113,7 @@ FACTORS = tuple(10.0**k for k in range(-3, 6))
 
 
 def stretched(factor: float) -> str:
-    """The form that is max-abs times a factor: what lies within one then lies within the factor."""
+    """The form max-abs times a factor: values in [-1, 1] become values in [-factor, factor]."""
     return f"max-abs x {factor:g}"
 
 
@@ -121,5 +122,5 @@ PLAIN = ("raw", "max-abs", "z-score")
 
 
 def formed(x: np.ndarray, form: str, seen: Tensor | None = None) -> Tensor:
-    """The inputs as the network gets them: float32 (n, columns); statistics over all rows or those in `seen`."""
+    """The network's inputs, float32 (n, columns); statistics over all rows or those in `seen`."""
     return torch.from_numpy(FORMS[form](x, x if seen is None else x[seen.numpy()])).float()

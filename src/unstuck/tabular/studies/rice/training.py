@@ -1,4 +1,4 @@
-"""All variants and seeds of the rice story, trained side by side on each seed's own split and order."""
+"""Train all variants and seeds of the rice study in parallel, each seed with its own split and order."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from unstuck.tabular.studies.nets import Net, Pace, module
 from unstuck.tabular.studies.rice.table import FACTORS, PLAIN, Rice, Split, formed, split, stretched
 
 BATCH, RATE, HIDDEN, EPOCHS = 8, 1e-3, 25, 10
-"""As the thread's program has them."""
+"""The thread's settings."""
 TOGETHER = 20
-"""Seeds per stack: more would not be faster, and the batches of an epoch would no longer fit the memory."""
+"""Seeds per stack: more are not faster, and the batches of an epoch would not fit in memory."""
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One line of the table: the form of the inputs, the loss, the hidden activation, and what is kept of the table."""
+    """One variant: the form of the inputs, the loss, the hidden activation, and whether the id is an input."""
 
     form: str
     loss: str
     hidden: str = "none"
     with_id: bool = False
     seen: str = "all rows"
-    """Whose statistics scale the inputs: `all rows` before the split, as in the thread, or `train`."""
+    """The rows whose statistics scale the inputs: `all rows` before the split, as in the thread, or `train`."""
 
     @property
     def name(self) -> str:
@@ -42,14 +42,14 @@ class Variant:
 
 @dataclass
 class Course:
-    """One lane: what the program would have printed per epoch, what was true, and how it ended."""
+    """One lane: what the program would have printed per epoch, the true values, and the final state."""
 
     variant: Variant
     seed: int
     train_loss: list[float] = field(default_factory=list)
     """Sum over the epoch's batches."""
     printed_right: list[float] = field(default_factory=list)
-    """Share of the training rows that `prediction.round() == label` counts, as it is written."""
+    """Share of the training rows that `prediction.round() == label` counts."""
     val_loss: list[float] = field(default_factory=list)
     """Sum over the batches of the validation rows."""
     val_right: list[float] = field(default_factory=list)
@@ -58,22 +58,22 @@ class Course:
     """Share of the test rows whose output is exactly 0.0, and of those whose output is exactly 1.0."""
     ones: float = 0.0
     moved: bool = False
-    """Whether a single bit of any weight has changed."""
+    """Whether any bit of any weight has changed."""
     silent: list[bool] = field(default_factory=list)
-    """Whether every single output of the epoch, on training and validation rows, was exactly 0.0."""
+    """Whether all outputs of the epoch, on training and validation rows, were exactly 0.0."""
     last_label: list[float] = field(default_factory=list)
-    """The label of the last training row of each epoch (the only one of the last batch, where one is left over)."""
+    """The label of the last training row of each epoch (alone in the last batch if one row is left over)."""
     weights: Tensor | None = None
 
     @property
     def stuck(self) -> bool:
-        """Every output is the same number, or all but one in a hundred are."""
+        """Whether at least 99 % of the outputs are the same number."""
         return max(self.zeros, self.ones) > 0.99
 
 
 @dataclass(frozen=True)
 class Trained:
-    """All courses by variant, in the order of the seeds, and what they cost in seconds of processor time."""
+    """All courses by variant, in the order of the seeds, and their cost in seconds of processor time."""
 
     courses: dict[Variant, list[Course]]
     lane_steps: int
@@ -81,7 +81,7 @@ class Trained:
 
 
 def variants(rice: Rice) -> tuple[Variant, ...]:
-    """What is tried: every input with every loss, with and without ReLU and (where there is one) the id."""
+    """All combinations of input form and loss, with and without ReLU and the id."""
     ids = (False, True) if rice.ids is not None else (False,)
     every = product(PLAIN, ("probabilities", "logits"), ("none", "relu"), ids)
     more = (Variant("max-abs", "probabilities", seen="train"), Variant("z-score", "logits", seen="train"))
@@ -89,14 +89,14 @@ def variants(rice: Rice) -> tuple[Variant, ...]:
 
 
 def stretches() -> tuple[Variant, ...]:
-    """Scaled columns times powers of ten, with both losses: from which scale on does it fail?"""
+    """Scaled columns times powers of ten, with both losses."""
     return tuple(Variant(stretched(f), loss) for loss in ("probabilities", "logits") for f in FACTORS)
 
 
 def train_all(
     rice: Rice, every: Sequence[Variant], seeds: int, epochs: int, progress: Callable[[float], None]
 ) -> Trained:
-    """Train these variants with every seed; progress gets the share of it that is done."""
+    """Train these variants with every seed; `progress` is called with the share done."""
     began, steps, courses = time.process_time(), 0, {v: [] for v in every}
     stacks = [(kind, chunk) for kind in _kinds(tuple(courses)) for chunk in _chunks(seeds)]
     for at, (kind, chunk) in enumerate(stacks):
@@ -110,7 +110,7 @@ def train_all(
 
 
 def _kinds(every: Sequence[Variant]) -> Iterator[list[Variant]]:
-    """Variants that differ only by their inputs, and can be one stack."""
+    """Group variants that differ only in their inputs and can share a stack."""
     for loss, hidden, with_id in dict.fromkeys((v.loss, v.hidden, v.with_id) for v in every):
         yield [v for v in every if (v.loss, v.hidden, v.with_id) == (loss, hidden, with_id)]
 
@@ -136,7 +136,7 @@ class _Stack:
 
     @torch.no_grad()
     def epoch(self) -> int:
-        """One epoch of every lane; how many lane-steps that were."""
+        """One epoch of every lane; returns the number of lane-steps."""
         orders = torch.stack([s.train[_shuffled(s, g)] for s, g in zip(self.splits, self.generators, strict=True)])
         whole = orders.shape[1] // BATCH * BATCH
         parts = [p for p in (orders[:, :whole], orders[:, whole:]) if p.shape[1]]
@@ -180,7 +180,7 @@ class _Stack:
         return z, self.labels[torch.stack(rows)]
 
     def finished(self) -> list[Course]:
-        """The courses, with their last look at the test rows."""
+        """The courses, with the final evaluation on the test rows."""
         z, y = self._predict("test")
         p = z.sigmoid()
         for i, course in enumerate(self.courses):
@@ -205,12 +205,12 @@ def _shuffled(rows: Split, generator: torch.Generator) -> Tensor:
 
 
 def _written(net: Net, z: Tensor) -> Tensor:
-    """What the program calls its prediction: the sigmoid's output, or the bare logit."""
+    """The program's prediction: the sigmoid's output, or the logit."""
     return z.sigmoid() if net.loss == "probabilities" else z
 
 
 def _batch_losses(net: Net, z: Tensor, y: Tensor) -> Tensor:
-    """The loss of every batch in rows (lanes, n) that were fed in order: (lanes, batches)."""
+    """The loss of every batch of rows (lanes, n) in training order: (lanes, batches)."""
     loss = binary_cross_entropy if net.loss == "probabilities" else binary_cross_entropy_with_logits
     each = loss(_written(net, z), y, reduction="none")
     return torch.stack([part.mean(1) for part in each.split(BATCH, 1)], 1)

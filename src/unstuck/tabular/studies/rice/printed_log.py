@@ -1,4 +1,4 @@
-"""The thread's printed log as a witness: its two loss values, derived from nothing but the numbers beside them."""
+"""Derive the two loss values of the thread's printed log from the other numbers in it."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ ROWS = 18185
 TRAIN_RIGHT, VAL_RIGHT = 44.9603, 46.4443
 """Percent, as printed in every epoch."""
 PRINTED = (105.9250, 105.8375)
-"""The training loss, which takes no third value in the whole log."""
+"""The training loss; no other value occurs in the log."""
 CLAMPED = 100.0
-"""BCELoss of a wrong answer that is exactly 0.0 or 1.0: its logarithms are cut off at -100."""
+"""BCELoss of a wrong output that is exactly 0.0 or 1.0: logarithms are clamped at -100."""
 DIVISOR = 1000
-"""What the program divides its total by, whatever the number of batches."""
+"""The program divides its total by this, whatever the number of batches."""
 
 
 @dataclass(frozen=True)
-class Testimony:
-    """What follows from the log if every output is exactly 0.0: the split, the labels in it, and the loss it prints."""
+class Derivation:
+    """What follows if every output is exactly 0.0: the split, the labels in it, and the printed loss."""
 
     split: tuple[int, int, int]
     train_ones: int
     val_ones: int
     last_one: float
-    """The loss that is printed where the last training row, alone in its batch, has label 1."""
+    """The printed loss if the last training row, alone in its batch, has label 1."""
     last_zero: float
-    """... and where it has label 0."""
+    """The printed loss if it has label 0."""
 
 
-def hear() -> list[Testimony]:
+def derivations() -> list[Derivation]:
     """Every split into round percentages that the two printed accuracies allow, with what it implies."""
     return [
-        _testimony(split)
+        _derived(split)
         for split in sorted(set(_splits()))
         if _fits(split[0], TRAIN_RIGHT) and _fits(split[1], VAL_RIGHT)
     ]
@@ -51,7 +51,7 @@ def _splits() -> Iterator[tuple[int, int, int]]:
 
 
 def _fits(rows: int, percent: float) -> bool:
-    """Whether some count out of so many rows is printed as this percentage."""
+    """Whether some count out of `rows` is printed as this percentage."""
     return f"{100 * _count(rows, percent) / rows:.4f}" == f"{percent:.4f}"
 
 
@@ -59,31 +59,31 @@ def _count(rows: int, percent: float) -> int:
     return round(rows * percent / 100)
 
 
-def _testimony(split: tuple[int, int, int]) -> Testimony:
-    # With p = 0 everywhere what is counted right is label 0, so label 1 is the rest.
+def _derived(split: tuple[int, int, int]) -> Derivation:
+    # With p = 0 everywhere, only label 0 is counted as correct, so label 1 is the rest.
     train, val = split[0] - _count(split[0], TRAIN_RIGHT), split[1] - _count(split[1], VAL_RIGHT)
     last = [(total(split[0], train, y) + total(split[1], val, 0)) / DIVISOR for y in (1, 0)]
-    return Testimony(split, train, val, *last)
+    return Derivation(split, train, val, *last)
 
 
 def total(rows: int, ones: int, last: int) -> float:
-    """The sum of BCELoss over batches of eight where every output is exactly 0.0 and the last row has label `last`.
+    """The sum of BCELoss over batches of eight if every output is exactly 0.0 and the last row has label `last`.
 
-    A row of label 1 costs 100, one of label 0 nothing; a batch's loss is the mean of its rows, and what is left over
-    after the full batches is a smaller batch, in which a row counts for more.
+    A row of label 1 costs 100, one of label 0 nothing; a batch's loss is the mean of its rows. The remaining rows after
+    the full batches are a smaller batch, in which a row counts more.
     """
     left = rows % BATCH
     if left == 0:
         return ones * CLAMPED / BATCH
     if left > 1:
-        return math.nan  # then more than the last row decides
+        return math.nan  # more than the last row matters
     return (ones - last) * CLAMPED / BATCH + last * CLAMPED
 
 
-def borne_out(courses: list[Course], labels: list[tuple[int, int, int, int]]) -> tuple[int, int]:
-    """(epochs whose loss is exactly what the derivation says, epochs in which every output was exactly 0.0).
+def confirmed(courses: list[Course], labels: list[tuple[int, int, int, int]]) -> tuple[int, int]:
+    """(epochs whose loss equals the derived one, epochs in which every output was exactly 0.0).
 
-    `labels`: per seed, training rows, ones among them, validation rows, ones among them.
+    `labels`: per seed, number of training rows, ones among them, validation rows, ones among them.
     """
     right = seen = 0
     for course in courses:
