@@ -56,7 +56,7 @@ def test_scale_laws_of_the_others(x: torch.Tensor, a: float) -> None:
 
 @given(tables())
 @settings(max_examples=40, deadline=None)
-def test_what_they_promise_of_the_fitted_rows(x: torch.Tensor) -> None:
+def test_statistics_of_scaled_rows(x: torch.Tensor) -> None:
     y = double(Standardize, x.shape[1]).fit(x)(x)
     torch.testing.assert_close(y.mean(0), torch.zeros_like(y[0]), atol=1e-9, rtol=0)
     torch.testing.assert_close(y.std(0, correction=0), torch.ones_like(y[0]), atol=1e-9, rtol=0)
@@ -68,7 +68,7 @@ def test_what_they_promise_of_the_fitted_rows(x: torch.Tensor) -> None:
 
 @given(tables(), st.lists(st.integers(0, 50), max_size=4))
 @settings(max_examples=40, deadline=None)
-def test_workers_merge_to_the_whole(x: torch.Tensor, cuts: list[int]) -> None:
+def test_merge_equals_whole(x: torch.Tensor, cuts: list[int]) -> None:
     for kind in KINDS:
         whole, merged = double(kind, x.shape[1]).fit(x), double(kind, x.shape[1])
         for part in torch.tensor_split(x, sorted(cuts)):
@@ -76,7 +76,7 @@ def test_workers_merge_to_the_whole(x: torch.Tensor, cuts: list[int]) -> None:
         torch.testing.assert_close(merged.freeze()(x), whole(x), rtol=1e-9, atol=1e-9)
 
 
-def test_the_ways_to_fit_agree() -> None:
+def test_fit_update_and_merge_agree() -> None:
     x = draws(100, 3).float()
     want = Standardize(3).fit(x)
     pairs = TensorDataset(x, torch.zeros(100))
@@ -89,7 +89,7 @@ def test_the_ways_to_fit_agree() -> None:
     torch.testing.assert_close(Standardize.of(Moments.of(x.numpy()))(x), want(x))
 
 
-def test_fitting_leaves_the_random_numbers_alone() -> None:
+def test_fit_keeps_random_state() -> None:
     torch.manual_seed(3)
     want = torch.rand(2)
     torch.manual_seed(3)
@@ -124,7 +124,7 @@ def test_floating_input_keeps_its_dtype(kind: type, dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int64, torch.bool])
-def test_integers_leave_in_the_dtype_of_the_network(dtype: torch.dtype) -> None:
+def test_integer_input_gets_network_dtype(dtype: torch.dtype) -> None:
     x = (draws(50, 3, 4, 4) * 100).abs().to(dtype)
     layer = Standardize(3).fit(x)
     want = Standardize(3).fit(x.float())(x.float())
@@ -133,7 +133,7 @@ def test_integers_leave_in_the_dtype_of_the_network(dtype: torch.dtype) -> None:
     assert layer.half()(x).dtype == torch.float16
 
 
-def test_in_a_half_precision_network_the_numbers_stay_single() -> None:
+def test_statistics_stay_float32_in_half_precision() -> None:
     x = draws(100, 2).float() + 1e6  # beyond what float16 holds
     layer = Standardize(2).fit(x)
     want = layer(x)
@@ -144,7 +144,7 @@ def test_in_a_half_precision_network_the_numbers_stay_single() -> None:
 
 @given(st.floats(-1e30, 1e30), st.integers(1, 30))
 @settings(max_examples=40, deadline=None)
-def test_a_constant_column_comes_out_as_zero(value: float, n: int) -> None:
+def test_constant_column_becomes_zero(value: float, n: int) -> None:
     x = torch.stack([torch.full((n,), value), torch.linspace(0, 1, n)], 1)
     for layer in (Standardize(2).fit(x), RobustScale(2).fit(x), RunningStandardize(2)):
         y = layer(x)
@@ -167,7 +167,7 @@ def test_missing_values_pass_or_are_filled(kind: type) -> None:
     torch.testing.assert_close(passed[0], torch.stack(alone))
 
 
-def test_what_is_far_from_zero_keeps_its_digits_in_float64() -> None:
+def test_large_offset_keeps_digits_in_float64() -> None:
     x = 1.7e9 + 1e-3 * draws(1000, 1)
     y = double(Standardize, 1).fit(x)(x)
     assert float(y.std(correction=0)) == pytest.approx(1, abs=1e-6)
@@ -176,7 +176,7 @@ def test_what_is_far_from_zero_keeps_its_digits_in_float64() -> None:
 
 @given(st.integers(1, 3000), st.integers(0, 1000), st.sampled_from([0.0, 0.3]))
 @settings(max_examples=30, deadline=None)
-def test_quantiles_are_as_close_as_they_say(n: int, seed: int, gaps: float) -> None:
+def test_quantile_error_bound(n: int, seed: int, gaps: float) -> None:
     rng, size = np.random.default_rng(seed), 64
     x = np.stack([rng.standard_normal(n), np.sort(rng.random(n)), rng.integers(0, 5, n)], 1)
     x[rng.random((n, 3)) < gaps] = np.nan
@@ -195,7 +195,7 @@ def test_quantiles_are_as_close_as_they_say(n: int, seed: int, gaps: float) -> N
     np.testing.assert_array_equal(back.at(0.1, 0.9), sketch.at(0.1, 0.9))
 
 
-def test_halvings_err_to_both_sides_and_weights_stand_at_the_middle_of_their_ranks() -> None:
+def test_quantile_errors_cancel_and_weights_are_centred() -> None:
     x = np.random.default_rng(0).random((50_000, 4))
     sketch = Quantiles(Moments.none(4), size=64)
     for part in np.array_split(x, 500):
@@ -206,7 +206,7 @@ def test_halvings_err_to_both_sides_and_weights_stand_at_the_middle_of_their_ran
     assert two.at(0.5) == [[15.0]]
 
 
-def test_robust_scale_of_many_rows_ignores_what_lies_far_out() -> None:
+def test_robust_scale_ignores_outliers() -> None:
     x = draws(60_000, 2)
     x[::100] = 1e12
     layer = double(RobustScale, 2).fit(x.split(1000))
@@ -232,7 +232,7 @@ def _zero(kind: type) -> float:
     return 3.0 if kind is MaxAbs else 3.5
 
 
-def test_a_column_that_is_mostly_one_value_is_not_blown_up() -> None:
+def test_robust_scale_of_a_mostly_constant_column_is_bounded() -> None:
     x = torch.zeros(100, 1)
     x[:10] = 1.0
     assert float(RobustScale(1).fit(x)(x).amax()) == pytest.approx(1 / (1.3489795 * 0.3), rel=1e-5)
@@ -261,13 +261,13 @@ def test_a_column_that_is_mostly_one_value_is_not_blown_up() -> None:
     (lambda: Standardize(3).reduce(), RuntimeError, "init_process_group"),
     (lambda: RunningStandardize(3, batches=0), ValueError, "at least 1"),
 ])  # fmt: skip
-def test_what_cannot_be_is_said_in_one_line(make, error: type, says: str) -> None:
+def test_invalid_arguments_raise_one_line(make, error: type, says: str) -> None:
     with pytest.raises(error, match=says) as caught:
         make()
     assert "\n" not in str(caught.value)
 
 
-def test_a_failed_fit_leaves_the_layer_as_it_was() -> None:
+def test_failed_fit_leaves_layer_unchanged() -> None:
     layer = Standardize(2).fit(draws(20, 2))
     before = layer.mean.clone(), layer.moments
     with pytest.raises(ValueError):
@@ -275,7 +275,7 @@ def test_a_failed_fit_leaves_the_layer_as_it_was() -> None:
     assert torch.equal(layer.mean, before[0]) and layer.moments is before[1]
 
 
-def test_the_state_is_the_whole_layer() -> None:
+def test_state_dict_restores_layer() -> None:
     x = draws(30, 3).float()
     for layer in (Standardize(3).fit(x), RobustScale(3).fit(x)):
         twin = type(layer)(3)
@@ -303,7 +303,7 @@ RANK = """
 
 
 @pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="torch without gloo")
-def test_ranks_reduce_to_the_whole(tmp_path: Path) -> None:
+def test_reduce_over_ranks_equals_whole(tmp_path: Path) -> None:
     script = tmp_path / "rank.py"
     script.write_text(textwrap.dedent(RANK))
     command = lambda rank: [sys.executable, str(script), str(rank), str(tmp_path / "store"), str(tmp_path / "out")]

@@ -32,7 +32,7 @@ def layers() -> dict[str, Scaling]:
     }
 
 
-def test_what_is_saved_comes_back(tmp_path: Path) -> None:
+def test_save_and_load_round_trip(tmp_path: Path) -> None:
     path = tmp_path / "scales.safetensors"
     before = layers()
     save(path, before)
@@ -47,7 +47,7 @@ def test_what_is_saved_comes_back(tmp_path: Path) -> None:
     assert torch.equal(after["standard"](holes), before["standard"](holes))
 
 
-def test_a_layer_that_knows_nothing_is_not_saved(tmp_path: Path) -> None:
+def test_unfitted_layer_is_not_saved(tmp_path: Path) -> None:
     for bad in (Standardize(3), nn.Linear(3, 3)):
         with pytest.raises(ValueError, match="not a fitted layer"):
             save(tmp_path / "x", {"bad": bad})
@@ -73,7 +73,7 @@ def attempt(path: Path, content: bytes) -> None:
 
 @given(st.data())
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_broken_files_cost_one_line(valid: bytes, tmp_path: Path, data: st.DataObject) -> None:
+def test_corrupt_files_raise_one_line(valid: bytes, tmp_path: Path, data: st.DataObject) -> None:
     content = bytearray(valid)
     for _ in range(data.draw(st.integers(1, 4))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
@@ -92,7 +92,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("settings", HOSTILE)
-def test_hostile_headers_cost_one_line(tmp_path: Path, settings) -> None:
+def test_hostile_headers_raise_one_line(tmp_path: Path, settings) -> None:
     header = json.dumps({"format": 1, "layers": {"a": settings}})
     state = {"a.center": torch.zeros(3), "a.scale": torch.ones(3)}
     (tmp_path / "x").write_bytes(as_bytes(state, {"unstuck.nn": header}))
@@ -106,14 +106,14 @@ def test_hostile_headers_cost_one_line(tmp_path: Path, settings) -> None:
     {"a.center": torch.zeros(3), "a.scale": torch.ones(3).half()},
     {"a.center": torch.zeros(3), "a.scale": torch.ones(3), "b.center": torch.zeros(3)},
 ])  # fmt: skip
-def test_tensors_that_do_not_fit_cost_one_line(tmp_path: Path, state: dict[str, torch.Tensor]) -> None:
+def test_mismatched_tensors_raise_one_line(tmp_path: Path, state: dict[str, torch.Tensor]) -> None:
     header = json.dumps({"format": 1, "layers": {"a": GOOD}})
     (tmp_path / "x").write_bytes(as_bytes(state, {"unstuck.nn": header}))
     with pytest.raises(LoadError, match="not a file of scaling layers"):
         load(tmp_path / "x")
 
 
-def test_files_that_are_none_of_ours(tmp_path: Path) -> None:
+def test_foreign_files_raise_one_line(tmp_path: Path) -> None:
     (tmp_path / "other").write_bytes(as_bytes({"w": torch.zeros(2)}))
     (tmp_path / "long").write_bytes(struct.pack("<Q", 2**60) + b"{}")
     for path in (tmp_path / "other", tmp_path / "long", tmp_path, tmp_path / "missing"):

@@ -125,7 +125,7 @@ def test_names_parameters_and_modes_stay() -> None:
     torch.testing.assert_close(folded(x), want)
 
 
-def test_a_frozen_running_layer_folds_and_another_does_not() -> None:
+def test_only_frozen_running_layer_folds() -> None:
     x = data(20, 4)
     model = nn.Sequential(RunningStandardize(4, batches=2, dtype=torch.float64), nn.Linear(4, 3)).double()
     model(x)
@@ -135,7 +135,7 @@ def test_a_frozen_running_layer_folds_and_another_does_not() -> None:
     same(model, x)
 
 
-def test_in_single_precision_it_costs_the_digits_of_the_offset() -> None:
+def test_fold_in_float32_loses_digits_of_the_offset() -> None:
     torch.manual_seed(0)
     for offset, lost in ((0.0, 1e-6), (1e2, 1e-4), (1e4, 1e-2)):
         x = draws(200, 4).float() + offset
@@ -205,7 +205,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("make", "says"), REFUSED, ids=[says for _, says in REFUSED])
 @pytest.mark.filterwarnings("ignore:Lazy modules")
-def test_what_cannot_be_folded_is_refused_and_left_alone(make, says: str) -> None:
+def test_unfoldable_model_is_refused_and_unchanged(make, says: str) -> None:
     model = make()
     before = copy.deepcopy({k: v for k, v in model.state_dict().items() if not nn.parameter.is_lazy(v)})
     with pytest.raises(FoldError, match=says) as caught:
@@ -214,7 +214,7 @@ def test_what_cannot_be_folded_is_refused_and_left_alone(make, says: str) -> Non
     assert all(torch.equal(model.state_dict()[k].nan_to_num(), v.nan_to_num()) for k, v in before.items())
 
 
-def test_an_example_uncovers_axes_that_nothing_told() -> None:
+def test_example_detects_wrong_axes() -> None:
     moments = Moments.of(data(9, 3).numpy())
     model = nn.Sequential(Standardize.of(moments), nn.Linear(3, 2)).float()
     x = data(9, 3, 3).float()  # the scaled axis is not the one that Linear takes
@@ -223,13 +223,13 @@ def test_an_example_uncovers_axes_that_nothing_told() -> None:
     fold(model, example=data(9, 3).float())
 
 
-def test_a_model_without_scaling_comes_back_as_a_copy() -> None:
+def test_fold_without_scaling_returns_copy() -> None:
     model = nn.Sequential(nn.Linear(2, 2))
     folded = fold(model)
     assert folded is not model and torch.equal(folded[0].weight, model[0].weight)
 
 
-def test_a_part_that_cannot_be_traced_may_stand_behind() -> None:
+def test_untraceable_part_after_the_fold() -> None:
     class Odd(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x if x.sum() > 0 else -x

@@ -15,7 +15,7 @@ from unstuck.nn import MaxAbs, Standardize, fold, load, save
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "nn.md"
 
 
-def test_its_code_runs_from_top_to_bottom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_page_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     assert len(blocks) == 5
@@ -29,7 +29,7 @@ def test_max_abs_keeps_zeros_and_signs() -> None:
     assert MaxAbs(3).fit(x)(x).tolist() == [[0, -1, 0], [1, -1, 0]]
 
 
-def test_a_folded_model_wants_floating_point() -> None:
+def test_folded_model_needs_floating_point() -> None:
     x = torch.randint(0, 9, (5, 2))
     model = nn.Sequential(Standardize(2).fit(x), nn.Linear(2, 1))
     model(x)
@@ -46,7 +46,7 @@ def test_gradients_of_folded_weights_are_those_of_the_unscaled_problem() -> None
     assert float(folded[1].weight.grad.abs().max()) > 100 * float(model[1].weight.grad.abs().max())
 
 
-def test_a_loaded_layer_starts_anew_when_it_is_fitted(tmp_path: Path) -> None:
+def test_loaded_layer_refits_from_scratch(tmp_path: Path) -> None:
     x = torch.randn(50, 2, generator=torch.Generator().manual_seed(0))
     save(tmp_path / "x", {"a": Standardize(2).fit(x)})
     layer = load(tmp_path / "x")["a"]
@@ -54,7 +54,7 @@ def test_a_loaded_layer_starts_anew_when_it_is_fitted(tmp_path: Path) -> None:
     torch.testing.assert_close(layer.fit(x + 5).mean, x.mean(0) + 5)
 
 
-def test_a_source_may_fill_the_same_array_again() -> None:
+def test_source_may_reuse_its_array() -> None:
     x = np.random.default_rng(0).standard_normal((40, 2))
     buffer = np.empty((4, 2))
 

@@ -17,7 +17,7 @@ def stream(batches: int, size: int, seed: int = 0) -> list[torch.Tensor]:
 
 @given(st.integers(1, 12), st.integers(1, 20), st.integers(0, 1000))
 @settings(max_examples=40, deadline=None)
-def test_in_training_it_is_the_standardize_of_all_it_has_seen(batches: int, size: int, seed: int) -> None:
+def test_running_equals_standardize_of_all_seen(batches: int, size: int, seed: int) -> None:
     layer, seen = RunningStandardize(3, dtype=torch.float64), Standardize(3, dtype=torch.float64)
     for batch in stream(batches, size, seed):
         out = layer(batch.double())
@@ -27,7 +27,7 @@ def test_in_training_it_is_the_standardize_of_all_it_has_seen(batches: int, size
         layer.train()
 
 
-def test_it_freezes_after_its_batches() -> None:
+def test_freezes_after_batches() -> None:
     layer = RunningStandardize(3, batches=5, tolerance=0)
     for at, batch in enumerate(stream(8, 10)):
         before = {k: v.clone() for k, v in layer.state_dict().items()}
@@ -38,7 +38,7 @@ def test_it_freezes_after_its_batches() -> None:
     assert int(layer.batches) == 5
 
 
-def test_it_freezes_when_stable_and_not_while_the_data_drift() -> None:
+def test_freezes_when_stable_not_while_drifting() -> None:
     steady, drifting = RunningStandardize(3), RunningStandardize(3)
     for at, batch in enumerate(stream(600, 64)):
         steady(batch)
@@ -48,7 +48,7 @@ def test_it_freezes_when_stable_and_not_while_the_data_drift() -> None:
     assert ((steady.center - 92).abs() * steady.scale < 0.05).all()
 
 
-def test_evaluation_changes_nothing_and_before_training_passes_on() -> None:
+def test_eval_mode_changes_nothing() -> None:
     layer = RunningStandardize(3).eval()
     before = {k: v.clone() for k, v in layer.state_dict().items()}
     x = stream(1, 20)[0]
@@ -56,7 +56,7 @@ def test_evaluation_changes_nothing_and_before_training_passes_on() -> None:
     assert all(torch.equal(v, before[k]) for k, v in layer.state_dict().items())
 
 
-def test_state_goes_around_in_the_middle_of_training() -> None:
+def test_state_round_trip_during_training() -> None:
     batches = stream(20, 16)
     whole, first, second = (RunningStandardize(3) for _ in range(3))
     for batch in batches:
@@ -85,7 +85,7 @@ def test_two_forwards_before_one_backward() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
-def test_torchscript_learns_the_same() -> None:
+def test_torchscript_equals_eager() -> None:
     plain, scripted = RunningStandardize(3, batches=6), torch.jit.script(RunningStandardize(3, batches=6))
     for batch in stream(8, 10):
         assert torch.equal(plain(batch), scripted(batch))
@@ -93,7 +93,7 @@ def test_torchscript_learns_the_same() -> None:
     assert torch.equal(plain.eval()(batch), scripted.eval()(batch))
 
 
-def test_compiled_whole_it_learns_the_same() -> None:
+def test_compiled_layer_equals_eager() -> None:
     plain, other = RunningStandardize(3, batches=4), RunningStandardize(3, batches=4)
     compiled = torch.compile(other, backend="eager", fullgraph=True)
     for batch in stream(6, 10):
@@ -101,7 +101,7 @@ def test_compiled_whole_it_learns_the_same() -> None:
     assert bool(other.frozen)
 
 
-def test_the_rows_beside_a_row_do_not_matter_once_frozen() -> None:
+def test_rows_are_independent_once_frozen() -> None:
     layer = RunningStandardize(3, batches=1)
     batch = stream(1, 10)[0]
     layer(batch)

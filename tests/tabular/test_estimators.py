@@ -77,11 +77,11 @@ class Named(nn.Sequential):
         Regressor(module=Named, epochs=30, learning_rate=0.03),
     ]
 )
-def test_scikit_learns_contract(estimator: Any, check: Any) -> None:
+def test_scikit_learn_estimator_checks(estimator: Any, check: Any) -> None:
     check(estimator)
 
 
-def test_a_table_is_the_same_table_in_every_container() -> None:
+def test_containers_agree() -> None:
     x, y = X.astype(np.float64), Y
     expected = Classifier(**QUICK).fit(x, y).predict_proba(x)
     columns = {name: x[:, j] for j, name in enumerate("abc")}
@@ -120,7 +120,7 @@ def test_columns_of_every_type() -> None:
     assert Classifier(**SMALL).fit(pa.table(polar), word).score(polar, word) == 1.0
 
 
-def test_what_was_numbers_stays_numbers() -> None:
+def test_numeric_column_stays_numeric() -> None:
     frame = pd.DataFrame({"size": np.arange(20.0), "x": np.arange(20) % 3})
     model = Regressor(**QUICK).fit(frame, np.arange(20))
     with pytest.raises(ValueError, match="column 'size' was numeric in training but contains 'tall'"):
@@ -129,7 +129,7 @@ def test_what_was_numbers_stays_numbers() -> None:
         Regressor(**QUICK).fit(np.array([[{}], [1.0]], object), [0, 1])
 
 
-def test_gaps_are_told_and_constants_left_out() -> None:
+def test_missing_values_and_constant_columns_are_noted() -> None:
     rng = np.random.default_rng(0)
     x = np.stack([rng.standard_normal(80), np.full(80, 7.0), np.full(80, np.nan)], axis=1)
     y = rng.random(80) < 0.5
@@ -154,13 +154,13 @@ def test_several_labels_and_several_numbers() -> None:
 
 
 @pytest.mark.parametrize("how", [{"hidden": 16, "lanes": 2}, {"module": Noisy}, {}], ids=["own", "module", "ensemble"])
-def test_the_same_state_gives_the_same_bits(how: dict[str, Any]) -> None:
+def test_random_state_is_reproducible(how: dict[str, Any]) -> None:
     first, again, other = (Classifier(epochs=2, random_state=s, **how).fit(X, Y).predict_proba(X) for s in (5, 5, 6))
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
 
 
-def test_nobodys_random_numbers_are_touched() -> None:
+def test_random_state_is_unchanged() -> None:
     torch.manual_seed(3)
     np.random.seed(3)
     before = torch.get_rng_state(), np.random.get_state()[1].copy()
@@ -171,7 +171,7 @@ def test_nobodys_random_numbers_are_touched() -> None:
 
 
 @pytest.mark.parametrize("how", [{"hidden": 16, "lanes": 2}, {"module": network}], ids=["own", "module"])
-def test_training_goes_on_where_it_stood(how: dict[str, Any]) -> None:
+def test_warm_start_continues(how: dict[str, Any]) -> None:
     model = Classifier(epochs=4, learning_rate=0.02, warm_start=True, random_state=0, **how).fit(X, Y)
     losses = [model.best_loss_]
     for _ in range(4):
@@ -184,14 +184,14 @@ def test_training_goes_on_where_it_stood(how: dict[str, Any]) -> None:
         model.fit(X, np.where(Y > 0, 7, 0))
 
 
-def test_weights_that_no_epoch_betters_stay() -> None:
+def test_warm_start_keeps_better_weights() -> None:
     model = Regressor(**SMALL, warm_start=True).fit(X, X[:, 0])
     good = model.predict(X)
     np.testing.assert_array_equal(model.set_params(learning_rate=1e3, epochs=1).fit(X, X[:, 0]).predict(X), good)
 
 
 @pytest.mark.parametrize("how", [{"hidden": 16}, {"module": network}], ids=["own", "module"])
-def test_rows_may_come_in_parts(how: dict[str, Any]) -> None:
+def test_partial_fit(how: dict[str, Any]) -> None:
     model = Classifier(random_state=0, learning_rate=0.01, **how)
     x, y = rows(400)
     for _ in range(4):
@@ -205,14 +205,14 @@ def test_rows_may_come_in_parts(how: dict[str, Any]) -> None:
     assert Regressor(random_state=0, **how).partial_fit(x, x[:, 0]).predict(x).shape == (400,)
 
 
-def test_parts_follow_a_fit() -> None:
+def test_partial_fit_after_fit() -> None:
     model = Classifier(**SMALL, learning_rate=0.03).fit(X, Y)
     for _ in range(20):
         model.partial_fit(X, 1 - Y)
     assert model.score(X, 1 - Y) > 0.9
 
 
-def test_the_first_part_must_tell_the_classes() -> None:
+def test_first_partial_fit_needs_classes() -> None:
     with pytest.raises(ValueError, match="classes must be passed"):
         Classifier(**QUICK).partial_fit(X, Y)
     model = Classifier(**QUICK).partial_fit(X[:5], np.zeros(5), classes=[0, 1, 2])
@@ -253,14 +253,14 @@ def test_in_pipelines_and_searches() -> None:
 
 
 @pytest.mark.parametrize("how", [{"hidden": 16, "lanes": 2}, {"module": Noisy}], ids=["own", "module"])
-def test_it_travels(how: dict[str, Any]) -> None:
+def test_pickle_and_clone(how: dict[str, Any]) -> None:
     model = Classifier(epochs=3, random_state=0, **how).fit(X, Y)
     for other in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
         np.testing.assert_array_equal(other.predict_proba(X), model.predict_proba(X))
 
 
 @pytest.mark.parametrize("how", [{"hidden": (8, 4), "lanes": 2}, {"module": Noisy, "lanes": 2}], ids=["own", "module"])
-def test_it_is_kept_in_a_file(tmp_path: Path, how: dict[str, Any]) -> None:
+def test_save_and_load_round_trip(tmp_path: Path, how: dict[str, Any]) -> None:
     frame, module = pd.DataFrame(X, columns=["a", "b", "c"]).assign(word=np.where(Y, "x", "y")), how.get("module")
     for kind, y in (
         (Classifier, np.where(Y, "yes", "no")),
@@ -282,7 +282,7 @@ def test_it_is_kept_in_a_file(tmp_path: Path, how: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("how", [{"hidden": 16}, {"module": network}], ids=["own", "module"])
-def test_a_rows_answer_is_its_own(how: dict[str, Any]) -> None:
+def test_prediction_is_independent_of_other_rows(how: dict[str, Any]) -> None:
     model = Regressor(epochs=3, random_state=0, **how).fit(X, X[:, 1])
     one_by_one = np.concatenate([model.predict(X[i : i + 1]) for i in range(80)])
     np.testing.assert_array_equal(model.predict(X), one_by_one)
@@ -303,19 +303,19 @@ def test_columns_that_never_change() -> None:
     np.testing.assert_allclose(found[:, 1], 1 / 3, atol=0.1)
 
 
-def test_more_columns_than_anyone_wants() -> None:
+def test_very_many_columns() -> None:
     x = np.random.default_rng(0).standard_normal((20, 100_000)).astype(np.float32)
     model = Classifier(hidden=4, lanes=1, epochs=1, learning_rate=0.01, random_state=0).fit(x, np.arange(20) % 2)
     assert model.predict(x).shape == (20,)
 
 
-def test_a_sparse_table_that_does_not_fit_is_refused() -> None:
+def test_too_large_sparse_input_is_refused() -> None:
     vast = sp.csr_array((10_000_000, 10_000_000))
     with pytest.raises(MemoryError, match="as a dense array"):
         Regressor(**QUICK).fit(vast, np.zeros(10_000_000))
 
 
-def test_wrong_wishes_are_named() -> None:
+def test_invalid_parameters_are_named() -> None:
     for wrong in (
         {"hidden": 0}, {"hidden": ()}, {"hidden": (8, "8")}, {"activation": "gelu"}, {"lanes": 0}, {"epochs": 1.5},
         {"batch_size": True}, {"learning_rate": -1}, {"weight_decay": None}, {"class_weight": "even"},
@@ -325,7 +325,7 @@ def test_wrong_wishes_are_named() -> None:
             Classifier(**wrong).fit(X, Y)
 
 
-def test_targets_that_make_no_sense() -> None:
+def test_invalid_targets() -> None:
     with pytest.raises(ValueError, match="only one class"):
         Classifier(**QUICK).fit(X, np.zeros(80))
     with pytest.raises(ValueError, match="only one class"):
@@ -339,14 +339,14 @@ def test_targets_that_make_no_sense() -> None:
 
 
 class TestModules:
-    def test_a_module_may_be_many_things(self) -> None:
+    def test_module_kinds(self) -> None:
         how = {"epochs": 20, "learning_rate": 0.03, "random_state": 0}
         for module in (network, Noisy, network(3, 1), nn.Sequential(nn.LazyLinear(8), nn.Tanh(), nn.LazyLinear(1))):
             assert Classifier(module=module, **how).fit(X, Y).score(X, Y) > 0.9
         flat = lambda inputs, outputs: nn.Sequential(network(inputs, 1), nn.Flatten(0))
         assert Regressor(module=flat, **how).fit(X, Y).score(X, Y) > 0.5
 
-    def test_two_logits_for_yes_and_no_are_a_softmax(self) -> None:
+    def test_two_logits_equal_softmax(self) -> None:
         how: dict[str, Any] = {"epochs": 5, "random_state": 0}
         model = Classifier(module=network(3, 2), **how).fit(X, Y)
         logits = model.model_.nets[0].double()(
@@ -354,14 +354,14 @@ class TestModules:
         )
         np.testing.assert_allclose(model.predict_proba(X), logits.softmax(1).detach(), atol=1e-6)
 
-    def test_the_persons_own_stays_as_it_was(self) -> None:
+    def test_users_module_is_unchanged(self) -> None:
         module = network(3, 1)
         before = copy.deepcopy(module.state_dict())
         Classifier(module=module, epochs=2, random_state=0).fit(X, Y)
         for name, value in module.state_dict().items():
             assert torch.equal(value, before[name])
 
-    def test_what_cannot_be_trained_is_named(self) -> None:
+    def test_invalid_modules_are_named(self) -> None:
         for module, why in (
             (nn.Linear(7, 1), "cannot take"),
             (nn.Linear(3, 5), "this target needs"),
@@ -372,11 +372,11 @@ class TestModules:
             with pytest.raises(ValueError, match=why):
                 Classifier(module=module, epochs=1).fit(X, Y)
 
-    def test_a_final_sigmoid_is_told(self) -> None:
+    def test_final_sigmoid_warns(self) -> None:
         with pytest.warns(UserWarning, match="ends in Sigmoid"):
             Classifier(module=lambda i, o: nn.Sequential(nn.Linear(i, o), nn.Sigmoid()), epochs=1).fit(X, Y)
 
-    def test_rates_are_found_alone_as_well(self) -> None:
+    def test_rate_search_without_vmap(self) -> None:
         class Moody(nn.Module):
             """Its path depends on the data: it cannot be trained side by side."""
 
@@ -389,13 +389,13 @@ class TestModules:
 
         assert Classifier(module=Moody, epochs=5, random_state=0).fit(X, Y).score(X, Y) > 0.8
 
-    def test_lanes_are_told_apart(self) -> None:
+    def test_lanes_differ(self) -> None:
         model = Classifier(module=network(3, 1), lanes=3, epochs=2, random_state=0).fit(X, Y)
         first, second, third = (net[0].weight for net in model.model_.nets)
         assert not torch.equal(first, second) and not torch.equal(second, third)
 
 
-def test_verbose_says_every_epoch(capsys: pytest.CaptureFixture[str]) -> None:
+def test_verbose_prints_every_epoch(capsys: pytest.CaptureFixture[str]) -> None:
     Classifier(**QUICK, verbose=1).fit(X, Y)
     assert capsys.readouterr().out.count("held-out loss") == 3
 
@@ -409,14 +409,14 @@ def test_tables_need_no_torch() -> None:
     assert subprocess.run([sys.executable, "-c", script], check=False, timeout=120).returncode == 0
 
 
-def test_nothing_is_said_that_nobody_asked_for(capfd: pytest.CaptureFixture[str]) -> None:
+def test_silent_by_default(capfd: pytest.CaptureFixture[str]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         Classifier(**QUICK).fit(X, Y).predict(X)
     assert capfd.readouterr() == ("", "")
 
 
-def test_the_pages_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_page_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     page = Path(__file__).resolve().parents[2] / "docs" / "estimators.md"
     blocks = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)

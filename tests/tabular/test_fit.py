@@ -146,14 +146,14 @@ class TestColumns:
         assert np.array_equal(quantiles(-x), -quantiles(x)[:, ::-1])
         assert np.array_equal(quantiles(x, weights.astype(float)), quantiles(np.repeat(x, weights, axis=0)))
 
-    def test_what_varies_is_kept_and_what_is_missing_is_said(self) -> None:
+    def test_varying_columns_are_kept_and_missing_values_encoded(self) -> None:
         x = mixed_columns(200, 0)
         numeric = Numeric.of(x)
         assert 6 not in numeric.kept
         assert numeric.encode(x, ("smooth",)).shape[1] == len(numeric.kept) + numeric.gaps.sum()
         assert np.isfinite(numeric.encode(np.full((2, 7), np.nan), VIEWS)).all()
 
-    def test_a_far_value_cannot_drown_the_rest(self) -> None:
+    def test_outlier_does_not_dominate(self) -> None:
         x = np.random.default_rng(0).normal(size=(500, 1))
         x[0] = 1e9
         z = Numeric.of(x).encode(x, ("smooth",))
@@ -238,7 +238,7 @@ class TestLearning:
         ).all()
 
     @pytest.mark.parametrize("n", [1, 2, 3, 9])
-    def test_a_few_rows_do_something_sensible(self, n) -> None:
+    def test_few_rows(self, n) -> None:
         x, y = np.arange(n, dtype=float)[:, None], np.arange(n) % 2
         answers = learn(Frame(x), y, Classes(np.unique(y))).answers(Frame(x))
         assert answers.shape == (n, min(n, 2))

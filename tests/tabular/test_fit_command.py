@@ -94,7 +94,7 @@ class TestFit:
         assert said.err.count("stage 1") == 1, "not a terminal: a line per stage"
         assert sorted(path.name for path in here.iterdir()) == ["rice.csv", "rice.model"]
 
-    def test_figures_stand_beside_those_of_a_constant(self, unstuck) -> None:
+    def test_scores_have_a_constant_baseline(self, unstuck) -> None:
         put("rice.csv", grains())
         assert unstuck("fit", "rice.csv", "--target", "sort", "--drop", "id", "--json", "-", *QUICK).code == 0
         said = unstuck(
@@ -112,7 +112,7 @@ class TestFit:
         assert [e["number"] for e in epochs] == list(range(1, len(epochs) + 1))
         assert all(e["train"] > 0 and e["held"] > 0 for e in epochs)
 
-    def test_it_costs_no_slow_import(self, here: Path) -> None:
+    def test_no_slow_import(self, here: Path) -> None:
         put("rice.csv", grains(60))
         put("numbers.csv", [{"area": row["area"], "width": row["width"]} for row in grains(60)])
         slow = ["torch", "sklearn", "scipy", "polars", "matplotlib", "PIL"]
@@ -128,7 +128,7 @@ print([name for name in {slow} if name in sys.modules])
         done = subprocess.run([sys.executable, "-c", driver], capture_output=True, text=True, check=True)
         assert done.stdout.splitlines().count("[]") == 2
 
-    def test_the_same_again_to_the_last_bit(self, unstuck) -> None:
+    def test_reproducible_to_the_bit(self, unstuck) -> None:
         put("rice.csv", grains())
         for model in ("a", "b"):
             assert unstuck("fit", "rice.csv", "--target", "sort", "--model", model, *QUICK).code == 0
@@ -167,7 +167,7 @@ print([name for name in {slow} if name in sys.modules])
         said = unstuck("fit", "rice.csv", "--target", "sort", "--test", "rice.csv", *QUICK)
         assert said.code == 2 and "--holdout" in said.err
 
-    def test_equal_rows_count_as_often_as_they_stand_there(self, unstuck) -> None:
+    def test_duplicates_count_separately_in_scores(self, unstuck) -> None:
         rows = [{"x": x, "y": "ab"[x > 5]} for x in range(12)]
         put("t.csv", [*rows, *[rows[0]] * 36])
         found = json.loads(unstuck("fit", "t.csv", "--target", "y", "--json", "-", *QUICK).out)
@@ -325,7 +325,7 @@ class TestNotes:
         for part in parts:
             assert part in notes, part
 
-    def test_three_rows_say_nothing_about_others(self, unstuck) -> None:
+    def test_three_rows_are_too_few_to_evaluate(self, unstuck) -> None:
         notes = self.notes(unstuck, [{"x": 1, "y": "a"}, {"x": 2, "y": "b"}, {"x": 3, "y": "a"}])
         assert "3 rows are too few" in notes
         assert "class 'b' has only one row" in notes
@@ -355,7 +355,7 @@ class TestBadInput:
         ["--hidden 0", "--hidden x", "--epochs 0", "--rate -1", "--holdout 1.5", "--task sort", "--plot p.gif",
          "--model no/where", "--resume", "--json .", "--delimiter ;;"],
     )  # fmt: skip
-    def test_misuse_is_said_before_anything_is_read(self, unstuck, words: str) -> None:
+    def test_misuse_is_reported_before_reading(self, unstuck, words: str) -> None:
         put("rice.csv", grains(20))
         said = unstuck("fit", "rice.csv", "--target", "sort", *words.split())
         assert said.code == 2
@@ -637,7 +637,7 @@ class TestPredict:
         rows = list(csv.DictReader(unstuck("predict", "m", "t.csv").out.splitlines()))
         assert {row["prediction"] for row in rows} == expected
 
-    def test_who_reads_only_the_first_lines(self, unstuck, model: str) -> None:
+    def test_closed_pipe_is_not_an_error(self, unstuck, model: str) -> None:
         put("new.csv", grains(20_000))
         words = [sys.executable, "-m", "unstuck", "predict", model, "new.csv"]
         with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
@@ -690,7 +690,7 @@ class TestFigures:
         found = judge(target(["y"], [NUMBER], [y], sort="regression"), y[:, None] * 0.9, y[:, None])
         assert [score.model for score in found.scores] == pytest.approx([0.988, 8.66e298, 7.5e298], rel=0.01)
 
-    def test_the_constant_answer_scores_what_it_says(self) -> None:
+    def test_baseline_scores_are_those_of_a_constant(self) -> None:
         words = np.array(["a"] * 30 + ["b"] * 10, object)
         aim = target(["y"], [TEXT], [words])
         found = judge(aim, np.tile([0.75, 0.25], (40, 1)), aim.y)
@@ -699,7 +699,7 @@ class TestFigures:
         assert found.calibration_error == pytest.approx(0)
 
 
-class TestIntake:
+class TestLoading:
     @given(st.lists(st.one_of(st.none(), st.floats(allow_nan=False)), max_size=40), st.integers(0, 40))
     def test_numbers_are_read_as_they_lie(self, values: list[float | None], start: int) -> None:
         column = pa.array(values, pa.float64()).slice(start)
@@ -708,13 +708,13 @@ class TestIntake:
 
 
 @pytest.mark.parametrize("verb", ["fit", "predict"])
-def test_the_page_names_every_option(unstuck, verb: str) -> None:
+def test_page_documents_every_option(unstuck, verb: str) -> None:
     page = (Path(__file__).resolve().parents[2] / "docs" / "fit.md").read_text(encoding="utf-8")
     options = set(re.findall(r"(?<![\w-])(--?[a-z][a-z-]*)", unstuck(verb, "--help").out)) - {"-h", "--help"}
     assert len(options) > 6
     assert {option for option in options if f"{option} " not in page and f"{option}`" not in page} <= {"--out"}
 
 
-def test_a_checkpoint_is_named_by_the_data_and_the_wishes() -> None:
+def test_checkpoint_mark_depends_on_data_and_options() -> None:
     marks = {checkpoint.mark_of(*parts) for parts in [(1,), (2,), (1, 1), ("1",)]}
     assert len(marks) == 4

@@ -107,28 +107,28 @@ def agree(task: str, x: np.ndarray, y: np.ndarray, other: np.ndarray, **how: Any
 
 @given(tables(), UNITS, st.sampled_from(TASKS), st.sampled_from(["relu", "silu", "tanh"]))
 @settings(max_examples=50)
-def test_units_of_the_columns_leave_no_trace(table: Table, units: Units, task: str, activation: str) -> None:
+def test_unit_invariance_of_columns(table: Table, units: Units, task: str, activation: str) -> None:
     x, rng = table
     agree(task, x, target(task, x, rng), mapped(x, units), **own(activation))
 
 
 @given(tables(), UNITS, st.sampled_from(TASKS))
 @settings(max_examples=3)
-def test_nor_in_the_ensemble_of_all_views(table: Table, units: Units, task: str) -> None:
+def test_unit_invariance_of_the_ensemble(table: Table, units: Units, task: str) -> None:
     x, rng = table
     agree(task, x, target(task, x, rng), mapped(x, units), epochs=2, random_state=0)
 
 
 @given(tables(), UNITS, st.sampled_from(TASKS))
 @settings(max_examples=5)
-def test_nor_in_a_module_of_ones_own(table: Table, units: Units, task: str) -> None:
+def test_unit_invariance_of_a_users_module(table: Table, units: Units, task: str) -> None:
     x, rng = table
     agree(task, x, target(task, x, rng), mapped(x, units), module=network, epochs=4, random_state=0)
 
 
 @given(tables(), UNITS)
 @settings(max_examples=5)
-def test_nor_in_rows_that_come_in_parts(table: Table, units: Units) -> None:
+def test_unit_invariance_of_partial_fit(table: Table, units: Units) -> None:
     x, rng = table
     y, other = target("number", x, rng), mapped(x, units)
     here, there = Regressor(hidden=8, random_state=0), Regressor(hidden=8, random_state=0)
@@ -140,7 +140,7 @@ def test_nor_in_rows_that_come_in_parts(table: Table, units: Units) -> None:
 
 @given(tables(), maps(), st.sampled_from(["own", "module"]))
 @settings(max_examples=10)
-def test_a_target_keeps_its_own_units(table: Table, units: tuple[float, float], kind: str) -> None:
+def test_unit_equivariance_of_the_target(table: Table, units: tuple[float, float], kind: str) -> None:
     x, rng = table
     y = target("number", x, rng)
     (a, b), how = units, own() if kind == "own" else {"module": network, "epochs": 3, "random_state": 0}
@@ -151,7 +151,7 @@ def test_a_target_keeps_its_own_units(table: Table, units: tuple[float, float], 
 
 @given(tables(), st.sampled_from(TASKS), st.randoms(use_true_random=False))
 @settings(max_examples=20)
-def test_rows_may_come_in_any_order(table: Table, task: str, random: Any) -> None:
+def test_row_order_invariance(table: Table, task: str, random: Any) -> None:
     x, rng = table
     y, order = target(task, x, rng), list(range(ROWS))
     random.shuffle(order)
@@ -161,7 +161,7 @@ def test_rows_may_come_in_any_order(table: Table, task: str, random: Any) -> Non
 
 @given(tables(), st.lists(st.integers(-20, 20), min_size=6, max_size=6), st.sampled_from(TASKS))
 @settings(max_examples=15)
-def test_powers_of_two_leave_no_trace_in_float32(table: Table, powers: list[int], task: str) -> None:
+def test_powers_of_two_are_exact_in_float32(table: Table, powers: list[int], task: str) -> None:
     x, rng = table
     y, x = target(task, x, rng), x.astype(np.float32)
     factors = np.array([(-1) ** p * 2.0**p for p in powers], np.float32)[: x.shape[1]]
@@ -169,7 +169,7 @@ def test_powers_of_two_leave_no_trace_in_float32(table: Table, powers: list[int]
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_balanced_signs_have_a_direction_all_the_same(task: str) -> None:
+def test_symmetric_columns_have_a_sign(task: str) -> None:
     """Columns whose two tails are alike: nothing in themselves says which end is up."""
     rng = np.random.default_rng(0)
     x = np.stack([rng.standard_normal(ROWS), *(rng.permutation(np.tile([-1.0, 1.0], ROWS // 2)) for _ in range(3))], 1)

@@ -46,7 +46,7 @@ def exact(column: list[float]) -> tuple[float, float]:
 
 
 @given(st.lists(st.floats(-1e15, 1e15), min_size=1, max_size=30))
-def test_as_exact_arithmetic_has_it(column: list[float]) -> None:
+def test_moments_equal_exact_arithmetic(column: list[float]) -> None:
     found = Moments.of(np.array(column)[:, None])
     mean, spread = exact(column)
     assert found.mean[0] == pytest.approx(mean, rel=1e-15, abs=1e-13 * spread)
@@ -176,7 +176,7 @@ def test_rounding_is_no_spread() -> None:
 
 
 @given(tables())
-def test_what_is_packed_comes_back(table: np.ndarray) -> None:
+def test_pack_and_unpack_round_trip(table: np.ndarray) -> None:
     found = Moments.of(table)
     back = Moments.unpacked(found.packed().tolist())
     for name in (*FIELDS, "rest"):
@@ -190,13 +190,13 @@ def test_no_rows_and_no_columns() -> None:
 
 
 @pytest.mark.parametrize("bad", [np.zeros(3), np.zeros((2, 2, 2)), [["a"]], np.array([[1j]]), np.array([[None]])])
-def test_what_is_no_table_of_numbers_is_refused(bad) -> None:
+def test_invalid_tables_are_refused(bad) -> None:
     with pytest.raises(ValueError, match="rows, columns"):
         Moments.of(bad)
 
 
 @pytest.mark.parametrize("weights", [[1.0], [1.0, -1.0], [1.0, np.nan], [[1.0], [1.0]]])
-def test_what_are_no_weights_is_refused(weights) -> None:
+def test_invalid_weights_are_refused(weights) -> None:
     with pytest.raises(ValueError, match="weights"):
         Moments.of([[1.0], [2.0]], weights)
 

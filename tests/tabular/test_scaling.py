@@ -210,7 +210,7 @@ def test_for_adam_the_rate_only_rises_by_the_scale() -> None:
 
 @pytest.mark.parametrize("rule", ["sgd momentum", "adam large eps", "adamw", "adadelta", "rprop"])
 @pytest.mark.parametrize("bias", [False, True])
-def test_relu_lets_a_factor_through(rule: str, bias: bool) -> None:
+def test_relu_passes_a_factor(rule: str, bias: bool) -> None:
     recipe = Recipe.plain(*RULES[rule], bias=bias)
     plain, told = walk(recipe, steps=STEPS), walk(rescaled(recipe, by=16.3), steps=STEPS)
     assert apart(plain, told) < SAME
@@ -227,7 +227,7 @@ def deep() -> nn.Sequential:
 
 
 @pytest.mark.parametrize("method, decay", [("sgd", 1e-2), ("adam", 1e-2)])
-def test_a_balanced_recipe_has_one_rate_and_walks_the_same_path(method: str, decay: float) -> None:
+def test_balanced_recipe_has_one_rate_and_the_same_path(method: str, decay: float) -> None:
     recipe = Recipe.plain(method, {"lr": 0.02, "weight_decay": decay}, layers=3, bias=True, activation="leaky_relu")
     uneven = recipe.times(0, lr=8.0).times(1, lr=0.2).times(2, init=3.0)
     told = balanced(uneven)
@@ -250,7 +250,7 @@ def first_step(recipe: Recipe, scale: float) -> tuple[torch.Tensor, torch.Tensor
 
 @pytest.mark.parametrize("scale", [255.0, 1 / 255, -7.0])
 @pytest.mark.parametrize("method, running", [("adam", 1.0), ("adamw", 1.0), ("rmsprop", 0.1), ("adagrad", 1.0)])
-def test_an_epsilon_left_alone_is_off_by_what_was_foretold(scale: float, method: str, running: float) -> None:
+def test_deviation_predicts_unchanged_epsilon(scale: float, method: str, running: float) -> None:
     recipe = Recipe.plain(method, {"lr": 0.01, "eps": 1e-3, "weight_decay": 0.0}, bias=True)
     told = equivalent(recipe, scale)
     exact, gradient = first_step(told, scale)
@@ -261,7 +261,7 @@ def test_an_epsilon_left_alone_is_off_by_what_was_foretold(scale: float, method:
     assert 1e-3 < foretold.median < foretold.worst < foretold.limit
 
 
-def test_an_epsilon_left_alone_parts_the_paths() -> None:
+def test_unchanged_epsilon_changes_the_path() -> None:
     recipe = Recipe.adam(lr=0.01, eps=1e-4)
     told = equivalent(recipe, 255)
     plain = walk(recipe, steps=STEPS)
@@ -313,7 +313,7 @@ def test_radam_has_no_recipe(power: int) -> None:
         (lambda: equivalent(ASKER, input_offset=1.0), "needs a bias"),
     ],
 )
-def test_what_has_no_recipe_says_why(refused: Any, reason: str) -> None:
+def test_not_equivalent_gives_the_reason(refused: Any, reason: str) -> None:
     with pytest.raises(NotEquivalent, match=reason):
         refused()
 
@@ -377,14 +377,14 @@ def test_a_recipe_is_read_from_a_training_run_and_put_back() -> None:
         (lambda: nn.Sequential(*[nn.Linear(2, 2)] * 2), "used twice"),
     ],
 )
-def test_models_that_are_no_chain_are_refused(model: Any, reason: str) -> None:
+def test_models_other_than_chains_are_refused(model: Any, reason: str) -> None:
     made = model()
     parameters = list(made.parameters()) or [torch.zeros(1)]
     with pytest.raises(NotEquivalent, match=reason):
         Recipe.of(torch.optim.SGD(parameters, lr=0.1), made)
 
 
-def test_what_stands_between_layers_is_seen() -> None:
+def test_activations_between_layers_are_read() -> None:
     model = nn.Sequential(nn.Linear(2, 2), nn.Sigmoid(), nn.Linear(2, 2), nn.LayerNorm(2), nn.ReLU(), nn.Linear(2, 1))
     recipe = Recipe.of(torch.optim.SGD(model.parameters(), lr=0.1), model)
     assert [layer.kind for layer in recipe.layers] == ["linear", "linear", "norm", "linear"]
@@ -440,11 +440,11 @@ def close(one: Recipe, other: Recipe) -> bool:
 PAGE = File(__file__).resolve().parents[2] / "docs" / "scaling-law.md"
 
 
-def test_the_pages_examples_print_what_it_says() -> None:
+def test_page_examples() -> None:
     assert doctest.testfile(str(PAGE), module_relative=False, optionflags=doctest.NORMALIZE_WHITESPACE).failed == 0
 
 
-def test_the_pages_table_is_the_table_of_units() -> None:
+def test_page_table_equals_units() -> None:
     words = {"weight": WEIGHT, "gradient": GRADIENT, "weight / gradient": STEP, "gradient / weight": PULL}
     words |= {"gradient^2": Unit(0, 2), "1 / weight": Unit(-1, 0)}
     lines = PAGE.read_text(encoding="utf-8").splitlines()

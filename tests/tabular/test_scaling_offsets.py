@@ -109,7 +109,7 @@ def carried() -> nn.Sequential:
 
 @pytest.mark.parametrize("rule", SGD)
 @pytest.mark.parametrize("bias_rate", [1.0, 0.25])
-def test_sgd_with_mixed_gradients_walks_the_same_path(rule: str, bias_rate: float) -> None:
+def test_sgd_with_mixed_gradients_follows_the_same_path(rule: str, bias_rate: float) -> None:
     recipe = entry(Recipe.plain("sgd", SGD[rule], bias=True), {}, {"lr": bias_rate, "weight_decay": 1 / bias_rate})
     told = walk(recipe, moved, carried(), STEPS, prepare=lambda model, sgd: precondition(sgd, model[0], AFFINE))
     assert apart(walk(recipe, steps=STEPS), told) < SAME
@@ -161,13 +161,13 @@ def test_adam_divides_entry_by_entry_and_cannot_be_mixed() -> None:
         (Recipe.sgd(lr=0.1), "only for a layer with a bias"),
     ],
 )
-def test_where_mixing_is_not_enough_it_is_refused(recipe: Recipe, reason: str) -> None:
+def test_precondition_refuses_other_cases(recipe: Recipe, reason: str) -> None:
     model = network(recipe.layers[0].bias is not None)
     with pytest.raises(NotEquivalent, match=reason):
         precondition(realise(recipe, model), model[0], AFFINE)
 
 
-def test_zeros_that_are_padded_do_not_move() -> None:
+def test_zero_padding_does_not_shift() -> None:
     for padding, model in ((1, nn.Conv1d(2, 3, 3, padding=1)), ("same", nn.Conv1d(2, 3, 3, padding="same"))):
         chain = nn.Sequential(model, nn.BatchNorm1d(3))
         recipe = Recipe.of(torch.optim.SGD(chain.parameters(), lr=0.1), chain)

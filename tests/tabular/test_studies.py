@@ -73,7 +73,7 @@ def test_lanes_equal_plain_pytorch(net: Net) -> None:
         torch.testing.assert_close(lanes.weights[lane], alone, rtol=0, atol=1e-10)
 
 
-def test_lanes_that_are_kept_go_on_as_before() -> None:
+def test_kept_lanes_continue_unchanged() -> None:
     """Dropping a lane changes nothing for the others: they remember their moments and their step count."""
     net, draw_ = Net(2, 5), torch.Generator().manual_seed(1)
     x = torch.randn(3, 30, 3, generator=draw_, dtype=torch.float64)
@@ -101,7 +101,7 @@ def test_travel_is_the_sum_of_the_rates(rate: float, every: int, factor: float, 
     assert pace.travel(steps) == pytest.approx(sum(pace.at(i) for i in range(steps)), rel=1e-9, abs=1e-12)
 
 
-def test_equal_rows_counted_once_train_as_if_each_stood_there() -> None:
+def test_merged_duplicates_train_like_duplicates() -> None:
     """500 rounded heart rates, folded to their distinct values, give the gradient steps of all 500."""
     variant = hearts.STANDARD10
     rows, alone = fed(variant, 0), module(variant.net, 0).double()
@@ -118,7 +118,7 @@ def test_equal_rows_counted_once_train_as_if_each_stood_there() -> None:
 
 @given(seed=st.integers(0, 10_000), centre=st.floats(-300, 300), spread=st.floats(0.5, 50))
 @settings(max_examples=25, deadline=None)
-def test_heart_rates_are_what_they_are_said_to_be(seed: int, centre: float, spread: float) -> None:
+def test_heart_rate_data(seed: int, centre: float, spread: float) -> None:
     """Shares sum to one, the centre and the spread are as asked, and the label is the threshold."""
     source = Source("heart rate", centre, spread, centre - spread / 10, spread / 10)
     rows = draw(source, seed)
@@ -139,7 +139,7 @@ def test_raw_heart_rates_are_slow_and_centred_ones_are_not() -> None:
     assert trained.lane_steps == 9 * 1000
 
 
-def test_the_heart_rate_study_tells_what_it_measured() -> None:
+def test_heart_rate_study_reports_its_measurements() -> None:
     """A small run: every section has a verdict and its text carries no number that is missing."""
     shares: list[float] = []
     study = heart_rate.tell(Request(seeds=1, epochs=150), lambda share, _: shares.append(share))
@@ -169,7 +169,7 @@ def _readable(study: Study) -> None:
         assert not {"nan", "None"} & set(words.replace("None of", "").split())
 
 
-def test_the_rice_study_tells_what_it_measured(tmp_path: Path) -> None:
+def test_rice_study_reports_its_measurements(tmp_path: Path) -> None:
     """On the small sample, with an id column put in front and semicolons, as the published table has them."""
     rows = list(csv.reader(SAMPLE.open()))
     with (tmp_path / "rice.csv").open("w", newline="") as file:
@@ -206,14 +206,14 @@ def test_the_printed_log_follows_from_outputs_of_zero() -> None:
 
 
 @given(labels=st.lists(st.integers(0, 1), min_size=9, max_size=200).filter(lambda y: len(y) % 8 < 2))
-def test_the_reckoning_is_what_bceloss_says(labels: list[int]) -> None:
+def test_derived_total_equals_bceloss(labels: list[int]) -> None:
     """The sum over batches of torch's own loss, with every output exactly zero."""
     y = torch.tensor(labels).float()
     losses = [torch.nn.BCELoss()(torch.zeros(len(part)), part).item() for part in y.split(8)]
     assert printed_log.total(len(labels), sum(labels), labels[-1]) == pytest.approx(sum(losses), rel=1e-6)
 
 
-def test_where_float32_ends() -> None:
+def test_limits_of_float32() -> None:
     """The edges are those of the arithmetic: 24 bits above, the overflow of exp below."""
     found = saturation.edges()
     assert found.one == pytest.approx(24 * math.log(2), abs=1e-3)
@@ -242,7 +242,7 @@ def test_every_row_is_in_one_part(rows: int) -> None:
         ("\x00\xff\x00", "not a readable table"),
     ],
 )
-def test_what_is_no_rice_table_gets_one_line(
+def test_invalid_rice_table_raises_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str, words: str
 ) -> None:
     """One line that says what is wrong and what is accepted; exit code 2, no traceback."""
@@ -252,7 +252,7 @@ def test_what_is_no_rice_table_gets_one_line(
     assert len(said) == 1 and words in said[0] and "--data FILE" in said[0]
 
 
-def test_without_the_table_it_says_where_to_put_it(
+def test_missing_table_names_the_places(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Nothing asked for, nothing in the environment, nothing here."""
@@ -319,7 +319,7 @@ def test_the_terminal_draws_every_figure() -> None:
 
 
 @pytest.mark.skipif(not FULL.is_file(), reason="needs the full rice table: UNSTUCK_DATA names its folder")
-def test_on_the_full_table_raw_inputs_stand_still() -> None:
+def test_raw_inputs_get_stuck_on_the_full_table() -> None:
     """The thread's own table: every seed stuck with BCELoss on raw columns, none once they are scaled."""
     table = tables.read(FULL)
     trained = grains.train_all(table, grains.variants(table), 2, 1, lambda _: None)

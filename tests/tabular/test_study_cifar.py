@@ -111,7 +111,7 @@ def test_every_epoch_shows_every_picture_once() -> None:
     assert torch.cat(one).tolist() != torch.cat(two).tolist()
 
 
-def test_runs_that_the_law_calls_the_same_are_the_same_to_the_last_bit() -> None:
+def test_equivalent_runs_are_bit_identical() -> None:
     found = identities.compared(drawn(), PROTOCOL, seed=0, steps=40, tick=untold)
     exact = [i for i in found if i.other.scale == v.POWER]
     assert len(exact) == 4 and all(i.same and i.apart == 0 for i in exact)
@@ -119,7 +119,7 @@ def test_runs_that_the_law_calls_the_same_are_the_same_to_the_last_bit() -> None
     assert single.apart < 1e-5 and double.apart < 1e-12 and (single.steps, double.steps) == (40, 20)
 
 
-def test_what_the_asker_changed_told_on_unit_inputs() -> None:
+def test_askers_changes_on_unit_inputs() -> None:
     told = [identities.amounts_to(variant).recipe.layers for variant in (v.RATE, v.BOTH, v.FIRST)]
     roots = [[layer.weight.init / 255**0.5 for layer in layers] for layers in told]
     assert roots == [pytest.approx(r) for r in ([1, 1], [1 / 255, 1 / 255], [1 / 255, 1])]
@@ -135,7 +135,7 @@ def test_a_dead_network_is_noticed_and_stopped() -> None:
     assert plain.died is None and len(plain.tests) == 6 and plain.last.accuracy > 0.9
 
 
-def test_the_crew_changes_nothing() -> None:
+def test_workers_do_not_change_results() -> None:
     asked = (v.BASELINE, v.BOTH, v.STANDARDISED)
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
@@ -207,7 +207,7 @@ def test_the_batches_are_read_without_unpickling(tmp_path: Path) -> None:
     assert found.test_labels.tolist() == labels[600:]
 
 
-def test_of_a_single_table_the_last_sixth_is_the_test(tmp_path: Path) -> None:
+def test_last_sixth_of_a_single_table_is_the_test_set(tmp_path: Path) -> None:
     write_csv(tmp_path, drawn(1200))
     found = source.read(tmp_path / "train.csv")
     assert (len(found.train), len(found.test)) == (834, 166)
@@ -226,14 +226,14 @@ def test_of_a_single_table_the_last_sixth_is_the_test(tmp_path: Path) -> None:
         ("label\n" + "1\n" * 700, "three planes|label"),
     ],
 )
-def test_what_is_not_cifar_is_refused_in_one_line(tmp_path: Path, table: str, reason: str) -> None:
+def test_invalid_cifar_raises_one_line(tmp_path: Path, table: str, reason: str) -> None:
     (tmp_path / "cifar.csv").write_text(table)
     with pytest.raises(Unavailable, match=reason) as refused:
         source.read(tmp_path / "cifar.csv")
     assert "\n" not in str(refused.value) and "cifar-10-batches-py" in str(refused.value)
 
 
-def test_without_data_the_line_says_where_to_put_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_data_names_the_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("UNSTUCK_DATA", raising=False)
     monkeypatch.chdir(tmp_path)
     for asked in (None, tmp_path / "nowhere"):
@@ -250,7 +250,7 @@ def evidence() -> Evidence:
     return gather(drawn(), plan, untold)
 
 
-def test_the_story_is_told_from_the_run(evidence: Evidence) -> None:
+def test_sections_are_computed_from_the_run(evidence: Evidence) -> None:
     study = cifar.told(evidence, ("Data: drawn.",))
     text = terminal.render(study)
     assert len(study.sections) == 12
@@ -286,7 +286,7 @@ def test_the_study_runs_from_a_folder(tmp_path: Path) -> None:
     assert study.name == "cifar" and "500 training" in study.made[0]
 
 
-def test_the_askers_script_dies_on_bytes(tmp_path: Path) -> None:
+def test_askers_script_dies_on_bytes(tmp_path: Path) -> None:
     script = Path(__file__).parents[2] / "examples" / "cifar.py"
     numbers = np.random.default_rng(0)
     for split, rows in {"train": 5000, "test": 250}.items():

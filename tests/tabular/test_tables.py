@@ -60,7 +60,7 @@ class TestText:
         assert columns(read(path)) == {"a": [1.5, -0.25], "b": [2.5, 7], "c": [3.5, 8]}
         assert "decimal ," in read(path).notes[0]
 
-    def test_what_was_found_out_can_be_said_otherwise(self, tmp_path: Path) -> None:
+    def test_override_detected_dialect(self, tmp_path: Path) -> None:
         path = put(tmp_path, "t.csv", "a\n1,5\n2,5\n")
         assert columns(read(path, decimal=",")) == {"a": [1.5, 2.5]}
         path = put(tmp_path, "u.csv", "1;2\n3;4\n")
@@ -92,7 +92,7 @@ class TestText:
         }
 
     @pytest.mark.parametrize("word", ["", "NA", "NaN", "nan", "null", "NULL", "?", "-", "N/A", "None", "#N/A"])
-    def test_words_for_nothing(self, word: str, tmp_path: Path) -> None:
+    def test_words_for_missing_values(self, word: str, tmp_path: Path) -> None:
         path = put(
             tmp_path, "t.csv", f"a,b,c,d\n1,x,2020-01-01,true\n{word},{word},{word},{word}\n3,y,2020-01-03,false\n"
         )
@@ -267,7 +267,7 @@ class TestTable:
         with pytest.raises(TableError, match="row 3, column 'c'"):  # although the column is not asked for
             columns(read(path).select(["a"]))
 
-    def test_kinds_said_otherwise(self) -> None:
+    def test_override_kinds(self) -> None:
         table = read({"a": ["1", " 2.5 ", "NA"], "b": [0, 1, 1], "c": ["true", "?", "False"], "d": [7.0, 8.5, None]})
         table = table.read_as({"a": "number", "b": "boolean", "c": "boolean", "d": TEXT})
         assert columns(table) == {"a": [1, 2.5, None], "b": [0, 1, 1], "c": [1, None, 0], "d": ["7", "8.5", None]}

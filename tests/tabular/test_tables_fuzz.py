@@ -82,7 +82,7 @@ def test_one_row_of_another_width_is_always_found(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [8401, 13405, 19899])
-def test_what_once_raised_something_else(tmp_path: Path, number: int) -> None:
+def test_regressions(tmp_path: Path, number: int) -> None:
     name, content = damaged(number)
     assert outcome_of(tmp_path, name, content) == "refused"
 
