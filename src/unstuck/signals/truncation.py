@@ -10,13 +10,12 @@ from unstuck.diagnosis.model import NotApplicable, Site
 from unstuck.signals.source import Source
 from unstuck.tape.model import Tape
 
-INTEGERS = {
-    *("int", "long", "short", "byte", "uint8", "int8", "int16", "int32", "int64", "uint16", "uint32", "intp", "int_"),
-    *("LongTensor", "IntTensor", "ByteTensor", "u1", "i4", "i8"),
-}
 METHODS = {"int", "long", "short", "byte"}
+INTEGERS = METHODS | {"uint8", "int8", "int16", "int32", "int64", "uint16", "uint32", "intp", "int_", "u1", "i4", "i8"}
+INTEGERS |= {"LongTensor", "IntTensor", "ByteTensor"}
 MAKERS = {"array", "asarray", "tensor", "as_tensor", "zeros", "empty", "ones", "full", "zeros_like", "empty_like", "to"}
 """Calls with a dtype among their arguments."""
+COUNTS = {"len", "range", "shape", "size", "numel"}
 LEAST = 2.0
 """A whole-number division by less than this is no change of scale."""
 
@@ -34,30 +33,27 @@ class Truncation:
             source = Source.read(tape)
         except NotApplicable:
             return cls((), ())
-        found = list(dict.fromkeys(n for n in (*_casts(source), *_stored(source), *_divisions(source))))
+        found = list(dict.fromkeys((*_casts(source), *_stored(source), *_divisions(source))))
         return cls(tuple(source.site(n) for n in found), tuple(source.code(n).splitlines()[0] for n in found))
 
 
 def _casts(source: Source) -> Iterator[ast.expr]:
     """`(x / 255).astype(np.uint8)`, `torch.tensor(x / 255, dtype=torch.long)`, `share.int()`."""
     for call in source.all(ast.Call):
-        subject = _subject(call)
-        if subject is not None and _cast(call) and _divided(source, subject):
+        match call.func:
+            case ast.Attribute(value=subject, attr=name) if name in METHODS | {"astype", "type", "to"}:
+                pass
+            case ast.Attribute(attr=name) if name in MAKERS | INTEGERS and call.args:
+                subject = call.args[0]
+            case _:
+                continue
+        if _cast(call) and _divided(source, subject):
             yield call
-
-
-def _subject(call: ast.Call) -> ast.expr | None:
-    name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
-    if name in METHODS | {"astype", "type", "to"} and isinstance(call.func, ast.Attribute):
-        return call.func.value
-    return call.args[0] if call.args and name in MAKERS | INTEGERS else None
 
 
 def _cast(call: ast.Call) -> bool:
     name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
-    if name in METHODS and not call.args:
-        return True
-    if name in INTEGERS and call.args:
+    if (name in METHODS and not call.args) or (name in INTEGERS and call.args):
         return True
     given = [*call.args, *(k.value for k in call.keywords if k.arg == "dtype")]
     return name in MAKERS | {"astype", "type"} and any(is_integer(a) for a in given)
@@ -65,32 +61,33 @@ def _cast(call: ast.Call) -> bool:
 
 def is_integer(node: ast.expr) -> bool:
     """Whether an argument names a type of whole numbers: np.uint8, "int32", int."""
-    if isinstance(node, ast.Constant):
-        return isinstance(node.value, str) and node.value.rpartition(".")[2] in INTEGERS
-    return isinstance(node, ast.Attribute | ast.Name) and ast.unparse(node).rpartition(".")[2] in INTEGERS
+    match node:
+        case ast.Constant(value=str(name)) | ast.Name(id=name) | ast.Attribute(attr=name):
+            return name.rpartition(".")[2] in INTEGERS
+    return False
 
 
-def _divided(source: Source, node: ast.expr, depth: int = 3) -> bool:
+def _divided(source: Source, node: ast.expr, depth: int = 4) -> bool:
     """Whether an expression ends in a division by something else than a count."""
-    if isinstance(node, ast.Name | ast.Attribute) and depth:
-        return any(v is not node and _divided(source, v, depth - 1) for v in source.values(node))
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and depth:
-        return node.func.attr not in ("round", "floor", "rint") and _divided(source, node.func.value, depth - 1)
-    if isinstance(node, ast.BinOp):
-        return isinstance(node.op, ast.Div) or (isinstance(node.op, ast.Sub) and _divided(source, node.left, depth - 1))
+    match node:
+        case _ if depth == 0:
+            return False
+        case ast.Name() | ast.Attribute():
+            return any(v is not node and _divided(source, v, depth - 1) for v in source.values(node))
+        case ast.Call(func=ast.Attribute(value=owner, attr=attr)):
+            return attr not in ("round", "floor", "rint") and _divided(source, owner, depth - 1)
+        case ast.BinOp(left=left, op=op):
+            return isinstance(op, ast.Div) or (isinstance(op, ast.Sub) and _divided(source, left, depth - 1))
     return False
 
 
 def _stored(source: Source) -> Iterator[ast.expr]:
     """`out = np.zeros(shape, dtype=np.uint8)` into which `out[i] = x / 255` is written."""
     for statement in source.all(ast.Assign):
-        target = statement.targets[0]
-        if (
-            isinstance(target, ast.Subscript)
-            and isinstance(target.value, ast.Name)
-            and _divided(source, statement.value)
-        ):
-            yield from (v for v in source.values(target.value) if isinstance(v, ast.Call) and _cast(v))
+        match statement:
+            case ast.Assign(targets=[ast.Subscript(value=ast.Name() as out), *_], value=value):
+                if _divided(source, value):
+                    yield from (v for v in source.values(out) if isinstance(v, ast.Call) and _cast(v))
 
 
 def _divisions(source: Source) -> Iterator[ast.expr]:
@@ -104,10 +101,10 @@ def _divisions(source: Source) -> Iterator[ast.expr]:
 
 def _counts(source: Source, node: ast.BinOp) -> bool:
     """Whether a whole-number division is of a count: a number, a length, a size; or gives an index."""
-    parts = [node.left, *source.values(node.left)]
-    plain = any(isinstance(p, ast.Constant) or source.number(p) is not None for p in parts)
-    measured = any(word in ast.unparse(p) for p in parts for word in ("len(", "shape", "size", "numel", "range("))
-    around = source.page(node).parents.get(node)
-    index = isinstance(around, ast.Slice | ast.Subscript | ast.Compare)
+    parts = (node.left, *source.meant(node.left))
+    named = (n for p in parts for n in ast.walk(p) if isinstance(n, ast.Name | ast.Attribute))
+    counted = any((n.id if isinstance(n, ast.Name) else n.attr) in COUNTS for n in named)
+    plain = counted or any(source.number(p) is not None for p in parts)
+    index = isinstance(source.page(node).parents.get(node), ast.Slice | ast.Subscript | ast.Compare)
     looped = any(b.kind == "loop" for b in source.bindings_of(node.left)) or source.loops(node) != ()
-    return plain or measured or index or looped
+    return plain or index or looped

@@ -22,7 +22,6 @@ CHAINS = 24
 GRADIENT_FREE = {"torch.no_grad", "torch.inference_mode"}
 LAYERS = ("Dropout", "BatchNorm", "AlphaDropout", "FeatureAlphaDropout", "SyncBatchNorm", "RReLU")
 """Beginnings of the names of layers that act differently in training and in evaluation."""
-SCHEDULES = "torch.optim.lr_scheduler."
 
 
 class Training:

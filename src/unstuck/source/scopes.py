@@ -124,7 +124,7 @@ class Scopes:
     def reaching(self, node: ast.expr) -> Binding | None:
         """The binding that an expression most likely reads: the last before it in its own scope, else the last."""
         bound = [b for b in self.bindings_of(node) if not _is_none(b.value)]
-        own = bound and self.of(bound[0].statement) is self.of(node)
+        own = len(bound) > 1 and self.of(bound[0].statement) is self.of(node)
         before = [b for b in bound if self.page.span(b.statement)[1] <= self.page.span(node)[0]] if own else []
         return (before or bound or [None])[-1]
 

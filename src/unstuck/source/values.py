@@ -28,8 +28,8 @@ SHELLS = {"torch.compile", "torch.nn.DataParallel", "torch.nn.parallel.Distribut
 COMMON = {"step", "train", "eval", "forward", "backward", "zero_grad", "to", "parameters", "state_dict", "close"}
 COMMON |= {"update"}
 """Methods of torch's own objects: where the owner is not known, a call of one is not taken for the person's."""
-DEPTH = 8
-"""Settings in settings, and classes in classes, are followed through this many."""
+DEPTH = 40
+"""Settings in settings are followed through this many: the interpreter's own stack is finite."""
 
 
 class Source(Names):
@@ -39,8 +39,9 @@ class Source(Names):
         super().__init__(sources)
         self._readings: dict[type, object] = {}
         self._classes: dict[ast.AST | Variable, ast.ClassDef | None] = {}
-        self._meant: dict[ast.AST, tuple[ast.expr, ...]] = {}
-        self._open: list[ast.AST] = []
+        self._defined: dict[ast.AST | Variable, tuple[Definition, ...]] = {}
+        self._ends: dict[tuple[ast.expr, bool], tuple[ast.expr, ...]] = {}
+        self._depth = 0
 
     @classmethod
     def read(cls, tape: Tape) -> Source:
@@ -127,14 +128,14 @@ class Source(Names):
         Assignments, attributes, parameters, returns and settings are followed; the expression itself stands where
         that ends.
         """
-        if node not in self._meant:
-            self._meant[node] = tuple(self._followed(node, callers=True))
-        return self._meant[node]
+        return self._followed(node, callers=True)
 
-    def _followed(self, root: ast.expr, callers: bool) -> list[ast.expr]:
-        if root in self._open or len(self._open) >= DEPTH:
-            return [root]  # names may go in a circle
-        self._open.append(root)
+    def _followed(self, root: ast.expr, callers: bool) -> tuple[ast.expr, ...]:
+        key = (root, callers)
+        if key in self._ends or self._depth >= DEPTH:
+            return self._ends.get(key, (root,))
+        self._ends[key] = (root,)  # what is asked for while it is being worked out is not known
+        self._depth += 1
         ends: dict[ast.expr, None] = {}
         seen, waiting = {root}, [root]
         while waiting:
@@ -145,8 +146,9 @@ class Source(Names):
             further = [v for v in dict.fromkeys(given) if v not in seen]
             seen.update(further)
             waiting += reversed(further)
-        self._open.pop()
-        return list(ends) or [root]
+        self._depth -= 1
+        self._ends[key] = tuple(ends) or (root,)
+        return self._ends[key]
 
     def readers(self, node: ast.Name | ast.Attribute) -> list[ast.expr]:
         """Where the same variable is read (an attribute: one of that name, of any object)."""
@@ -224,20 +226,27 @@ class Source(Names):
 
     # -- functions and classes ---------------------------------------------------------------------------------------
 
-    def definitions(self, node: ast.expr, depth: int = DEPTH) -> tuple[Definition, ...]:
+    def definitions(self, node: ast.expr) -> tuple[Definition, ...]:
         """The person's own functions or classes that a name, or `module.name`, or `object.method` stands for."""
+        key = (self.local(node) or node) if isinstance(node, ast.Name) else node
+        if key not in self._defined:
+            self._defined[key] = ()
+            self._defined[key] = tuple(dict.fromkeys(self._defined_by(node)))
+        return self._defined[key]
+
+    def _defined_by(self, node: ast.expr) -> Iterator[Definition]:
         if isinstance(node, ast.Name):
-            bound = self.bindings_of(node)
-            found = [b.statement for b in bound if isinstance(b.statement, Definition) and b.kind == "def"]
-            aliases = [b.value for b in bound if b.kind == "assign" and isinstance(b.value, ast.Name | ast.Attribute)]
-            return (*found, *(d for a in aliases if a and depth for d in self.definitions(a, depth - 1)))
-        if not isinstance(node, ast.Attribute):
-            return ()
-        if full := self.full_name(node):
+            for b in self.bindings_of(node):
+                if isinstance(b.statement, Definition) and b.kind == "def":
+                    yield b.statement
+                elif b.kind == "assign" and isinstance(b.value, ast.Name | ast.Attribute):
+                    yield from self.definitions(b.value)
+        elif isinstance(node, ast.Attribute) and (full := self.full_name(node)):
             origin = self.exported(full)
-            bound = scopes(origin[0]).bound(origin[1], origin[0].tree) if origin else ()
-            return tuple(b.statement for b in bound if isinstance(b.statement, Definition))
-        return tuple(self._methods_of(node))
+            bound = self.bound(origin[1], origin[0].tree) if origin else ()
+            yield from (b.statement for b in bound if isinstance(b.statement, Definition))
+        elif isinstance(node, ast.Attribute):
+            yield from self._methods_of(node)
 
     def _methods_of(self, node: ast.Attribute) -> Iterator[Definition]:
         owners = [d for d in self.definitions(node.value) if isinstance(d, ast.ClassDef)]
@@ -264,10 +273,8 @@ class Source(Names):
         """The person's own class that an expression is an instance of, as far as the text says so."""
         key = scopes(self.page(node)).variable(node) or node
         if key not in self._classes:
-            self._classes[key] = None  # what is asked for while it is being worked out is not known
-            held, self._open = self._open, []
+            self._classes[key] = None
             self._classes[key] = self._worked_out(node)
-            self._open = held
         return self._classes[key]
 
     def _worked_out(self, node: ast.expr) -> ast.ClassDef | None:
