@@ -13,22 +13,10 @@ from unstuck.diagnosis.model import Site
 from unstuck.remedies.treatment import CannotApply, Trial
 from unstuck.tape.program import Call, Program, Ref, Value
 
-PASSING = {
-    *("squeeze", "unsqueeze", "view", "reshape", "flatten", "unflatten", "ravel", "contiguous", "clone", "getitem"),
-    *("permute", "transpose", "t", "T", "mT", "view_as", "reshape_as", "expand", "select", "dropout"),
-    *("float", "double", "to", "type"),
-}
-"""Calls that hand values on without changing them (dropout only in the mean)."""
-LINEAR = {"linear", "conv1d", "conv2d", "conv3d", "addmm", "matmul", "mm", "bilinear"}
-"""Calls that are linear in what they read."""
-
 
 def source_of(program: Program, ref: Ref | None) -> Call | None:
-    """The call that made a value, looking through calls that only hand it on."""
-    call = program.maker(ref) if ref is not None else None
-    while call is not None and call.name in PASSING:
-        call = program.maker(call.refs()[0])
-    return call
+    """The call that made a value, before the calls that only hand it on."""
+    return program.maker(program.source(ref))
 
 
 def given(call: Call, position: int, keyword: str) -> Ref | None:

@@ -13,16 +13,8 @@ from unstuck.remedies._names import full_name, needed, spelled
 from unstuck.remedies._program import changed, everywhere, made, noted
 from unstuck.remedies.treatment import CannotEdit, Treatment, Trial
 from unstuck.source.text import Place, Sources, Splice
+from unstuck.tape import ops
 from unstuck.tape.program import Call, Program, Ref, Value
-
-MODULES = {
-    "binary_cross_entropy_with_logits": "BCEWithLogitsLoss",
-    "binary_cross_entropy": "BCELoss",
-    "cross_entropy": "CrossEntropyLoss",
-    "mse_loss": "MSELoss",
-    "l1_loss": "L1Loss",
-    "huber_loss": "HuberLoss",
-}
 
 
 class FitLoss(Treatment, frozen=True):
@@ -37,7 +29,7 @@ class FitLoss(Treatment, frozen=True):
     as_float: bool = False
 
     def summary(self) -> str:
-        return f"use {MODULES.get(self.new, self.new)}, the loss for this task"
+        return f"use {_module(self.new) or self.new}, the loss for this task"
 
     def apply(self, trial: Trial) -> Trial:
         return noted(everywhere(trial, self._turned, "the recorded step has no such loss"), self.name)
@@ -67,11 +59,16 @@ class FitLoss(Treatment, frozen=True):
             yield place.of(node.func).instead(spelled(place.page, full))
         else:
             made_by = [p for p, name in constructed(sources, place.of(node.func)) if name.startswith("torch.nn")]
-            if len(made_by) != 1 or self.new not in MODULES:
+            if len(made_by) != 1 or not _module(self.new):
                 raise CannotEdit(f"{place.file}, line {node.lineno}: the construction of the loss was not found")
-            full = f"torch.nn.{MODULES[self.new]}"
+            full = f"torch.nn.{_module(self.new)}"
             yield from needed(made_by[0], full)
             yield made_by[0].instead(f"{spelled(made_by[0].page, full)}()")
         yield from needed(place, full)
         if self.as_float and len(node.args) > 1:
             yield from place.of(node.args[1]).wrapped("", ".float()")
+
+
+def _module(function: str) -> str:
+    """The class of torch.nn that is a loss function's module ("" if there is none)."""
+    return next(iter(ops.of(function).modules), "")

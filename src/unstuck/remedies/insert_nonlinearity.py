@@ -12,13 +12,15 @@ from unstuck.remedies._layers import items
 from unstuck.remedies._meaning import constructed
 from unstuck.remedies._moves import gathered, the_call
 from unstuck.remedies._names import full_name, needed, spelled
-from unstuck.remedies._program import LINEAR, PASSING, everywhere, followed, noted, sites_of
+from unstuck.remedies._program import everywhere, followed, noted, sites_of
 from unstuck.remedies.treatment import CannotEdit, Treatment, Trial
 from unstuck.source.text import Place, Sources, Splice
+from unstuck.tape import ops
 from unstuck.tape.program import Call, Program, Weight
 
-BETWEEN = PASSING | {"batch_norm", "avg_pool1d", "avg_pool2d", "adaptive_avg_pool2d", "identity"}
-"""Calls that keep two linear maps one linear map."""
+BETWEEN = ops.names(lambda op: not op.cuts and (op.hands_on or (op.kind == "pooling" and op.linear))) | {"batch_norm"}
+"""Calls that keep two linear maps one linear map: detached, they are two networks."""
+LAYERS = ops.modules(lambda op: op.kind == "layer")
 
 
 class InsertNonlinearity(Treatment, frozen=True):
@@ -79,7 +81,7 @@ def _linear_before(program: Program, call: Call) -> Call | None:
 
 def is_linear(call: Call) -> bool:
     """Whether a call applies weights to one value; a product of two values, as in attention, is nonlinear."""
-    return call.name in LINEAR and sum(not isinstance(r, Weight) for r in call.refs()) == 1
+    return call.name in ops.LAYERS and sum(not isinstance(r, Weight) for r in call.refs()) == 1
 
 
 def _adds_bias(call: Call | None) -> bool:
@@ -104,23 +106,14 @@ def _between(sources: Sources, model: Place) -> Iterator[Splice]:
     """A ReLU after each linear layer of a Sequential that another one follows."""
     layers = items(sources, model)
     for i, layer in enumerate(layers):
-        if _kind(layer) in ("Linear", "Conv1d", "Conv2d", "Conv3d"):
+        if _kind(layer) in LAYERS:
             following = next((_kind(x) for x in layers[i + 1 :] if _kind(x) not in QUIET), "")
-            if following in ("Linear", "Conv1d", "Conv2d", "Conv3d"):
+            if following in LAYERS:
                 yield from _behind(layer)
 
 
-QUIET = {
-    "Dropout",
-    "Dropout2d",
-    "Flatten",
-    "Unflatten",
-    "Identity",
-    "BatchNorm1d",
-    "BatchNorm2d",
-    "LayerNorm",
-    "AvgPool2d",
-}
+QUIET = ops.modules(lambda op: op.kind == "dropout" or op.name == "batch_norm")
+QUIET |= {"Flatten", "Unflatten", "Identity", "LayerNorm", "AvgPool2d"}
 
 
 def _kind(layer: Place) -> str:

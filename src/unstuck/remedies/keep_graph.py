@@ -16,7 +16,6 @@ from unstuck.remedies.treatment import CannotEdit, Treatment, Trial
 from unstuck.source.text import Place, Sources, Splice
 from unstuck.tape.program import Program
 
-CUTS = {"detach", "data"}
 COPIES = {"torch.tensor", "torch.as_tensor", "torch.autograd.Variable", "torch.from_numpy"}
 HANDED_OUT = {"numpy", "cpu", "item"}
 """These leave the graph; a fault only inside a call that makes a tensor of the result again."""
@@ -38,7 +37,9 @@ class KeepGraph(Treatment, frozen=True):
         return noted(everywhere(trial, self._whole, "the recorded step detaches nothing there"), self.name)
 
     def _whole(self, program: Program) -> Program:
-        while (cut := next((c for c in program.calls if c.name in CUTS and c.site == self.site), None)) is not None:
+        while (
+            cut := next((c for c in program.calls if c.op.cuts == "detached" and c.site == self.site), None)
+        ) is not None:
             program = program.without(cut)
         calls = tuple(changed(c, grad=True) for c in program.calls)
         return msgspec.structs.replace(program, calls=calls)

@@ -17,10 +17,10 @@ from unstuck.remedies._names import needed, spelled
 from unstuck.remedies._program import noted, root_of
 from unstuck.remedies.treatment import CannotApply, CannotEdit, Treatment, Trial
 from unstuck.source.text import Page, Place, Sources, Splice
+from unstuck.tape import ops
 
 SEED = 20
 """Of the replay's generator; the patched script uses its own."""
-RECTIFIERS = {"relu", "leaky_relu", "prelu", "elu", "gelu", "silu", "mish", "softplus", "clamp_min"}
 PATH = re.compile(r"[A-Za-z_]\w*(\.\w+)*")
 
 
@@ -90,7 +90,7 @@ def drawn(old: Tensor, generator: torch.Generator, relu: bool = False) -> Tensor
 def rectified(names: Iterable[str]) -> bool:
     """Whether a program with calls of these names has ReLU-like activations and none that saturate."""
     called = {name.rstrip("_") for name in names}
-    return bool(called & RECTIFIERS) and not called & {"tanh", "sigmoid", "hardtanh"}
+    return bool(called & ops.RECTIFIERS) and not called & ops.SATURATING
 
 
 def _expression(name: str, root: str) -> str:

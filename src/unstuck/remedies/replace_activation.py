@@ -13,12 +13,11 @@ from unstuck.remedies._layers import items
 from unstuck.remedies._meaning import applied, constructed, meant
 from unstuck.remedies._moves import folded, gathered
 from unstuck.remedies._names import full_name, needed, spelled
-from unstuck.remedies._program import LINEAR, PASSING, changed, everywhere, noted, sites_of
+from unstuck.remedies._program import changed, everywhere, noted, sites_of
 from unstuck.remedies.treatment import CannotEdit, Treatment, Trial
 from unstuck.source.text import Place, Sources, Splice
+from unstuck.tape import ops
 from unstuck.tape.program import Call, Program, Value
-
-MODULES = {"relu": "torch.nn.ReLU", "tanh": "torch.nn.Tanh", "sigmoid": "torch.nn.Sigmoid"}
 
 
 class ReplaceActivation(Treatment, frozen=True):
@@ -89,7 +88,7 @@ class ReplaceActivation(Treatment, frozen=True):
     def _redefined(self, value: Place) -> Splice:
         module = isinstance(value.node, ast.Call)
         return value.instead(
-            spelled(value.page, MODULES[self.new]) + "()" if module else spelled(value.page, f"torch.{self.new}")
+            spelled(value.page, _module(self.new)) + "()" if module else spelled(value.page, f"torch.{self.new}")
         )
 
     def _serves_the_output(self, sources: Sources, place: Place) -> bool:
@@ -102,7 +101,7 @@ class ReplaceActivation(Treatment, frozen=True):
     def _listed(self, sources: Sources, model: Place, keep: bool) -> Iterator[Splice]:
         layers = [i for i in items(sources, model) if folded(_kind(i)) == folded(self.old)]
         for layer in layers[:-1] if keep else layers:
-            yield layer.instead(f"{spelled(layer.page, MODULES[self.new])}()")
+            yield layer.instead(f"{spelled(layer.page, _module(self.new))}()")
 
 
 def _kind(layer: Place) -> str:
@@ -113,9 +112,14 @@ def _kind(layer: Place) -> str:
     )
 
 
+def _module(function: str) -> str:
+    return f"torch.nn.{ops.of(function).modules[0]}"
+
+
 def hidden(program: Program, call: Call) -> bool:
     """Whether another layer reads a result, through calls that only pass it on."""
     for user in program.users(Value(call.outs[0])):
-        if user.name in LINEAR or (user.name in PASSING | {"batch_norm", "layer_norm"} and hidden(program, user)):
+        passed = user.op.hands_on or user.op.kind == "norm"
+        if user.name in ops.LAYERS or (passed and hidden(program, user)):
             return True
     return False

@@ -14,9 +14,10 @@ from unstuck.remedies._names import full_name
 from unstuck.remedies._program import changed, everywhere, noted
 from unstuck.remedies.treatment import Treatment, Trial
 from unstuck.source.text import Place, Sources
+from unstuck.tape import ops
 from unstuck.tape.program import Call, Program
 
-MODULES = {"Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout", "FeatureAlphaDropout"}
+MODULES = ops.modules(lambda op: op.kind == "dropout")
 
 
 class SetDropout(Treatment, frozen=True):
@@ -39,7 +40,7 @@ class SetDropout(Treatment, frozen=True):
 
     def _call(self, call: Call) -> Call:
         p = call.argument(1, "p", 0.5)
-        if "dropout" not in call.name or not isinstance(p, float) or p <= self.above:
+        if call.op.kind != "dropout" or not isinstance(p, float) or p <= self.above:
             return call
         if len(call.args) > 1:
             return changed(call, args=(call.args[0], self.p, *call.args[2:]))

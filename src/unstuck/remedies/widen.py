@@ -18,20 +18,6 @@ from unstuck.remedies.treatment import CannotApply, CannotEdit, Treatment, Trial
 from unstuck.source.text import Place, Sources, Splice
 from unstuck.tape.program import Call, Program, Weight
 
-ELEMENTWISE = {
-    "relu",
-    "sigmoid",
-    "tanh",
-    "gelu",
-    "elu",
-    "leaky_relu",
-    "silu",
-    "selu",
-    "softplus",
-    "mish",
-    "dropout",
-    "logsigmoid",
-}
 SEED = 21
 
 
@@ -89,7 +75,7 @@ def _growing(program: Program, start: dict[str, Tensor], units: int) -> dict[str
 
 def _fed_by(program: Program, call: Call) -> Call | None:
     before = program.maker(call.refs()[0])
-    while before is not None and before.name in ELEMENTWISE:
+    while before is not None and before.op.elementwise and before.op.kind in ("activation", "dropout"):
         before = program.maker(before.refs()[0])
     return before if before is not None and before.name == "linear" else None
 

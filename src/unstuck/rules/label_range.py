@@ -26,11 +26,12 @@ from unstuck.remedies.relabel import Relabel
 from unstuck.signals.losses import Ending, Losses, flat
 from unstuck.signals.refusal import Refusal, refusal
 from unstuck.tape.model import Tape
+from unstuck.tape.ops import names
 
 STAGE = Stage.TARGETS
 FAULT = "label-range"
-PROBABILITIES = {"binary_cross_entropy", "binary_cross_entropy_with_logits", "multilabel_soft_margin_loss"}
-CLASSES = {"cross_entropy", "nll_loss", "nll_loss_nd"}
+PROBABILITIES = names(lambda op: op.scale in ("probability", "logit") and not op.classes) - {"soft_margin_loss"}
+CLASSES = names(lambda op: op.classes)
 SLACK = 1e-6
 """Rounding of float32 near 1 is 1.2e-7."""
 BYTE, PERCENT = 255.0, 100.0

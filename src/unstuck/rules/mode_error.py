@@ -39,14 +39,13 @@ from unstuck.signals.printed import improved
 from unstuck.signals.source import Loop
 from unstuck.signals.training import Training
 from unstuck.tape.model import Tape
+from unstuck.tape.ops import names
 from unstuck.tape.program import Call, Program
 
 FAULT = "mode-error"
 STAGE = Stage.REGULARISATION
 NEVER_MEANT = True
-DROPPING = {
-    f"torch.nn.functional.{name}" for name in ("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout")
-}
+DROPPING = {f"torch.nn.functional.{name}" for name in names(lambda op: op.kind == "dropout")}
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ def _trains(program: Program) -> bool | None:
 
 
 def _mode(call: Call) -> bool | None:
-    if "dropout" in call.name:
+    if call.op.kind == "dropout":
         return bool(call.argument(2, "training", True)) if call.argument(1, "p", 0.5) else None
     if call.name == "batch_norm" and call.argument(1, "running_mean") is not None:
         return bool(call.argument(5, "training", False))
@@ -148,7 +147,7 @@ def _switched(program: Program) -> Program:
 
 
 def _switched_call(call: Call) -> Call:
-    at = 2 if "dropout" in call.name else 5
+    at = 2 if call.op.kind == "dropout" else 5
     if len(call.args) > at:
         return msgspec.structs.replace(call, args=(*call.args[:at], False, *call.args[at + 1 :]))
     return msgspec.structs.replace(call, kwargs={**call.kwargs, "training": False})

@@ -37,8 +37,6 @@ LEARNT = 0.9
 MIDDLE = {"tanh": (0.0, 1.0), "sigmoid": (0.5, 0.5), "hardtanh": (0.0, 1.0), "hardsigmoid": (0.5, 0.5)}
 """Middle and half height of each function."""
 
-RESHAPING = {"squeeze", "view", "reshape", "flatten", "getitem", "mul"}
-
 
 def check(activations: Activations, learning: Learning, tape: Tape) -> Iterator[Finding]:
     """Read the values of every hidden sigmoid and tanh; the worst layer speaks for all."""
@@ -69,7 +67,7 @@ def _is_output(layer: Layer, activations: Activations, task: Task) -> bool:
     if task.output is None:
         return False
     wanted: Call | None = activations.program.maker(Value(task.output))
-    while wanted is not None and wanted is not layer.call and wanted.name in RESHAPING:
+    while wanted is not None and wanted is not layer.call and (wanted.op.hands_on or wanted.name == "mul"):
         wanted = activations.program.maker(wanted.refs()[0])
     return wanted is layer.call
 

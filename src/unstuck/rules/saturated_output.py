@@ -60,7 +60,7 @@ def _output(activations: Activations, task: Task) -> Call | None:
     """The sigmoid or softmax that makes the output, seen through what only reshapes it."""
     program = activations.program
     call = program.maker(Value(task.output)) if task.output is not None else None
-    while call is not None and call.name in ("squeeze", "view", "reshape", "flatten", "getitem", "clamp", "log"):
+    while call is not None and (call.op.hands_on or call.name in ("clamp", "log")):
         call = program.maker(call.refs()[0])
     return call if call is not None and call.name in ENDS else None
 

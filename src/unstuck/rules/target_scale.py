@@ -20,6 +20,8 @@ from collections.abc import Iterator
 from unstuck.diagnosis.model import Evidence, Finding, NotApplicable
 from unstuck.remedies.standardise_targets import StandardiseTargets
 from unstuck.signals.losses import Ending, Losses, flat
+from unstuck.tape.ops import DISTANCES
+from unstuck.tape.program import Call
 
 WIDE, NARROW = 5.0, 0.05
 """Spreads outside of these are suspect; whether they hurt depends on loss, optimizer and rate, and is tried."""
@@ -27,7 +29,6 @@ FAR = 4.0
 """A mean of so many spreads, and above one in itself: nearly all that is learnt at first is the mean."""
 ALIKE = 30.0
 """Outputs whose spread is within this factor of the targets' are in their units."""
-NUMBERS = {"mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "sub", "subtract", "rsub"}
 
 
 def check(endings: Losses) -> Iterator[Finding]:
@@ -35,7 +36,7 @@ def check(endings: Losses) -> Iterator[Finding]:
     if endings.task.kind != "regression":
         raise NotApplicable(f"the task is no regression ({endings.task.kind})")
     for ending in endings.endings:
-        if ending.loss.name in NUMBERS and ending.output is not None:
+        if ending.loss.name in DISTANCES and ending.output is not None:
             yield from _scaled(endings, ending)
 
 
@@ -67,10 +68,8 @@ def _already_there(endings: Losses, ending: Ending, mean: float, spread: float) 
     return abs(float(first.mean()) - mean) <= 2 * spread and 1 / ALIKE <= ratio <= ALIKE
 
 
-def _makes(call: object) -> bool:
-    from unstuck.remedies._program import PASSING
-
-    return getattr(call, "name", "") not in PASSING
+def _makes(call: Call) -> bool:
+    return not call.op.hands_on
 
 
 _SCRIPT = """

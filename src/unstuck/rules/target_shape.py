@@ -26,11 +26,12 @@ from unstuck.remedies.squeeze_prediction import SqueezePrediction
 from unstuck.signals.losses import Ending, Losses
 from unstuck.signals.refusal import refusal
 from unstuck.tape.model import Tape
+from unstuck.tape.ops import DISTANCES
 from unstuck.tape.program import Ref
 
 STAGE = Stage.TARGETS
 FAULT = "target-shape"
-SPREADING = {"mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss", "poisson_nll_loss", "sub", "subtract", "rsub"}
+SPREADING = DISTANCES | {"poisson_nll_loss"}
 """Calls that broadcast one argument against the other; the other losses raise an error."""
 REFUSALS = ("must be the same as input size", "multi-target not supported", "must match the size of tensor")
 PAIRS = "every prediction is compared with every target"

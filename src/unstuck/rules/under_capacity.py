@@ -22,7 +22,7 @@ from unstuck.remedies.add_hidden import AddHidden
 from unstuck.remedies.widen import Widen
 from unstuck.signals.learning import Learning
 from unstuck.signals.samples import Samples
-from unstuck.signals.weights import RECURRENT, Matrix, Weights, bypassed
+from unstuck.signals.weights import Matrix, Weights, bypassed
 
 TINY = 8
 """Units of the widest hidden layer, up to which the whole network counts as tiny."""
@@ -38,7 +38,7 @@ ROWS = 500
 
 def check(weights: Weights, learning: Learning, rows: Samples | None) -> Iterator[Finding]:
     """Look at the widths of the hidden layers."""
-    hidden = [m for m in weights.matrices if m.hidden and m.call.name not in RECURRENT]
+    hidden = [m for m in weights.matrices if m.hidden and m.call.op.kind != "recurrent"]
     if learning.final >= LEARNT:
         return
     if not hidden:

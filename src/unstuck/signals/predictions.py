@@ -12,11 +12,10 @@ from unstuck.signals.training import Training, tail
 from unstuck.tape import ops
 from unstuck.tape.model import Tape
 
-PLAIN = {"squeeze", "unsqueeze", "view", "view_as", "reshape", "flatten", "ravel", "contiguous", "t", "requires_grad_"}
-PLAIN |= {"cpu", "detach", "numpy", "to", "float", "double", "clone", "cuda"}
+PLAIN = ops.names(lambda op: op.hands_on == "all") | {"requires_grad_"}
 """Methods that change an output's shape, type or place and not its values."""
-ACTIVATIONS = {"sigmoid", "softmax", "logsoftmax", "logsigmoid", "tanh", "relu", "expit"}
-LAYERS = {"Linear", "LazyLinear", "Conv1d", "Conv2d", "Bilinear"}
+ACTIVATIONS = {name.replace("_", "") for name in ops.ACTIVATIONS}
+LAYERS = ops.modules(lambda op: op.kind == "layer")
 ON_LOGITS = {"BCEWithLogitsLoss", "binary_cross_entropy_with_logits", "MultiLabelSoftMarginLoss"}
 ON_PROBABILITIES = {"BCELoss", "binary_cross_entropy"}
 LOSSES = ops.LOSSES | ops.modules(lambda op: op.kind == "loss")

@@ -10,12 +10,12 @@ from torch import Tensor
 from unstuck.diagnosis.model import NotApplicable
 from unstuck.signals.task import main_program
 from unstuck.tape.model import Tape
+from unstuck.tape.ops import RECURRENT, names
 from unstuck.tape.program import Call, Outside, Program, Value, Weight
 
-PRODUCTS = {"matmul", "mm", "bmm", "addmm", "rmatmul", "chain_matmul"}
+PRODUCTS = names(lambda op: op.kind == "product")
 """Calls in which a weight stands on the right, inputs down and outputs across."""
-RECURRENT = {"lstm", "gru", "rnn_tanh", "rnn_relu", "lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell"}
-LAYERS = {"linear", "conv1d", "conv2d", "conv3d"} | RECURRENT | PRODUCTS
+LAYERS = RECURRENT | PRODUCTS | {"linear", "conv1d", "conv2d", "conv3d"}
 """Calls in which a matrix of weights meets what comes in; embeddings and normalisations are none of them."""
 
 

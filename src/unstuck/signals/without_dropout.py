@@ -41,7 +41,7 @@ class WithoutDropout:
 
 def is_dropout(call: Call) -> bool:
     """Whether a call drops, as it was recorded."""
-    return "dropout" in call.name and call.argument(2, "training", True) is True and rate(call) > 0
+    return call.op.kind == "dropout" and call.argument(2, "training", True) is True and rate(call) > 0
 
 
 def rate(call: Call) -> float:

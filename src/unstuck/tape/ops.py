@@ -235,6 +235,10 @@ def modules(test: Callable[[Op], object]) -> frozenset[str]:
 
 HANDS_ON = names(lambda op: op.hands_on)
 ACTIVATIONS = names(lambda op: op.kind == "activation")
+RECTIFIERS = names(lambda op: op.kind == "activation" and op.elementwise and op.range[1] == INF) | {"clamp_min"}
+"""Activations that let large inputs through."""
+SATURATING = names(lambda op: op.kind == "activation" and op.elementwise and op.range[0] > -INF and op.range[1] < INF)
+"""Activations that are flat at both ends."""
 LOSSES = names(lambda op: op.kind == "loss")
 LAYERS = names(lambda op: op.kind in ("layer", "product"))
 """Calls that are linear in what they read and may read weights."""

@@ -143,7 +143,7 @@ class Program(msgspec.Struct, frozen=True):
     missing: str = ""
     """Why the program cannot be run again ("" where it can)."""
 
-    def maker(self, ref: Ref) -> Call | None:
+    def maker(self, ref: Ref | None) -> Call | None:
         """The call that made a value."""
         return next((c for c in self.calls if isinstance(ref, Value) and ref.id in c.outs), None)
 
