@@ -67,6 +67,7 @@ class AddHidden(Treatment, frozen=True):
         return gathered(sources, self._split(layers[0]), "the linear layer was not found")
 
     def _split(self, place: Place) -> tuple[Splice, ...]:
+        assert isinstance(place.node, ast.Call)
         named = {k.arg: place.of(k.value).code for k in place.node.keywords if k.arg}
         given = [place.of(a).code for a in place.node.args]
         given += [named.pop(n) for n in ("in_features", "out_features")[len(given) :] if n in named]

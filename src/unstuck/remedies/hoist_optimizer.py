@@ -89,7 +89,7 @@ class HandOptimizer(Treatment, frozen=True):
         )
 
 
-def _given(call: ast.Call, function: ast.FunctionDef) -> dict[str, str]:
+def _given(call: ast.Call, function: ast.FunctionDef | ast.AsyncFunctionDef) -> dict[str, str]:
     """The argument of the call for each parameter of the function, as text."""
     names = [a.arg for a in function.args.args]
     if names[:1] == ["self"] or any(isinstance(a, ast.Starred) for a in call.args):
