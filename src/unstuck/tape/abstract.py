@@ -54,7 +54,8 @@ class Knowns(dict[Ref, Known]):
         first = given[0] if given else Known()
         found = bounds(call, self._interval)
         limits = [k.limit for k in given if k.limit is not None]
-        limit = call if call.op.bounded or call.op.name.startswith("clamp") else limits[-1] if limits else None
+        sets = call.op.bounded or call.op.name.startswith("clamp") or not limits
+        limit = call if sets else limits[-1]
         return Known(
             found,
             limit if found != ANY else None,

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.overrides import get_overridable_functions, resolve_name
 
-from unstuck.tape.ops import TABLE
+from unstuck.tape.ops import ACTIVATIONS, TABLE
 from unstuck.tape.program import Call, Constant, Named, Outside, Program, Value, Weight, mapped
 
 
@@ -145,7 +145,7 @@ def _relu(name: str, args: Any, kwargs: Any) -> Any:
 
 
 def _activation(name: str, args: Any, kwargs: Any) -> Any:
-    # functional activations take `inplace` as their last positional argument
+    # The only flag that a functional activation takes by position is `inplace`, the last; rrelu also takes `training`.
     args = tuple(False if a is True else a for a in args)
     return resolve(name)(*args, **{**kwargs, "inplace": False} if "inplace" in kwargs else kwargs)
 
@@ -178,21 +178,7 @@ _CASES: dict[str, Callable[[str, Any, Any], Any]] = {
     "torch.nn.functional.batch_norm": _batch_norm,
     "torch.nn.functional.embedding": _embedding,
     "torch.nn.functional.relu": _relu,
-    **{
-        f"torch.nn.functional.{name}": _activation
-        for name in (
-            "leaky_relu",
-            "elu",
-            "selu",
-            "celu",
-            "relu6",
-            "silu",
-            "mish",
-            "hardtanh",
-            "hardswish",
-            "hardsigmoid",
-        )
-    },
+    **{f"torch.nn.functional.{name}": _activation for name in ACTIVATIONS - {"relu", "rrelu"}},
     "torch.Tensor.data.__get__": _detach,
     "torch.Tensor.detach_": _detach,
     "torch.Tensor.requires_grad_": _same,
