@@ -17,4 +17,6 @@ def misreported(
     code = source.code(source.statement(node)).splitlines()[0].strip()
     evidence = (Evidence("source", code, "the metric that its name says"),)
     known, effect = ("observed", proven(shown)) if shown else ("read", Effect())
+    if severity == "hint":
+        effect = Effect("refuted", "only the scale of the printed loss is wrong: it falls and rises as it should")
     return Finding(FAULT, said, source.site(node), evidence, remedies, severity, known=known, effect=effect)

@@ -22,7 +22,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from unstuck.diagnosis.model import Evidence, Finding, proven
+from unstuck.diagnosis.model import Effect, Evidence, Finding, proven
 from unstuck.diagnosis.stages import Stage
 from unstuck.remedies.keep_device_copy import KeepDeviceCopy
 from unstuck.signals.source import Binding, Source
@@ -31,7 +31,6 @@ from unstuck.tape.model import Tape
 
 FAULT = "device-copy-discarded"
 STAGE = Stage.WIRING
-NEVER_MEANT = True
 COPIES = {"to", "cuda", "cpu", "float", "double", "half", "bfloat16", "long", "int"}
 MODULES = {"parameters", "train", "eval", "state_dict", "load_state_dict", "named_parameters", "modules", "zero_grad"}
 """Methods that modules have and tensors do not."""
@@ -117,7 +116,8 @@ def _finding(source: Source, call: ast.Call, error: str) -> Finding:
     evidence = (Evidence("source", code, f"{owner} = {code}"),)
     remedies = (KeepDeviceCopy((site,)),)
     if not error:
-        return Finding(FAULT, said, site, evidence, remedies, known="read")
+        harmless = Effect("refuted", "all tensors were on one device and of one dtype in this run")
+        return Finding(FAULT, said, site, evidence, remedies, known="read", effect=harmless)
     refused = proven(f"the script stopped with: {error.splitlines()[0]}")
     return Finding(FAULT, said, site, evidence, remedies, "error", known="observed", effect=refused)
 
@@ -128,18 +128,15 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 torch.manual_seed(0)
-device = "cuda" if torch.cuda.is_available() else "cpu"
-x = torch.randn(400, 4)
-y = x[:, :1] + x[:, 1:2]
+x = torch.randn(400, 4, dtype=torch.float64)
+y = (x[:, :1] + x[:, 1:2]).float()
 loader = DataLoader(TensorDataset(x, y), batch_size=20, shuffle=True)
 model = nn.Linear(4, 1)
-model.to(device)
 optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
 
 for epoch in range(3):
     for inputs, targets in loader:
-        {moved}inputs.to(device)
-        {kept}targets.to(device)
+        {moved}inputs.float()
         loss = nn.functional.mse_loss(model(inputs), targets)
         optimizer.zero_grad()
         loss.backward()
@@ -147,5 +144,5 @@ for epoch in range(3):
     print(epoch, loss.item())
 """
 
-FIRES = _SCRIPT.format(moved="", kept="")
-QUIET = _SCRIPT.format(moved="inputs = ", kept="targets = ")
+FIRES = _SCRIPT.format(moved="")
+QUIET = _SCRIPT.format(moved="inputs = ")

@@ -154,7 +154,7 @@ def _same_set(splits: Splits, share: float) -> Iterator[Finding]:
                 said += f", and {aside[0]} is never used"
                 yield _finding(splits, dataset, said, LoadTestSet(splits.source.site(dataset), aside[0]), share=share)
             else:
-                yield _finding(splits, dataset, said, hint=True)
+                yield _finding(splits, dataset, said, harmless="it may be meant: a training accuracy")
 
 
 def _loaded(splits: Splits, b: Binding) -> ast.expr | None:
@@ -210,18 +210,19 @@ def _slice(splits: Splits, b: Binding) -> tuple[str, float | None, float | None]
 def _scaled(splits: Splits) -> Iterator[Finding]:
     nodes = dict.fromkeys(n for split in splits.all if (n := splits.fitted(split, "sklearn.preprocessing")) is not None)
     for node in nodes:
-        yield _finding(splits, node, "the scaler is fitted on all rows, including the evaluation rows", hint=True)
+        said = "the scaler is fitted on all rows, including the evaluation rows"
+        yield _finding(splits, node, said, harmless="mean and deviation hardly depend on the evaluation rows")
 
 
 def _finding(
-    splits: Splits, node: ast.AST, said: str, *remedies: object, share: float = 0.0, hint: bool = False
+    splits: Splits, node: ast.AST, said: str, *remedies: object, share: float = 0.0, harmless: str = ""
 ) -> Finding:
     """A finding read in the source; proven if recorded rows are on both sides."""
     site = splits.source.site(node)
     code = splits.source.code(splits.source.statement(node)).splitlines()[0].strip()
     evidence = (Evidence("source", code, "split first"),)
-    if hint:
-        return Finding(FAULT, said, site, evidence, remedies, known="read")
+    if harmless:
+        return Finding(FAULT, said, site, evidence, remedies, known="read", effect=Effect("refuted", harmless))
     if share < SOME:
         return Finding(FAULT, said, site, evidence, remedies, "error", known="read")
     evidence = (*evidence, _shared(share))
