@@ -6,6 +6,7 @@ import pytest
 
 from tests.scripts import site
 from unstuck.diagnosis.model import Site
+from unstuck.remedies._entrance import alike
 from unstuck.remedies._meaning import applied, meant
 from unstuck.remedies._moves import added_argument, arguments_of, dropped, set_argument, the_call, unwrapped
 from unstuck.remedies._names import at_top, needed, spelled
@@ -168,3 +169,15 @@ def test_what_a_call_applies():
     assert applied(sources, place(text, "self.f(self.act(x))")) == "torch.sigmoid"
     call = place(text, "net(x)")
     assert [v.code for v in meant(sources, call.of(arguments_of(call).func))] == ["Net()"]
+
+
+def test_calls_of_the_same_weights_are_found_by_what_is_called():
+    text = (
+        "class A:\n    def __init__(self):\n        self.fc = f()\n\n"
+        "    def one(self, x):\n        return self.fc(x)\n\n"
+        "    def two(self, z):\n        return self.fc(z)\n\n\nclass B(Base):\n    def one(self, x):\n"
+        "        return self.fc(x)\n\n\ndef train(model):\n    model(a)\n\n\ndef judge(net):\n    net(b)\n\n\n"
+        "def other(model):\n    model(c)\n\n\nwhole = build()\ntrain(whole)\njudge(whole)\nother(load())\n"
+    )
+    assert [p.code for p in alike(whole(text), place(text, "self.fc(x)"), 0)] == ["self.fc(x)", "self.fc(z)"]
+    assert [p.code for p in alike(whole(text), place(text, "model(a)"), 0)] == ["model(a)", "net(b)"]

@@ -29,7 +29,7 @@ def taken_off(sources: Sources, site: Site, function: str) -> Iterator[Splice]:
     back = list(restored(sources, outputs, lambda place: _text(call, place, function)))
     inside = [s for s in back if s.file == splice.file and splice.start <= s.start and s.end <= splice.end]
     if inside and splice.text:
-        raise CannotEdit(f"{site.file}, line {site.line}: {call.code} is used for more than the loss")
+        raise CannotEdit(f"{site.file}, line {site.line}: cannot edit: {call.code} is used for more than the loss")
     yield splice
     yield from back
     for whole in sources.pages():
@@ -49,7 +49,7 @@ def _found(sources: Sources, site: Site, function: str) -> tuple[Place, Splice, 
                 last = items(sources, model)[-1:] if name == "torch.nn.Sequential" else []
                 if last and folded(applied(sources, last[0]) or last[0].code) == folded(function):
                     return last[0], dropped(last[0]), construction_called(sources, model)
-    raise CannotEdit(f"{site.file}, line {site.line}: no {function} that can be taken out stands there")
+    raise CannotEdit(f"{site.file}, line {site.line}: no {function} call was found there that can be removed")
 
 
 def _text(call: Place, use: Place, function: str) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import zip_longest
 
 from unstuck.diagnosis.model import Site
@@ -17,8 +18,10 @@ from unstuck.remedies._meaning import constructed
 from unstuck.remedies._moves import added_argument, subject, the_call
 from unstuck.remedies._names import full_name, imported, spelled
 from unstuck.remedies.treatment import CannotEdit
+from unstuck.source.loops import Training
 from unstuck.source.scopes import Function
 from unstuck.source.text import Place, Sources, Splice
+from unstuck.source.values import Source
 from unstuck.tape.ops import JOINING
 from unstuck.tape.program import Call, Outside, Program, Ref, Value
 
@@ -132,7 +135,7 @@ def last_turn(place: Place, loop: ast.For) -> str:
             return f"{turn} == {place.of(count).operand} - 1"
         case ast.Tuple(elts=[ast.Name(id=turn), _]), ast.Call(func=ast.Name(id="enumerate"), args=[layers]):
             return f"{turn} == len({code(layers)}) - 1"
-    raise CannotEdit(f"{place.file}, line {loop.lineno}: which layer of the loop is the last is not clear")
+    raise CannotEdit(f"{place.file}, line {loop.lineno}: cannot edit: the last turn of this loop is not known")
 
 
 def _before_loop(operand: Place, splices: tuple[Splice, ...]) -> Iterator[Splice]:
@@ -141,7 +144,7 @@ def _before_loop(operand: Place, splices: tuple[Splice, ...]) -> Iterator[Splice
     span = page.span(operand.node)
     wrap = [s for s in splices if s.start in span and not s.text.endswith(("\n", "\r"))]
     if loop is None or not isinstance(operand.node, ast.Name):
-        raise CannotEdit(f"{operand.file}: what enters the loop over the layers has no name")
+        raise CannotEdit(f"{operand.file}: cannot edit: the input of the loop over layers is not a variable")
     yield from (s for s in splices if s not in wrap)
     text = operand.code.join(s.text for s in wrap)
     yield operand.of(loop).preceded(f"{operand.code} = {text}")
@@ -201,7 +204,7 @@ def operand(place: Place, position: int) -> Place:
     if isinstance(node, ast.BinOp):
         return place.of(node.right if position == 1 else node.left)
     if not isinstance(node, ast.Call):
-        raise CannotEdit(f"{place.file}: {place.code} is neither a call nor an operator")
+        raise CannotEdit(f"{place.file}: cannot edit: {place.code} is neither a call nor an operator")
     if full_name(place.page, node.func).rpartition(".")[2] in JOINING and node.args:
         return _joined(place.of(node.args[0]), position)
     if isinstance(node.func, ast.Attribute) and node.func.attr in METHODS and not full_name(place.page, node.func):
@@ -220,24 +223,40 @@ def _joined(listed: Place, position: int) -> Place:
 
 def alike(sources: Sources, place: Place, position: int) -> list[Place]:
     """The expressions that apply the same weights: the same function's calls, products with the same matrix."""
-    key = _key(place, position)
-    found = (w.of(n) for w in sources.pages() for n in w.page.all(ast.expr) if isinstance(n, OPERAND))
-    return [p for p in found if type(p.node) is type(place.node) and _key(p, position) == key]
+    source = Source.of(sources)
+    node = source.node(place)
+    name, weights = _weights(source, node, position)
+    found = []
+    for other in (n for n in source.all(ast.expr) if type(n) is type(node)):
+        called, own = _weights(source, other, position)
+        if called == name and len(own) == len(weights) and all(map(partial(_same, source), own, weights)):
+            found.append(source.place(other))
+    return found
 
 
-def _key(place: Place, position: int) -> tuple[str, ...]:
-    node = place.node
-    if isinstance(node, ast.BinOp):
-        return type(node.op).__name__, place.of(node.left if position == 1 else node.right).code
-    if not isinstance(node, ast.Call):
-        return ()
-    if full_name(place.page, node.func) or (
-        isinstance(node.func, ast.Attribute) and node.func.attr in ("matmul", "mm")
-    ):
-        name = node.func.attr if isinstance(node.func, ast.Attribute) else place.of(node.func).code
-        weights = [a for i, a in enumerate(node.args) if i != position or not full_name(place.page, node.func)]
-        return name, *(place.of(a).code for a in weights)
-    return (place.of(node.func).code,)
+def _weights(source: Source, node: ast.expr, position: int) -> tuple[str, list[ast.expr]]:
+    """The operation, and what it applies to its input: the called thing, or the other operands."""
+    match node:
+        case ast.BinOp(left=left, op=op, right=right):
+            return type(op).__name__, [left if position == 1 else right]
+        case ast.Call(func=func, args=args) if full := source.full_name(func):
+            return full, [a for i, a in enumerate(args) if i != position]
+        case ast.Call(func=ast.Attribute(attr="matmul" | "mm" as attr), args=args):
+            return attr, args
+        case ast.Call(func=func):
+            return "", [func]
+    return "", []
+
+
+def _same(source: Source, one: ast.expr, other: ast.expr) -> bool:
+    """Whether two expressions hold the same weights; a parameter nobody is seen to give goes by its name."""
+    alike = source.code(one) == source.code(other)
+    if not isinstance(one, ast.Name | ast.Attribute) or type(one) is not type(other):
+        return alike
+    known = source.once(Training).known_as
+    bound = (*source.bindings_of(one), *source.bindings_of(other))
+    handed = any(b.kind == "parameter" for b in bound) and not (source.given(one) and source.given(other))
+    return bool(known(one) & known(other)) or (alike and handed)
 
 
 def as_first(sequential: Place, text: str) -> Splice:
@@ -246,7 +265,7 @@ def as_first(sequential: Place, text: str) -> Splice:
     assert isinstance(node, ast.Call)
     page = sequential.page
     if not node.args:
-        raise CannotEdit(f"{sequential.file}, line {node.lineno}: the Sequential is built elsewhere")
+        raise CannotEdit(f"{sequential.file}, line {node.lineno}: cannot edit: the layers are added elsewhere")
     if isinstance(node.args[0], ast.Call) and "OrderedDict" in page.code(node.args[0].func):
         inner, outer = sequential.code, spelled(page, "torch.nn.Sequential")
         return sequential.instead(f"{outer}({text}, {inner})")
