@@ -54,7 +54,14 @@ class Stage:
             raise self.error
         return self.report
 
-    def record(self, target: Target, tape: Path, steps: int | None = None, seconds: float | None = None) -> int:
+    def record(
+        self,
+        target: Target,
+        tape: Path,
+        steps: int | None = None,
+        seconds: float | None = None,
+        meanwhile: Callable[[], object] = lambda: None,
+    ) -> int:
         self.recorded = (target, steps, seconds)
         if self.leaves_tape:
             tape.mkdir()

@@ -1,4 +1,4 @@
-"""Printed numbers against recomputed ones, and what a patch changes in the report where it leaves the training alone."""
+"""Printed numbers against recomputed ones, and what a patch changes in the report."""
 
 from __future__ import annotations
 

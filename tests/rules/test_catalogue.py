@@ -11,6 +11,7 @@ import torch
 
 from tests.recorded import tape_of
 from unstuck.diagnosis.examine import Readings, examine
+from unstuck.diagnosis.experiment import Arm
 from unstuck.diagnosis.model import Finding, Remedy
 from unstuck.diagnosis.verdict import judge
 from unstuck.remedies.treatment import CannotApply, CannotEdit
@@ -24,8 +25,6 @@ from unstuck.tape.model import Tape
 RULES = catalogue()
 SWEPT = {"lr-too-high", "lr-too-low"}
 """Rules that read an experiment: the sweep of rates."""
-HARMLESS = {"device-copy-discarded"}
-"""Hints by nature: on a machine with one device nothing comes of them, and nothing is to be healed."""
 OWN_NUMBERS = {"redraw-weights", "widen", "set-dropout", "shuffle-batches", "permute-rows", "draw-order"}
 """Remedies that draw random numbers of their own: their patch and their replay agree in kind, not to the digit."""
 HEADINGS = ("## Why it hurts", "## How it is seen", "## What to do")
@@ -79,22 +78,24 @@ def test_it_is_quiet_on_the_healthy_twin(rule: Rule) -> None:
     assert recorded(rule.quiet).error is None
 
 
-def test_a_remedy_heals_or_the_fault_is_demonstrated(rule: Rule) -> None:
+def test_a_remedy_heals(rule: Rule) -> None:
     found = findings(rule, rule.fires)
-    if rule.fault in HARMLESS or any(f.demonstrated for f in found) or not any(f.remedies for f in found):
-        return
-    assert any(_mends(rule, remedy) for f in found for remedy in f.remedies)
+    if not any(f.remedies for f in found):
+        pytest.skip("no remedy of this fault can be applied automatically")
+    if any(f.effect.word == "proven" for f in found):
+        pytest.skip("the tape itself proves the effect; tests/net runs the patched script")
+    assert any(_heals(rule, remedy) for f in found for remedy in f.remedies)
 
 
-def _mends(rule: Rule, remedy: Remedy) -> bool:
+def _heals(rule: Rule, remedy: Remedy) -> bool:
     sick = bench(rule.fires)
-    try:
-        assert sick.why == ""
-        treated = sick.treat([remedy])
-        assert sick.written is not None
-        return judge(sick.written.skill().tolist(), treated.skill().tolist()).word in ("heals", "helps")
-    except (CannotApply, AssertionError):
+    if sick.why:
         return _patched_learns_better(rule.fires, remedy)
+    try:
+        arms = [Arm(lanes=tuple(r.skill().tolist())) for r in (sick.written, sick.treat([remedy]))]
+    except CannotApply:
+        return _patched_learns_better(rule.fires, remedy)
+    return judge(*arms, steps=len(sick.course.passes)).word in ("heals", "helps")
 
 
 def _patched_learns_better(text: str, remedy: Remedy) -> bool:
@@ -115,27 +116,32 @@ def test_the_patch_runs_and_leaves_the_rule_nothing_to_say(rule: Rule) -> None:
 
 
 def test_what_is_recommended_is_what_was_tried(rule: Rule) -> None:
-    for finding in findings(rule, rule.fires):
-        for remedy in finding.remedies[:1]:
-            if remedy.name not in OWN_NUMBERS:
-                _same_course(rule.fires, remedy)
+    remedies = [f.remedies[0] for f in findings(rule, rule.fires) if f.remedies]
+    comparable = [r for r in remedies if r.name not in OWN_NUMBERS]
+    if not comparable:
+        pytest.skip("no remedy, or only ones that draw random numbers of their own")
+    if recorded(rule.fires).error is not None:
+        pytest.skip("the script stops before its first step: nothing can be replayed")
+    reasons = [reason for remedy in comparable if (reason := _differs(rule.fires, remedy))]
+    if len(reasons) == len(comparable):
+        pytest.skip(reasons[0])
 
 
-def _same_course(text: str, remedy: Remedy) -> None:
+def _differs(text: str, remedy: Remedy) -> str:
+    """Assert that the patched script's losses are the treated replay's; the reason if that cannot be told."""
     sick = bench(text)
     if sick.why:
-        return
-    try:
-        treated = sick.treat([remedy])
-        after = patched(text, remedy)
-    except (CannotApply, CannotEdit):
-        return
+        return sick.why
     if any("dropout" in c.name for c in sick.tape.programs[sick.main].calls):
-        return
+        return "dropout draws random numbers of its own"
+    try:
+        treated, after = sick.treat([remedy]), patched(text, remedy)
+    except (CannotApply, CannotEdit) as reason:
+        return str(reason)
     edited = bench(after)
     assert edited.why == ""
-    assert edited.written is not None
     assert _losses(edited.written) == pytest.approx(_losses(treated), rel=0.02, abs=1e-4, nan_ok=True)
+    return ""
 
 
 def _losses(result: LaneResult) -> list[float]:

@@ -13,7 +13,6 @@ import os
 import shutil
 import sys
 import tempfile
-import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -168,9 +167,8 @@ def _recorded(target: Target, tape: Path, options: argparse.Namespace) -> int:
         raise Unsaid("script failed: " + shown.strip().rpartition("\n")[2])
     if (line := check(target)) is not None:
         raise Refused(line)
-    if options.verb == "run":  # what the analysis needs is imported while the script runs
-        threading.Thread(target=_warmed, daemon=True).start()
-    code = session.record(target, tape, options.steps, options.seconds)
+    meanwhile = _warmed if options.verb == "run" else lambda: None  # what the analysis imports, while the script runs
+    code = session.record(target, tape, options.steps, options.seconds, meanwhile)
     if not (tape / "tape.json").exists():
         raise Unsaid(session.ending(code))
     return code

@@ -111,9 +111,16 @@ class Level:
         return Request(Rerun(), tuple(remedy for remedy, _ in answers), faults, self.behind)
 
     def facts(self) -> list[Answer]:
-        """The first remedy of what needs no replay to be true: proven on the tape, read in the text, or never meant."""
-        sure = (f for f in self.findings if f.remedies and is_fact(f) and not self._refuted(f))
+        """The first remedy of what needs no replay: facts, and on a poor run what is seen and cannot be replayed."""
+        poor = not settled(self.run.shown)
+        certain = lambda f: is_fact(f) or (poor and f.known == "observed" and self._unreplayable(f))
+        sure = (f for f in self.findings if f.remedies and certain(f) and not self._refuted(f))
         return [(f.remedies[0], (f.fault,)) for f in sure]
+
+    def _unreplayable(self, finding: Finding) -> bool:
+        """Whether its remedy was tried by replay and could not be: only the patched script can tell."""
+        tried = (self.book.known(Request(SCREEN, (r,), (), self.behind)) for r in finding.remedies)
+        return any(e is not None and not e.made for e in tried)
 
     def _refuted(self, finding: Finding) -> bool:
         replays = (e for e in self.book.replays(self.behind) if finding.remedies[0] in e.request.remedies)
@@ -217,12 +224,9 @@ Answer = tuple[Remedy, tuple[str, ...]]
 
 
 def is_fact(finding: Finding) -> bool:
-    """Whether a finding belongs into the patch without a replay."""
-    return (
-        finding.effect.word == "proven"
-        or finding.known == "read"
-        or (finding.known == "observed" and finding.never_meant)
-    )
+    """Whether a finding belongs into the patch without a replay: nobody means it, or only reports can show it."""
+    meant = not finding.never_meant and finding.stage is not Stage.REPORTING
+    return finding.effect.word == "proven" or (finding.known != "guessed" and not meant)
 
 
 def ended(rerun: Experiment) -> bool:

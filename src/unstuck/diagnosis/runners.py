@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 import msgspec
 
@@ -26,6 +27,7 @@ from unstuck.tape.interpreter import CannotReplay
 from unstuck.tape.model import Tape
 
 Say = Callable[[str], None]
+Reading = TypeVar("Reading", Learning, FinalEvaluation)
 REASONS = (CannotApply, CannotReplay, CannotEdit, NotApplicable)
 """Why an experiment cannot be made; anything else is a failure of ours."""
 
@@ -189,18 +191,22 @@ def run_of(tape: Tape, ended: bool | None = None) -> Run:
     error = str(tape.error.get("message", "failed")) if tape.error else ""
     cut = tape.stopped == "budget"
     whole = not error if ended is None else ended
-    try:
-        learning = Learning.read(tape)
-    except NotApplicable:
+    learning, exam = _read(Learning, tape), _read(FinalEvaluation, tape)
+    if learning is None:
         return Run(whole, error=error, cut=cut)
-    try:
-        evaluation = FinalEvaluation.read(tape).skill
-    except NotApplicable:
-        evaluation = None
+    evaluation = exam.skill if exam is not None else None
     return Run(
         whole, learning.final, learning.skill, learning.score, len(tape.passes), learning.task.kind, learning.broke,
         learning.adrift, error, cut, evaluation,
     )  # fmt: skip
+
+
+def _read(kind: type[Reading], tape: Tape) -> Reading | None:
+    """A reading of a tape; None if it cannot be taken, whatever the reason: a failure must not cost the report."""
+    try:
+        return kind.read(tape)
+    except Exception:
+        return None
 
 
 def rerun_of(kept: Experiment, before: Run, done: PatchedRun) -> Experiment:

@@ -140,7 +140,7 @@ def _entering(trial: Trial, p: Pass) -> tuple[Tensor, ...]:
 def _note(result: LaneResult, task: Task, loss: Tensor, value: Tensor | None, outside: tuple[Tensor, ...]) -> None:
     result.losses.append(loss.detach().double())
     if task.output is not None and task.target is not None and value is not None:
-        result.rows.append(result.course.yardstick.rows(task, value.detach(), outside[task.target]))
+        result.rows.append(result.course.yardstick.rows(task, value.detach(), task.wanted(outside.__getitem__)))
 
 
 def _give(lanes: Lanes, gradients: dict[str, Tensor], stale: frozenset[str]) -> None:

@@ -75,7 +75,9 @@ def catalogue() -> dict[str, Rule]:
     package = importlib.import_module("unstuck.rules")
     names = [m.name for m in pkgutil.iter_modules(package.__path__) if _is_rule(m.name)]
     rules = [of_module(importlib.import_module(f"unstuck.rules.{name}")) for name in names]
-    rules += [of_module(point.load()) for point in entry_points(group=GROUP)]
+    for point in entry_points(group=GROUP):
+        with contextlib.suppress(Exception):  # a rule of another distribution that fails must not cost the person ours
+            rules.append(of_module(point.load()))
     return {rule.fault: rule for rule in rules}
 
 
