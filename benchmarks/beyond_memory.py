@@ -25,11 +25,11 @@ import pyarrow.parquet
 
 COLUMNS, CHUNK = 20, 200_000
 NOISE = 0.05
-"""The share of labels that are turned: nobody can do better than 95 %."""
+"""The share of flipped labels: the best possible accuracy is 95 %."""
 
 
 def main() -> None:
-    """Make the table, fit it, predict fresh rows."""
+    """Generate the table, fit it, predict new rows."""
     options = _options()
     folder = Path(options.folder)
     table, model, fresh = (folder / name for name in (f"large.{options.format}", "large.model", "fresh.csv"))
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def made(path: Path, size: float) -> int:
-    """Write chunks, all of class 0 before all of class 1, until the file has its size."""
+    """Write chunks, all of class 0 before all of class 1, until the file has the requested size."""
     rows = 0
     with _writer(path) as writer:
         for label in (0, 1):
@@ -85,18 +85,18 @@ def _chunks(label: int) -> Iterator[dict[str, np.ndarray]]:
 
 
 def labelled(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """By the signs of two products, with some turned."""
+    """Labels from the signs of two products, some of them flipped."""
     return ((x[:, 0] * x[:, 1] + x[:, 2] > 0) ^ (rng.uniform(size=len(x)) < NOISE)).astype(np.int64)
 
 
 def columns(x: np.ndarray) -> dict[str, np.ndarray]:
-    """In units from 1e-6 to 1e6, far from zero."""
+    """Columns in units from 1e-6 to 1e6, far from zero."""
     units = np.geomspace(1e-6, 1e6, COLUMNS)
     return {f"c{j}": (x[:, j] + 40) * units[j] for j in range(COLUMNS)}
 
 
 def accuracy(model: Path, fresh: Path) -> float:
-    """Of the model on fresh rows in no order."""
+    """Accuracy of the model on new rows in random order."""
     rng = np.random.default_rng(99)
     x = rng.normal(size=(20_000, COLUMNS))
     y = labelled(x, rng)

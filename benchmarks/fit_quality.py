@@ -1,4 +1,4 @@
-"""How good the fits are, beside other networks for tables, with their defaults.
+"""Accuracy of the fits against other networks for tables, with default settings.
 
     python -m benchmarks.fit_quality [--peers PYTHON] [--rice rice.csv] [--only a,b] [--seeds 1] [--without tabm]
                                     [--untouched]
@@ -27,7 +27,7 @@ LIMIT = 1800
 
 
 class Score(NamedTuple):
-    """The lower `cost` the better."""
+    """The result of one fit; a lower `cost` is better."""
 
     cost: float
     right: float
@@ -35,7 +35,7 @@ class Score(NamedTuple):
 
 
 def main() -> None:
-    """A line per table and seed, then mean ranks and the ratio of times."""
+    """Print a line per table and seed, then mean ranks and time ratios."""
     options = _options()
     names = ["ours", "sklearn"] + (["skorch", "realmlp", "tabm"] if options.peers else [])
     names = [name for name in names if name not in options.without.split(",")]
@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def fitted(name: str, table: Table, seed: int, peers: str | None) -> Score:
-    """One fit in a process of its own; an infinite cost where it fails."""
+    """Run one fit in its own process; the cost is infinite if it fails."""
     train, test = table.split(seed)
     python = sys.executable if name in ("ours", "sklearn") else str(peers)
     with tempfile.TemporaryDirectory() as scratch:
@@ -68,7 +68,7 @@ def fitted(name: str, table: Table, seed: int, peers: str | None) -> Score:
 
 
 def judged(answers: np.ndarray, y: np.ndarray, classes: bool, seconds: float) -> Score:
-    """Log loss and accuracy, or the error in spreads and R2."""
+    """Log loss and accuracy, or the error in standard deviations and R2."""
     if classes:
         p = np.clip(answers[np.arange(len(y)), y], 1e-7, 1)
         return Score(float(-np.log(p).mean()), float((answers.argmax(1) == y).mean()), seconds)
@@ -102,7 +102,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", default="")
     parser.add_argument("--without", default="")
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--untouched", action="store_true", help="the tables that no default was chosen on")
+    parser.add_argument("--untouched", action="store_true", help="only tables that were not used to choose defaults")
     return parser.parse_args()
 
 

@@ -31,7 +31,7 @@ class Run(NamedTuple):
 
 
 def main() -> None:
-    """Print a row per contestant."""
+    """Print a row per library."""
     options = _options()
     runs: dict[str, list[Run]] = {}
     for seed in range(options.seeds):

@@ -1,4 +1,4 @@
-"""Microseconds of one training step of a 10-25-1 network, beside other ways to take it and beside the machine's floor.
+"""Microseconds per training step of a 10-25-1 network, against other libraries and the speed limit of the machine.
 
     python -m benchmarks.fit_steps [--repeats 5]
 
@@ -78,7 +78,7 @@ def ours(x: np.ndarray, y: np.ndarray, batch: int) -> float:
 
 
 def plain(x: np.ndarray, y: np.ndarray, batch: int, fused: bool) -> float:
-    """Seconds per step of the loop that everybody writes."""
+    """Seconds per step of a standard PyTorch loop."""
     net = torch.nn.Sequential(torch.nn.Linear(INPUTS, HIDDEN), torch.nn.ReLU(), torch.nn.Linear(HIDDEN, 1))
     optimizer, loss = torch.optim.AdamW(net.parameters(), fused=fused), torch.nn.BCEWithLogitsLoss()
     inputs, targets = torch.from_numpy(x), torch.from_numpy(y)[:, None]
@@ -103,7 +103,7 @@ def sklearns(x: np.ndarray, y: np.ndarray, batch: int) -> float:
 
 
 def flops(batch: int) -> float:
-    """Of the products of a step: forward, the weights' gradients, and the hidden layer's."""
+    """Flops of the products of a step: forward, weight gradients, and hidden gradients."""
     return 2.0 * batch * (2 * INPUTS * HIDDEN + 3 * HIDDEN)
 
 

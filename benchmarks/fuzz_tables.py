@@ -1,4 +1,4 @@
-"""What happens to damaged data: every input must be read or refused in one line; a traceback or a crash is a fault.
+"""Fuzz the table readers: every input must be read or rejected in one line; a traceback or a crash is a fault.
 
     python -m benchmarks.fuzz_tables [--inputs N] [--first I]
 
@@ -46,7 +46,7 @@ MARKS = (
 
 
 def main() -> None:
-    """Read the inputs, in children, and print what came of them."""
+    """Read the inputs in child processes, and print the results."""
     options = _options()
     if options.worker:
         _work(options.first, options.inputs, Path(options.worker))
@@ -73,7 +73,7 @@ def _options() -> argparse.Namespace:
 
 
 def _child(first: int, inputs: int, scratch: str, outcomes: Counter[str]) -> int:
-    """Let a child read inputs until it is done or dies; how many it got through."""
+    """Let a child read inputs until it is done or dies; returns how many it has read."""
     words = [sys.executable, "-m", __spec__.name, "--worker", scratch, "--first", str(first), "--inputs", str(inputs)]
     done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=False)
     lines = done.stdout.splitlines()
@@ -87,7 +87,7 @@ def _child(first: int, inputs: int, scratch: str, outcomes: Counter[str]) -> int
 def _work(first: int, inputs: int, scratch: Path) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     for number in range(first, first + inputs):
-        # of the processor's time: on a busy machine, a clock on the wall would convict the innocent
+        # processor time, because wall-clock time depends on other processes
         signal.setitimer(signal.ITIMER_PROF, SECONDS)
         name, content = damaged(number)
         path = scratch / name
@@ -103,7 +103,7 @@ def _work(first: int, inputs: int, scratch: Path) -> None:
 
 
 def outcome(path: Path) -> str:
-    """`read` or `refused`; whatever else is raised is a fault, and so is a refusal of more than one line."""
+    """`read` or `refused`; any other exception is a fault, and so is an error of more than one line."""
     from unstuck.tabular.tables import TableError, read
 
     try:
@@ -118,7 +118,7 @@ def outcome(path: Path) -> str:
 
 
 def damaged(number: int) -> tuple[str, bytes]:
-    """A file name and a content, the same for the same number."""
+    """A file name and content, reproducible by number."""
     random = Random(number)
     if number % 8 == 7:
         name = random.choice(["t.csv", "t.tsv", "t.txt", "t"])
@@ -134,7 +134,7 @@ def damaged(number: int) -> tuple[str, bytes]:
 
 
 def damage(random: Random, content: bytes) -> bytes:
-    """The content with one to four things done to it."""
+    """The content with one to four mutations."""
     for _ in range(random.randint(1, 4)):
         content = _damage_once(random, content)
     return content
@@ -163,7 +163,7 @@ def _damage_once(random: Random, content: bytes) -> bytes:
 
 @cache
 def samples() -> dict[str, bytes]:
-    """Whole files, by name: every format, small enough that damage hits what matters."""
+    """Valid files by name: every format, small enough that mutations hit the structure."""
     return {**_texts(), **_typed(), "data_batch_1": pickle.dumps({"data": bytes(2 * 3072), "labels": [3, 7]}, 3)}
 
 

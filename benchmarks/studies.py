@@ -1,4 +1,4 @@
-"""What the studies of small networks cost as lanes, against the same networks one by one in plain PyTorch.
+"""Cost of the studies of small networks as lanes, against the same networks one by one in plain PyTorch.
 
     python -m benchmarks.studies [--epochs N] [--steps N] [--rice FILE]
 
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def _compare(name: str, lanes: Callable[[], tuple[float, int]], plain: list[Callable[[], float]], repeats: int) -> None:
-    """Both sides in turns, so that a machine that slows down slows down both."""
+    """Measure both in turns, so that a slow machine affects both."""
     both = [(lanes(), statistics.fmean(step() for step in plain)) for _ in range(repeats)]
     networks = both[0][0][1]
     lane, alone = (statistics.median(values) for values in zip(*((a[0], b) for a, b in both), strict=True))
@@ -57,8 +57,8 @@ def _compare(name: str, lanes: Callable[[], tuple[float, int]], plain: list[Call
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--epochs", type=int, default=1000, help="of the heart-rate lanes")
-    parser.add_argument("--steps", type=int, default=100, help="of each plain network")
+    parser.add_argument("--epochs", type=int, default=1000, help="epochs of the heart-rate lanes")
+    parser.add_argument("--steps", type=int, default=100, help="steps of each plain network")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--rice", type=Path, default=SAMPLE, help="the rice table (default: the sample in examples/)")
     return parser.parse_args()
