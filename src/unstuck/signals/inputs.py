@@ -1,4 +1,4 @@
-"""What enters the network: every outside tensor that meets weights first, its statistics, and what it meets."""
+"""The network's inputs: every tensor that enters by a layer with weights, its statistics, and that layer."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Inputs:
             if tensors and tensors[0].is_floating_point() and _moves(tensors):
                 found.append(_input(program, slot, call, tensors))
         if not found:
-            raise NotApplicable("no real-valued input meets the weights")
+            raise NotApplicable("no floating-point input enters a layer with weights")
         return cls(program, tuple(found))
 
 

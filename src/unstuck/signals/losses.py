@@ -1,4 +1,4 @@
-"""How the step ends: every loss of the program, what it is given, and the calls between the last weights and it."""
+"""Every loss of the program, what it gets, and the calls between the network's last weights and it."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from unstuck.tape.program import Call, Outside, Program, Ref, Value
 from unstuck.tape.task import meets_weights
 
 SAMPLED = 40
-"""Passes whose outputs and targets are looked at, spread over the whole run."""
+"""Passes whose outputs and targets are read, spread over the whole run."""
 MOST = 400_000
-"""Numbers looked at in all."""
+"""Numbers read in all."""
 
 
 @dataclass(frozen=True)
 class Ending:
-    """One loss, what the network gives it, and how that came about."""
+    """One loss, the output that it gets, and the calls that made it."""
 
     loss: Call
     output: Value | None
-    """What the loss is given by the network (None where it is given nothing of the network's)."""
+    """The network's output (None if the loss gets none)."""
     target: Outside | None
     swapped: bool
     """The network's output stands where the target belongs."""
     tail: tuple[Call, ...]
-    """The calls from just behind the last weights to the loss, in order."""
+    """The calls after the last weights and before the loss, in order."""
     layer: Call | None
     """The last call that reads weights before the tail."""
 
@@ -44,7 +44,7 @@ class Ending:
 
     @property
     def bent(self) -> tuple[Call, ...]:
-        """The calls of the tail that do something to the values."""
+        """The calls of the tail that change the values."""
         return tuple(c for c in self.tail if not c.op.hands_on)
 
 
@@ -80,13 +80,13 @@ class Losses:
         return maker.shape if maker is not None and maker.outs[0] == getattr(ref, "id", None) else ()
 
     def targets(self, ending: Ending) -> list[Tensor]:
-        """The targets that an ending's loss was given (a sample)."""
+        """The targets that an ending's loss got (a sample)."""
         if ending.target is None:
             return []
         return _few(self.tape, dict.fromkeys(p.outside[ending.target.slot] for p in self.passes))
 
     def outputs(self, ending: Ending) -> list[Tensor]:
-        """The outputs that an ending's loss was given (a sample; none where they were not recorded)."""
+        """The outputs that an ending's loss got (a sample; none if they were not recorded)."""
         if ending.output is None or self.task.output != ending.output.id:
             return []
         return _few(self.tape, dict.fromkeys(p.output for p in self.passes if p.output))

@@ -1,10 +1,8 @@
 """Axes that a reshape relabelled instead of moving them, of inputs and between layers.
 
-Of inputs: read the other way round, neighbours are alike; as they are, they are not.
-
-A reshape keeps the order in memory. Where a permute was meant, what a convolution or a recurrent layer takes for one
-channel over time is a mixture of all channels. Series and pictures are smooth along their own axes, so the right
-reading can be told from the scrambled one by the data alone (the ratio of J. von Neumann, 1941).
+A reshape keeps the order in memory. If a permute was meant, one channel over time, as a convolution or a recurrent
+layer reads it, is a mixture of all channels. Time series and images are smooth along their own axes: if neighbours
+differ less when the memory is read the other way round, the axes are mixed up (the ratio of J. von Neumann, 1941).
 """
 
 from __future__ import annotations
@@ -22,23 +20,23 @@ from unstuck.tape.model import Tape
 from unstuck.tape.program import Call, Outside, Program
 
 LAYERS = {"conv1d": True, "conv2d": True, "lstm": False, "gru": False, "rnn_tanh": False, "rnn_relu": False}
-"""Layers that run along an axis, and whether the features come before it."""
+"""Layers that read along an axis, and whether the features' axis comes before it."""
 BATCHES, NUMBERS = 8, 400_000
-"""Batches that are looked at, and numbers in them."""
+"""Batches that are read, and numbers in them."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """One input of a layer that runs along it."""
+    """One input of a layer that reads along an axis of it."""
 
     slot: int
     call: Call
     shape: tuple[int, ...]
     """As the layer gets it."""
     rough: float
-    """Mean squared step between neighbours, over that between strangers (1 for noise), as the layer reads it."""
+    """Mean squared step between neighbours over that between random pairs (1 for noise), as the layer reads it."""
     meant: float
-    """The same where the memory is read with the features on the other side."""
+    """The same if the memory is read with the features on the other side."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ class MixedAxes:
 
     @classmethod
     def read(cls, tape: Tape) -> MixedAxes:
-        """Raises NotApplicable where no layer runs along an axis of an input."""
+        """Raises NotApplicable if no layer reads along an axis of an input."""
         number = main_program(tape)
         program = tape.programs[number]
         passes = [p for p in tape.passes if p.program == number][:BATCHES]
@@ -62,7 +60,7 @@ class MixedAxes:
                 found.append(reading)
         between = tuple(_relabelled(program))
         if not found and not between:
-            raise NotApplicable("no layer runs along an axis of its input")
+            raise NotApplicable("no layer reads along an axis of its input")
         return cls(tuple(found), between)
 
 

@@ -1,4 +1,4 @@
-"""NaN and infinity among what enters the step from outside."""
+"""NaN and infinity in the tensors that enter the step."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from unstuck.tape.program import Call, Outside, Program
 
 @dataclass(frozen=True)
 class Slot:
-    """A slot of the program that held NaN or infinity in some passes."""
+    """A slot of the program with NaN or infinity in some passes."""
 
     slot: int
     call: Call

@@ -1,4 +1,4 @@
-"""Which weights the loss can teach: those from which a way without a cut leads to it, and the calls that cut."""
+"""Which weights get a gradient from the loss, and the calls that cut the graph between them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from unstuck.tape.program import Call, Program, Ref, Value, Weight
 
 @dataclass(frozen=True)
 class Reach:
-    """The weights of all training programs, and what stands between them and the loss."""
+    """The weights of all training programs, and what cuts them from the loss."""
 
     program: Program
     """The main program."""

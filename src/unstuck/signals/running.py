@@ -1,4 +1,4 @@
-"""Batch norm's running statistics as the evaluations used them, against the values they were meant to describe."""
+"""Batch norm's running statistics in evaluations, against the mean and spread of the values they normalise."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from unstuck.tape.program import Call, Outside, Program, Value
 LAST = 3
 """Evaluations that are looked at, the last ones."""
 ENOUGH = 16
-"""Values per channel, below which a batch's own mean and spread say little."""
+"""Values per channel: below, the mean of a batch is off by more than a quarter of a standard deviation."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Sequences in the program: what runs along them, which axis is the batch, and how much of them is padding."""
+"""Sequences in the program: the layers that read them, which axis is the batch, and how much is padding."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from unstuck.tape.model import Pass, Tape
 from unstuck.tape.program import Call, Outside, Program, Ref, Value
 
 ARGUMENTS = 9
-"""So many arguments has a recurrent call on sequences that are not packed; the last is batch_first."""
+"""Arguments of a recurrent call on sequences that are not packed; the last is batch_first."""
 MASKING = {"masked_fill", "where", "pack_padded_sequence", "masked_select", "index_select", "gather", "embedding_bag"}
-"""Calls that may leave padding out."""
+"""Calls that may exclude padding."""
 
 
 @dataclass(frozen=True)
@@ -28,30 +28,30 @@ class Sequences:
 
     @classmethod
     def read(cls, tape: Tape) -> Sequences:
-        """Raises NotApplicable where the program has neither recurrence, attention nor embedding."""
+        """Raises NotApplicable if the program has neither recurrence, attention nor embedding."""
         number = main_program(tape)
         program, first = tape.programs[number], next(p for p in tape.passes if p.program == number)
         if not any(c.op.kind in ("recurrent", "attention", "lookup") for c in program.calls):
-            raise NotApplicable("no layer runs along a sequence")
+            raise NotApplicable("no layer reads a sequence")
         task = Task.read(tape)
         target = None if task.target is None else tape.tensors[first.outside[task.target]]
         return cls(program, _tensors(tape, first), target)
 
     @property
     def samples(self) -> int:
-        """How many samples a batch holds, told by targets of one number each; 0 where they do not tell."""
+        """Samples in a batch, known from targets of one number each; 0 if there are none such."""
         t = self.target
         return len(t) if t is not None and t.dim() and t.numel() == len(t) else 0
 
     def shape(self, ref: Ref) -> tuple[int, ...]:
-        """The shape of what a call is given; () where it is not on the tape."""
+        """The shape of an argument; () if it is not on the tape."""
         if isinstance(ref, Outside):
             return tuple(self.outside[ref.slot].shape)
         maker = self.program.maker(ref)
         return maker.shape if maker is not None and isinstance(ref, Value) and maker.outs[0] == ref.id else ()
 
     def swapped(self) -> Iterator[tuple[Call, bool]]:
-        """Calls that take the batch for the sequence, and whether they should take the batch first."""
+        """Calls that read the batch axis as the sequence, and whether batch_first should be True."""
         for call in self.program.calls:
             first = _batch_first(call)
             shape = self.shape(call.args[0]) if first is not None and call.args else ()
@@ -64,7 +64,7 @@ class Sequences:
     # -- padding -----------------------------------------------------------------------------------------------------
 
     def padded(self) -> Iterator[tuple[Call, int, float]]:
-        """Embeddings of padded tokens: the call, the token that pads, its share."""
+        """Embeddings of padded tokens: the call, the padding token, its share."""
         for call in self.program.calls:
             ref = call.args[0] if call.name == "embedding" and call.args else None
             if isinstance(ref, Outside) and call.argument(2, "padding_idx") is None:
@@ -73,7 +73,7 @@ class Sequences:
                     yield call, *_padding(tokens)
 
     def scored(self) -> Iterator[tuple[Call, int, float]]:
-        """Cross-entropies that are given a label of their own for padded tokens: the call, the label, its share."""
+        """Cross-entropies that get a separate label for padded tokens: the call, the label, its share."""
         for ref in (c.args[0] for c in self.program.calls if c.name == "embedding" and c.args):
             tokens = self.outside[ref.slot] if isinstance(ref, Outside) else None
             if tokens is None or tokens.dim() != 2 or tokens.shape[1] < 3 or tokens.is_floating_point():
@@ -89,9 +89,9 @@ class Sequences:
                         yield loss, label, float(padded.double().mean())
 
     def unmasked(self, embedding: Call) -> Iterator[tuple[Call, str]]:
-        """What takes padding for real where nothing masks anything: a `mean` over the positions, the `last` of them.
+        """Calls that include padding if nothing masks it: a `mean` over the positions, the `last` of them.
 
-        `weights` and `column`: a softmax that weighs the positions, of (rows, positions) or (rows, positions, 1).
+        `weights` and `column`: a softmax over the positions, of shape (rows, positions) or (rows, positions, 1).
         """
         if any(c.name in MASKING or _masks(self, c, embedding.shape[:2]) for c in self.program.calls):
             return
@@ -119,7 +119,7 @@ def _tensors(tape: Tape, p: Pass) -> tuple[Tensor, ...]:
 
 
 def _batch_first(call: Call) -> bool | None:
-    """Whether a call takes the batch along the first axis; None where it runs along no sequence."""
+    """Whether a call reads the batch along the first axis; None if it reads no sequence."""
     if call.name == "multi_head_attention_forward":
         return False
     plain = call.op.kind == "recurrent" and len(call.args) == ARGUMENTS and isinstance(call.args[3], bool)
@@ -127,7 +127,7 @@ def _batch_first(call: Call) -> bool | None:
 
 
 def _padding(tokens: Tensor) -> tuple[int, float]:
-    """The token at most rows' ends, and the share of all positions that are an unbroken run of it at the end."""
+    """The most frequent last token, and the share of all positions in unbroken runs of it at the end of rows."""
     pad = int(tokens[:, -1].mode().values)
     return pad, float(_run(tokens, pad).double().mean())
 
@@ -138,7 +138,7 @@ def _run(tokens: Tensor, pad: int) -> Tensor:
 
 
 def _masks(sequences: Sequences, call: Call, rows: tuple[int, ...]) -> bool:
-    """A product with what has one entry per position and comes from outside, or an attention told of padding."""
+    """A product with a tensor of one entry per position that enters the step, or attention with a padding mask."""
     if call.kwargs.get("key_padding_mask") is not None:
         return True
     outside = [r for r in call.refs() if isinstance(r, Outside)]
