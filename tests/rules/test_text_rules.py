@@ -24,7 +24,7 @@ RULES = tuple(FAMILIES)
 LINES = {
     "metric_error": ["train_loss += loss_fn"],
     "loss_keeps_graph": ["total += loss"],
-    "device_copy_discarded": ["inputs.float()", "targets.float()"],
+    "device_copy_discarded": ["inputs.float()"],
     "state_dict_alias": ["best = model.state_dict()"],
     "optimizer_reset": ["    model = nn.Sequential"],
     "no_step": ["optimizer.step()"],
