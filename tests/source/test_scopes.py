@@ -171,3 +171,26 @@ def test_names_that_go_in_a_circle_end():
 def test_a_name_that_is_given_itself_again_and_again_is_followed_once():
     text = "x = load()\n" + "x = x.to(device)\n" * 200 + "print(x)\n"
     assert held(text, "x") == both("load()")
+
+
+def test_parts_of_a_tuple_are_told_apart():
+    text = (
+        "def build():\n    net = Net()\n    return net, Adam(net.parameters())\n\n\n"
+        "model, optimizer = build()\npair = 1, 2\na, b = pair\nprint(model, optimizer, a, b)\n"
+    )
+    assert held(text, "model") == both("Net()")
+    assert held(text, "optimizer") == both("Adam(net.parameters())")
+    assert held(text, "b") == both("2")
+    assert training(text).is_optimizer(node(parsed(text), "optimizer"))
+
+
+def test_an_optimizer_is_told_by_what_it_is_and_does():
+    text = (
+        "import torch\n\noptions = Options()\na = torch.optim.Adam(p)\nb = make(net.parameters())\n\n\n"
+        "class Options:\n    def step(self):\n        pass\n\n\nclass Mine(torch.optim.Optimizer):\n    pass\n\n\n"
+        "c = Mine(p)\nd = torch.optim.lr_scheduler.StepLR(a, 3)\n\n\ndef f(e, g):\n    e.zero_grad()\n    e.step()\n"
+        "    g.step()\n\n\nprint(options, a, b, c, d)\n"
+    )
+    found = training(text)
+    answers = {name: found.is_optimizer(node(parsed(text), name)) for name in ("options", *"abcdeg")}
+    assert answers == {"options": False, "a": True, "b": True, "c": True, "d": False, "e": True, "g": False}

@@ -40,11 +40,6 @@ def at(call: Call, site: Site | None) -> bool:
     return site is None or call.site == site
 
 
-def loss_call(program: Program, *names: str) -> Call | None:
-    """The last call of one of these names: the loss."""
-    return next((c for c in reversed(program.calls) if c.name in names), None)
-
-
 def followed(program: Program, call: Call, function: str, *args: Any) -> Program:
     """The program with a function applied to a call's result, for all that read it."""
     out = program.fresh()

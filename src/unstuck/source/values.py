@@ -15,6 +15,7 @@ from typing import TypeVar
 from unstuck.diagnosis.model import NotApplicable
 from unstuck.source.names import Names, argument_for, default_of, is_property
 from unstuck.source.scopes import Binding, Function, Scope, scopes
+from unstuck.source.settings import held_under
 from unstuck.source.text import Sources
 from unstuck.tape.model import Tape
 
@@ -178,7 +179,7 @@ class Source(Names):
                 return self._of_attribute(node, attr, callers)
             case ast.Subscript(value=owner, slice=ast.Constant(value=str(key))):
                 found = [v for b in self.bindings_of(node) for v in self._given(b, callers)]
-                return found or list(self._setting(owner, key, callers))
+                return found or self._setting(owner, key, callers)
             case ast.Call(func=func, args=args):
                 if functions := [d for d in self.definitions(func) if isinstance(d, Function)]:
                     return [r for f in functions for r in self.returned(f)]
@@ -189,7 +190,7 @@ class Source(Names):
 
     def _of_attribute(self, node: ast.Attribute, attr: str, callers: bool) -> list[ast.expr]:
         exact = [v for b in self.bindings_of(node) for v in self._given(b, callers)]
-        found = exact or list(self._setting(node.value, attr, callers))
+        found = exact or self._setting(node.value, attr, callers)
         return found or [v for b in self.attributes.get((None, attr), ()) for v in self._given(b, callers)]
 
     def _given(self, b: Binding, callers: bool) -> Iterator[ast.expr]:
@@ -199,30 +200,12 @@ class Source(Names):
             yield from self.arguments(b.scope, b.name)
         elif b.value is not None and b.kind in ("assign", "with") and b.item < 0:
             yield b.value
-        elif b.value is not None and b.kind == "assign" and not isinstance(b.value, ast.Name):
+        elif b.value is not None and b.kind == "assign":
             tuples = (v for v in self._followed(b.value, callers) if isinstance(v, ast.Tuple))
             yield from (t.elts[b.item] for t in tuples if b.item < len(t.elts))
 
-    def _setting(self, owner: ast.expr, name: str, callers: bool) -> Iterator[ast.expr]:
-        """What a table of settings holds under a name: a dict, a namespace, a dataclass, a command line's options."""
-        for table in self._followed(owner, callers):
-            match table:
-                case ast.Dict(keys=keys, values=values):
-                    pairs = zip(keys, values, strict=True)
-                    yield from (v for k, v in pairs if isinstance(k, ast.Constant) and k.value == name)
-                case ast.Call(func=ast.Attribute(attr="parse_args" | "parse_known_args")):
-                    yield from self._option(name)
-                case ast.Call(keywords=keywords) if not self.full_name(table).startswith("torch."):
-                    given = [k.value for k in keywords if k.arg == name]
-                    owners = [d for d in self.definitions(table.func) if isinstance(d, ast.ClassDef)]
-                    fields = [b.value for c in owners for b in self.bound(name, c) if b.value is not None]
-                    yield from given or fields
-
-    def _option(self, name: str) -> Iterator[ast.expr]:
-        for call in self.methods("add_argument"):
-            words = [a.value for a in call.args if isinstance(a, ast.Constant) and isinstance(a.value, str)]
-            if name in {word.lstrip("-").replace("-", "_") for word in words}:
-                yield from (k.value for k in call.keywords if k.arg == "default")
+    def _setting(self, owner: ast.expr, name: str, callers: bool) -> list[ast.expr]:
+        return [v for table in self._followed(owner, callers) for v in held_under(self, table, name)]
 
     # -- functions and classes ---------------------------------------------------------------------------------------
 
