@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tests.recorded import tape_of
 from tests.scripts import edited, run, site
 from unstuck.diagnosis.examine import Readings, examine
+from unstuck.diagnosis.experiment import Arm
 from unstuck.diagnosis.model import Finding
 from unstuck.diagnosis.verdict import judge
 from unstuck.remedies.permute_inputs import PermuteInputs
@@ -118,7 +119,8 @@ def _found(tape: Tape, fault: str) -> list[Finding]:
 def _word(tape: Tape, finding: Finding) -> str:
     bench = Bench(tape)
     assert bench.why == ""
-    return judge(bench.written.skill().tolist(), bench.treat(finding.remedies[:1]).skill().tolist()).word
+    arms = [Arm(lanes=tuple(r.skill().tolist())) for r in (bench.written, bench.treat(finding.remedies[:1]))]
+    return judge(*arms, steps=len(bench.course.passes)).word
 
 
 def test_numbers_that_enter_beside_an_embedding_are_inputs(tmp_path: Path) -> None:
@@ -142,7 +144,7 @@ def test_they_are_left_alone_in_good_units(tmp_path: Path) -> None:
 def test_what_is_joined_elsewhere_cannot_be_wrapped() -> None:
     text = BESIDE.format(scale=500).replace("torch.cat([self.words(k), x], dim=1)", "torch.cat(parts, dim=1)")
     place = site(text, "torch.cat(parts, dim=1)")
-    with pytest.raises(Exception, match="listed elsewhere"):
+    with pytest.raises(Exception, match="built elsewhere"):
         edited(StandardiseInputs(0, (0.0,), (2.0,), sites=(place,), positions=(1,)), text)
 
 
