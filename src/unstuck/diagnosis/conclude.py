@@ -34,7 +34,7 @@ def conclude(
 ) -> Diagnosis:
     """Causes, suspects, consequences and hints; the patch; the log."""
     choice, recorded = settle(findings, log, context.budget), log[0].run or Run()
-    judged = Judged(findings, log, choice)
+    judged = Judged(findings, log, choice, context.budget.prove)
     named = judged.named(tape)
     loud = {f.fault for f in named if f.role in ("cause", "suspect")}
     decisive = judged.decisive(named)

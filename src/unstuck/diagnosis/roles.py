@@ -63,6 +63,8 @@ class Judged:
     findings: Sequence[Finding]
     log: Sequence[Experiment]
     choice: Choice
+    prove: bool = True
+    """Experiments were allowed. Without any, a finding on a run that does not learn well is a suspect."""
 
     @property
     def run(self) -> Run:
@@ -79,7 +81,7 @@ class Judged:
         """Every finding in its role: causes, then suspects (facts before guesses), then the rest."""
         with_effect = [msgspec.structs.replace(f, effect=self.effect(f)) for f in self._shown(tape)]
         causes = {f.fault for f in with_effect if f.effect.word == "proven"}
-        state = self._left_state() if causes else self.state
+        state = self._left_state() if causes else self._asked_state()
         done = [self._in_role(f, state, causes) for f in with_effect]
         return tuple(dict.fromkeys(sorted(done, key=_rank)))
 
@@ -95,6 +97,10 @@ class Judged:
         answered = set(inner.rerun.request.faults) - known
         deeper = [f for f in self.findings if f.behind == outer.request.remedies and f.fault in answered]
         return ours + [at_home(f, dict(outer.files), tape.sources) for f in deeper]
+
+    def _asked_state(self) -> State:
+        unknown = self.state == "unknown" and self.run.task != "unknown"
+        return "below-headroom" if unknown and not self.prove else self.state
 
     def _left_state(self) -> State:
         """The state of the best run there is: what remains is judged by the run with its causes treated."""
