@@ -150,7 +150,7 @@ def test_a_failure_of_ours_is_one_line(stage: Stage, capsys: pytest.CaptureFixtu
     stage.error = RuntimeError("first\nsecond")
     assert cli.main(["run", "--json", "d.json", "train.py"]) == 3
     err = capsys.readouterr().err
-    assert "the examination failed: RuntimeError: first" in err and "Traceback" not in err and "second" not in err
+    assert "the diagnosis failed: RuntimeError: first" in err and "Traceback" not in err and "second" not in err
     assert json.loads((stage.folder / "d.json").read_text())["steps"] == 0
 
 

@@ -75,8 +75,8 @@ def test_a_script_that_failed_says_where_it_stopped() -> None:
         "train.py stopped after one training step (RuntimeError: mat1 and mat2 shapes cannot be multiplied)."
     )
     assert verdict(UNRECORDED) == ("No training step was seen: script failed: FileNotFoundError: no file [data.csv].",)
-    assert verdict(msgspec.structs.replace(UNRECORDED, stopped="the examination failed: OSError")) == (
-        "Nothing can be said about train.py: the examination failed: OSError.",
+    assert verdict(msgspec.structs.replace(UNRECORDED, stopped="the diagnosis failed: OSError")) == (
+        "Nothing can be said about train.py: the diagnosis failed: OSError.",
     )
 
 

@@ -32,23 +32,11 @@ from unstuck.report.sentences import failed
 
 
 class Unsaid(Exception):
-    """Nothing could be said about the script; the message is what became of it, as in a report's `stopped`."""
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code."""
-    try:
-        options, target = parser.read(list(sys.argv[1:] if argv is None else argv))
-        verb: Callable[..., int] = globals()[options.verb]
-        return verb(options) if target is None else verb(options, target)
-    except Refused as refused:
-        return told(str(refused), MISUSED)
-    except KeyboardInterrupt:
-        return told("interrupted", UNSAID)
+    """There is no tape to diagnose; the message says why, as in `Diagnosis.stopped`."""
 
 
 def run(options: argparse.Namespace, target: Target) -> int:
-    """Record the script, examine the tape, prove the repair, report."""
+    """Record the script, diagnose its tape, report."""
     parser.check_output(options.json)
     parser.check_output(options.patch)
     try:
@@ -81,7 +69,7 @@ def record(options: argparse.Namespace, target: Target) -> int:
 
 
 def show(options: argparse.Namespace) -> int:
-    """What is on a tape."""
+    """Print what is on a tape."""
     from unstuck.report import tape_view
 
     sys.stdout.write(tape_view.render(_loaded(Path(options.tape)), **paper(sys.stdout)))
@@ -89,7 +77,7 @@ def show(options: argparse.Namespace) -> int:
 
 
 def prove(options: argparse.Namespace) -> int:
-    """Examine a tape and prove the repair."""
+    """Diagnose a tape."""
     parser.check_output(options.json)
     report, folder = _of_tape(options)
     _show(report, options, folder)
@@ -98,11 +86,11 @@ def prove(options: argparse.Namespace) -> int:
 
 
 def fix(options: argparse.Namespace) -> int:
-    """The repair that a tape proves, as a diff on stdout, in a file, or in the script itself."""
+    """Print, write or apply the patch that a tape proves."""
     parser.check_output(options.patch)
     report, folder = _of_tape(options)
     if report.patch is None:
-        return told("no repair was found", _code(report))
+        return told("no fix was found", _code(report))
     if not options.patch and not options.write:
         sys.stdout.write(report.patch.diff)
     _write_patch(report, options, folder)
@@ -110,7 +98,7 @@ def fix(options: argparse.Namespace) -> int:
 
 
 def explain(options: argparse.Namespace) -> int:
-    """A fault's page, or the list of faults."""
+    """Print a fault's page, or the list of faults."""
     from unstuck.report import terminal
     from unstuck.rules.catalogue import pages
 
@@ -130,21 +118,21 @@ def explain(options: argparse.Namespace) -> int:
 
 
 def fit(options: argparse.Namespace) -> int:
-    """Train on a table, judge, report, keep the model."""
+    """Train on a table, report, save the model."""
     from unstuck.cli import tables
 
     return tables.fit(options)
 
 
 def predict(options: argparse.Namespace) -> int:
-    """A fitted model's answers to the rows of a table."""
+    """Predict the rows of a table with a fitted model."""
     from unstuck.cli import tables
 
     return tables.predict(options)
 
 
 def study(options: argparse.Namespace) -> int:
-    """Re-run a founding story and tell what it shows."""
+    """Re-run a study and print what it shows."""
     parser.check_output(options.html)
     from unstuck.tabular.studies import command, page, terminal
     from unstuck.tabular.studies.story import Unavailable
@@ -161,7 +149,7 @@ def study(options: argparse.Namespace) -> int:
 
 
 def _recorded(target: Target, tape: Path, options: argparse.Namespace) -> int:
-    """Record the target; its return code. Raises Unsaid where there is no tape afterwards."""
+    """Record the script; its return code. Raises Unsaid if it leaves no tape."""
     if (shown := syntax_error(target)) is not None:
         sys.stderr.write(shown)
         raise Unsaid("script failed: " + shown.strip().rpartition("\n")[2])
@@ -180,7 +168,7 @@ def _warmed() -> None:
 
 
 def _diagnosed(tape: Path, prove: bool = True) -> Diagnosis:
-    """The report on a tape. A failure of our own is one line; UNSTUCK_DEBUG=1 shows all of it."""
+    """The diagnosis of a tape. A failure of our own is one line; UNSTUCK_DEBUG=1 shows the traceback."""
     try:
         pipeline = importlib.import_module("unstuck.diagnosis.pipeline")
         with progress() as say:
@@ -189,16 +177,16 @@ def _diagnosed(tape: Path, prove: bool = True) -> Diagnosis:
         if os.environ.get("UNSTUCK_DEBUG"):
             traceback.print_exc()
         first = (str(error).splitlines() or [""])[0]
-        raise Unsaid(f"the examination failed: {type(error).__name__}: {first}") from None
+        raise Unsaid(f"the diagnosis failed: {type(error).__name__}: {first}") from None
 
 
 def _home(target: Target) -> Path:
-    """The folder that the paths of a report and its patch start from, as the recorder has it."""
+    """The folder that paths in a report and its patch are relative to."""
     return Path.cwd() if target.path is None else Path(target.path).resolve().parent
 
 
 def _of_tape(options: argparse.Namespace) -> tuple[Diagnosis, Path]:
-    """The report on a tape that was recorded earlier, and the folder of its sources."""
+    """The diagnosis of an existing tape, and the folder of its sources."""
     folder = Path(_loaded(Path(options.tape)).folder)
     try:
         return _diagnosed(Path(options.tape)), folder
@@ -225,7 +213,7 @@ def _show(report: Diagnosis, options: argparse.Namespace, folder: Path, target: 
     from unstuck.report import terminal
 
     sheet = {**paper(sys.stderr), "folder": folder}
-    # An empty line sets the report off from what the script printed last.
+    # An empty line separates the report from the script's own output.
     if options.quiet:
         text = terminal.verdict(report, **sheet)
     else:
@@ -245,7 +233,7 @@ def _write_json(report: Diagnosis, options: argparse.Namespace) -> None:
 
 def _write_patch(report: Diagnosis, options: argparse.Namespace, folder: Path) -> None:
     diff = report.patch.diff if report.patch is not None else ""
-    # A patch of an earlier run must not be taken for this one's.
+    # A patch file of an earlier run must not be taken for this run's.
     if options.patch is not None and (diff or Path(options.patch).exists()):
         written(Path(options.patch), diff)
     if options.write and report.patch is not None:
@@ -261,3 +249,21 @@ def _write_patch(report: Diagnosis, options: argparse.Namespace, folder: Path) -
 def _scratch() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="unstuck-", ignore_cleanup_errors=True) as folder:
         yield Path(folder) / "tape"
+
+
+VERBS: dict[str, Callable[..., int]] = {
+    "run": run, "record": record, "show": show, "prove": prove, "fix": fix, "explain": explain, "fit": fit,
+    "predict": predict, "study": study,
+}  # fmt: skip
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    try:
+        options, target = parser.read(list(sys.argv[1:] if argv is None else argv))
+        verb = VERBS[options.verb]
+        return verb(options) if target is None else verb(options, target)
+    except Refused as refused:
+        return told(str(refused), MISUSED)
+    except KeyboardInterrupt:
+        return told("interrupted", UNSAID)

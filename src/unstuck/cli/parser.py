@@ -1,4 +1,4 @@
-"""The command line: verbs, options, and where the person's own words begin."""
+"""The command line: verbs, options, and where the script's own arguments begin."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from unstuck import __version__
 from unstuck.recording.script import Target
 
 VERBS = {
-    "run": "record the script, examine the tape, prove the repair, report",
-    "record": "record only: the tape is examined with show, prove and fix",
-    "show": "what is on a tape",
-    "prove": "examine a tape and prove the repair",
-    "fix": "the repair that a tape proves: on stdout, as a file, or in the script itself",
-    "explain": "a fault's page, or the list of faults",
-    "fit": "train a network on a table, whatever units its columns come in",
-    "predict": "a fitted model's answers to the rows of a table",
-    "study": "re-run one of the founding stories: heart-rate, rice or cifar",
+    "run": "record a script, find why it does not learn, prove the fix, report",
+    "record": "only record a script; use show, prove and fix on the tape",
+    "show": "print what is on a tape",
+    "prove": "diagnose a tape",
+    "fix": "print or apply the patch that a tape proves",
+    "explain": "explain a fault, or list all faults",
+    "fit": "train a network on a table",
+    "predict": "predict the rows of a table with a fitted model",
+    "study": "re-run a study: heart-rate, rice or cifar",
 }
 
 VALUED = {"--steps", "--seconds", "--json", "--patch", "-o", "--out"}
-"""Options that are followed by a value: what stands after one of these is not the script."""
+"""Options that take a value: the word after one of these is not the script."""
 
 
 class Refused(Exception):
-    """The command line cannot be carried out; the message is one line."""
+    """The command line is wrong; the message is one line."""
 
 
 def read(words: list[str]) -> tuple[argparse.Namespace, Target | None]:
-    """Our options and, for run and record, the person's target; argparse itself answers --help and mistakes."""
+    """Our options and, for run and record, the script; argparse itself handles --help and mistakes."""
     if words and words[0] not in (*VERBS, "-h", "--help", "--version"):
         words = ["run", *words]
     launches = words[:1] in (["run"], ["record"])
@@ -44,7 +44,7 @@ def read(words: list[str]) -> tuple[argparse.Namespace, Target | None]:
 
 
 def _split(words: list[str]) -> tuple[list[str], list[str]]:
-    # Theirs begin at the first word that is neither an option of ours nor the value of one.
+    # The script is the first word that is neither an option of ours nor the value of one.
     at = 1
     while at < len(words) and words[at].startswith("-") and words[at] not in ("-m", "--", "-"):
         at += 2 if words[at] in VALUED else 1
@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "unstuck",
         usage=_usage("[run]") + f"\n       unstuck {{{','.join(VERBS)}}} ...",
-        description="Finds why a PyTorch training script does not learn, proves the repair and writes the patch.",
+        description="Finds why a PyTorch training script does not learn, proves the fix and writes the patch.",
         epilog="Exit code of run: 0 nothing to act on, 1 a cause or a suspect was found, 2 the command line was wrong, "
         "3 the script ended or failed before anything could be said.",
         allow_abbrev=False,
@@ -86,16 +86,16 @@ def _add_options(verb: str, add: Callable[..., object]) -> None:
         add("--steps", type=_positive(int), metavar="N", help="record at most N optimizer steps")
         add("--seconds", type=_positive(float), metavar="S", help="... or S seconds of the script's own time")
     if verb == "record":
-        add("-o", "--out", required=True, metavar="TAPE", help="the folder that becomes the tape")
+        add("-o", "--out", required=True, metavar="TAPE", help="tape folder to write")
     if verb in ("show", "prove", "fix"):
         add("tape", metavar="TAPE", help="a folder written by record")
     if verb in ("run", "prove"):
-        add("--json", metavar="FILE", help="the diagnosis as JSON ('-' for stdout)")
+        add("--json", metavar="FILE", help="write the diagnosis as JSON ('-' for stdout)")
         add("--quiet", action="store_true", help="print only the verdict")
         add("--verbose", action="store_true", help="print everything: all experiments, hints, rules that do not apply")
     if verb in ("run", "fix"):
-        add("--patch", metavar="FILE", help="a unified diff that git apply takes, from SCRIPT's folder")
-        add("--write", action="store_true", help="apply the patch to the script (a .orig copy stays)")
+        add("--patch", metavar="FILE", help="write the patch as a diff for `git apply`, relative to SCRIPT's folder")
+        add("--write", action="store_true", help="apply the patch to the script (keeps a .orig copy)")
     if verb == "run":
         add("--no-prove", action="store_true", help="stop after the findings")
     if verb == "explain":
@@ -104,43 +104,56 @@ def _add_options(verb: str, add: Callable[..., object]) -> None:
         _add_fit_options(verb, add)
     if verb == "study":
         add("study", metavar="NAME", choices=("heart-rate", "rice", "cifar"), help="heart-rate, rice or cifar")
-        add("--seeds", type=_positive(int), metavar="N", help="repeat everything with N seeds")
-        add("--epochs", type=_positive(int), metavar="N", help="train at most N epochs")
-        add("--data", metavar="PATH", help="where the data lies (rice, cifar)")
-        add("--html", metavar="FILE", help="one self-contained page with the figures")
-        add("--quick", action="store_true", help="a first look: fewer seeds and epochs")
+        add("--seeds", type=_positive(int), metavar="N", help="number of random seeds")
+        add("--epochs", type=_positive(int), metavar="N", help="maximum number of epochs")
+        add("--data", metavar="PATH", help="path to the dataset (rice, cifar)")
+        add("--html", metavar="FILE", help="write a self-contained HTML page with figures")
+        add("--quick", action="store_true", help="fewer seeds and epochs")
 
 
 def _add_fit_options(verb: str, add: Callable[..., object]) -> None:
     if verb == "predict":
-        add("model", metavar="MODEL", help="a file written by fit --model")
-    add("data", metavar="DATA", nargs="+", help="CSV, TSV, Parquet, Arrow, a folder or pattern of them, pictures")
+        add("model", metavar="MODEL", help="model file written by fit --model")
+    add(
+        "data",
+        metavar="DATA",
+        nargs="+",
+        help="CSV, TSV, Parquet, Arrow, image folders; several files, a folder or a pattern",
+    )
     if verb == "fit":
-        add("--target", action="append", required=True, metavar="COLUMN", help="what to learn; several: A,B,C")
-        add("--drop", action="append", default=[], metavar="COLUMN", help="leave a column out; several: A,B,C")
-        add("--weight", metavar="COLUMN", help="how much each row counts")
-        add("--task", choices=("binary", "multiclass", "multilabel", "regression"), help="instead of what is found")
-        add("--model", metavar="OUT", help="keep the model in this file")
-        add("--checkpoint", metavar="FOLDER", help="where an interrupted training waits (default: OUT.checkpoint)")
-        add("--resume", action="store_true", help="go on with the training that waits there")
-        apart = {"type": _share, "metavar": "SHARE", "help": "train without this share of the rows, judge by it"}
+        add("--target", action="append", required=True, metavar="COLUMN", help="column to predict; several: A,B,C")
+        add("--drop", action="append", default=[], metavar="COLUMN", help="column to ignore; several: A,B,C")
+        add("--weight", metavar="COLUMN", help="column of row weights")
+        add(
+            "--task",
+            choices=("binary", "multiclass", "multilabel", "regression"),
+            help="task type (default: chosen from the target)",
+        )
+        add("--model", metavar="OUT", help="save the model to this file")
+        add("--checkpoint", metavar="FOLDER", help="checkpoint folder (default: OUT.checkpoint)")
+        add("--resume", action="store_true", help="continue an interrupted training from its checkpoint")
+        apart = {"type": _share, "metavar": "SHARE", "help": "hold out this share of the rows for evaluation"}
         add("--holdout", **apart)
-        add("--test", metavar="FILE", help="judge by these rows too (DATA again: the folder's split called test)")
-        add("--hidden", type=_widths, metavar="N,N", help="hidden layers of this width, as in 300 or 64,64")
-        add("--epochs", type=_positive(int), metavar="N", help="train each network N epochs at most")
-        add("--rate", type=_positive(float), metavar="R", help="the learning rate, instead of the one found")
-        add("--seed", type=int, default=0, metavar="N", help="another start, another order")
-        add("--json", metavar="FILE", help="everything that was measured ('-' for stdout)")
-        add("--plot", metavar="FILE", help="losses, confusion and calibration as .png or .svg")
-        add("--quiet", action="store_true", help="one line alone")
+        add("--test", metavar="FILE", help="evaluate on this file (pass DATA again to use its `test` split)")
+        add("--hidden", type=_widths, metavar="N,N", help="hidden layer sizes, e.g. 300 or 64,64")
+        add("--epochs", type=_positive(int), metavar="N", help="maximum epochs per network")
+        add("--rate", type=_positive(float), metavar="R", help="learning rate (default: found by a sweep)")
+        add("--seed", type=int, default=0, metavar="N", help="random seed")
+        add("--json", metavar="FILE", help="write all results as JSON ('-' for stdout)")
+        add("--plot", metavar="FILE", help="plot losses, confusion matrix and calibration (.png or .svg)")
+        add("--quiet", action="store_true", help="print only the summary line")
     else:
-        add("-o", "--out", metavar="FILE", help="a .csv, .tsv, .parquet or .arrow (without it: CSV on stdout)")
-        add("--keep", action="append", default=[], metavar="COLUMN", help="copy a column beside the answers")
-    add("--delimiter", metavar="C", help="between the columns of text ('tab' for a tab), instead of the one found")
-    add("--decimal", metavar="C", help="the decimal mark, . or ,")
-    add("--encoding", metavar="NAME", help="as in utf-8 or cp1252")
-    add("--header", action=argparse.BooleanOptionalAction, help="whether the first row names the columns")
-    add("--split", metavar="NAME", help="of a folder with splits, this one (default: train)")
+        add("-o", "--out", metavar="FILE", help="output file: .csv, .tsv, .parquet or .arrow (default: CSV on stdout)")
+        add("--keep", action="append", default=[], metavar="COLUMN", help="copy this column to the output")
+    add("--delimiter", metavar="C", help="column delimiter of text files ('tab' for a tab; default: detected)")
+    add("--decimal", metavar="C", help="decimal mark, . or , (default: detected)")
+    add("--encoding", metavar="NAME", help="text encoding, e.g. utf-8 or cp1252 (default: detected)")
+    add(
+        "--header",
+        action=argparse.BooleanOptionalAction,
+        help="whether the first row holds column names (default: detected)",
+    )
+    add("--split", metavar="NAME", help="split of a folder to read (default: train)")
 
 
 def _share(text: str) -> float:
@@ -172,7 +185,7 @@ def _positive(kind: type[int] | type[float]) -> Callable[[str], float]:
 
 
 def check_output(path: str | None) -> None:
-    """Raise Refused where a file that was asked for could not be written in the end."""
+    """Raise Refused if an output file cannot be written."""
     if path is None or path == "-":
         return
     file = Path(path)

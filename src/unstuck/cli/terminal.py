@@ -1,4 +1,4 @@
-"""What the verbs share: exit codes, one-line messages, files, and how wide, colourful and lively a stream may be."""
+"""What the verbs share: exit codes, one-line messages, files, and the width and colour of a stream."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ INTERRUPTED = 130
 
 
 def written(path: Path, text: str) -> bool:
-    """Write a file; False, and a line that says why, where that fails."""
+    """Write a file; False, with a message, if that fails."""
     try:
         path.write_text(text, encoding="utf-8", newline="")
     except OSError as error:
@@ -27,13 +27,13 @@ def written(path: Path, text: str) -> bool:
 
 
 def told(line: str, code: int) -> int:
-    """Say one line on stderr; the exit code that goes with it."""
+    """Print one line to stderr; returns the exit code."""
     print(f"unstuck: {line}", file=sys.stderr)
     return code
 
 
 def paper(stream: TextIO) -> dict[str, Any]:
-    """How wide and how colourful a text for this stream may be, and whether it may leave ASCII."""
+    """Width and colour for text on this stream, and whether it is limited to ASCII."""
     terminal = stream.isatty()
     return {
         "width": min(shutil.get_terminal_size((100, 24)).columns, 120) if terminal else 100,
@@ -44,7 +44,7 @@ def paper(stream: TextIO) -> dict[str, Any]:
 
 @contextmanager
 def progress() -> Iterator[Callable[[str], None]]:
-    """A line on stderr that says what is being done; nothing where stderr is not a terminal."""
+    """A status line on stderr; nothing if stderr is not a terminal."""
     if not sys.stderr.isatty():
         yield lambda _: None
         return
@@ -55,7 +55,7 @@ def progress() -> Iterator[Callable[[str], None]]:
 
 
 class _Lines:
-    """Progress for a file or a pipe: a line every so often, with the share done and the time left."""
+    """Progress for a file or a pipe: a line every EVERY seconds, with the share done and the time left."""
 
     EVERY = 20.0
     """Seconds."""
@@ -74,7 +74,7 @@ class _Lines:
 
 @contextmanager
 def bar() -> Iterator[Callable[[float, str], None]]:
-    """A bar on stderr with the time left; a line now and then where stderr is not a terminal."""
+    """A progress bar on stderr; a line every 20 seconds if stderr is not a terminal."""
     if not sys.stderr.isatty():
         yield _Lines()
         return
