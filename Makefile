@@ -1,10 +1,10 @@
-# setup: .venv from nothing. demo, test, bench: call it first.
+# setup: .venv from nothing. The others call it first. test: the default suite; net: the long pipeline tests.
 
 PYTHON ?= python3
 BIN := .venv/bin
 BUILT := .venv/.built-from-lock
 
-.PHONY: setup demo test bench
+.PHONY: setup demo test net bench
 
 setup: $(BUILT)
 
@@ -16,14 +16,18 @@ $(BUILT): requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
 
-# The exit code 1 says that a cause was found: that is the demonstration's success.
+# Exit code 1 says that a cause was found: the demonstration succeeded.
 demo: setup
 	$(BIN)/unstuck run examples/rice.py; test $$? -eq 1
 
 test: setup
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
+	$(BIN)/pyright
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+net: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m net tests/net
 
 bench: setup
 	$(BIN)/python -m benchmarks
