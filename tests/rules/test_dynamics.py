@@ -11,19 +11,17 @@ from tests.recorded import tape_of
 from unstuck.diagnosis.examine import Readings, examine
 from unstuck.diagnosis.model import Finding
 from unstuck.replay.bench import Bench
-from unstuck.rules._inputs import measured, sentinel, wild
 from unstuck.rules._rates import better, rounded
 from unstuck.rules._steep import before, steep
 from unstuck.rules.catalogue import catalogue
-from unstuck.signals.activations import Activations
 from unstuck.signals.gradients import Gradients
-from unstuck.signals.inputs import Inputs
+from unstuck.signals.layers import Layers
 from unstuck.signals.learning import Learning
 from unstuck.signals.reachability import Reach
 from unstuck.signals.running import Running
 from unstuck.signals.stale_gradients import StaleGradients
 from unstuck.signals.sweep import Sweep
-from unstuck.signals.weights import Weights
+from unstuck.signals.units import Units
 
 RULES = catalogue()
 SCRIPT = """
@@ -279,7 +277,7 @@ b = (torch.randn(8, 1) / 8**0.5).requires_grad_()
 optimizer = torch.optim.SGD([a, b], lr=0.01)
 """
     text = script("loss = ((torch.tanh(x[rows] @ a) @ b - y[rows]) ** 2).mean()", STEP, model=model)
-    matrices = Weights.read(tape_of(text, tmp_path)).matrices
+    matrices = Layers.read(tape_of(text, tmp_path)).matrices
     assert [(m.name, m.fan_in, m.units, m.hidden) for m in matrices] == [("a", 4, 8, True), ("b", 8, 1, False)]
     assert all(0.4 < m.gain < 2.0 for m in matrices)
 
@@ -293,9 +291,9 @@ def test_dead_relu_units_are_redrawn(tmp_path: Path) -> None:
 
 def test_factor_before_a_sigmoid_is_found_through_reshapes(tmp_path: Path) -> None:
     text = script("loss = ((torch.sigmoid((300 * model(x[rows])).squeeze(1)) - 0.5) ** 2).mean()", STEP)
-    activations = Activations.read(tape_of(text, tmp_path))
-    sigmoid = next(c for c in activations.program.calls if c.name == "sigmoid")
-    scale, layer = before(activations.program, sigmoid)
+    layers = Layers.read(tape_of(text, tmp_path))
+    sigmoid = next(x.call for x in layers.rows if x.call.name == "sigmoid")
+    scale, layer = before(layers.program, sigmoid)
     assert steep(scale) == 300.0
     assert layer is not None
     assert layer.name == "linear"
@@ -369,9 +367,9 @@ optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
 def test_missing_value_code_is_found(line: str, gap: float, tmp_path: Path) -> None:
     body = ("y = x[:, :1] * x[:, 1:2]", f"y = x[:, :1] * x[:, 1:2]\n{line}")
     tape = tape_of(script(LOSS, STEP, steps=60).replace(*body), tmp_path)
-    (entry,) = Readings(tape).of(Inputs).inputs
-    assert sentinel(entry) == gap
-    assert max(measured(entry, gap, wild(entry))[1]) < 1.5
+    (one,) = Units.read(tape).inputs
+    assert one.missing == gap
+    assert max(one.statistics[1]) < 1.5
     found, _ = examine(Readings(tape), {f: RULES[f] for f in ("feature-scale-mix", "input-offset")})
     assert {f.remedies[0].missing for f in found} == {gap}
 
@@ -379,9 +377,9 @@ def test_missing_value_code_is_found(line: str, gap: float, tmp_path: Path) -> N
 @pytest.mark.parametrize("line", ["x[:, 1] = (x[:, 1] > 1).float() * 50", "x[:, 1] = x[:, 1].exp() * 100"])
 def test_ordinary_columns_have_no_missing_value_code(line: str, tmp_path: Path) -> None:
     body = ("y = x[:, :1] * x[:, 1:2]", f"y = x[:, :1] * x[:, 1:2]\n{line}")
-    (entry,) = Readings(tape_of(script(LOSS, STEP, steps=60).replace(*body), tmp_path)).of(Inputs).inputs
-    assert sentinel(entry) is None
-    assert not wild(entry).any()
+    (one,) = Units.read(tape_of(script(LOSS, STEP, steps=60).replace(*body), tmp_path)).inputs
+    assert one.missing is None
+    assert not one.outliers.any()
 
 
 def test_outliers_are_clipped(tmp_path: Path) -> None:

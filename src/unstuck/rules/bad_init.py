@@ -1,19 +1,19 @@
-"""The weights start in a place they cannot leave: all alike, far too large or far too small.
+"""The initial weights are all alike, far too large or far too small.
 
 ## Why it hurts
-Units that start with the same weights in and out get the same gradient and stay the same unit for ever, however many
-there are; weights of zero in more than one layer pass nothing forward and nothing back. Weights far too large for their
-number of connections saturate every sigmoid and make a softmax certain of wrong answers; far too small ones make the
-signal, and with it the gradient, shrink from layer to layer until nothing is left.
+Units with the same initial weights, in and out, get the same gradient and stay the same unit, however many there are
+(symmetry); zero weights in more than one layer pass nothing forward and no gradient back. Weights that are far too
+large for their number of connections saturate sigmoids and make a softmax certain of wrong classes; far too small ones
+shrink the signal and the gradient from layer to layer.
 
 ## How it is seen
-Each layer's first weights are compared with the size that keeps a signal's size (one over the square root of the
-connections), and its units with each other. A zero in the last layer, or at the end of a residual branch, is a good
-start and is left alone unless the run learns poorly and a replay from other weights does better.
+The root mean square of each layer's initial weights is multiplied by the square root of its connections: a signal keeps
+its size at about 1. Units of a layer are compared with each other. A last layer of zeros is a common choice and is not
+reported.
 
 ## What to do
-PyTorch's own initialisation is fine for nearly everything: leave it, or use `nn.init.xavier_uniform_` (tanh, sigmoid)
-and `nn.init.kaiming_uniform_` (ReLU), with biases of zero.
+Use PyTorch's own initialisation, or `nn.init.xavier_uniform_` (tanh, sigmoid) and `nn.init.kaiming_uniform_` (ReLU),
+with biases of zero.
 """
 
 from __future__ import annotations
@@ -21,60 +21,63 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from unstuck.diagnosis.model import Evidence, Finding
+from unstuck.diagnosis.stages import Stage
 from unstuck.remedies.redraw_weights import RedrawWeights, rectified
-from unstuck.signals.learning import Learning
-from unstuck.signals.weights import Matrix, Weights
+from unstuck.signals.layers import Layers
+from unstuck.signals.weights import Matrix
 from unstuck.tape.model import Tape
-from unstuck.tape.program import Weight
 
+STAGE = Stage.INIT
+NEEDS_ROOM = True
 LARGE = 4.0
-"""Gain from which on a layer is drawn too large: the usual rules give 0.5 to 1.5, and trained weights reach 2 or 3."""
+"""Gain above which a layer is too large: torch's `nn.init.calculate_gain` gives 1.67 at most (tanh), and the default of
+`nn.Linear` is 0.58."""
 SMALL = 0.06
-"""Gain up to which it is drawn too small: two such layers make a signal of one three hundred times smaller."""
-LEARNT = 0.9
-"""A run of this skill started well enough."""
+"""Gain below which it is too small: two such layers make a signal 280 times smaller. A standard deviation of 0.01
+(AlexNet) makes 0.087 of a 5x5 kernel over 3 channels; 0.02 (GPT-2) makes 0.55 of 768 connections."""
+BIASED = 1.0
+"""Mean magnitude above which biases are redrawn too: torch draws them below 1 / sqrt(connections)."""
 
 
-def check(weights: Weights, learning: Learning | None, tape: Tape) -> Iterator[Finding]:
-    """Read every layer's first weights."""
-    if learning is not None and learning.final >= LEARNT:
-        return
-    bad = [m for m in weights.matrices if _wrong(m)]
+def check(layers: Layers, tape: Tape) -> Iterator[Finding]:
+    """Compare the initial weights of every layer with its number of connections, and its units with each other."""
+    bad = [m for m in layers.matrices if _wrong(m)]
     if not bad:
         return
-    worst = bad[0]
+    first, alike = bad[0], any(_alike(m) for m in bad)
+    names = tuple(n for m in bad for n in (m.name, *_biases(tape, m)))
     yield Finding(
         "bad-init",
-        f"{worst.name} starts {_wrong(worst)}" + (f" (and {len(bad) - 1} other layers badly too)" if bad[1:] else ""),
-        worst.call.site,
-        tuple(Evidence(f"{m.name}: size times square root of connections", m.gain, "0.5 to 1.5") for m in bad[:4]),
-        (
-            RedrawWeights(
-                tuple(n for m in bad for n in (m.name, *_biases(tape, m))),
-                rectified(c.name for c in weights.program.calls),
-            ),
-        ),
+        f"{first.name} {_wrong(first)}" + (f" (and {len(bad) - 1} other layers)" if bad[1:] else ""),
+        first.call.site,
+        tuple(Evidence(f"{m.name}: initial size * sqrt(connections)", m.gain, "0.5 to 1.5") for m in bad[:4]),
+        (RedrawWeights(names, rectified(c.name for c in layers.program.calls)),),
+        known="observed" if alike else "guessed",
     )
 
 
+def _alike(matrix: Matrix) -> bool:
+    """Whether all units of a hidden layer start as one."""
+    return matrix.hidden and (matrix.constant is not None or matrix.mirrored)
+
+
 def _wrong(matrix: Matrix) -> str:
-    """What is wrong with a layer's start, as the end of a sentence ("" where nothing is)."""
-    value = float(matrix.start.reshape(-1)[0])
-    if matrix.constant and matrix.hidden:
-        return f"with every weight at {value:g}: its {matrix.units} units start as one"
+    """What is wrong with the initial weights of a layer ("" if nothing is)."""
+    if matrix.constant is not None and matrix.hidden:
+        return f"is initialised to {matrix.constant:g} everywhere: its {matrix.units} units stay identical"
     if matrix.mirrored and matrix.hidden:
-        return f"with the same weights in all of its {matrix.units} units"
+        return f"is initialised with identical rows: its {matrix.units} units stay identical"
     if matrix.gain > LARGE:
-        return f"{matrix.gain:.3g} times too large for its {matrix.fan_in} connections"
+        return f"is initialised {matrix.gain:.3g} times too large for its {matrix.fan_in} connections"
     if 0 < matrix.gain < SMALL or (matrix.gain == 0 and matrix.hidden):
-        return f"far too small: {matrix.gain:.2g} of the size that its {matrix.fan_in} connections call for"
+        return f"is initialised too small: {matrix.gain:.2g} of the size that suits its {matrix.fan_in} connections"
     return ""
 
 
 def _biases(tape: Tape, matrix: Matrix) -> tuple[str, ...]:
-    """The layer's biases where they, too, start far from zero."""
-    names = [r.name for r in matrix.call.refs() if isinstance(r, Weight) and tape.start(r.name).dim() == 1]
-    return tuple(n for n in names if float(tape.start(n).abs().mean()) > 1.0)
+    """The layer's biases if they, too, start far from zero."""
+    names = [name for name in matrix.call.weights() if tape.start(name).dim() == 1]
+    return tuple(n for n in names if float(tape.start(n).abs().mean()) > BIASED)
 
 
 FIRES = """

@@ -1,17 +1,17 @@
 """Dropout is so strong, or so placed, that learning stalls.
 
 ## Why it hurts
-Dropout multiplies the signal by noise. At 0.5 in a wide layer the rest can stand in for what is missing; at 0.8 in a
-narrow one, or several times in a row, what is left is different at every step, and the network learns to ignore its
-inputs. On the outputs themselves it sets right answers to zero.
+Dropout multiplies the signal by noise. At 0.5 in a wide layer, the remaining units make up for the dropped ones; at 0.8
+in a narrow layer, or several times in a row, too little is left at every step, and the network learns to ignore its
+inputs. Dropout on the outputs sets right predictions to zero.
 
 ## How it is seen
-The recorded step drops a large share, or drops after the last layer; and the trained network, run again with nothing
-dropped, does not know the task either (a network that does merely looks worse while it trains, which is how dropout
-works).
+The recorded step drops a large share, or drops after the last layer; and the trained network, run again on the last
+batches without dropout, performs poorly too. (A network that performs well without it is not reported: a lower training
+score is how dropout works.)
 
 ## What to do
-0.1 to 0.3 in hidden layers, up to 0.5 in wide ones, never after the last layer.
+Use 0.1 to 0.3 in hidden layers, up to 0.5 in wide ones, and none after the last layer.
 """
 
 from __future__ import annotations
@@ -19,52 +19,42 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from unstuck.diagnosis.model import Evidence, Finding
+from unstuck.diagnosis.skill import FAIR, fair
+from unstuck.diagnosis.stages import Stage
 from unstuck.remedies.set_dropout import SetDropout
-from unstuck.signals.weights import LAYERS
+from unstuck.signals.weights import layer_follows
 from unstuck.signals.without_dropout import WithoutDropout, rate
-from unstuck.tape.program import Call, Program, Value, Weight
 
+STAGE = Stage.REGULARISATION
 STRONG = 0.6
-"""Dropped share from which on a layer is suspect."""
-KNOWS = 0.7
-"""Skill without dropout: the network learns in spite of it."""
+"""Above 0.5, which Srivastava et al. (2014) recommend for hidden layers, and which adds as much variance as there is
+signal: p / (1 - p) = 1."""
 MILD = 0.1
-"""What the dropout is set to."""
+"""What the dropout is set to: the default of torch's transformer layers."""
 
 
 def check(undropped: WithoutDropout) -> Iterator[Finding]:
-    """Look at every dropout of a network that knows little without it, too."""
-    if undropped.skill >= KNOWS:
+    """Look at every dropout call of a network that performs poorly without dropout, too."""
+    if fair(undropped.skill):
         return
-    last = [c for c in undropped.drops if not _layer_follows(undropped.program, c)]
+    last = [c for c in undropped.drops if not layer_follows(undropped.program, c)]
     strong = [c for c in undropped.drops if rate(c) >= STRONG]
     if not last and not strong:
         return
     call = (last or strong)[0]
-    what = "drops from the outputs themselves" if last else "drops more than the rest can stand in for"
-    remedy = SetDropout(0.0, 0.0) if last else SetDropout(MILD, STRONG - 0.01)
+    what = "is applied to the outputs" if last else "leaves too little of the signal"
     yield Finding(
         "excess-dropout",
-        f"dropout of {rate(call):g} {what}: even with nothing dropped, the trained network has a skill of "
+        f"dropout of {rate(call):g} {what}: without dropout, the trained network still has a skill of "
         f"{undropped.skill:.2f} only",
         call.site,
         (
-            Evidence("share dropped", rate(call), f"below {STRONG:g}, and none after the last layer"),
-            Evidence("skill at the end with nothing dropped", undropped.skill, f"above {KNOWS:g}"),
+            Evidence("dropout probability", rate(call), f"below {STRONG:g}, and none after the last layer"),
+            Evidence("skill at the end without dropout", undropped.skill, f"above {FAIR:g}"),
         ),
-        (remedy,),
+        (SetDropout(0.0, 0.0) if last else SetDropout(MILD, STRONG - 0.01),),
+        known="observed" if last else "guessed",
     )
-
-
-def _layer_follows(program: Program, call: Call) -> bool:
-    """Whether what a call makes meets further weights."""
-    alive = {Value(out) for out in call.outs}
-    for later in program.calls:
-        if any(r in alive for r in later.refs()):
-            if later.name in LAYERS and any(isinstance(r, Weight) for r in later.refs()):
-                return True
-            alive |= {Value(out) for out in later.outs}
-    return False
 
 
 FIRES = """

@@ -1,18 +1,18 @@
-"""Gradients or losses grow without bound, or stop being numbers.
+"""The gradient explodes, or the loss becomes NaN or infinite.
 
 ## Why it hurts
-One step along a gradient a thousand times the usual size undoes everything learnt before it, and often throws the
-weights so far out that the next gradient is larger still: the loss becomes infinite, then NaN, and NaN never goes away.
-Recurrent networks do this by themselves, for the same weights multiply each step's gradient again; elsewhere it is
-mostly raw inputs, raw targets or a rate that is too high.
+One step along a gradient a thousand times its usual size undoes what was learnt before, and often moves the weights so
+far that the next gradient is larger still: the loss becomes infinite, then NaN, and stays NaN. Recurrent networks tend
+to it, because the same weights multiply the gradient at every time step; elsewhere the cause is usually unscaled
+inputs or targets, or too high a learning rate.
 
 ## How it is seen
-The norm of the gradient as recorded: it grows to more than BLOWN times its usual size at the beginning, or the loss is
-no number any more.
+The recorded norm of the whole gradient grows to more than 300 times its typical value at the start, or the loss
+becomes NaN or infinite after the first step.
 
 ## What to do
-`torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)` between `backward()` and `step()`; then look for what stands
-further up: units of inputs and targets, the rate, the first weights.
+Clip it: `torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)` between `backward()` and `step()`. Then look for the
+cause: scale of inputs and targets, learning rate, initial weights.
 """
 
 from __future__ import annotations
@@ -21,41 +21,41 @@ import math
 from collections.abc import Iterator
 
 from unstuck.diagnosis.model import Evidence, Finding
+from unstuck.diagnosis.skill import leaves_room
+from unstuck.diagnosis.stages import Stage
 from unstuck.remedies.clip_gradients import ClipGradients
 from unstuck.rules._places import step_site
 from unstuck.signals.gradients import Gradients
 from unstuck.signals.learning import Learning
 from unstuck.tape.model import Tape
 
+STAGE = Stage.MECHANISM
 BLOWN = 300.0
-"""Times the usual norm of the beginning. Gradients of a healthy run shrink, and jump by ten."""
-LEARNT = 0.9
-"""A run of this skill has come through."""
+"""Times the typical norm at the start."""
 NORM = 1.0
-"""What to clip to: the usual bound, and near the usual norm of a network whose units are right."""
+"""What to clip to: torch's own examples, and Pascanu et al. (2013), clip to norms near 1."""
 
 
 def check(gradients: Gradients, learning: Learning, tape: Tape) -> Iterator[Finding]:
-    """Look for growth."""
+    """Compare the largest norm of the gradient with the typical one at the start."""
     growth = gradients.largest / max(gradients.early, 1e-12) if math.isfinite(gradients.early) else math.inf
     clipped = any(o.clip is not None for o in tape.optimizers)
-    if not learning.broke and (growth < BLOWN or learning.final >= LEARNT or clipped):
+    if not learning.broke and (growth < BLOWN or clipped or not leaves_room(learning.final)):
         return
     broken = next((n for n, x in enumerate(tape.losses) if not math.isfinite(x)), None)
-    if broken == 0:  # it did not grow: it came in so
+    if broken == 0:  # nothing grew: it was NaN or infinite before the first step
         return
-    grown = f"the gradient grows {growth:.3g}-fold"
-    said = grown if broken is None else f"the loss is no number from step {tape.place(broken)} on"
-    yield Finding(
-        "exploding-gradient",
-        f"{said}; its usual norm at the beginning is {gradients.early:.3g}",
-        step_site(tape),
-        (
-            Evidence("largest norm of the gradient", gradients.largest, f"below {BLOWN:g} times its usual size"),
-            Evidence("usual norm at the beginning", gradients.early, "about as large as at the end"),
-        ),
-        (ClipGradients(NORM),),
+    grown = f"the gradient explodes: its norm grows {growth:.3g}-fold"
+    said = grown if broken is None else f"the loss is NaN or infinite from step {tape.place(broken)} on"
+    evidence = (
+        Evidence("largest norm of the gradient", gradients.largest, f"below {BLOWN:g} times the typical norm"),
+        Evidence("typical norm at the start", gradients.early, "about as large as at the end"),
     )
+    known = "guessed" if broken is None else "observed"
+    yield Finding(
+        "exploding-gradient", f"{said}; the norm of the gradient is {gradients.early:.3g} at the start",
+        step_site(tape), evidence, (ClipGradients(NORM),), known=known,
+    )  # fmt: skip
 
 
 FIRES = """

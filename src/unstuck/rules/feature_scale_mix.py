@@ -1,18 +1,18 @@
-"""The features live on very different scales.
+"""The features have very different scales.
 
 ## Why it hurts
-An area of 7000 beside an eccentricity of 0.9: the sum in each unit of the first layer is the area alone, so its size
-decides whether units saturate, and one learning rate has to serve directions whose curvatures differ by the square of
-the ratio. What is fast enough for the small features throws the large ones out of any window; what is slow enough for
-the large ones never moves the small ones.
+Beside an area of 7000, an eccentricity of 0.9 has no influence: each unit of the first layer sums both, so its value is
+the area alone, which also decides whether the unit saturates. One learning rate has to serve directions whose
+curvatures differ by the square of the ratio: a rate that suits the small features diverges on the large ones, and one
+that suits the large ones never moves the weights of the small ones.
 
 ## How it is seen
-The largest feature is more than MIXED times as large (root mean square) as the smallest that varies, and large in
-itself, at the call where they first meet weights; inputs of a normalisation layer are left alone.
+Where the features first meet weights, the largest is more than 30 times as large (root mean square) as the smallest
+that varies, and it is itself large or tiny. Inputs of a normalisation layer are not reported.
 
 ## What to do
 Standardise every column by its own mean and standard deviation from the training rows, in training and in evaluation
-alike. A number that means "not measured" (-999, 9999) is no size: leave it out of the statistics, put the mean there.
+alike. Leave codes for missing values (-999, 9999) out of these statistics, and replace them by the mean.
 """
 
 from __future__ import annotations
@@ -20,33 +20,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from unstuck.diagnosis.model import Evidence, Finding
-from unstuck.rules._inputs import gaps, homogeneous, largest, mix, remedies
-from unstuck.signals.inputs import Inputs
+from unstuck.diagnosis.stages import Stage
+from unstuck.rules._units import finding
+from unstuck.signals.units import LARGE, MIXED, Units
 
-MIXED = 30.0
-"""Curvatures then differ by nearly a thousand; mixed one-hot and standardised columns stay below."""
-LARGE = 8.0
-TINY = 0.02
-"""Mixed scales matter where the largest feature is large too, or all are tiny; 0.01 beside 1 is a weak feature."""
+STAGE = Stage.UNITS
 
 
-def check(entrance: Inputs) -> Iterator[Finding]:
-    """Read the features' sizes against each other."""
-    for entry in entrance.inputs:
-        ratio, top = mix(entry), largest(entry)
-        if entry.normalised or homogeneous(entry) or ratio <= MIXED or TINY <= top <= LARGE:
-            continue
-        yield Finding(
-            "feature-scale-mix",
-            f"the features of this layer differ {ratio:.3g}-fold in size (the largest is about {top:.3g})",
-            entry.call.site,
-            (
-                Evidence("largest / smallest feature size", ratio, f"below {MIXED:g}"),
-                Evidence("size of the largest feature", top, f"below {LARGE:g}"),
-                *gaps(entry),
-            ),
-            remedies(entrance, entry),
-        )
+def check(units: Units) -> Iterator[Finding]:
+    """Compare the sizes of each input's features."""
+    for one in (x for x in units.inputs if x.mixed):
+        said = f"the scales of these features differ {one.mix:.3g}-fold (the largest is about {one.largest:.3g})"
+        mix = Evidence("largest / smallest feature size", one.mix, f"below {MIXED:g}")
+        size = Evidence("size of the largest feature", one.largest, f"below {LARGE:g}")
+        yield finding("feature-scale-mix", said, units, one, mix, size)
 
 
 FIRES = """

@@ -1,16 +1,16 @@
-"""Weights that the network needs are frozen: requires_grad is False where learning is needed.
+"""Weights that need training are frozen: their requires_grad is False.
 
 ## Why it hurts
-Freezing keeps what a layer has learnt elsewhere. A layer that has learnt nothing yet (random embeddings, a backbone
-whose checkpoint was never loaded, vectors given to `Embedding.from_pretrained`, which freezes by default) is frozen
-noise: the layers behind it learn from what happens to come through.
+Freezing keeps what a layer has learnt elsewhere. If it has learnt nothing yet (random embeddings, a backbone whose
+checkpoint was never loaded, vectors given to `Embedding.from_pretrained`, which freezes by default), it stays random,
+and the layers behind it learn from random features.
 
 ## How it is seen
-The recorded step reads weights that do not ask for gradients, the run learns poorly, and a replay in which they are
-trained as well learns clearly better. A frozen backbone that serves its head well is left alone.
+The recorded step reads weights with `requires_grad=False`, and the run learns poorly. A replay that trains them too
+shows whether that helps. A frozen backbone whose head learns well is not reported.
 
 ## What to do
-Remove `requires_grad = False`, or give `freeze=False`; and hand these weights to the optimizer too.
+Remove `requires_grad = False`, or pass `freeze=False`; and give these weights to the optimizer too.
 """
 
 from __future__ import annotations
@@ -18,29 +18,31 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from unstuck.diagnosis.model import Evidence, Finding, Site
+from unstuck.diagnosis.skill import fair
+from unstuck.diagnosis.stages import Stage
 from unstuck.remedies.unfreeze import Unfreeze
 from unstuck.signals.coverage import Coverage, size
 from unstuck.signals.learning import Learning
 from unstuck.tape.model import Tape
 from unstuck.tape.program import Weight
 
-POOR = 0.7
-"""Skill up to which a frozen part may be what holds a run back."""
+STAGE = Stage.WIRING
 
 
-def check(holding: Coverage, learning: Learning, tape: Tape) -> Iterator[Finding]:
-    """Look for weights on the way that cannot change."""
-    if not holding.frozen or learning.final >= POOR:
+def check(coverage: Coverage, learning: Learning, tape: Tape) -> Iterator[Finding]:
+    """Report the weights of the step that cannot change, if the run learns poorly."""
+    if not coverage.frozen or fair(learning.final):
         return
-    names = tuple(p.name for p in holding.frozen)
-    numbers, others = sum(map(size, holding.frozen)), sum(map(size, holding.held))
+    names = tuple(p.name for p in coverage.frozen)
+    numbers, others = sum(map(size, coverage.frozen)), sum(map(size, coverage.held))
     few = ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")
     yield Finding(
         "frozen-params",
-        f"{few}: {numbers} of {numbers + others} numbers are frozen, and the run learns poorly",
-        _reads(tape, holding.frozen[0].name),
-        (Evidence("share of the network's numbers that are frozen", numbers / max(numbers + others, 1), "0"),),
-        (Unfreeze(names, holding.optimizer),),
+        f"{numbers:,} of {numbers + others:,} weights are frozen (requires_grad=False): {few}; the run learns poorly",
+        _reads(tape, coverage.frozen[0].name),
+        (Evidence("share of the weights that are frozen", numbers / max(numbers + others, 1), "0"),),
+        (Unfreeze(names, coverage.optimizer),),
+        known="observed",
     )
 
 

@@ -1,18 +1,18 @@
-"""An input lies far from zero compared with its spread.
+"""The mean of an input is far from zero compared with its spread.
 
 ## Why it hurts
-The first layer starts with weights and biases around zero, so its units switch where the inputs are around zero. If a
-feature sits at 92 and moves by 5, nearly every unit is on the same side of its threshold for every row: a sigmoid is
-saturated, a ReLU is a plain linear map or dead, and the layer says the same thing about every input. To become useful
-a bias must travel as far as the data lies, and an optimizer moves it by about one learning rate per step.
+Initial weights and biases are around zero, so the units of the first layer switch where the inputs are around zero. If
+a feature has a mean of 92 and a spread of 5, nearly every unit is on the same side of its threshold for every row: a
+sigmoid is saturated, a ReLU is linear or dead, and the layer gives the same output for every input. A bias would have
+to move as far as the data lie from zero, and an optimizer moves it by about one learning rate per step.
 
 ## How it is seen
-The mean of a feature, over the recorded batches, is more than FAR spreads away from zero, at the call where it first
-meets weights; inputs that a normalisation layer receives are left alone.
+Where a feature first meets weights, its mean over the recorded batches is more than 3 spreads away from zero. Inputs of
+a normalisation layer are not reported.
 
 ## What to do
-Subtract the mean and divide by the standard deviation of the training data, in training and in evaluation alike. Where
-the statistics are not at hand, `BatchNorm1d(n, affine=False, momentum=None)` in front of the network does the same.
+Subtract the mean and divide by the standard deviation of the training data, in training and in evaluation alike. If
+these statistics are not at hand, put `BatchNorm1d(n, affine=False, momentum=None)` in front of the network.
 """
 
 from __future__ import annotations
@@ -20,34 +20,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from unstuck.diagnosis.model import Evidence, Finding
-from unstuck.rules._inputs import gaps, offset, offsets, remedies
-from unstuck.signals.inputs import Inputs
+from unstuck.diagnosis.stages import Stage
+from unstuck.rules._units import finding
+from unstuck.signals.units import FAR, Units
 
-FAR = 3.0
-"""Spreads. At three, the data of a normal feature no longer straddles zero; pixels in [0, 1] stay below two."""
+STAGE = Stage.UNITS
 
 
-def check(entrance: Inputs) -> Iterator[Finding]:
-    """Read the inputs' means against their spreads."""
-    for entry in entrance.inputs:
-        far = offset(entry)
-        if entry.normalised or far <= FAR:
-            continue
-        feature = int(offsets(entry).argmax())
-        mean, std = float(entry.mean[feature]), float(entry.std[feature])
-        yield Finding(
-            "input-offset",
-            f"the inputs of this layer lie far from zero: feature {feature} is {mean:.4g} on average "
-            f"and varies by {std:.4g} only",
-            entry.call.site,
-            (
-                Evidence(f"|mean| / spread of feature {feature}", far, f"below {FAR:g}"),
-                Evidence(f"mean of feature {feature}", mean, "near 0"),
-                Evidence(f"spread of feature {feature}", std, "near 1"),
-                *gaps(entry),
-            ),
-            remedies(entrance, entry),
+def check(units: Units) -> Iterator[Finding]:
+    """Compare the means of each input's features with their spreads."""
+    for one in (x for x in units.inputs if x.far):
+        feature = int(one.offsets.argmax())
+        mean, std = float(one.entry.mean[feature]), float(one.entry.std[feature])
+        said = f"these inputs are not centred: feature {feature} has mean {mean:.4g} and standard deviation {std:.4g}"
+        evidence = (
+            Evidence(f"|mean| / standard deviation of feature {feature}", one.offset, f"below {FAR:g}"),
+            Evidence(f"mean of feature {feature}", mean, "near 0"),
+            Evidence(f"standard deviation of feature {feature}", std, "near 1"),
         )
+        yield finding("input-offset", said, units, one, *evidence)
 
 
 FIRES = """

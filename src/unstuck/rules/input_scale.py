@@ -1,18 +1,18 @@
-"""The inputs' spread is far from one.
+"""The inputs' spread is far from one: they are not scaled.
 
 ## Why it hurts
-Initial weights and learning rates are made for inputs of about unit size. Inputs c times as large give pre-activations
-c times and first-layer gradients c times as large: training on them is training with a first layer c times too big at
-a rate c squared times too high. Units saturate or die in the first steps, or the loss explodes. Inputs far too small do
-the reverse: the first layer hardly sees them and hardly moves.
+Initial weights and learning rates suit inputs with a standard deviation of about 1. Inputs c times as large give
+pre-activations and first-layer gradients c times as large: it is as if the first layer were c times too large and
+trained at a rate c squared times too high. Units saturate or die in the first steps, or the loss explodes. Inputs that
+are far too small do the reverse: the first layer hardly sees them and hardly moves.
 
 ## How it is seen
-The typical spread of a feature over the recorded batches is above LARGE or below SMALL where it first meets weights,
-and no normalisation layer comes first.
+Where the inputs first meet weights, the typical standard deviation of a feature over the recorded batches is above 8 or
+below 0.05, and no normalisation layer comes first.
 
 ## What to do
-Divide by the standard deviation of the training data (after subtracting the mean): `x / 255` is not enough for data
-that is not pixels. Scale the data rather than the learning rate: one rate serves all layers then.
+Standardise the inputs: subtract the mean and divide by the standard deviation of the training data. `x / 255` is right
+for 8-bit pixels only. Scale the data rather than the learning rate: one rate then suits all layers.
 """
 
 from __future__ import annotations
@@ -20,33 +20,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from unstuck.diagnosis.model import Evidence, Finding
-from unstuck.rules._inputs import gaps, remedies, spread
-from unstuck.signals.inputs import Inputs
+from unstuck.diagnosis.stages import Stage
+from unstuck.rules._units import finding
+from unstuck.signals.units import LARGE, SMALL, Units
 
-LARGE = 8.0
-"""One decade up; one-hot counts and modest raw features stay below."""
-SMALL = 0.05
-"""Sparse one-hot inputs have spreads around 0.1 to 0.3 and train; below 0.05 the first layer sees little."""
+STAGE = Stage.UNITS
 
 
-def check(entrance: Inputs) -> Iterator[Finding]:
-    """Read the inputs' typical spread."""
-    for entry in entrance.inputs:
-        size = spread(entry)
-        if entry.normalised or not size or SMALL <= size <= LARGE:
-            continue
-        yield Finding(
-            "input-scale",
-            f"the inputs of this layer vary by about {size:.3g} where weights expect about 1",
-            entry.call.site,
-            (
-                Evidence("typical spread of a feature", size, f"{SMALL:g} to {LARGE:g}"),
-                Evidence("smallest value", float(entry.rows.min()), "a few"),
-                Evidence("largest value", float(entry.rows.max()), "a few"),
-                *gaps(entry),
-            ),
-            remedies(entrance, entry),
+def check(units: Units) -> Iterator[Finding]:
+    """Read the typical spread of each input."""
+    for one in (x for x in units.inputs if x.scaled):
+        low, high = (float(x) for x in one.entry.rows.aminmax())
+        said = f"these inputs are not scaled: their standard deviation is about {one.spread:.3g} instead of about 1"
+        evidence = (
+            Evidence("typical standard deviation of a feature", one.spread, f"{SMALL:g} to {LARGE:g}"),
+            Evidence("smallest value", low, "above -10"),
+            Evidence("largest value", high, "below 10"),
         )
+        yield finding("input-scale", said, units, one, *evidence)
 
 
 FIRES = """

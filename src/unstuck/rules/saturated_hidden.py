@@ -1,85 +1,64 @@
-"""Hidden sigmoids or tanhs are saturated: they stand at their ends and pass no gradient back.
+"""Hidden sigmoid or tanh units are saturated: their gradient is close to zero.
 
 ## Why it hurts
-At 4, tanh is within a thousandth of 1 and its slope is 0.001; a sigmoid needs 7 for the same. A unit that every input
-drives there says the same about each of them, and the layers in front of it learn a thousand times slower than those
-behind. The network then works with its last layers only.
+At an input of 4, tanh is within 0.001 of 1 and its slope is 0.001; a sigmoid reaches that at 7. A unit that all inputs
+drive that far outputs the same number for each of them, and the gradient that passes it is a thousandth of its usual
+size. The layers in front of it hardly learn.
 
 ## How it is seen
-The recorded step is run again at the first and the last weights: most values of a hidden sigmoid or tanh lie at its
-ends. Raw inputs, a steep factor, large weights or a high rate drive them there; gates that have learnt to be open or
-shut are fine, and so is a run that learns well.
+The recorded step is run again on several batches, with the initial and with the final weights. Most values of a hidden
+sigmoid or tanh are at the ends of its range. Large inputs, a large factor in front of the activation, large weights or
+too high a learning rate drive them there. Runs that learn well are not reported.
 
 ## What to do
-Bring inputs to unit size, take steep factors out, draw weights by the number of connections
+Standardise the inputs, remove large factors, initialise weights by the number of connections
 (`nn.init.xavier_uniform_`), or use ReLU.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from unstuck.diagnosis.model import Evidence, Finding, Remedy
+from unstuck.diagnosis.stages import Stage
 from unstuck.remedies.replace_activation import ReplaceActivation
 from unstuck.rules._steep import milder
-from unstuck.signals.activations import Activations, Layer
-from unstuck.signals.learning import Learning
-from unstuck.signals.task import Task
+from unstuck.signals.layers import Layer, Layers
 from unstuck.tape.model import Tape
-from unstuck.tape.program import Call, Value
+from unstuck.tape.ops import SATURATING
+from unstuck.tape.program import Program
 
-FLAT = 0.999
-"""Of the way from the middle to an end: the slope there is 1/500 of the steepest."""
+STAGE = Stage.MECHANISM
+NEEDS_ROOM = True
 MOST = 0.5
-"""Share of a layer's values that lie at the ends; drawn as usual, it is nearly none."""
-LEARNT = 0.9
-"""A run of this skill can do with what it has."""
-MIDDLE = {"tanh": (0.0, 1.0), "sigmoid": (0.5, 0.5), "hardtanh": (0.0, 1.0), "hardsigmoid": (0.5, 0.5)}
-"""Middle and half height of each function."""
+"""Share of a layer's values at the ends. Values of spread 1 in front of a tanh leave 0.0001 of them there, of spread 2
+0.06: |x| > 3.8."""
 
 
-def check(activations: Activations, learning: Learning, tape: Tape) -> Iterator[Finding]:
-    """Read the values of every hidden sigmoid and tanh; the worst layer speaks for all."""
-    if learning.final >= LEARNT:
+def check(layers: Layers, tape: Tape) -> Iterator[Finding]:
+    """Report the hidden sigmoid or tanh layer with the largest share of values at the ends of its range."""
+    hidden = [x for x in layers.rows if x.call.name in SATURATING and x.call is not layers.output]
+    flat = [x for x in hidden if x.worst("flat")[0] >= MOST]
+    if not flat:
         return
-    layers = [x for x in activations.layers if x.call.name in MIDDLE and not _is_output(x, activations, learning.task)]
-    flat = [(max(_share(x, "start"), _share(x, "end")), x) for x in layers]
-    bad = [pair for pair in flat if pair[0] >= MOST]
-    if not bad:
-        return
-    share, worst = max(bad, key=lambda pair: pair[0])
-    name = worst.call.name
+    layer = max(flat, key=lambda x: x.worst("flat")[0])
+    name, share = layer.call.name, layer.worst("flat")[0]
     yield Finding(
         "saturated-hidden",
-        f"{share:.0%} of the values of a hidden {name} stand at its ends, where no gradient passes"
-        + (f" ({len(bad)} of {len(layers)} such layers)" if len(layers) > 1 else ""),
-        worst.call.site,
+        f"{share:.0%} of the values of this hidden {name} layer are saturated: their gradient is close to zero"
+        + (f" ({len(flat)} of {len(hidden)} such layers)" if len(hidden) > 1 else ""),
+        layer.line,
         (
-            Evidence(f"share of {name} at its ends, at the start", _share(worst, "start"), "below 0.1"),
-            Evidence(f"share of {name} at its ends, at the end", _share(worst, "end"), f"below {MOST:g}"),
+            Evidence(f"share of saturated {name} values at the start", layer.start.flat, "below 0.1"),
+            Evidence(f"share of saturated {name} values at the end", layer.end.flat, f"below {MOST:g}"),
         ),
-        _remedies(activations, [x for _, x in bad], tape),
+        _remedies(layers.program, flat, tape),
     )
 
 
-def _is_output(layer: Layer, activations: Activations, task: Task) -> bool:
-    """Whether a layer's values are the output (or become it by a change of form)."""
-    if task.output is None:
-        return False
-    wanted: Call | None = activations.program.maker(Value(task.output))
-    while wanted is not None and wanted is not layer.call and (wanted.op.hands_on or wanted.name == "mul"):
-        wanted = activations.program.maker(wanted.refs()[0])
-    return wanted is layer.call
-
-
-def _share(layer: Layer, when: str) -> float:
-    middle, half = MIDDLE[layer.call.name]
-    return 1.0 - layer.share(when, middle - FLAT * half, middle + FLAT * half)
-
-
-def _remedies(activations: Activations, layers: list[Layer], tape: Tape) -> tuple[Remedy, ...]:
-    found = milder(activations.program, [x.call for x in layers], tape)
-    other = ReplaceActivation.of(activations.program, layers[0].call.name)
+def _remedies(program: Program, flat: Sequence[Layer], tape: Tape) -> tuple[Remedy, ...]:
+    found = milder(program, [x.call for x in flat], tape)
+    other = ReplaceActivation.of(program, flat[0].call.name)
     return (*found, other) if other.sites else found
 
 

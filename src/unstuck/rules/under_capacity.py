@@ -1,16 +1,17 @@
-"""The network is too small for the task: too few units, a bottleneck, or no hidden layer at all.
+"""The network is too small for the task: too few units, a bottleneck, or no hidden layer (underfitting).
 
 ## Why it hurts
-A hidden layer of two units can pass on two numbers, whatever comes in and however long one trains; a boundary that
-bends five times needs more than three ReLUs, and one linear map can only draw straight lines. The loss falls to a
-certain height and stays there, and no rate changes that.
+A hidden layer of two units passes on two numbers, whatever the input and however long the training. A decision boundary
+with five bends needs more than three ReLU units, and a linear model draws straight lines only. The loss falls to a
+plateau and stays there at every learning rate.
 
 ## How it is seen
-A hidden layer has a handful of units only, or far fewer than the layers on both sides of it, or there is none, and the
-run learns partly. Whether more units help is decided by a replay with a wider network; other remedies are tried first.
+The widest hidden layer has a few units only, or one is far narrower than the layers on both sides, or there is none;
+and the run does not learn well. A replay of a wider network shows whether more units help; other remedies are tried
+first.
 
 ## What to do
-Make hidden layers several times wider (32 to 128 units cost nothing), or add one.
+Make hidden layers several times wider (32 to 128 units), or add one.
 """
 
 from __future__ import annotations
@@ -18,61 +19,64 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from unstuck.diagnosis.model import Evidence, Finding
+from unstuck.diagnosis.stages import Stage
 from unstuck.remedies.add_hidden import AddHidden
 from unstuck.remedies.widen import Widen
+from unstuck.signals.layers import Layers
 from unstuck.signals.learning import Learning
 from unstuck.signals.samples import Samples
-from unstuck.signals.weights import Matrix, Weights, bypassed
+from unstuck.signals.weights import Matrix
+from unstuck.tape.program import Call, Outside, Program, Value
 
+STAGE = Stage.CAPACITY
+NEEDS_ROOM = True
 TINY = 8
-"""Units of the widest hidden layer, up to which the whole network counts as tiny."""
+"""Units of the widest hidden layer up to which the network counts as tiny: on XOR, two ReLU units often get stuck and
+eight rarely do. A replay decides."""
 NECK = 3
-"""Units of a layer between two wider ones that make a bottleneck."""
+"""Units of a layer between wider ones that make a bottleneck: fewer numbers than most tables have columns."""
 WIDE = 64
-"""Width that is aimed at."""
-LEARNT = 0.9
-"""A run of this skill has room enough."""
+"""Width to try: scikit-learn's MLPs have 100 hidden units by default."""
 ROWS = 500
-"""Different rows from which on a hidden layer in the place of none learns more than to repeat them."""
+"""Distinct rows from which on a hidden layer of WIDE units learns more than the rows by heart: with five inputs it has
+450 weights."""
 
 
-def check(weights: Weights, learning: Learning, rows: Samples | None) -> Iterator[Finding]:
+def check(layers: Layers, learning: Learning, rows: Samples | None) -> Iterator[Finding]:
     """Look at the widths of the hidden layers."""
-    hidden = [m for m in weights.matrices if m.hidden and m.call.op.kind != "recurrent"]
-    if learning.final >= LEARNT:
-        return
+    hidden = [m for m in layers.matrices if m.hidden and m.call.op.kind != "recurrent"]
     if not hidden:
-        yield from _linear(weights, learning, rows)
+        yield from _linear(layers, learning, rows)
         return
-    necks = (m for m in hidden if m.units <= NECK < _most(hidden))
-    neck = next((m for m in necks if not bypassed(weights.program, m.call, learning.task.output)), None)
-    widest = max(hidden, key=lambda m: m.units)
-    if neck is None and widest.units > TINY:
+    widest, narrowest = max(m.units for m in hidden), min(m.units for m in hidden)
+    necks = (m for m in hidden if m.units <= NECK < widest)
+    neck = next((m for m in necks if not _bypassed(layers.program, m.call, learning.task.output)), None)
+    if neck is None and widest > TINY:
         return
-    narrow = neck or widest
-    said = f"all goes through the {_units(narrow)} behind {narrow.name}" if neck else "the network is tiny"
+    layer = neck or next(m for m in hidden if m.units == widest)
+    said = f"all goes through the {_units(layer)} behind {layer.name}" if neck else "the network is very small"
     yield Finding(
         "under-capacity",
-        f"{said}: its widest hidden layer has {widest.units} units; the run reaches a skill of {learning.final:.2f}",
-        narrow.call.site,
+        f"{said}: its widest hidden layer has {widest} units, and skill reaches {learning.final:.2f}",
+        layer.call.site,
         (
-            Evidence("units of the narrowest hidden layer", min(m.units for m in hidden), f"above {TINY}"),
-            Evidence("units of the widest hidden layer", widest.units, "32 or more"),
+            Evidence("units of the narrowest hidden layer", narrowest, f"above {TINY}"),
+            Evidence("units of the widest hidden layer", widest, "32 or more"),
         ),
         (Widen(WIDE),),
     )
 
 
-def _linear(weights: Weights, learning: Learning, rows: Samples | None) -> Iterator[Finding]:
-    """The whole network is one linear layer."""
-    one = weights.matrices[0]
-    if len(weights.matrices) > 1 or one.call.name != "linear" or rows is None or rows.distinct < ROWS:
+def _linear(layers: Layers, learning: Learning, rows: Samples | None) -> Iterator[Finding]:
+    """Report a network that is one linear layer."""
+    one = layers.matrices[0]
+    if len(layers.matrices) > 1 or one.call.name != "linear" or rows is None or rows.distinct < ROWS:
         return
     yield Finding(
         "under-capacity",
-        f"the network is one linear map, {one.name}; the run reaches a skill of {learning.final:.2f}",
+        f"the network is linear ({one.name} is its only layer), and skill reaches {learning.final:.2f}",
         one.call.site,
-        (Evidence("hidden layers", 0, "1 where the answer does not change in proportion to the inputs"),),
+        (Evidence("hidden layers", 0, "1 if the target is not a linear function of the inputs"),),
         (AddHidden(one.name, WIDE),),
     )
 
@@ -81,8 +85,15 @@ def _units(layer: Matrix) -> str:
     return "one unit" if layer.units == 1 else f"{layer.units} units"
 
 
-def _most(hidden: list[Matrix]) -> int:
-    return max(m.units for m in hidden)
+def _bypassed(program: Program, layer: Call, output: int | None) -> bool:
+    """Whether the input reaches the output (None: the loss) around a layer: a gate is no bottleneck."""
+    end = program.loss if output is None else output
+    last = next((n for n, c in enumerate(program.calls) if end in c.outs), len(program.calls) - 1)
+    alive: set[object] = set()
+    for call in program.calls[: last + 1]:
+        if call is not layer and any(isinstance(r, Outside) or r in alive for r in call.refs()):
+            alive |= {Value(out) for out in call.outs}
+    return Value(end) in alive
 
 
 FIRES = """

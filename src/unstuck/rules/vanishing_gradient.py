@@ -1,68 +1,64 @@
-"""The gradient dies away towards the first layers: they hardly learn.
+"""The gradient vanishes towards the first layers: they hardly learn.
 
 ## Why it hurts
-Going back through a sigmoid multiplies the gradient by a quarter at most, through a flat stretch of tanh by nearly
-nothing, and through every layer of small weights once more. After a few layers what arrives is a thousandth of what the
-last layer gets: the first layers stay as they were drawn, and the last ones learn from noise.
+On its way back, a sigmoid multiplies the gradient by a quarter at most, a saturated tanh by almost zero, and every
+layer of small weights shrinks it further. After a few layers a thousandth of it is left: the first layers keep their
+random initial weights, and the last ones learn from what these pass on.
 
 ## How it is seen
-The norms of the gradients as recorded, each against the size of its weights: the first layer's is less than FADED of
-the last layer's, over the first steps of a run that learns poorly.
+The recorded norm of each layer's gradient, divided by the norm of its weights: over the first steps, the first layer's
+is less than a hundredth of the last layer's, and the run learns poorly.
 
 ## What to do
-ReLU instead of sigmoid or tanh in hidden layers, weights drawn for their number of connections, a normalisation layer
-between, or a shortcut around each block.
+Use ReLU instead of sigmoid or tanh in hidden layers, initialise weights by their number of connections
+(`nn.init.kaiming_uniform_`), or add normalisation layers or residual connections.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from unstuck.diagnosis.model import Evidence, Finding, Remedy
+from unstuck.diagnosis.stages import Stage
 from unstuck.remedies.redraw_weights import RedrawWeights, rectified
 from unstuck.remedies.replace_activation import ReplaceActivation
-from unstuck.signals.gradients import Gradients
-from unstuck.signals.learning import Learning
-from unstuck.signals.weights import Matrix, Weights
+from unstuck.signals.layers import Layers
+from unstuck.signals.weights import Matrix
+from unstuck.tape.program import Program
 
+STAGE = Stage.MECHANISM
+NEEDS_ROOM = True
 FADED = 1e-2
-"""Of the last layer's. Healthy networks stay within a factor of ten."""
+"""Of the last layer's. With torch's initial weights, networks of 3 to 6 layers of 64 units have 0.017 to 0.17 if
+they use ReLU, 0.038 to 0.12 with tanh and 0.003 or less with sigmoid."""
 DEEP = 3
-"""Layers below which there is no way long enough to fade on."""
-LEARNT = 0.9
-"""A run of this skill has gradients enough."""
+"""A gradient passes only one activation in a network of two layers."""
 BENDS = ("sigmoid", "tanh")
 
 
-def check(gradients: Gradients, weights: Weights, learning: Learning) -> Iterator[Finding]:
-    """Compare the gradients of the first layers with the last one's."""
-    layers = [m for m in weights.matrices if math.isfinite(_pace(gradients, m))]
-    if learning.final >= LEARNT or len(layers) < DEEP or not _pace(gradients, layers[-1]):
+def check(layers: Layers) -> Iterator[Finding]:
+    """Compare the gradient of the first layer with the last one's."""
+    taught = layers.taught
+    first, last = taught[0], taught[-1]
+    if len(taught) < DEEP or not last.gradient[0]:
         return
-    ratio = _pace(gradients, layers[0]) / _pace(gradients, layers[-1])
+    ratio = first.gradient[0] / last.gradient[0]
     if ratio > FADED:
         return
     yield Finding(
         "vanishing-gradient",
-        f"the gradient that reaches {layers[0].name} is {ratio:.1g} of the one at {layers[-1].name}",
-        layers[0].call.site,
-        tuple(
-            Evidence(f"gradient of {m.name} / size of its weights", _pace(gradients, m), "alike") for m in layers[:6]
-        ),
-        _remedies(weights, layers),
+        f"the gradient vanishes: relative to the weights, {first.name} gets {ratio:.1g} of what {last.name} gets",
+        first.call.site,
+        tuple(Evidence(f"gradient of {m.name} / norm of its weights", m.gradient[0], "alike") for m in taught[:6]),
+        _remedies(layers.program, taught),
+        known="observed" if ratio == 0 else "guessed",
     )
 
 
-def _pace(gradients: Gradients, matrix: Matrix) -> float:
-    """A weight's gradient against its own size: how fast it could change."""
-    return gradients.typical(matrix.name) / max(float(matrix.start.double().norm()), 1e-12)
-
-
-def _remedies(weights: Weights, layers: list[Matrix]) -> tuple[Remedy, ...]:
-    bends = [ReplaceActivation.of(weights.program, old) for old in BENDS]
+def _remedies(program: Program, taught: Sequence[Matrix]) -> tuple[Remedy, ...]:
+    bends = [ReplaceActivation.of(program, old) for old in BENDS]
     found: list[Remedy] = [b for b in bends if b.sites]
-    return (*found, RedrawWeights(tuple(m.name for m in layers), rectified(c.name for c in weights.program.calls)))
+    return (*found, RedrawWeights(tuple(m.name for m in taught), rectified(c.name for c in program.calls)))
 
 
 FIRES = """

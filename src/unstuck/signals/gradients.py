@@ -1,8 +1,9 @@
-"""The size of every weight's gradient over the run, and whether it stays a number."""
+"""The norm of every weight's gradient over the run, as recorded after each sampled backward."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -11,32 +12,31 @@ from unstuck.signals.task import main_program
 from unstuck.tape.model import Pass, Tape
 
 EARLY = 20
-"""Sampled passes that count as the beginning."""
+"""Sampled passes that count as the start of the run, and as many as its end: their median ignores single batches."""
 
 
 @dataclass(frozen=True)
 class Gradients:
-    """Norms per weight of the main program, and of the whole gradient, as sampled."""
+    """Norms per weight of the main program, and of the whole gradient, per sampled pass."""
 
     by_weight: dict[str, tuple[float, ...]]
     whole: tuple[float, ...]
-    """Norm of all together, per sampled pass (NaN and infinity where they arose)."""
+    """Norm of the whole gradient; infinity if the gradient or the loss was NaN or infinite."""
 
     @property
     def early(self) -> float:
-        """The usual norm at the beginning: the median of the finite ones."""
-        finite = [n for n in self.whole[:EARLY] if math.isfinite(n)]
-        return median(finite) if finite else math.nan
+        """The typical norm at the start; NaN if none is finite."""
+        return _typical(self.whole[:EARLY])
 
     @property
     def largest(self) -> float:
-        """The largest norm, infinity where one was not a number."""
-        return max((n if math.isfinite(n) else math.inf for n in self.whole), default=0.0)
+        """The largest norm."""
+        return max(self.whole)
 
-    def typical(self, name: str) -> float:
-        """A weight's usual norm at the beginning."""
-        finite = [n for n in self.by_weight.get(name, ())[:EARLY] if math.isfinite(n)]
-        return median(finite) if finite else math.nan
+    def typical(self, name: str) -> tuple[float, float]:
+        """A weight's typical norm, at the start and at the end; NaN if none is finite."""
+        norms = self.by_weight.get(name, ())
+        return _typical(norms[:EARLY]), _typical(norms[-EARLY:])
 
     @classmethod
     def read(cls, tape: Tape) -> Gradients:
@@ -48,11 +48,16 @@ class Gradients:
         if not sampled or not names:
             raise NotApplicable("no gradient was sampled")
         by_weight = {name: tuple(p.gradient[i] for p in sampled) for i, name in enumerate(names)}
-        return cls(by_weight, tuple(_whole(p, tape) for p in sampled))
+        return cls(by_weight, tuple(_whole(p) for p in sampled))
 
 
-def _whole(p: Pass, tape: Tape) -> float:
-    """Norm of all gradients; a weight that got none has none to add."""
+def _typical(norms: Sequence[float]) -> float:
+    finite = [n for n in norms if math.isfinite(n)]
+    return median(finite) if finite else math.nan
+
+
+def _whole(p: Pass) -> float:
+    """A weight that got no gradient (NaN) adds nothing."""
     got = [g for g in p.gradient if not math.isnan(g)]
     broken = not math.isfinite(p.loss) or any(math.isinf(g) for g in got)
     return math.inf if broken else math.sqrt(sum(g * g for g in got))

@@ -1,4 +1,4 @@
-"""The weights as they were before the first step, against the number of connections that each unit has."""
+"""The weight matrices of the step as they were before the first update, against each unit's number of connections."""
 
 from __future__ import annotations
 
@@ -7,71 +7,58 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from unstuck.diagnosis.model import NotApplicable
-from unstuck.signals.task import main_program
+from unstuck.signals.gradients import Gradients
 from unstuck.tape.model import Tape
-from unstuck.tape.ops import RECURRENT, names
-from unstuck.tape.program import Call, Outside, Program, Value, Weight
+from unstuck.tape.ops import LAYERS, RECURRENT, names
+from unstuck.tape.program import Call, Program, Weight
 
 PRODUCTS = names(lambda op: op.kind == "product")
 """Calls in which a weight stands on the right, inputs down and outputs across."""
-LAYERS = RECURRENT | PRODUCTS | {"linear", "conv1d", "conv2d", "conv3d"}
-"""Calls in which a matrix of weights meets what comes in; embeddings and normalisations are none of them."""
+MATRICES = RECURRENT | PRODUCTS | {"linear", "conv1d", "conv2d", "conv3d"}
+"""Calls of whose matrix torch's initialisation makes a gain near 1. A transposed convolution is drawn by its outputs'
+connections, so its gain may be 6 by default."""
 
 
 @dataclass(frozen=True)
 class Matrix:
-    """One weight matrix (or kernel) of a layer, as drawn."""
+    """One weight matrix (or kernel) of a layer."""
 
     name: str
     call: Call
     fan_in: int
     units: int
-    start: Tensor
     hidden: bool
-    """A further layer reads what it makes."""
-
-    @property
-    def gain(self) -> float:
-        """Root mean square times sqrt(fan_in): what comes in with size 1 leaves with this size."""
-        return float(self.start.double().square().mean().sqrt()) * math.sqrt(self.fan_in)
-
-    @property
-    def constant(self) -> bool:
-        """All entries are equal, so that all units are, and stay, one."""
-        return self.units > 1 and self.start.numel() > 1 and bool((self.start == self.start.reshape(-1)[0]).all())
-
-    @property
-    def mirrored(self) -> bool:
-        """All units have the same weights, though one unit's may differ among each other."""
-        rows = self.start.movedim(-1, 0) if self.call.name in PRODUCTS else self.start
-        return self.units > 1 and bool((rows == rows[0]).all())
+    """A further layer reads what its layer gives."""
+    gain: float
+    """Initial root mean square times sqrt(fan_in): an input of size 1 leaves with this size."""
+    constant: float | None
+    """The initial value of all its entries, if they are equal: all units are then the same one, and stay so."""
+    mirrored: bool
+    """All units have the same initial weights, though one unit's may differ from each other."""
+    gradient: tuple[float, float]
+    """Typical norm of the gradient relative to the norm of the weights, at the start and at the end of the run; NaN if
+    it was not sampled."""
 
 
-@dataclass(frozen=True)
-class Weights:
-    """All matrices of the main program that an optimizer changes."""
+def matrices(tape: Tape, program: Program, gradients: Gradients | None) -> tuple[Matrix, ...]:
+    """All matrices of a program that are trained, each at its first call."""
+    trained = {p.name for p in tape.parameters if p.trainable}
+    found: dict[str, Matrix] = {}
+    for call in program.calls:
+        for name in _weights(program, call):
+            if name in trained and name not in found and tape.start(name).dim() >= 2:
+                found[name] = _matrix(tape, program, call, name, gradients)
+    return tuple(found.values())
 
-    program: Program
-    matrices: tuple[Matrix, ...]
 
-    @classmethod
-    def read(cls, tape: Tape) -> Weights:
-        program = tape.programs[main_program(tape)]
-        trained = {p.name for p in tape.parameters if p.trainable}
-        found: dict[str, Matrix] = {}
-        for call in program.calls:
-            for name in _weights(program, call):
-                if name in trained and name not in found and tape.start(name).dim() >= 2:
-                    found[name] = _matrix(tape, program, call, name)
-        if not found:
-            raise NotApplicable("no layer of its own weights takes part")
-        return cls(program, tuple(found.values()))
+def layer_follows(program: Program, call: Call) -> bool:
+    """Whether what a call gives meets further weights on its way to the loss."""
+    return any(later.name in LAYERS | RECURRENT and later.weights() for later in program.after(call))
 
 
 def _weights(program: Program, call: Call) -> list[str]:
-    """The weights that a layer's call reads, itself or turned round before."""
-    if call.name not in LAYERS:
+    """The weights that a layer's call reads, directly or transposed."""
+    if call.name not in MATRICES:
         return []
     refs = list(call.refs())
     makers = (program.maker(value) for value in refs)
@@ -79,33 +66,27 @@ def _weights(program: Program, call: Call) -> list[str]:
     return [r.name for r in refs + turned if isinstance(r, Weight)]
 
 
-def _matrix(tape: Tape, program: Program, call: Call, name: str) -> Matrix:
-    start = tape.start(name)
+def _matrix(tape: Tape, program: Program, call: Call, name: str, gradients: Gradients | None) -> Matrix:
+    start = tape.start(name).detach()
     right = call.name in PRODUCTS and Weight(name) in call.refs()
     fan_in = start.shape[-2] if right else math.prod(start.shape[1:])
-    units = start.shape[-1] if right else start.shape[0]
-    if call.name in RECURRENT:  # what comes in joins the state, and both are drawn by the size of the state
-        fan_in = max(fan_in, units // 4)
-    return Matrix(name, call, fan_in, units, start.detach(), _hidden(program, call))
+    rows = start.movedim(-1, 0) if right else start
+    if call.name in RECURRENT:  # the input joins the state, and torch draws both by the size of the state
+        fan_in = max(fan_in, len(rows) // 4)
+    entry = float(start.reshape(-1)[0]) if start.numel() else 0.0
+    return Matrix(
+        name, call, fan_in, len(rows), layer_follows(program, call),
+        gain=float(start.double().square().mean().sqrt()) * math.sqrt(fan_in),
+        constant=entry if len(rows) > 1 and bool((start == entry).all()) else None,
+        mirrored=len(rows) > 1 and bool((rows == rows[0]).all()),
+        gradient=_relative(tape, name, gradients),
+    )  # fmt: skip
 
 
-def _hidden(program: Program, call: Call) -> bool:
-    """Whether what a call makes goes through another layer on its way to the loss."""
-    alive = {Value(out) for out in call.outs}
-    for later in program.calls[1 + next(i for i, c in enumerate(program.calls) if c is call) :]:
-        if any(r in alive for r in later.refs()):
-            if later.name in LAYERS and any(isinstance(r, Weight) for r in later.refs()):
-                return True
-            alive |= {Value(out) for out in later.outs}
-    return False
-
-
-def bypassed(program: Program, layer: Call, output: int | None) -> bool:
-    """Whether what comes in reaches the output (None: the loss) by a way around a layer: a gate is no bottleneck."""
-    end = program.loss if output is None else output
-    last = next((n for n, c in enumerate(program.calls) if end in c.outs), len(program.calls) - 1)
-    alive: set[object] = set()
-    for call in program.calls[: last + 1]:
-        if call is not layer and any(isinstance(r, Outside) or r in alive for r in call.refs()):
-            alive |= {Value(out) for out in call.outs}
-    return Value(end) in alive
+def _relative(tape: Tape, name: str, gradients: Gradients | None) -> tuple[float, float]:
+    if gradients is None:
+        return math.nan, math.nan
+    final: Tensor = tape.tensors.get(f"f:{name}", tape.start(name))
+    sizes = (float(w.double().norm()) for w in (tape.start(name), final))
+    first, last = (norm / max(size, 1e-12) for norm, size in zip(gradients.typical(name), sizes, strict=True))
+    return first, last
