@@ -251,12 +251,13 @@ def _weights(source: Source, node: ast.expr, position: int) -> tuple[str, list[a
 def _same(source: Source, one: ast.expr, other: ast.expr) -> bool:
     """Whether two expressions hold the same weights; a parameter nobody is seen to give goes by its name."""
     alike = source.code(one) == source.code(other)
-    if not isinstance(one, ast.Name | ast.Attribute) or type(one) is not type(other):
+    known, others = (source.once(Training).known_as(n) for n in (one, other))
+    known, others = ({v for v in found if v[0] is not None} for found in (known, others))
+    if not known or not others or not isinstance(one, ast.Name | ast.Attribute):
         return alike
-    known = source.once(Training).known_as
     bound = (*source.bindings_of(one), *source.bindings_of(other))
     handed = any(b.kind == "parameter" for b in bound) and not (source.given(one) and source.given(other))
-    return bool(known(one) & known(other)) or (alike and handed)
+    return bool(known & others) or (alike and handed)
 
 
 def as_first(sequential: Place, text: str) -> Splice:
