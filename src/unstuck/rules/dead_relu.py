@@ -39,7 +39,7 @@ RECTIFIERS = ("relu", "relu6", "hardtanh", "clamp_min", "threshold")
 
 def check(layers: Layers, tape: Tape) -> Iterator[Finding]:
     """Report the ReLU layer with the largest share of dead units."""
-    candidates = [x for x in layers.rows if x.call.name in RECTIFIERS and x.units >= UNITS]
+    candidates = [x for x in layers.rows if x.call.name in RECTIFIERS and x.start.units >= UNITS]
     dead = [x for x in candidates if x.worst("silent")[0] >= MOST]
     if not dead:
         return
@@ -48,8 +48,8 @@ def check(layers: Layers, tape: Tape) -> Iterator[Finding]:
     said = "before the first step" if when == "start" else "at the end of the run"
     yield Finding(
         "dead-relu",
-        f"{share:.0%} of the {layer.units} units of this ReLU layer are dead {said}: they output zero for every input",
-        layer.line,
+        f"{share:.0%} of the {layer.start.units} units of this ReLU layer are dead {said}: zero for every input",
+        layer.call.site,
         (
             Evidence("share of dead units at the start", layer.start.silent, "below 0.3"),
             Evidence("share of dead units at the end", layer.end.silent, f"below {MOST:g}"),

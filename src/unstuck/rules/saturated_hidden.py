@@ -47,7 +47,7 @@ def check(layers: Layers, tape: Tape) -> Iterator[Finding]:
         "saturated-hidden",
         f"{share:.0%} of the values of this hidden {name} layer are saturated: their gradient is close to zero"
         + (f" ({len(flat)} of {len(hidden)} such layers)" if len(hidden) > 1 else ""),
-        layer.line,
+        layer.call.site,
         (
             Evidence(f"share of saturated {name} values at the start", layer.start.flat, "below 0.1"),
             Evidence(f"share of saturated {name} values at the end", layer.end.flat, f"below {MOST:g}"),

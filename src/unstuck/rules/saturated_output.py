@@ -48,7 +48,7 @@ def check(layers: Layers, tape: Tape) -> Iterator[Finding]:
     yield Finding(
         "saturated-output",
         f"{share:.0%} of the {layer.call.name} outputs are exactly 0 or 1 {said}: their gradient is zero",
-        layer.line,
+        layer.call.site,
         (
             Evidence(f"share of outputs exactly 0 at the {when}", values.low, "0"),
             Evidence(f"share of outputs exactly 1 at the {when}", values.high, "0"),
@@ -59,7 +59,7 @@ def check(layers: Layers, tape: Tape) -> Iterator[Finding]:
 
 
 def _remedies(layers: Layers, layer: Layer, tape: Tape) -> tuple[Remedy, ...]:
-    found, loss, site = milder(layers.program, [layer.call], tape), layers.task.loss, layer.line
+    found, loss, site = milder(layers.program, [layer.call], tape), layers.task.loss, layer.call.site
     if loss is None or loss.name != LOSSES[layer.call.name] or site is None:
         return found
     return (*found, LossOnLogits(site, layer.call.name))

@@ -1,7 +1,7 @@
 """Signal propagation: one table of the step's layers and activations, in order.
 
-Each row holds a call, its line, the values it gives, and its weight matrices with their gradients, at the start and at
-the end of the run. Rules about dead, saturated or badly initialised layers and about fading gradients read this table.
+Each row holds a call with its line, the values it gives, and its weight matrices with their gradients, at the start and
+at the end of the run. Rules about dead, saturated or badly initialised layers and vanishing gradients read this table.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from unstuck.diagnosis.model import NotApplicable, Site
-from unstuck.signals.activations import Values, measured, unit_axis
+from unstuck.diagnosis.model import NotApplicable
+from unstuck.signals.activations import Values, measured
 from unstuck.signals.gradients import Gradients
 from unstuck.signals.task import Task, main_program
 from unstuck.signals.weights import Matrix, matrices
@@ -28,16 +28,10 @@ class Layer:
     """One row: an activation, or a call with trained weight matrices."""
 
     call: Call
-    units: int
-    """0 if the call gives less than two axes."""
+    """Its `site` is the line."""
     matrices: tuple[Matrix, ...]
     start: Values
     end: Values
-
-    @property
-    def line(self) -> Site | None:
-        """Where the call stands in the script."""
-        return self.call.site
 
     def worst(self, share: str) -> tuple[float, str]:
         """The larger of a share at the start and at the end of the run, and when it is reached."""
@@ -91,10 +85,8 @@ class Layers:
             values, unknown = measured(tape, number, calls), ""
         except NotApplicable as reason:
             values, unknown = [], str(reason)
-        table = [
-            Layer(call, _units(program, call), tuple(m for m in weights if m.call is call), *both)
-            for call, both in zip(calls, values, strict=False)
-        ]
+        rows = zip(calls, values, strict=False)
+        table = [Layer(call, tuple(m for m in weights if m.call is call), *both) for call, both in rows]
         return cls(program, weights, tuple(table), _output(program, task), unknown, task)
 
 
@@ -103,11 +95,6 @@ def _gradients(tape: Tape) -> Gradients | None:
         return Gradients.read(tape)
     except NotApplicable:
         return None
-
-
-def _units(program: Program, call: Call) -> int:
-    shape = call.shape
-    return shape[max(unit_axis(program, call, len(shape)), -len(shape))] if len(shape) > 1 else 0
 
 
 def _output(program: Program, task: Task) -> Call | None:

@@ -84,21 +84,16 @@ class InputUnits:
         """The largest |mean| / spread."""
         return float(self.offsets.max())
 
-    @cached_property
-    def sizes(self) -> Tensor:
-        """(features,) root mean square."""
-        return self.entry.rows.square().mean(0).sqrt()
-
-    @property
-    def mix(self) -> float:
-        """Largest over smallest size among the features that vary."""
-        size = self.sizes[self.entry.live]
-        return float(size.max() / size.min().clamp(min=1e-300)) if len(size) > 1 else 1.0
-
     @property
     def largest(self) -> float:
-        """The size of the largest feature."""
-        return float(self.sizes.max())
+        """The size (root mean square) of the largest feature."""
+        return float(self.entry.rows.square().mean(0).sqrt().max())
+
+    @cached_property
+    def mix(self) -> float:
+        """Largest over smallest size among the features that vary."""
+        size = self.entry.rows.square().mean(0).sqrt()[self.entry.live]
+        return float(size.max() / size.min().clamp(min=1e-300)) if len(size) > 1 else 1.0
 
     @cached_property
     def spread(self) -> float:
@@ -166,13 +161,10 @@ class InputUnits:
         known = ~self.outliers if self.missing is None else ~self.outliers & (rows != self.missing)
         if bool(known.all()) and self.one_unit:
             return (float(rows.mean()),), (float(rows.std(correction=0)) or 1.0,)
-        if bool(known.all()):
-            std = torch.where(self.entry.live, self.entry.std, torch.ones_like(self.entry.std))
-            return tuple(self.entry.mean.tolist()), tuple(std.tolist())
         count = known.sum(0).clamp(min=1)
         mean = torch.where(known, rows, 0.0).sum(0) / count
         std = (torch.where(known, rows - mean, 0.0).square().sum(0) / count).sqrt()
-        return tuple(mean.tolist()), tuple(torch.where(std > 0, std, torch.ones_like(std)).tolist())
+        return tuple(mean.tolist()), tuple(torch.where(self.entry.live & (std > 0), std, 1.0).tolist())
 
 
 @dataclass(frozen=True)
