@@ -31,7 +31,8 @@ from unstuck.tape.model import Tape
 
 STAGE = Stage.MECHANISM
 BLOWN = 300.0
-"""Times the typical norm at the start."""
+"""Times the typical norm at the start. It grows 17,000-fold in FIRES, and at most 14-fold in the scripts of the rules
+about layers, inputs, decay and dropout."""
 NORM = 1.0
 """What to clip to: torch's own examples, and Pascanu et al. (2013), clip to norms near 1."""
 

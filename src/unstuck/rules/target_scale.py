@@ -1,4 +1,4 @@
-"""The regression's targets are on a very different scale from the network's outputs: they are not normalised.
+"""The regression's targets are not normalised: their scale is far from the network's outputs.
 
 ## Why it hurts
 A fresh network outputs numbers around one, and an optimizer moves a weight by about one learning rate per step. Targets
