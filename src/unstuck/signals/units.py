@@ -1,6 +1,6 @@
 """The units of each input: its features' offset, mix of sizes and spread, and numbers that are no measurements.
 
-A network expects features of mean 0 and spread 1. Each of the three faults of input units is one question here.
+A network expects features of mean 0 and standard deviation (spread) 1. Each of the three faults is one question here.
 """
 
 from __future__ import annotations
@@ -32,17 +32,19 @@ and 1 is the size that the network expects."""
 SAME = 10.0
 """Features whose spreads stay within this factor share one unit, as pixels do: one mean and one spread serve."""
 FEW = 16
-"""Up to so many features, the extremes are compared; of more, the middle half of the spreads, 0.8 of the means."""
+"""In an input with more features, one or two may differ from the rest: the middle half of the spreads and the middle
+0.8 of the means are compared. With fewer features each one counts."""
 MOST = 64
-"""Features of which codes and outliers are searched, and statistics written out in a patch."""
+"""Features above which codes and outliers are not searched and a patch does not list statistics: each is a number in
+the person's text."""
 OUT, SELDOM = 100.0, 0.03
 """Numbers this many (interquartile) spreads from the median, in at most this share of the rows, are errors: a lost
 decimal point, another unit. Of a log-normal feature (sigma 1), one number in 700,000 lies beyond."""
 QUANTILES = 10_000
 """Rows from which the interquartile spread is taken: its standard error is then below 2 percent."""
 OFTEN, APART, VALUES = 0.003, 8.0, 8
-"""A code for a missing value stands in more than this share of the rows, this many spreads of the others away from the
-nearest of them, and these have more different values than this."""
+"""A code for a missing value is frequent, far from every other value (in spreads of these; normal ones span 8 in all in
+20,000 rows), and the others are no codes themselves: they have more different values than a scale of grades."""
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from unstuck.tape.program import Call, Program, Weight
 PRODUCTS = names(lambda op: op.kind == "product")
 """Calls in which a weight stands on the right, inputs down and outputs across."""
 MATRICES = RECURRENT | PRODUCTS | {"linear", "conv1d", "conv2d", "conv3d"}
-"""Calls of whose matrix torch's initialisation makes a gain near 1. A transposed convolution is drawn by its outputs'
-connections, so its gain may be 6 by default."""
+"""Calls whose matrix torch initialises by the connections of an output. It draws transposed convolutions by those of an
+input: from 512 channels to 1 (kernel 4, stride 2) their gain is 6 by default."""
 
 
 @dataclass(frozen=True)
