@@ -73,8 +73,6 @@ class Finding(msgspec.Struct, frozen=True):
     remedies: tuple[Any, ...] = ()
     severity: Severity = "hint"
     role: Role = "hint"
-    demonstrated: str = ""
-    """Deprecated: see `known` and `effect`."""
     known: Known = "guessed"
     effect: Effect = Effect()
     settles: tuple[str, ...] = ()
@@ -87,11 +85,6 @@ class Finding(msgspec.Struct, frozen=True):
     """What the rule read."""
     behind: tuple[Any, ...] = ()
     """Remedies of the patched run on whose tape it was found; () for the recorded run."""
-
-    def __post_init__(self) -> None:  # until the pipeline reads `known` and `effect`
-        sure = self.effect.because if self.effect.word == "proven" else self.message if self.known == "read" else ""
-        if sure and not self.demonstrated:
-            msgspec.structs.force_setattr(self, "demonstrated", sure)
 
 
 class Patch(msgspec.Struct, frozen=True):

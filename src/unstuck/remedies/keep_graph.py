@@ -88,10 +88,12 @@ def _on_the_way(sources: Sources) -> Iterator[Splice]:
     for whole in sources.pages():
         for name in whole.page.all(ast.Attribute):
             loop = whole.page.around(name, ast.For) if name.attr == "backward" else None
-            if loop is not None and (last := whole.page.statement(name)) in loop.body:
+            if isinstance(loop, ast.For) and (last := whole.page.statement(name)) in loop.body:
                 for statement in loop.body[: loop.body.index(last)]:
-                    silent = isinstance(statement, ast.With) and _is_silent(whole, statement.items[0].context_expr)
-                    yield from _silence(whole.of(statement.body[0])) if silent else _cuts(whole.of(statement))
+                    if isinstance(statement, ast.With) and _is_silent(whole, statement.items[0].context_expr):
+                        yield from _silence(whole.of(statement.body[0]))
+                    else:
+                        yield from _cuts(whole.of(statement))
 
 
 def _widest_first(place: Place) -> list[ast.expr]:

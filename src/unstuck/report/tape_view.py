@@ -1,4 +1,4 @@
-"""What is on a tape: the training step as a program, the loop's manners, and how the loss went."""
+"""What is on a tape: the training step as a program, options of the loop, and the loss."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _parts(tape: Tape, width: int, ascii: bool) -> Iterator[RenderableType]:
         yield titled(f"Program {i + 1}: {_uses(uses[i])}", _calls(program, tape), *_missing(program))
     if tape.parameters:
         yield titled("Weights", _weights(tape))
-    yield titled("The loop", *(Text(line) for line in _manners(tape)))
+    yield titled("The loop", *(Text(line) for line in _loop_options(tape)))
     if tape.losses:
         yield titled("Loss", *(Text(line) for line in _loss(tape, width, ascii)))
     if tape.error is not None:
@@ -99,7 +99,7 @@ def _weights(tape: Tape) -> RenderableType:
     return rows
 
 
-def _manners(tape: Tape) -> Iterator[str]:
+def _loop_options(tape: Tape) -> Iterator[str]:
     for i, optimizer in enumerate(tape.optimizers):
         rates = [u.rates[0] for u in tape.updates if u.optimizer == i and u.rates]
         yield f"optimizer {i + 1}: {optimizer.name}{_options(optimizer)}{_rates(rates)}, holds {optimizer.held} tensors"

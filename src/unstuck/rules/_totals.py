@@ -118,8 +118,9 @@ def _never_restarted(totals: Totals, total: Total) -> Iterator[Finding]:
     source = totals.source
     for b in total.adds:
         loops = source.loops(b.statement)
-        epoch = loops[1] if len(loops) > 1 and isinstance(loops[1], ast.For) else None
-        if epoch is None or not totals.training.is_epoch_loop(epoch) or total.sets or not total.starts:
+        if len(loops) < 2 or not isinstance(epoch := loops[1], ast.For):
+            continue
+        if not totals.training.is_epoch_loop(epoch) or total.sets or not total.starts:
             continue
         restarted = any(source.inside(s.statement, epoch) for s in total.starts)
         if restarted or b.value is None or not totals.amount(b.value):
