@@ -47,7 +47,7 @@ torch.manual_seed(0)
 table = torch.randn(800, 12)
 kind = (table @ torch.randn(12, 3)).argmax(1)
 table = 200 * table
-model = torch.nn.Sequential(torch.nn.Linear(12, 32), torch.nn.Tanh(), torch.nn.Linear(32, 3))
+model = torch.nn.Sequential(torch.nn.Linear(12, 16), torch.nn.Tanh(), torch.nn.Linear(16, 3))
 optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
 for step in range(400):
     rows = torch.randint(0, 800, (50,))
