@@ -54,7 +54,7 @@ def learning(state: State, run: Run) -> bool | None:
     """Whether the run learns; None where that cannot be told."""
     if state in ("learns-well", "below-headroom", "does-not-learn"):
         return state != "does-not-learn"
-    if run.skill is None or run.task == "unknown":
+    if run.skill is None or not run.judged:
         return None
     return learns(run.skill)
 

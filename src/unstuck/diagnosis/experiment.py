@@ -88,11 +88,18 @@ class Run(msgspec.Struct, frozen=True):
     """The loss became NaN or infinite."""
     adrift: bool = False
     """No task is known and the loss takes both signs: its size says nothing."""
+    turns: bool = False
+    """Several optimizers step in turn, each on weights of its own (a GAN): no score says how well the run does."""
     error: str = ""
     cut: bool = False
     """It was stopped by the recorder's budget."""
     evaluation: float | None = None
     """Skill over the script's own last evaluation; None where it made none that can be scored."""
+
+    @property
+    def judged(self) -> bool:
+        """Whether its score says how well it does."""
+        return self.skill is not None and self.task != "unknown" and not self.turns
 
     @property
     def known(self) -> float:

@@ -86,7 +86,7 @@ class Level:
     def _worth_replaying(self) -> bool:
         """A run that learns well and of which nothing is suspected needs no experiment."""
         run = self.run
-        if run.skill is None or (run.adrift and not run.broke):
+        if run.skill is None or ((run.adrift or run.turns) and not run.broke):
             return False
         suspected = any(f.remedies and not is_fact(f) for f in self.findings)
         well = not leaves_room(run.skill) and (run.evaluation is None or run.evaluation >= PASSED)
@@ -181,7 +181,7 @@ class Level:
 
     def _undecided(self, replay: Experiment | None, best: Experiment | None) -> bool:
         """Replay has settled nothing, the run is poor or broken, and there are suspects left."""
-        if self.run.task == "unknown" and not self.run.broke:
+        if not self.run.judged and not self.run.broke:
             return False
         learnt = max(self.run.shown, best.run.shown if best is not None and best.run is not None else 0.0)
         return replay is None and not settled(learnt) and any(f.remedies for f in self.findings)

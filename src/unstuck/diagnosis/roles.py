@@ -46,7 +46,7 @@ def state_of(run: Run) -> State:
     """The state of a run, by its skill on each batch before its update."""
     if run.broke or (run.error and not run.passes):
         return "does-not-learn"
-    if run.skill is None or run.task == "unknown":
+    if run.skill is None or not run.judged:
         return "unknown"
     if settled(run.skill):
         return "learns-well" if learns(run.shown) else "below-headroom"  # its own batches show what can be learnt
@@ -99,7 +99,7 @@ class Judged:
         return ours + [at_home(f, dict(outer.files), tape.sources) for f in deeper]
 
     def _asked_state(self) -> State:
-        unknown = self.state == "unknown" and self.run.task != "unknown"
+        unknown = self.state == "unknown" and self.run.judged
         return "below-headroom" if unknown and not self.prove else self.state
 
     def _left_state(self) -> State:

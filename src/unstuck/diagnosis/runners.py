@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from itertools import combinations
 from typing import TypeVar
 
 import msgspec
@@ -194,11 +195,18 @@ def run_of(tape: Tape, ended: bool | None = None) -> Run:
     learning, exam = _read(Learning, tape), _read(FinalEvaluation, tape)
     if learning is None:
         return Run(whole, error=error, cut=cut)
-    evaluation = exam.skill if exam is not None else None
     return Run(
-        whole, learning.final, learning.skill, learning.score, len(tape.passes), learning.task.kind, learning.broke,
-        learning.adrift, error, cut, evaluation,
+        ended=whole, skill=learning.final, curve=learning.skill, score=learning.score, passes=len(tape.passes),
+        task=learning.task.kind, broke=learning.broke, adrift=learning.adrift, turns=_in_turn(tape), error=error,
+        cut=cut, evaluation=exam.skill if exam is not None else None,
     )  # fmt: skip
+
+
+def _in_turn(tape: Tape) -> bool:
+    """Whether optimizers with weights of their own step after different backward passes, never after the same."""
+    holders = {p.optimizer for p in tape.parameters if p.trainable and p.optimizer >= 0}
+    steps = [{u.after for u in tape.updates if u.optimizer == n} for n in holders]
+    return any(not one & other for one, other in combinations([s for s in steps if s], 2))
 
 
 def _read(kind: type[Reading], tape: Tape) -> Reading | None:

@@ -118,7 +118,7 @@ def _state(diagnosis: Diagnosis) -> str:
     if diagnosis.state == "too-early":
         return f"Too early to tell whether {script} learns: {_count(diagnosis.steps)} recorded{score}."
     if diagnosis.learns is None:
-        return f"Whether {script} learns cannot be measured: its task is not known."
+        return f"No score says whether {script} learns: its task is unknown, or several models are trained in turn."
     if diagnosis.state == "below-headroom":
         return f"{script} learns less than its data allow{score}."
     return f"{script} {'learns' if diagnosis.learns else 'does not learn'}{score}."
@@ -143,6 +143,8 @@ def _named(diagnosis: Diagnosis) -> str:
         if not hints:
             return f"Nothing wrong was found ({checked(diagnosis)} applied)."
         return f"No fault was found; {hints} {'hint' if hints == 1 else 'hints'} (--verbose)."
+    if diagnosis.learns is None and not failed(diagnosis):
+        return f"No fault was found ({checked(diagnosis)} applied)."
     tried = sum(e.made for e in diagnosis.log)
     return f"No known fault explains this: {checked(diagnosis)} applied, {tried} experiments made."
 
