@@ -31,7 +31,7 @@ def test_lists() -> None:
     ("below-headroom", True, "train.py learns less than its data allow: accuracy 0.549"),
     ("does-not-learn", False, "train.py does not learn: accuracy 0.549"),
     ("too-early", False, "Too early to tell whether train.py learns: 300 training steps recorded: accuracy 0.549"),
-    ("unknown", None, "Whether train.py learns cannot be measured: its task is not known."),
+    ("unknown", None, "No score says whether train.py learns: its task is unknown, or several models are trained in turn."),
 ])  # fmt: skip
 def test_the_state_of_the_run(state: State, learns: bool | None, words: str) -> None:
     assert verdict(msgspec.structs.replace(BARE, state=state, learns=learns))[0].startswith(words)
@@ -45,9 +45,14 @@ def test_nothing_wrong_is_said_only_where_nothing_fired() -> None:
     assert not any("Nothing wrong" in line for d in others for line in verdict(d))
 
 
-@pytest.mark.parametrize("state", ["does-not-learn", "too-early", "unknown"])
+def test_a_run_that_cannot_be_judged_is_not_said_to_be_sound() -> None:
+    report = msgspec.structs.replace(BARE, state="unknown", learns=None)
+    assert verdict(report)[1] == "No fault was found (4 of 7 rules applied)."
+
+
+@pytest.mark.parametrize("state", ["does-not-learn", "too-early"])
 def test_a_run_that_does_not_learn_and_has_no_cause_says_so(state: State) -> None:
-    report = msgspec.structs.replace(BARE, state=state, learns=None if state == "unknown" else False)
+    report = msgspec.structs.replace(BARE, state=state, learns=False)
     assert verdict(report)[1] == "No known fault explains this: 4 of 7 rules applied, 0 experiments made."
 
 
