@@ -240,7 +240,7 @@ def compared(before: Run, after: Run) -> tuple[Word, str]:
     old, new = max(before.known, 0.0), after.known
     if new - old >= WORTH:
         return "heals" if healed(old, new) else "helps", why
-    if new - old <= -WORTH:
+    if new - before.known <= -WORTH:
         return "harms", why
     if before.evaluation is not None and after.evaluation is not None and after.evaluation - before.evaluation >= LEAST:
         why += f"; skill on its last evaluation: {before.evaluation:.3f} before, {after.evaluation:.3f} after"
