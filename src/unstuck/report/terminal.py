@@ -157,7 +157,7 @@ def _tried(diagnosis: Diagnosis, verbose: bool) -> Iterator[RenderableType]:
     made = [e for e in diagnosis.log if e.request.remedies or e.made]
     done = [e for e in made if e.made and (e.request.remedies or e.request.faults)]
     left = [e for e in made if not e.made]
-    if not made:
+    if not done and not left:
         return
     best = decisive(diagnosis)
     ranked = sorted(done, key=lambda e: (e is not best, not e.works, e.word == "no-difference"))
