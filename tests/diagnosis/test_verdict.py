@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from scipy.stats import permutation_test, rankdata, wilcoxon
 
 from unstuck.diagnosis.experiment import Arm
-from unstuck.diagnosis.skill import LEAST, WORTH
-from unstuck.diagnosis.verdict import SHORTEST, Judgement, interval, judge, p_value
+from unstuck.diagnosis.skill import LEAST, SHORTEST, WORTH
+from unstuck.diagnosis.verdict import Judgement, interval, judge, p_value
 
 LANES = 8
 skills = st.lists(st.floats(-1, 1), min_size=LANES, max_size=LANES)

@@ -31,7 +31,7 @@ def test_lists() -> None:
     ("below-headroom", True, "train.py learns less than its data allow: accuracy 0.549"),
     ("does-not-learn", False, "train.py does not learn: accuracy 0.549"),
     ("too-early", False, "Too early to tell whether train.py learns: 300 training steps recorded: accuracy 0.549"),
-    ("unknown", None, "No score says whether train.py learns: its task is unknown, or several models are trained in turn."),
+    ("unknown", None, "No score says whether train.py learns: unknown task, or several models trained in turn."),
 ])  # fmt: skip
 def test_the_state_of_the_run(state: State, learns: bool | None, words: str) -> None:
     assert verdict(msgspec.structs.replace(BARE, state=state, learns=learns))[0].startswith(words)
@@ -79,7 +79,9 @@ def test_a_script_that_failed_says_where_it_stopped() -> None:
     assert verdict(report)[0] == (
         "train.py stopped after one training step (RuntimeError: mat1 and mat2 shapes cannot be multiplied)."
     )
-    assert verdict(UNRECORDED) == ("No training step was seen: script failed: FileNotFoundError: no file [data.csv].",)
+    assert verdict(UNRECORDED) == (
+        "Nothing was recorded of a training step: script failed: FileNotFoundError: no file [data.csv].",
+    )
     assert verdict(msgspec.structs.replace(UNRECORDED, stopped="the diagnosis failed: OSError")) == (
         "Nothing can be said about train.py: the diagnosis failed: OSError.",
     )

@@ -13,7 +13,7 @@ from unstuck.diagnosis.model import Diagnosis, FileChange, Finding, Metric, Outc
 from unstuck.diagnosis.patch import diff, digest
 from unstuck.diagnosis.plan import Choice, settle
 from unstuck.diagnosis.roles import Judged
-from unstuck.diagnosis.skill import LEAST, NO_WORSE, learns
+from unstuck.diagnosis.skill import LEAST, NO_WORSE, WORTH, learns
 from unstuck.tape.model import Tape
 
 
@@ -52,6 +52,8 @@ def conclude(
 
 def learning(state: State, run: Run) -> bool | None:
     """Whether the run learns; None where that cannot be told."""
+    if state == "too-early":
+        return None
     if state in ("learns-well", "below-headroom", "does-not-learn"):
         return state != "does-not-learn"
     if run.skill is None or not run.judged:
@@ -61,7 +63,7 @@ def learning(state: State, run: Run) -> bool | None:
 
 def metric(run: Run, choice: Choice, context: Context) -> Metric | None:
     """The task's metric as written and treated."""
-    if context.yardstick is None or run.score is None:
+    if context.yardstick is None or run.score is None or not run.judged:
         return None
     last, replay = choice.last, choice.replay
     treated = last.run.score if last is not None and last.run is not None and ended(last) else None
@@ -93,7 +95,8 @@ def patch_proven(judged: Judged, last: Experiment) -> bool:
     gain = last.run.known - max(judged.run.known, 0.0)
     shown = bool(recounts(judged.log, last))
     certain = all(f.effect.word == "proven" for f in judged.findings if not f.behind and f.fault in last.request.faults)
-    return gain > LEAST or last.works or ((shown or certain) and gain >= NO_WORSE)
+    replayed = any(c.replay is not None for c in judged.levels)
+    return gain >= (LEAST if replayed else WORTH) or last.works or ((shown or certain) and gain >= NO_WORSE)
 
 
 def verified(log: Sequence[Experiment], last: Experiment | None) -> str:
@@ -115,4 +118,6 @@ def unreplayed(log: Sequence[Experiment]) -> list[str]:
 
 def recording(tape: Tape) -> Recording:
     """How much of the run was seen."""
-    return Recording(tape.steps, None, "seconds" if tape.stopped == "budget" else None)
+    command = tape.facts.command
+    by_steps = command is not None and tape.steps >= command.steps
+    return Recording(tape.steps, None, ("steps" if by_steps else "seconds") if tape.stopped == "budget" else None)

@@ -17,9 +17,8 @@ from unstuck.diagnosis.level import ended
 from unstuck.diagnosis.log import upstream
 from unstuck.diagnosis.model import Effect, Finding, Known, Role, Site, State
 from unstuck.diagnosis.plan import Choice
-from unstuck.diagnosis.skill import NO_WORSE, learns, rising, settled
+from unstuck.diagnosis.skill import NO_WORSE, SHORTEST, learns, rising, settled
 from unstuck.diagnosis.stages import Stage
-from unstuck.diagnosis.verdict import SHORTEST
 from unstuck.tape.model import Tape
 
 
@@ -44,7 +43,7 @@ def role(effect: str, known: Known, never_meant: bool, state: State) -> Role:
 
 def state_of(run: Run) -> State:
     """The state of a run, by its skill on each batch before its update."""
-    if run.broke or (run.error and not run.passes):
+    if run.broke:
         return "does-not-learn"
     if run.skill is None or not run.judged:
         return "unknown"

@@ -220,9 +220,10 @@ def _read(kind: type[Reading], tape: Tape) -> Reading | None:
 def rerun_of(kept: Experiment, before: Run, done: PatchedRun) -> Experiment:
     """What the patched script's own run shows."""
     if done.tape is None or not done.ran:
-        how = "took too long" if done.code is None else f"ended with exit code {done.code}"
+        how = "was stopped: it took too long" if done.code is None else f"ended with exit code {done.code}"
+        said = f": {done.last_line}" if done.last_line else ""
         run = run_of(done.tape, ended=False) if done.tape is not None else None
-        return msgspec.structs.replace(kept, why=f"the patched script {how}: {done.last_line}", run=run)
+        return msgspec.structs.replace(kept, why=f"the patched script {how}{said}", run=run)
     after = run_of(done.tape, ended=True)
     word, why = compared(before, after)
     told = "" if after.score is not None else f"; its last line: {done.last_line}"

@@ -22,6 +22,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 WELL, ENOUGH, PASSED, FAIR, SETTLED, POOR, LEARNS, STUCK, NO_WORSE = 0.9, 0.85, 0.75, 0.7, 0.6, 0.35, 0.15, 0.05, -0.1
+SHORTEST = 40
+"""Steps below which nothing is said of a rate, and no difference is evidence: most remedies need tens of steps."""
 TIED = 0.03
 """Two skills nearer to each other than this are equal: eight lanes of one program differ by as much."""
 LEAST = 0.05
@@ -89,6 +91,12 @@ def healed(before: float, after: float) -> bool:
     if after < LEARNS:
         return False
     return after - before >= ROOM * (1 - before) or before <= STUCK or (before < POOR and after >= FOLD * before)
+
+
+def improves(curve: Sequence[float], by: float = TIED) -> bool:
+    """Whether the second half of a curve lies above the first: a run that was cut off may still arrive by itself."""
+    half = len(curve) // 2
+    return half > 0 and sum(curve[-half:]) / half > sum(curve[:half]) / half + by
 
 
 def rising(curve: Sequence[float], by: float = TIED) -> bool:

@@ -19,14 +19,12 @@ from statistics import median
 from msgspec import Struct
 
 from unstuck.diagnosis.experiment import Arm, Word
-from unstuck.diagnosis.skill import LEAST, SETTLED, WELL, WORTH, healed, rising
+from unstuck.diagnosis.skill import LEAST, SETTLED, SHORTEST, WELL, WORTH, healed, rising
 
 ALPHA = 0.01
 """One-sided level of the superiority test. With eight lanes its smallest p is 1/256; two lanes against is 0.02."""
 TAIL = 0.025
 """Probability in each tail of the interval."""
-SHORTEST = 40
-"""Steps below which no difference is never evidence: most remedies show only after the first tens of steps."""
 
 
 class Judgement(Struct, frozen=True):

@@ -23,12 +23,12 @@ class CallSites:
         self._ours = str(Path(__file__).resolve().parents[1])
         self._library = sysconfig.get_paths()["stdlib"]
         self._relative: dict[str, str | None] = {}
+        self._texts: dict[str, str] = {}
         self._sites: dict[tuple[int, int], tuple[CodeType, Site]] = {}
 
     def texts(self) -> dict[str, str]:
-        """The text of every file of the person's seen so far, by path relative to the folder."""
-        files = {relative: absolute for absolute, relative in self._relative.items() if relative is not None}
-        return {relative: text for relative, path in files.items() if (text := _text(path)) is not None}
+        """The text of every file of the person's, as it was when first seen, by path relative to the folder."""
+        return dict(self._texts)
 
     def sites(self, depth: int = 2) -> tuple[Site, ...]:
         """The person's frames from the present call outward, innermost first."""
@@ -43,7 +43,9 @@ class CallSites:
     def relative(self, filename: str) -> str | None:
         """A file's path relative to the person's folder; None for the files of libraries, and for ours."""
         if filename not in self._relative:
-            self._relative[filename] = self._find(filename)
+            self._relative[filename] = relative = self._find(filename)
+            if relative is not None and (text := _text(filename)) is not None:
+                self._texts.setdefault(relative, text)  # the file may change while the script runs
         return self._relative[filename]
 
     def _find(self, filename: str) -> str | None:

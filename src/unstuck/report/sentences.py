@@ -43,7 +43,7 @@ def verdict(diagnosis: Diagnosis) -> tuple[str, ...]:
     """The verdict: the state of the run, what causes it, and what the fix does. Each is a line of its own."""
     if not diagnosis.steps and not diagnosis.causes and not diagnosis.suspects:
         return (_unseen(diagnosis),)
-    return tuple(filter(None, (_state(diagnosis), _named(diagnosis), _fix(diagnosis))))
+    return tuple(filter(None, (_state(diagnosis), _named(diagnosis), _fix(diagnosis), _cut(diagnosis))))
 
 
 def next_steps(diagnosis: Diagnosis, target: str = "") -> tuple[str, ...]:
@@ -100,7 +100,8 @@ def to_settle(finding: Finding, diagnosis: Diagnosis) -> str:
     if not finding.remedies:
         return f"check the line by hand (unstuck explain {finding.fault})"
     if diagnosis.recorded is not None and diagnosis.recorded.cut_by is not None:
-        return f"record more steps: unstuck run --seconds 120 {diagnosis.script}"
+        more = f"--steps {4 * diagnosis.steps}" if diagnosis.recorded.cut_by == "steps" else "--seconds 120"
+        return f"record more steps: unstuck run {more} {diagnosis.script}"
     return f"apply {finding.remedies[0].name} and compare two runs (unstuck explain {finding.fault})"
 
 
@@ -118,7 +119,7 @@ def _state(diagnosis: Diagnosis) -> str:
     if diagnosis.state == "too-early":
         return f"Too early to tell whether {script} learns: {_count(diagnosis.steps)} recorded{score}."
     if diagnosis.learns is None:
-        return f"No score says whether {script} learns: its task is unknown, or several models are trained in turn."
+        return f"No score says whether {script} learns: unknown task, or several models trained in turn."
     if diagnosis.state == "below-headroom":
         return f"{script} learns less than its data allow{score}."
     return f"{script} {'learns' if diagnosis.learns else 'does not learn'}{score}."
@@ -180,9 +181,16 @@ def _gain(diagnosis: Diagnosis, proof: Experiment) -> str:
     return proof.why[:1].upper() + proof.why[1:] + "."
 
 
+def _cut(diagnosis: Diagnosis) -> str:
+    recorded = diagnosis.recorded
+    if recorded is None or recorded.cut_by is None:
+        return ""
+    return f"Recording ended after {_count(recorded.steps)} (--{recorded.cut_by}); a longer one may show more."
+
+
 def _unseen(diagnosis: Diagnosis) -> str:
     if diagnosis.stopped.startswith("script"):
-        return f"No training step was seen: {diagnosis.stopped}."
+        return f"Nothing was recorded of a training step: {diagnosis.stopped}."
     return f"Nothing can be said about {diagnosis.script}: {diagnosis.stopped}."
 
 

@@ -166,7 +166,7 @@ def _tried(diagnosis: Diagnosis, verbose: bool) -> Iterator[RenderableType]:
     for experiment in ranked if verbose else ranked[:TRIED]:
         rows.add_row(*_row(experiment))
     more = [Text(f"... and {len(ranked) - TRIED} more (--verbose)")] if len(ranked) > TRIED and not verbose else []
-    missed = list(dict.fromkeys(f"not tried: {_what(e)}: {e.why}" for e in left))
+    missed = list(dict.fromkeys(f"{'failed' if e.run else 'not tried'}: {_what(e)}: {e.why}" for e in left))
     told = [Text(line) for line in (missed if verbose else missed[:2])]
     yield titled("What was tried", *([rows] if done else []), *more, *told)
 

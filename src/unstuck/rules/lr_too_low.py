@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from unstuck.diagnosis.model import Evidence, Finding
-from unstuck.diagnosis.skill import rising
+from unstuck.diagnosis.skill import SHORTEST, improves
 from unstuck.diagnosis.stages import Stage
 from unstuck.remedies.set_rate import SetRate
 from unstuck.rules._places import optimizer_site
@@ -36,8 +36,10 @@ from any higher rate, but two or three times the rate is what two or three times
 
 def check(tape: Tape, sweep: Sweep, learning: Learning) -> Iterator[Finding]:
     """Look for a higher learning rate that does better; a run that was cut off while it improved may still arrive."""
+    if learning.passes < SHORTEST or (tape.stopped == "budget" and improves(learning.skill)):
+        return
     factor, written = better(sweep, learning.final, lambda f: f >= AWAY), first_rate(tape)
-    if factor is None or not written or (tape.stopped == "budget" and rising(learning.skill)):
+    if factor is None or not written:
         return
     rate = rounded(written * factor)
     yield Finding(
