@@ -140,7 +140,7 @@ def test_an_edit_that_raises_costs_its_remedy_alone(
 
 @pytest.mark.parametrize(("outcome", "why"), [
     (PatchedRun(1, None, "ValueError: x"), "the patched script ended with exit code 1: ValueError: x"),
-    (PatchedRun(None, None, ""), "the patched script took too long: "),
+    (PatchedRun(None, None, ""), "the patched script was stopped: it took too long"),
     (FileNotFoundError("the script is not on this machine"),
      "the patched script was not run: the script is not on this machine"),
 ])  # fmt: skip
