@@ -28,9 +28,9 @@ def test_lists() -> None:
 
 @pytest.mark.parametrize(("state", "learns", "words"), [
     ("learns-well", True, "train.py learns: accuracy 0.549"),
-    ("below-headroom", True, "train.py learns less than its data allow: accuracy 0.549"),
+    ("below-headroom", True, "train.py learns its training batches and scores poorly in its own evaluation"),
     ("does-not-learn", False, "train.py does not learn: accuracy 0.549"),
-    ("too-early", False, "Too early to tell whether train.py learns: 300 training steps recorded: accuracy 0.549"),
+    ("too-early", False, "Too early to tell whether train.py learns after 300 training steps: accuracy 0.549"),
     ("unknown", None, "No score says whether train.py learns: unknown task, or several models trained in turn."),
 ])  # fmt: skip
 def test_the_state_of_the_run(state: State, learns: bool | None, words: str) -> None:

@@ -74,7 +74,7 @@ def test_a_bottleneck_is_widened_and_nothing_else(tmp_path: Path) -> None:
     layers = "nn.Linear(4, 1), nn.Tanh(), nn.Linear(1, 200), nn.Tanh(), nn.Linear(200, 2)"
     text = LINEAR.format(target=CIRCLE, model=f"nn.Sequential({layers})")
     (finding,) = found(tape_of(text, tmp_path))
-    assert "all goes through the one unit" in finding.message
+    assert "passes through the one unit" in finding.message
     assert finding.remedies == (Widen(64),)
     wide = layers.replace("4, 1)", "4, 64)").replace("Linear(1,", "Linear(64,")
     assert f"nn.Sequential({wide})" in edited(Widen(64), text)

@@ -13,7 +13,7 @@ from unstuck.diagnosis.model import Diagnosis, FileChange, Finding, Metric, Outc
 from unstuck.diagnosis.patch import diff, digest
 from unstuck.diagnosis.plan import Choice, settle
 from unstuck.diagnosis.roles import Judged
-from unstuck.diagnosis.skill import LEAST, NO_WORSE, WORTH, learns
+from unstuck.diagnosis.skill import NO_WORSE, WORTH, learns
 from unstuck.tape.model import Tape
 
 
@@ -95,8 +95,7 @@ def patch_proven(judged: Judged, last: Experiment) -> bool:
     gain = last.run.known - max(judged.run.known, 0.0)
     shown = bool(recounts(judged.log, last))
     certain = all(f.effect.word == "proven" for f in judged.findings if not f.behind and f.fault in last.request.faults)
-    replayed = any(c.replay is not None for c in judged.levels)
-    return gain >= (LEAST if replayed else WORTH) or last.works or ((shown or certain) and gain >= NO_WORSE)
+    return gain >= WORTH or last.works or ((shown or certain) and gain >= NO_WORSE)
 
 
 def verified(log: Sequence[Experiment], last: Experiment | None) -> str:

@@ -87,11 +87,6 @@ class Book:
         kept = [f for f in ours if (f.origin == "sweep" if f.fault in asked else f.origin == "tape")]
         return sorted(kept, key=upstream)
 
-    def latest(self, request: Request) -> Experiment | None:
-        """A replay over the whole course if it was made, else the screening."""
-        whole = self.known(msgspec.structs.replace(request, means=Replay()))
-        return whole or self.known(request)
-
     def replays(self, behind: Patched = ()) -> Iterator[Experiment]:
         """Every replay of remedies on one tape."""
         replayed = (e for e in self.log if isinstance(e.request.means, Replay) and e.request.remedies)

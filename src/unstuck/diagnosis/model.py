@@ -34,7 +34,7 @@ class Evidence(msgspec.Struct, frozen=True):
 
 @runtime_checkable
 class Remedy(Protocol):
-    """A treatment, as plain data with two verbs: `apply` for the proof, `edit` for the patch (see remedy.py)."""
+    """A treatment as plain data: `apply` for the replay, `edit` for the patch (see remedies/treatment.py)."""
 
     name: ClassVar[str]
     trust: ClassVar[Trust]

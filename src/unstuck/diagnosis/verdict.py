@@ -63,7 +63,7 @@ def weakness(treated: Arm, span: tuple[float, float], steps: int) -> str:
     if steps < SHORTEST:
         return f"fewer than {SHORTEST} steps show nothing"
     if not span[1] < WORTH:
-        return f"the interval of the difference, {span[0]:.2f} to {span[1]:.2f}, includes one worth having"
+        return f"the 95 % interval, {span[0]:.2f} to {span[1]:.2f}, still allows a relevant gain ({WORTH})"
     if treated.final < SETTLED:
         return f"the treated run has not learned by then (skill {treated.final:.2f}), so it may still differ later"
     if treated.final < WELL and rising(treated.skill):

@@ -72,7 +72,7 @@ def mixed(bench: Bench) -> Shown:
     asked = rows.asked(rows.everything)
     (came,) = learnt(bench, rows, lambda p: p, asked)
     (drawn,) = learnt(bench, rows, lambda p: rows.batch(p, rows.drawn(rows.size(p), rows.everything)), asked)
-    why = f"in random order the same rows lead to a skill of {drawn:.2f}, as they came to {came:.2f}"
+    why = f"skill is {drawn:.2f} with shuffled rows and {came:.2f} in the recorded order"
     if worth_having(came, drawn):
         return Shown("heals" if healed(came, drawn) else "helps", why, came, drawn)
     return Shown("undecided" if differs(came, drawn) or drawn < SHOWS else "no-difference", why, came, drawn)

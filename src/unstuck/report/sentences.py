@@ -6,8 +6,9 @@ import math
 
 from unstuck.diagnosis.experiment import Experiment, Rerun, Resample, Sweep
 from unstuck.diagnosis.model import Diagnosis, Finding, Site
+from unstuck.diagnosis.skill import SHORTEST
 
-KNOWN = {"observed": "observed on the tape", "read": "read in the source", "guessed": "a measurement past a threshold"}
+KNOWN = {"observed": "observed on the tape", "read": "read in the source", "guessed": "inferred from a measurement"}
 """How a fact is known, in words."""
 
 
@@ -99,6 +100,8 @@ def to_settle(finding: Finding, diagnosis: Diagnosis) -> str:
         return "run without --no-prove"
     if not finding.remedies:
         return f"check the line by hand (unstuck explain {finding.fault})"
+    if diagnosis.steps < SHORTEST and (diagnosis.recorded is None or diagnosis.recorded.cut_by is None):
+        return f"train for at least {SHORTEST} steps"
     if diagnosis.recorded is not None and diagnosis.recorded.cut_by is not None:
         more = f"--steps {4 * diagnosis.steps}" if diagnosis.recorded.cut_by == "steps" else "--seconds 120"
         return f"record more steps: unstuck run {more} {diagnosis.script}"
@@ -117,11 +120,13 @@ def _state(diagnosis: Diagnosis) -> str:
         return f"{script} stopped after {_count(diagnosis.steps)} ({_stopped(diagnosis)})."
     score = _score(diagnosis)
     if diagnosis.state == "too-early":
-        return f"Too early to tell whether {script} learns: {_count(diagnosis.steps)} recorded{score}."
+        return f"Too early to tell whether {script} learns after {_count(diagnosis.steps)}{score}."
     if diagnosis.learns is None:
         return f"No score says whether {script} learns: unknown task, or several models trained in turn."
     if diagnosis.state == "below-headroom":
-        return f"{script} learns less than its data allow{score}."
+        return f"{script} learns its training batches and scores poorly in its own evaluation{score}."
+    if diagnosis.learns and diagnosis.state == "unknown":
+        return f"{script} learns partly{score}."
     return f"{script} {'learns' if diagnosis.learns else 'does not learn'}{score}."
 
 

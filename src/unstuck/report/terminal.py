@@ -34,6 +34,7 @@ from unstuck.rules.catalogue import pages
 LINES, TRIED, SHOWN, READINGS = 24, 6, 3, 3
 """Lines of the diff, experiments, suspects, and readings per finding on the first screen; --verbose shows all."""
 WORDS = {"heals": "green", "helps": "green", "harms": "red"}
+SCALE = "skill: 0 is the best constant prediction, 1 is perfect; of a replay, the median of its lanes"
 DIFF = {"+++": "bold", "---": "bold", "@@": "cyan", "+": "green", "-": "red"}
 
 
@@ -65,7 +66,8 @@ def verdict(
 ) -> str:
     """The verdict's lines alone, with where each cause and suspect stands."""
     loud = (*diagnosis.causes, *diagnosis.suspects)
-    return printed([_verdict(diagnosis), *(Padding(_line(f), (0, 0, 0, 2)) for f in loud)], width, colour, ascii)
+    lines = stacked(_verdict(diagnosis), *(Padding(_line(f), (0, 0, 0, 2)) for f in loud))
+    return printed([lines], width, colour, ascii)
 
 
 def page(fault: str, text: str, *, width: int = 100, colour: bool = False, ascii: bool = False) -> str:
@@ -157,8 +159,6 @@ def _tried(diagnosis: Diagnosis, verbose: bool) -> Iterator[RenderableType]:
     made = [e for e in diagnosis.log if e.request.remedies or e.made]
     done = [e for e in made if e.made and (e.request.remedies or e.request.faults)]
     left = [e for e in made if not e.made]
-    if not done and not left:
-        return
     best = decisive(diagnosis)
     ranked = sorted(done, key=lambda e: (e is not best, not e.works, e.word == "no-difference"))
     rows = table("experiment", "by", "verdict", "skill", "with it", "on", "p")
@@ -166,9 +166,12 @@ def _tried(diagnosis: Diagnosis, verbose: bool) -> Iterator[RenderableType]:
     for experiment in ranked if verbose else ranked[:TRIED]:
         rows.add_row(*_row(experiment))
     more = [Text(f"... and {len(ranked) - TRIED} more (--verbose)")] if len(ranked) > TRIED and not verbose else []
-    missed = list(dict.fromkeys(f"{'failed' if e.run else 'not tried'}: {_what(e)}: {e.why}" for e in left))
-    told = [Text(line) for line in (missed if verbose else missed[:2])]
-    yield titled("What was tried", *([rows] if done else []), *more, *told)
+    loud = {f.fault for f in (*diagnosis.causes, *diagnosis.suspects)}
+    shown = left if verbose else [e for e in left if loud & set(e.request.faults)][:2]
+    missed = dict.fromkeys(f"{'failed' if e.run else 'not tried'}: {_what(e)}: {e.why}" for e in shown)
+    told = [Text(line) for line in (*([SCALE] if done else []), *missed)]
+    if done or told:
+        yield titled("What was tried", *([rows] if done else []), *more, *told)
 
 
 def _row(experiment: Experiment) -> tuple[Text, ...]:
@@ -194,7 +197,7 @@ def _details(diagnosis: Diagnosis, width: int, ascii: bool) -> Iterator[Renderab
         if reason := _paragraph(known.get(fault, ""), "## Why it hurts"):
             yield titled(f"Why {fault} hurts", Text(reason))
     yield from _curve(diagnosis, width, ascii)
-    for title, role in (("Consequences: quiet once the causes are fixed", "consequence"), ("Hints", "hint")):
+    for title, role in (("No longer detected with the patch", "consequence"), ("Hints", "hint")):
         lines = [_line(f) for f in diagnosis.findings if f.role == role]
         if lines:
             yield titled(title, *lines)

@@ -54,7 +54,11 @@ def check(layers: Layers, learning: Learning, rows: Samples | None) -> Iterator[
     if neck is None and widest > TINY:
         return
     layer = neck or next(m for m in hidden if m.units == widest)
-    said = f"all goes through the {_units(layer)} behind {layer.name}" if neck else "the network is very small"
+    said = (
+        f"every prediction passes through the {_units(layer)} behind {layer.name}"
+        if neck
+        else "the network is very small"
+    )
     yield Finding(
         "under-capacity",
         f"{said}: its widest hidden layer has {widest} units, and skill reaches {learning.final:.2f}",
