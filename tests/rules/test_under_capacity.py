@@ -12,7 +12,7 @@ from unstuck.diagnosis.examine import Readings, examine
 from unstuck.diagnosis.experiment import Experiment, Replay, Request
 from unstuck.diagnosis.model import Finding
 from unstuck.diagnosis.runners import Runners
-from unstuck.diagnosis.search import convicts
+from unstuck.diagnosis.search import is_effective
 from unstuck.remedies.widen import Widen
 from unstuck.rules.catalogue import catalogue
 from unstuck.tape.model import Tape
@@ -51,7 +51,7 @@ def test_a_linear_model_of_a_circle_gets_a_hidden_layer(tmp_path: Path) -> None:
     text = LINEAR.format(target=CIRCLE, model="nn.Linear(4, 2)")
     (replay,) = replayed(tape_of(text, tmp_path))
     (remedy,) = replay.request.remedies
-    assert convicts(replay)
+    assert is_effective(replay)
     assert remedy.name == "add-hidden"
     assert "nn.Sequential(nn.Linear(4, 64), nn.ReLU(), nn.Linear(64, 2))" in edited(remedy, text)
 
@@ -67,7 +67,7 @@ def test_a_linear_model_of_a_circle_gets_a_hidden_layer(tmp_path: Path) -> None:
 def test_no_hidden_layer_helps_where_the_relation_is_linear_or_one_is_there(
     tmp_path: Path, target: str, model: str
 ) -> None:
-    assert not any(map(convicts, replayed(tape_of(LINEAR.format(target=target, model=model), tmp_path))))
+    assert not any(map(is_effective, replayed(tape_of(LINEAR.format(target=target, model=model), tmp_path))))
 
 
 def test_a_bottleneck_is_widened_and_nothing_else(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from unstuck.diagnosis.experiment import Experiment
 from unstuck.diagnosis.model import Remedy
-from unstuck.diagnosis.search import Search, convicts, rewires, stage_of
+from unstuck.diagnosis.search import Search, is_effective, rewires, stage_of
 from unstuck.diagnosis.skill import CLOSE, LEAST, WORTH, enough, rising
 from unstuck.diagnosis.stages import Stage
 from unstuck.diagnosis.verdict import judge
@@ -25,7 +25,7 @@ def combined(search: Search, best: Experiment | None) -> Experiment | None:
     if len(together) < 2:
         return best
     whole = _all_of(search, together)
-    better = convicts(whole) if best is None else _adds(best, whole)
+    better = is_effective(whole) if best is None else _adds(best, whole)
     return _pruned(search, whole, best) if better else best
 
 
@@ -71,7 +71,7 @@ def _above(search: Search, best: Experiment) -> Experiment | None:
     wired = [e for e in upstream if e.works or stage_of(e, search.findings) is Stage.WIRING]
     together = _together([], sorted(wired, key=lambda e: not e.works))
     whole = _all_of(search, together) if len(together) > 1 else search.whole(together[0])
-    if not convicts(whole) or whole.treated.final < best.treated.final - CLOSE:
+    if not is_effective(whole) or whole.treated.final < best.treated.final - CLOSE:
         return None
     return _pruned(search, whole, None)
 

@@ -10,7 +10,7 @@ from unstuck.diagnosis.combine import combined
 from unstuck.diagnosis.experiment import Experiment, Recount, Request, Rerun, Resample, Run, Sweep
 from unstuck.diagnosis.log import Book, Patched
 from unstuck.diagnosis.model import Finding, Remedy
-from unstuck.diagnosis.search import SCREEN, Search, convicts, stage_of
+from unstuck.diagnosis.search import SCREEN, Search, is_effective, stage_of
 from unstuck.diagnosis.skill import PASSED, WORTH, leaves_room, settled
 from unstuck.diagnosis.stages import Stage
 
@@ -55,7 +55,7 @@ class Level:
         return finding.effect.word == "proven" or any(e is not None and e.works for e in settled_by)
 
     def search(self) -> Experiment | None:
-        """The replay that convicts; None where none does, or nothing can be replayed."""
+        """The effective replay; None where none does, or nothing can be replayed."""
         if not self._worth_replaying():
             return None
         written = self.book.ask(Request(SCREEN, behind=self.behind))
@@ -128,7 +128,7 @@ class Level:
         return finding.effect.word == "refuted" or any(e.word in ("no-difference", "harms") for e in alone)
 
     def _upstream(self, facts: list[Answer], chosen: Experiment) -> bool:
-        """What the tape shows stands upstream of what replay convicts, and may be the reason for it."""
+        """What the tape shows stands upstream of what replay proves, and may be the reason for it."""
         shown = [f for f in self.findings if f.known == "observed" or f.effect.word == "proven"]
         stages = [f.stage for f in shown if any(f.fault in faults for _, faults in facts)]
         return bool(stages) and min(stages) < stage_of(chosen, self.findings)
@@ -146,7 +146,7 @@ class Level:
             if best is not None and self._gained(best) and settled(_known(best)):
                 return best
         failed: Experiment | None = None  # a patch that cannot be verified is still shown
-        for experiment in self._convicting(replay):
+        for experiment in self._effective_replays(replay):
             best = self._ran(_joined(self._answers(experiment), facts))
             if best is not None and ended(best):
                 return self._stronger(best)
@@ -161,11 +161,11 @@ class Level:
     def _gained(self, rerun: Experiment) -> bool:
         return _known(rerun) >= self.run.known + WORTH
 
-    def _convicting(self, replay: Experiment | None) -> list[Experiment]:
-        """The chosen replay, then two others that convict: one whose patch cannot be written is no use."""
+    def _effective_replays(self, replay: Experiment | None) -> list[Experiment]:
+        """The chosen replay, then two others that are effective: one whose patch cannot be written is no use."""
         if replay is None:
             return []
-        others = [e for e in self.book.replays(self.behind) if e is not replay and convicts(e)]
+        others = [e for e in self.book.replays(self.behind) if e is not replay and is_effective(e)]
         others.sort(key=lambda e: (stage_of(e, self.findings), -e.treated.final))
         return [replay, *others[:2]]
 
@@ -241,5 +241,5 @@ def _known(rerun: Experiment | None) -> float:
 
 
 def _joined(answers: list[Answer], facts: list[Answer]) -> list[Answer]:
-    """What replay convicts, and what is certain."""
+    """What replay proves, and what is certain."""
     return [*answers, *(a for a in facts if a[0] not in {r for r, _ in answers})]

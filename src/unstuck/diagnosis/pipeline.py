@@ -24,7 +24,7 @@ from unstuck.diagnosis.level import ended
 from unstuck.diagnosis.log import Budget, Patched
 from unstuck.diagnosis.model import Diagnosis, Finding, NotApplicable, Outcome
 from unstuck.diagnosis.plan import foresight
-from unstuck.diagnosis.runners import Runners, run_of
+from unstuck.diagnosis.runners import Runners
 from unstuck.diagnosis.skill import settled
 from unstuck.replay.stacked import warm
 from unstuck.rules.catalogue import catalogue
@@ -52,10 +52,10 @@ def diagnose(folder: Path, options: Options = Options(), say: Say = lambda _: No
     clock, tape = Clock(), load(folder)
     say("reading the tape")
     examination = Examination(tape)
-    log = (Experiment(Request(Recorded()), "undecided", "the recorded run", run=run_of(tape)),)
     findings = examination.begin()
     budget = lambda: Budget(options.prove, late=tape.seconds + clock.spent() > options.seconds)
     with closing(Runners(tape, say)) as run:
+        log = (Experiment(Request(Recorded()), "undecided", "the recorded run", run=run.run()),)
         if options.prove and any(f.remedies for f in findings):
             run.prepare()
         while (step := foresight(findings, log, budget()))[0] is not None:

@@ -5,7 +5,7 @@ On the tape of the recorded run, and then on that of the best patched run for as
 1. experiments with the recorded rows that rules name (`Finding.settles`);
 2. replays: remedies are screened, the best replayed over the whole course, combined and pruned (`search`);
 3. a sweep of learning rates, where nothing has healed the run;
-4. the patched script, run for itself, with what replay convicted and what is written in the text; where replay could
+4. the patched script, run for itself, with what replay proved and what is written in the text; where replay could
    not tell, patched scripts alone decide, the most upstream suspect first;
 5. a recount of what both scripts print, for faults that leave the training as it is.
 """
@@ -23,7 +23,7 @@ from unstuck.diagnosis.model import Finding
 
 @dataclass(frozen=True)
 class Choice:
-    """What the log settles: the replay that convicts, and the patched run that was chosen."""
+    """What the log settles: the effective replay, and the patched run that was chosen."""
 
     replay: Experiment | None = None
     rerun: Experiment | None = None

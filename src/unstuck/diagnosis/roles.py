@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from unstuck.diagnosis.experiment import Experiment, Recount, Replay, Rerun, Resample, Run, Sweep
+from unstuck.diagnosis.experiment import Experiment, Recount, Replay, Resample, Run, Sweep
 from unstuck.diagnosis.level import ended
 from unstuck.diagnosis.log import upstream
 from unstuck.diagnosis.model import Effect, Finding, Known, Role, Site, State
@@ -73,8 +73,8 @@ class Judged:
     @property
     def state(self) -> State:
         """The state of the recorded run."""
-        hopeless = any(f.leaves_nothing and not f.behind and self.effect(f).word == "proven" for f in self.findings)
-        return "does-not-learn" if hopeless else state_of(self.run)
+        nothing_left = any(f.leaves_nothing and not f.behind and self.effect(f).word == "proven" for f in self.findings)
+        return "does-not-learn" if nothing_left else state_of(self.run)
 
     def named(self, tape: Tape) -> tuple[Finding, ...]:
         """Every finding in its role: causes, then suspects (facts before guesses), then the rest."""
@@ -164,7 +164,7 @@ class Judged:
         return levels
 
     def _withdrawn(self, experiment: Experiment) -> bool:
-        """A replay that convicts, while the patched script's own run does worse than the script."""
+        """A replay that shows an effect, while the patched script's own run does worse than the script."""
         rerun = self.choice.rerun
         if not isinstance(experiment.request.means, Replay) or rerun is None or rerun.run is None or not ended(rerun):
             return False
@@ -175,9 +175,8 @@ class Judged:
         means = experiment.request.means
         if isinstance(means, Resample):
             return experiment.word == "no-difference"
-        if isinstance(means, Replay | Rerun) and _alone(finding, experiment):
-            return experiment.word in ("no-difference", "harms") and not isinstance(means, Rerun)
-        return False
+        alone = isinstance(means, Replay) and _alone(finding, experiment)
+        return alone and experiment.word in ("no-difference", "harms")
 
     def decisive(self, named: Sequence[Finding]) -> Experiment | None:
         """The experiment that the verdict rests on: the chosen replay, else the patched run, else a recount."""

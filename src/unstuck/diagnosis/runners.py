@@ -42,6 +42,7 @@ class Runners:
         self.sweeps: dict[Patched, SweepReading] = {}
         self._sources: dict[Patched, Sources] = {(): Sources(dict(tape.sources), main)}
         self._benches: dict[Patched, Bench] = {}
+        self._runs: dict[Patched, Run] = {}
         self._reruns = PatchedRuns()
         self._say = say
         self._kinds: Mapping[type, Callable[[Request], Experiment]] = {
@@ -60,6 +61,12 @@ class Runners:
         except Exception as error:
             done = failed(request, f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:160]}")
         return msgspec.structs.replace(done, seconds=time.monotonic() - began)
+
+    def run(self, behind: Patched = ()) -> Run:
+        """How the run on a tape went; scored once."""
+        if behind not in self._runs:
+            self._runs[behind] = run_of(self.tapes[behind])
+        return self._runs[behind]
 
     def prepare(self) -> None:
         """Start the process of a rerun that is likely to come."""
@@ -147,13 +154,13 @@ class Runners:
         if done.tape is not None:  # its tape is of the copy; what follows is about the person's own folder
             done.tape.folder = original.folder
             self.tapes[behind], self._sources[behind] = done.tape, sources
-        return rerun_of(kept, run_of(original), done)
+        return rerun_of(kept, self.run(), done)
 
     def _recount(self, request: Request) -> Experiment:
-        before, after = self.tapes[()], self.tapes[(*request.behind, *request.remedies)]
-        skills = [run_of(tape).known for tape in (before, after)]
         assert isinstance(request.means, Recount)
-        shown = recounted(before, after, request.means.fault, alike=abs(skills[1] - skills[0]) < WORTH)
+        behind = (*request.behind, *request.remedies)
+        alike = abs(self.run(behind).known - self.run().known) < WORTH
+        shown = recounted(self.tapes[()], self.tapes[behind], request.means.fault, alike)
         if shown is None:
             return Experiment(request, "undecided", "nothing that both scripts report is different")
         return Experiment(request, shown.word, shown.why)

@@ -42,10 +42,10 @@ class Search:
     """Remedies alone, in the order they were tried; the latest replay of each."""
 
     def best(self, settle: bool) -> Experiment | None:
-        """The first that convicts stands furthest upstream: if its patched script learns well too, it is the cause."""
+        """The first effective one stands furthest upstream: if its patched script learns well too, it is the cause."""
         for remedy, faults in suspects(self.findings)[:MOST]:
             self.tried.append(screened := self.replay((remedy,), faults, SCREEN))
-            if convicts(screened) and enough(screened.treated.final):
+            if is_effective(screened) and enough(screened.treated.final):
                 self.foresee(screened)
                 break  # nothing further downstream could take its place
             if settle and _promises(screened):
@@ -65,19 +65,19 @@ class Search:
         return full
 
     def _settled(self, screened: Experiment) -> Experiment | None:
-        """The whole course, where it convicts there too and the patched script agrees."""
+        """The whole course, where it is effective there too and the patched script agrees."""
         self.foresee(screened)
         full = self.replay(screened.request.remedies, screened.request.faults)
-        return full if convicts(full) and enough(self.reached(full)) else None
+        return full if is_effective(full) and enough(self.reached(full)) else None
 
     def _finalist(self) -> Experiment | None:
         """The best of the screened, once it has held over the whole course; else the slow ones' chance."""
-        working = [e for e in self.tried if convicts(e)] or self._slow()
+        working = [e for e in self.tried if is_effective(e)] or self._slow()
         while (best := self._nearest_cause(working)) is not None:
             if best.share == 1.0 or (enough(best.treated.final) and self._outdoes(best)):
                 return best
             full = self.whole(best)
-            working = [e for e in working if e is not best] + ([full] if convicts(full) else [])
+            working = [e for e in working if e is not best] + ([full] if is_effective(full) else [])
         return None
 
     def _nearest_cause(self, working: list[Experiment]) -> Experiment | None:
@@ -94,7 +94,7 @@ class Search:
         if slow:
             self.foresee(slow[0])
         for screened in slow[:SLOW]:
-            if convicts(full := self.whole(screened)):
+            if is_effective(full := self.whole(screened)):
                 return [full]
         return []
 
@@ -113,7 +113,7 @@ def suspects(findings: Sequence[Finding]) -> list[Suspect]:
     return [(remedy, tuple(dict.fromkeys(faults))) for remedy, faults in by_remedy.items()]
 
 
-def convicts(experiment: Experiment) -> bool:
+def is_effective(experiment: Experiment) -> bool:
     """Whether a replay is strong enough to name a cause."""
     if not experiment.works:
         return False
@@ -134,5 +134,5 @@ def rewires(experiment: Experiment, findings: Sequence[Finding]) -> bool:
 
 
 def _promises(screened: Experiment) -> bool:
-    """It may well be the cause: it convicts already, or would if its lanes agreed a little better."""
-    return convicts(screened) or (bool(screened.treated.lanes) and screened.gain >= WORTH)
+    """It may well be the cause: it is effective already, or would if its lanes agreed a little better."""
+    return is_effective(screened) or (bool(screened.treated.lanes) and screened.gain >= WORTH)

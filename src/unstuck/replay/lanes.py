@@ -12,7 +12,7 @@ def starts(start: dict[str, Tensor], redrawn: set[str], lanes: int = LANES, seed
     """Stacked starts, shape (lanes, *shape): lane 0 is the recording, the others permute each weight's entries.
 
     A permutation keeps every statistic of a tensor, its constants too: weights that all start at one stay so,
-    and a bias of -4 stays -4. Only weights in `redrawn` are permuted; what is frozen or pretrained stays itself.
+    and a bias of -4 stays -4. Only weights in `redrawn` are permuted: frozen ones stay.
     """
     draw = torch.Generator().manual_seed(seed)
     return {name: _stack(weight, lanes, draw if name in redrawn else None) for name, weight in start.items()}
