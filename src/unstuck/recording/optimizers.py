@@ -3,41 +3,20 @@
 from __future__ import annotations
 
 import math
-import weakref
 from collections import Counter
-from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any, NamedTuple
 
-import msgspec
 import torch
 from torch import Tensor
 
 from unstuck.recording.hand_updates import COMPARED, HandUpdates
+from unstuck.recording.open_steps import OpenStep, OpenSteps, Stepped, real
 from unstuck.recording.parameter_names import Names
+from unstuck.recording.seen_optimizers import BY_HAND, Seen, SeenOptimizers, numbered
 from unstuck.tape.model import Optimizer, Parameter, Update
 
 NORMS = 40
 """The whole gradient's norm is taken for the first steps, then for every such one."""
-BY_HAND = "by hand"
-"""The name, on a tape, of the optimizer that a script's own updates are."""
-
-
-@dataclass
-class Seen:
-    """An optimizer as it was at its first step."""
-
-    name: str
-    groups: tuple[dict[str, Any], ...] = ({},)
-    ours: bool = False
-    group_of: dict[int, int] = field(default_factory=dict)
-    """The number of the group of each of its tensors, by id."""
-    tensors: list[Tensor] = field(default_factory=list)
-    """Held here too, so that an id cannot come to mean another tensor."""
-    number: int = -1
-    """On the tape; optimizers that follow each other on the same weights share one."""
-    first: bool = True
-    """The first of those."""
 
 
 class Weight(NamedTuple):
@@ -57,11 +36,11 @@ class OptimizerObserver:
         """Optimizer steps of the run, recorded or only counted."""
         self.stepped = False
         """An optimizer of torch has stepped: its hooks see every further step."""
-        self._seen: list[Seen] = []
-        self._index: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
+        self._seen = SeenOptimizers()
         self._weights: dict[str, Weight] = {}
-        self._updates: list[Update] = []
+        self._steps: list[Stepped] = []
         self._by_hand = HandUpdates()
+        self._open = OpenSteps()
         self._clips: list[tuple[float, float]] = []
         self._norm_after_backward: float | None = None
         self._since_backward = True
@@ -76,14 +55,16 @@ class OptimizerObserver:
 
     def parameters(self, names: Names, kept: set[str]) -> tuple[Parameter, ...]:
         """The weights met, with the optimizers that hold them."""
-        self._number()
+        self._updates()
         return tuple(self._parameter(name, met) for name, met in self._weights.items() if f"w:{name}" in kept)
 
     def _parameter(self, name: str, met: Weight) -> Parameter:
         key = id(met.tensor)
-        holder = next(((s.number, s.group_of[key]) for s in self._seen if key in s.group_of), (-1, 0))
+        holder = next(
+            ((s.number, s.group_of[key]) for s in self._seen.items if key in s.group_of and s.number >= 0), (-1, 0)
+        )
         if holder[0] < 0 and key in self._by_hand.written:
-            holder = (next(s.number for s in self._seen if s.name == BY_HAND), 0)
+            holder = (next(s.number for s in self._seen.items if s.name == BY_HAND), 0)
         dtype = str(met.tensor.dtype).removeprefix("torch.")
         return Parameter(name, tuple(met.tensor.shape), dtype, met.trainable, *holder, met.owner, met.root)
 
@@ -99,52 +80,80 @@ class OptimizerObserver:
 
     def between(self, set_by_script: list[Tensor], names: Names, passes: int) -> None:
         """Look for weights set by the script itself since the last backward."""
+        if self._open.under_way():
+            return
         if not self._by_hand.take([t for t in set_by_script if t in names], self._since_backward):
             return
-        index = next((i for i, s in enumerate(self._seen) if s.name == BY_HAND), len(self._seen))
-        if index == len(self._seen):
-            self._seen.append(Seen(BY_HAND))
+        items = self._seen.items
+        index = next((i for i, s in enumerate(items) if s.name == BY_HAND), len(items))
+        if index == len(items):
+            items.append(Seen(BY_HAND))
         rates = self._by_hand.rates
         if rates:
-            self._seen[index].ours, self._seen[index].groups = True, ({"lr": rates[0]},)
-        self._updates.append(Update(index, passes, tuple(rates[-1:])))
+            items[index].ours, items[index].groups = True, ({"lr": rates[0]},)
+        self._steps.append(Stepped(Update(index, passes, tuple(rates[-1:]))))
         self.steps += 1
         self._since_backward = True
 
     # -- optimizers --------------------------------------------------------------------------------------------------
 
-    def before_step(self, optimizer: Any, closure: bool, passes: int) -> None:
-        """An optimizer is about to step: note it, its rates, and its gradient's norm."""
-        index = self._of(optimizer)
-        rates = tuple(_number(group.get("lr")) for group in optimizer.param_groups)
-        norm = None
-        if self.steps < NORMS or self.steps % NORMS == 0:
-            norm = _norm([p.grad for group in optimizer.param_groups for p in group["params"]])
-            if self._norm_after_backward and norm and len(self._clips) < NORMS and not self._since_backward:
-                self._clips.append((self._norm_after_backward, norm))
-        self._updates.append(Update(index, passes, rates, norm, closure, self._is_empty(optimizer, norm)))
-        self._since_backward = True
+    def begin_step(self, optimizer: Any, closure: bool, passes: int) -> OpenStep:
+        """An optimizer is about to step: take its gradient's norm, which it may clear; a closure makes it only then."""
+        step = self._open.begin(optimizer, passes, closure)
+        step.norm = None if closure else self._norm_of(step)
+        step.empty = not closure and self._is_empty(step)
+        return step
 
-    def _is_empty(self, optimizer: Any, norm: float | None) -> bool:
+    def end_step(self, optimizer: Any, passes: int) -> bool:
+        """An optimizer has stepped; whether that was a step of its own and not a part of another's."""
+        step = self._open.end(optimizer)
+        if step is None:
+            return False
+        finished = Stepped(self._update(step, passes), tuple(step.inner), step.hands_on())
+        self._since_backward = self.stepped = True
+        if self._open.within(step, finished):
+            return False
+        self._steps.append(finished)
+        self.steps += 1
+        return True
+
+    def _update(self, step: OpenStep, passes: int) -> Update:
+        """What a finished step was: an ordinary one comes after the backwards that its closure made."""
+        index, several, made = self._seen.of(step.optimizer), step.several, passes - step.passes
+        if step.closure and not several:
+            step.norm = self._norm_of(step)
+            step.empty = self._is_empty(step)
+        rates = tuple(_number(group.get("lr")) for group in step.optimizer.param_groups)
+        after = step.passes if several else passes
+        return Update(index, after, rates, step.norm, several, step.empty, evaluations=made if several else 0)
+
+    def _norm_of(self, step: OpenStep) -> float | None:
+        if self.steps >= NORMS and self.steps % NORMS != 0:
+            return None
+        norm = _norm([p.grad for p in step.weights])
+        if self._norm_after_backward and norm and len(self._clips) < NORMS and not self._since_backward:
+            self._clips.append((self._norm_after_backward, norm))
+        return norm
+
+    def _is_empty(self, step: OpenStep) -> bool:
         """No gradient reaches the step, although the backward before it made some."""
-        if all(p.grad is None for group in optimizer.param_groups for p in group["params"]):
+        if all(p.grad is None for p in step.weights):
             return True
-        if norm is not None and self._norm_after_backward:
-            self._zeroed = norm == 0.0
+        if step.norm is not None and self._norm_after_backward:
+            self._zeroed = step.norm == 0.0
         return self._zeroed
 
-    def _of(self, optimizer: Any) -> int:
-        if optimizer not in self._index:
-            self._seen.append(_seen(optimizer))
-            self._index[optimizer] = len(self._seen) - 1
-            self.stepped = True
-        return self._index[optimizer]
+    def _updates(self) -> list[Update]:
+        """The steps that count, in order, by the places of their optimizers among those seen."""
+        updates = [one.update for one in real(self._steps)]
+        self._seen.number(updates)
+        return updates
 
     def optimizers(self) -> tuple[Optimizer, ...]:
         """Every optimizer that stepped, in the order of its first step; those that took turns count as one."""
-        self._number()
+        self._updates()
         reached = {id(met.tensor) for met in self._weights.values()}
-        turns = Counter(s.number for s in self._seen)
+        turns = Counter(s.number for s in self._seen.items if s.number >= 0)
         return tuple(
             Optimizer(
                 name=s.name,
@@ -155,36 +164,13 @@ class OptimizerObserver:
                 clip=self._clip() if len(turns) == 1 else None,
                 created=turns[s.number],
             )
-            for s in self._seen
+            for s in self._seen.items
             if s.first
         )
 
     def updates(self) -> tuple[Update, ...]:
         """Every step, in order."""
-        self._number()
-        begun: set[int] = set()
-        found = []
-        for update in self._updates:
-            seen = self._seen[update.optimizer]
-            fresh = not seen.first and update.optimizer not in begun
-            begun.add(update.optimizer)
-            found.append(msgspec.structs.replace(update, optimizer=seen.number, fresh=fresh))
-        return tuple(found)
-
-    def _number(self) -> None:
-        """Give every optimizer its number on the tape."""
-        last = {u.optimizer: at for at, u in enumerate(self._updates)}
-        first = {u.optimizer: at for at, u in reversed(list(enumerate(self._updates)))}
-        alike: dict[Any, list[int]] = {}
-        keys = [(s.name, frozenset(s.group_of.items())) if s.group_of else i for i, s in enumerate(self._seen)]
-        for index, key in enumerate(keys):
-            alike.setdefault(key, []).append(index)
-        turns = {key: all(last.get(a, -1) < first.get(b, 0) for a, b in pairwise(mine)) for key, mine in alike.items()}
-        count = 0
-        for index, (seen, key) in enumerate(zip(self._seen, keys, strict=True)):
-            seen.first = not turns[key] or alike[key][0] == index
-            seen.number = count if seen.first else self._seen[alike[key][0]].number
-            count += seen.first
+        return numbered(self._updates(), self._seen.items)
 
     def _clip(self) -> float | None:
         """The bound a script clips to: the gradient's norm shrank to one and the same number, and never passed it."""
@@ -193,22 +179,6 @@ class OptimizerObserver:
             return None
         bound = max(shrunk)
         return bound if all(after <= bound * 1.01 for _, after in self._clips) else None
-
-
-def _seen(optimizer: Any) -> Seen:
-    kind = type(optimizer)
-    ours = kind.__module__.startswith("torch.optim") and kind is getattr(torch.optim, kind.__name__, None)
-    groups = tuple({k: _plain(v) for k, v in g.items() if k != "params"} for g in optimizer.param_groups)
-    group_of = {id(p): number for number, g in enumerate(optimizer.param_groups) for p in g["params"]}
-    return Seen(kind.__name__, groups, ours, group_of, [p for g in optimizer.param_groups for p in g["params"]])
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Tensor):
-        return float(value) if value.numel() == 1 else None
-    if isinstance(value, tuple | list):
-        return [_plain(v) for v in value]
-    return value if value is None or isinstance(value, bool | int | float | str) else None
 
 
 def _number(value: Any) -> float:

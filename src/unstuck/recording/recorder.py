@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from torch.overrides import _get_current_function_mode  # the only way to ask wh
 from unstuck.recording.budget import SECONDS, STEPS, Budget
 from unstuck.recording.full_steps import FullSteps, Opened
 from unstuck.recording.observed import Observed
+from unstuck.recording.open_steps import OpenStep, closure_of, watched, with_closure
 from unstuck.recording.parameter_names import is_weight
 from unstuck.recording.sampled_steps import SampledSteps
 from unstuck.recording.sampling import Sampling
@@ -83,10 +86,11 @@ class Recorder:
 
     def _switch(self, on: bool) -> None:
         tracer = self.observed.tracer
+        tracer.paused = not on
         if on and not self._on:
             tracer.__enter__()
             self._on = True
-        elif not on and self._on and _get_current_function_mode() is tracer:
+        elif not on and self._on and _get_current_function_mode() is tracer:  # else a mode of theirs is on top of it
             tracer.__exit__(None, None, None)
             self._on = False
 
@@ -159,28 +163,55 @@ class Recorder:
 
     # -- optimizer steps ---------------------------------------------------------------------------------------------
 
-    def _before_step(self, optimizer: Any, args: Any, kwargs: Any) -> None:
+    def _before_step(self, optimizer: Any, args: Any, kwargs: Any) -> Any:
         if threading.get_ident() != self._thread:
-            return
+            return None
+        closure = closure_of(args, kwargs)
         if self.sampled is not None:
-            self.sampled.sampling.watching = False
-            self._switch(False)
-            return
-        closure = any(a is not None for a in args[1:]) or kwargs.get("closure") is not None  # args[0] is the optimizer
-        self._guarded(self._evaluate_unless, closure)
-        self._guarded(self.observed.optimizers.before_step, optimizer, closure, len(self.observed.passes))
-        if not closure:
+            return self._before_sampled(args, kwargs, closure)
+        self._guarded(self._leftovers, closure)
+        step = self._guarded(self._begin, optimizer, closure)
+        self._switch(False)
+        if closure is None or step is None:
+            return None
+        return with_closure(args, kwargs, watched(closure, partial(self._guarded, step.call), self._watching))
+
+    def _begin(self, optimizer: Any, closure: Any) -> OpenStep:
+        return self.observed.optimizers.begin_step(optimizer, closure is not None, len(self.observed.passes))
+
+    def _before_sampled(self, args: Any, kwargs: Any, closure: Any) -> Any:
+        assert self.sampled is not None
+        wanted, self.sampled.sampling.watching = self.sampled.sampling.watching, False
+        self._switch(False)
+        if closure is None or not wanted:
+            return None
+        return with_closure(args, kwargs, watched(closure, self._look_on, self._watching))
+
+    def _look_on(self) -> None:
+        if self.sampled is not None:
+            self.sampled.sampling.watching = True
+
+    @contextmanager
+    def _watching(self) -> Iterator[None]:
+        """Inside a closure that an optimizer calls: what it computes is the person's."""
+        self._switch(True)
+        try:
+            yield
+        finally:
+            if self.sampled is not None:
+                self.sampled.sampling.watching = False
             self._switch(False)
 
-    def _evaluate_unless(self, closure: bool) -> None:
+    def _leftovers(self, closure: Any) -> None:
         entries = self.observed.tracer.entries
-        if entries and not closure and any(not e.grad for e in entries):
+        if entries and closure is None and any(not e.grad for e in entries):
             self.observed.leftovers()
 
     def _after_step(self, optimizer: Any, args: Any, kwargs: Any) -> None:
         if threading.get_ident() != self._thread:
             return
-        self.observed.optimizers.steps += 1
+        if self._guarded(self.observed.optimizers.end_step, optimizer, len(self.observed.passes)) is False:
+            return
         self._switch(True)
         self.check_budget()
 

@@ -79,7 +79,7 @@ class _Outliner:
     def _call(self, entry: Entry) -> None:
         if entry.before is not None:
             self.refs[id(entry.args[0])] = self._enter(entry.before)
-        self.parts += (function(entry.func) or repr(entry.func), entry.grad, len(entry.results))
+        self.parts += (function(entry.func) or repr(entry.func), entry.grad, entry.cast, len(entry.results))
         self._tree(entry.args)
         if entry.kwargs:
             self._tree(entry.kwargs if function(entry.func) != BATCH_NORM else _steady(entry.kwargs))

@@ -7,6 +7,8 @@ import weakref
 import torch
 from torch import Tensor
 
+from unstuck.recording.versions import version
+
 LIMIT = 256 * 2**20
 """Bytes of tensors a tape may hold, in memory and on disk."""
 HASHED = 8 * 2**20
@@ -33,7 +35,7 @@ class TensorStore:
         a new version; in training they are not read, so what they were at first will do there.
         """
         known = self._by_identity.get(id(tensor))
-        seen = known is not None and known[0]() is tensor and known[1] == tensor._version
+        seen = known is not None and known[0]() is tensor and known[1] == version(tensor) >= 0
         if known is not None and seen and not (fresh and tensor.numel() <= SMALL):
             return known[2]
         plain = tensor.detach()
@@ -42,7 +44,7 @@ class TensorStore:
         key = self._by_content.get(content) if content else None
         key = key or self._store(plain, content)
         if key is not None:
-            self._by_identity[id(tensor)] = (weakref.ref(tensor), tensor._version, key)
+            self._by_identity[id(tensor)] = (weakref.ref(tensor), version(tensor), key)
         return key
 
     def put(self, key: str, tensor: Tensor) -> None:

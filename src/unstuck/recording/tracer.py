@@ -72,6 +72,8 @@ class Tracer(TorchFunctionMode):
         self.written: list[Tensor] = []
         self.quiet = False
         """Calls go by unseen."""
+        self.paused = False
+        """So do they, where another mode lies above this one and it cannot be taken away."""
 
     def clear(self) -> None:
         """Forget the calls so far."""
@@ -82,7 +84,7 @@ class Tracer(TorchFunctionMode):
         mark = self.marks.get(func) if func.__hash__ is not None else None
         if mark is not None:
             return mark(func, args, kwargs)
-        if self.quiet or func in SKIPPED or not self._depends(args, kwargs):
+        if self.quiet or self.paused or func in SKIPPED or not self._depends(args, kwargs):
             return func(*args, **kwargs)
         before = self._untouched(func, args)
         out = func(*args, **kwargs)
@@ -125,8 +127,9 @@ class Tracer(TorchFunctionMode):
         if len(self.entries) >= LONGEST:
             self.clear()
             self.notes.add(f"not recorded: the first {LONGEST} torch calls of a stretch without a backward")
+        cast = _cast(results[0].device.type)
         self.entries.append(
-            Entry(func, tuple(args), kwargs, out, results, self.sites(), torch.is_grad_enabled(), _cast(), before)
+            Entry(func, tuple(args), kwargs, out, results, self.sites(), torch.is_grad_enabled(), cast, before)
         )
         self.made.update((id(t), t) for t in results)
 
@@ -141,7 +144,11 @@ def changes_first(func: Any) -> bool:
     return name.endswith("_") and not name.startswith("_")
 
 
-def _cast() -> str:
-    if not torch.is_autocast_enabled("cpu"):
+def _cast(device: str) -> str:
+    """The dtype that torch casts to on this type of device."""
+    try:
+        if not torch.is_autocast_enabled(device):
+            return ""
+        return str(torch.get_autocast_dtype(device)).removeprefix("torch.")
+    except RuntimeError:  # a device for which there is no autocast (meta)
         return ""
-    return str(torch.get_autocast_dtype("cpu")).removeprefix("torch.")

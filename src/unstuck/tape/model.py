@@ -74,10 +74,14 @@ class Update(msgspec.Struct, frozen=True):
     norm: float | None = None
     """Norm of all gradients as the optimizer got them (sampled)."""
     closure: bool = False
+    """The optimizer evaluates its closure more than once, or at other weights than those that it steps from. A closure
+    that is evaluated once makes its backward, and then the step is an ordinary one after it."""
     empty: bool = False
     """The optimizer found no gradient at all although a backward had come before (they had been cleared)."""
     fresh: bool = False
     """The first step of an optimizer that was built in the place of another: what that one had gathered is lost."""
+    evaluations: int = 0
+    """With `closure`: how many of the passes after `after` were made inside the step."""
 
 
 class Evaluation(msgspec.Struct, frozen=True):

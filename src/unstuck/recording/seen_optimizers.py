@@ -1,0 +1,107 @@
+"""The optimizers that have stepped: what they are, what they hold, and their numbers on the tape."""
+
+from __future__ import annotations
+
+import weakref
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import msgspec
+import torch
+from torch import Tensor
+
+from unstuck.tape.model import Update
+
+BY_HAND = "by hand"
+"""The name, on a tape, of the optimizer that a script's own updates are."""
+
+
+@dataclass
+class Seen:
+    """An optimizer as it was at its first step."""
+
+    name: str
+    groups: tuple[dict[str, Any], ...] = ({},)
+    ours: bool = False
+    group_of: dict[int, int] = field(default_factory=dict)
+    """The number of the group of each of its tensors, by id."""
+    tensors: list[Tensor] = field(default_factory=list)
+    """Held here too, so that an id cannot come to mean another tensor."""
+    number: int = -1
+    """On the tape (-1: not on it); optimizers that follow each other on the same weights share one."""
+    first: bool = True
+    """The first of those."""
+
+
+class SeenOptimizers:
+    """Knows an optimizer again; a hook of torch has shown each of them."""
+
+    def __init__(self) -> None:
+        self.items: list[Seen] = []
+        self._index: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
+
+    def of(self, optimizer: Any) -> int:
+        """The optimizer's place among the items."""
+        if optimizer not in self._index:
+            self.items.append(seen(optimizer))
+            self._index[optimizer] = len(self.items) - 1
+        self._grow(self.items[self._index[optimizer]], optimizer)
+        return self._index[optimizer]
+
+    def _grow(self, known: Seen, optimizer: Any) -> None:
+        """Take in the groups and weights that it was given since its first step."""
+        if sum(len(group["params"]) for group in optimizer.param_groups) > len(known.tensors):
+            now = seen(optimizer)
+            known.groups = (*known.groups, *now.groups[len(known.groups) :])
+            known.group_of, known.tensors = now.group_of, now.tensors
+
+    def holds(self, tensor: Tensor) -> bool:
+        """Whether one of them holds a tensor."""
+        return any(id(tensor) in one.group_of for one in self.items)
+
+    def number(self, updates: list[Update]) -> None:
+        """Give every optimizer that made one of the updates its number on the tape."""
+        last = {u.optimizer: at for at, u in enumerate(updates)}
+        first = {u.optimizer: at for at, u in reversed(list(enumerate(updates)))}
+        alike: dict[Any, list[int]] = {}
+        keys = [(s.name, frozenset(s.group_of.items())) if s.group_of else i for i, s in enumerate(self.items)]
+        for index, key in enumerate(keys):
+            if index in first:
+                alike.setdefault(key, []).append(index)
+        turns = {key: all(last[a] < first[b] for a, b in pairwise(mine)) for key, mine in alike.items()}
+        count = 0
+        for index, (one, key) in enumerate(zip(self.items, keys, strict=True)):
+            one.first = index in first and (not turns[key] or alike[key][0] == index)
+            one.number = count if one.first else self.items[alike[key][0]].number if index in first else -1
+            count += one.first
+
+
+def numbered(updates: list[Update], items: list[Seen]) -> tuple[Update, ...]:
+    """The updates with the numbers of the tape, and a rate of 0 for groups that their optimizer had not been given."""
+    begun: set[int] = set()
+    found = []
+    for update in updates:
+        one = items[update.optimizer]
+        fresh = not one.first and update.optimizer not in begun
+        begun.add(update.optimizer)
+        rates = update.rates + (0.0,) * (len(one.groups) - len(update.rates) if update.rates else 0)
+        found.append(msgspec.structs.replace(update, optimizer=one.number, fresh=fresh, rates=rates))
+    return tuple(found)
+
+
+def seen(optimizer: Any) -> Seen:
+    """An optimizer as it is now: its class, its groups with their options, its tensors."""
+    kind = type(optimizer)
+    ours = kind.__module__.startswith("torch.optim") and kind is getattr(torch.optim, kind.__name__, None)
+    groups = tuple({k: _plain(v) for k, v in g.items() if k != "params"} for g in optimizer.param_groups)
+    group_of = {id(p): number for number, g in enumerate(optimizer.param_groups) for p in g["params"]}
+    return Seen(kind.__name__, groups, ours, group_of, [p for g in optimizer.param_groups for p in g["params"]])
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return float(value) if value.numel() == 1 else None
+    if isinstance(value, tuple | list):
+        return [_plain(v) for v in value]
+    return value if value is None or isinstance(value, bool | int | float | str) else None
