@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from unstuck.diagnosis.model import NotApplicable
-from unstuck.signals.masks import mask_of
+from unstuck.signals.counted import counting
 from unstuck.signals.task import Task, main_program
 from unstuck.signals.yardstick import Yardstick, yardstick
 from unstuck.tape.interpreter import CannotReplay, run
@@ -58,11 +58,19 @@ def _rows(tape: Tape, training: Program, task: Task, yard: Yardstick, evaluation
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             torch.manual_seed(0)
             values = run(program, _final(tape, program), outside, {})
-        mask = mask_of(program, program.users(Outside(target))[0], target, outside)
-        wanted = replace(task, target=target, mask=mask).wanted(outside.__getitem__)
+        wanted = _wanted(tape, program, replace(task, target=target), outside)
         return yard.rows(task, values[output.id].unsqueeze(0), wanted)[0]
     except (CannotReplay, RuntimeError, IndexError, KeyError, TypeError, ValueError):
         return None
+
+
+def _wanted(tape: Tape, program: Program, task: Task, outside: tuple[Tensor, ...]) -> Tensor:
+    """The targets, of which those count that reach the result of this program."""
+    assert task.target is not None
+    own = counting(tape, program, program.users(Outside(task.target))[0], task.target, outside)
+    counts = own.of(outside.__getitem__) if own is not None else None
+    some = counts is not None and bool(counts.any())  # a result without gradient tells nothing
+    return replace(task, counting=own if some else None).wanted(outside.__getitem__)
 
 
 def _final(tape: Tape, program: Program) -> dict[str, Tensor]:

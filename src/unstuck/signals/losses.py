@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -80,16 +80,20 @@ class Losses:
         return maker.shape if maker is not None and maker.outs[0] == getattr(ref, "id", None) else ()
 
     def targets(self, ending: Ending) -> list[Tensor]:
-        """The targets that an ending's loss got (a sample)."""
+        """The targets that an ending's loss got (a sample), as `Task.wanted` gives them."""
         if ending.target is None:
             return []
-        return _few(self.tape, dict.fromkeys(p.outside[ending.target.slot] for p in self.passes))
+        if self.task.target != ending.target.slot:
+            return _few(self.tape.tensors[k] for k in dict.fromkeys(p.outside[ending.target.slot] for p in self.passes))
+        met = dict.fromkeys(tuple(p.outside[slot] for slot in self.task.slots) for p in self.passes)
+        read = (dict(zip(self.task.slots, keys, strict=True)) for keys in met)
+        return _few(self.task.wanted(lambda slot, keys=keys: self.tape.tensors[keys[slot]]) for keys in read)
 
     def outputs(self, ending: Ending) -> list[Tensor]:
         """The outputs that an ending's loss got (a sample; none if they were not recorded)."""
         if ending.output is None or self.task.output != ending.output.id:
             return []
-        return _few(self.tape, dict.fromkeys(p.output for p in self.passes if p.output))
+        return _few(self.tape.tensors[k] for k in dict.fromkeys(p.output for p in self.passes if p.output))
 
 
 def flat(tensors: list[Tensor]) -> Tensor:
@@ -111,10 +115,10 @@ def tail_of(program: Program, ref: Ref | None) -> tuple[tuple[Call, ...], Call |
     return tuple(reversed(found)), None
 
 
-def _few(tape: Tape, keys: dict[str, None]) -> list[Tensor]:
+def _few(tensors: Iterable[Tensor]) -> list[Tensor]:
     found, size = [], 0
-    for key in keys:
-        found.append(tape.tensors[key])
+    for tensor in tensors:
+        found.append(tensor)
         size += found[-1].numel()
         if size > MOST:
             break

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from unstuck.diagnosis.model import NotApplicable
 from unstuck.signals.task import Task, main_program
+from unstuck.signals.yardstick import counted
 from unstuck.tape.model import Tape
 
 WINDOW = 16
@@ -41,8 +42,9 @@ class Order:
         task = Task.read(tape)
         if task.kind not in ("classes", "binary") or task.target is None:
             raise NotApplicable("the targets are not classes")
-        number, slot = main_program(tape), task.target
-        batches = [_classes(tape.tensors[p.outside[slot]]) for p in tape.passes if p.program == number]
+        number = main_program(tape)
+        targets = (task.wanted(lambda s, p=p: tape.tensors[p.outside[s]]) for p in tape.passes if p.program == number)
+        batches = [_classes(t).reshape(-1)[counted(task, t)] for t in targets]
         windows = _windows(batches)[:MOST]
         if len(windows) < FEWEST:
             raise NotApplicable(f"fewer than {FEWEST * WINDOW} labels: too few to judge their order")

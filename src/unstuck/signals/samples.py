@@ -79,10 +79,10 @@ class Samples:
         inputs = _inputs(program)
         slot, call = next(iter(inputs.items()))
         beside = tuple(sorted({*inputs, *_moving(tape, number, task.target)} - {slot, task.target}))
-        slots = (slot, *beside, task.target)
-        _belonging(tape, number, slots)
+        _belonging(tape, number, (slot, *beside, task.target))
+        slots = (slot, *beside, *task.slots)
         keys = dict.fromkeys(tuple(p.outside[s] for s in slots) for p in tape.passes if p.program == number)
-        parts, targets = _gathered(tape, list(keys), task)
+        parts, targets = _gathered(tape, [dict(zip(slots, k, strict=True)) for k in keys], 1 + len(beside), task)
         _, group = torch.unique(torch.cat(parts, 1), dim=0, return_inverse=True)
         return cls(program, task, slot, call, beside, parts, targets, group)
 
@@ -125,16 +125,18 @@ def _belonging(tape: Tape, number: int, slots: tuple[int, ...]) -> None:
         raise NotApplicable("an extra input is not aligned with the batch dimension")
 
 
-def _gathered(tape: Tape, keys: list[tuple[str, ...]], task: Task) -> tuple[tuple[Tensor, ...], Tensor]:
+def _gathered(tape: Tape, keys: list[dict[int, str]], inputs: int, task: Task) -> tuple[tuple[Tensor, ...], Tensor]:
+    """Rows and targets of some batches, each the keys of its slots, those of the inputs first."""
     kept: list[list[Tensor]] = []
     targets: list[Tensor] = []
     count = 0
     for names in keys:
-        parts, target = [tape.tensors[name] for name in names[:-1]], tape.tensors[names[-1]]
+        parts = [tape.tensors[key] for key in list(names.values())[:inputs]]
+        target = task.wanted(lambda slot, names=names: tape.tensors[names[slot]])
         y = _labels(target, task)
         if not all(x.dim() and len(x) == len(y) for x in parts):
             continue
-        known = counted(task, target)[: len(y)] if task.kind == "classes" else y == y
+        known = counted(task, target)[: len(y)] if task.kind in ("classes", "binary") else y == y
         parts, y = [x.reshape(len(x), -1)[known] for x in parts], y[known]
         if kept and any(x.shape[1] != first.shape[1] for x, first in zip(parts, kept[0], strict=True)):
             continue

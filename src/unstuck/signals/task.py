@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from unstuck.diagnosis.model import NotApplicable
-from unstuck.signals.masks import mask_of
+from unstuck.signals.counted import IGNORED, Counting, counting
 from unstuck.tape import task
 from unstuck.tape.model import Pass, Tape
 
@@ -20,24 +20,32 @@ NAN = float("nan")
 class Task(task.Task):
     """The task of one program of a tape."""
 
-    mask: int | None = None
-    """The slot of a mask that leaves targets out of the loss."""
+    counting: Counting | None = None
+    """Which elements of the target the loss counts."""
+
+    @property
+    def slots(self) -> tuple[int, ...]:
+        """The slots that `wanted` reads: of the target, and of what says which of its elements count."""
+        assert self.target is not None
+        return (self.target, *(self.counting.slots if self.counting is not None else ()))
 
     @property
     def ignored(self) -> int:
-        """The class number that the loss leaves out (-100 by torch's default)."""
-        given = self.loss.argument(4, "ignore_index", -100) if self.loss is not None else -100
-        return given if isinstance(given, int) and not isinstance(given, bool) else -100
+        """The class number that stands for a target which does not count."""
+        given = self.loss.argument(4, "ignore_index", IGNORED) if self.loss is not None else IGNORED
+        return given if isinstance(given, int) and not isinstance(given, bool) else IGNORED
 
     def wanted(self, read: Callable[[int], Tensor]) -> Tensor:
-        """The targets, by a function that reads slots; those that the mask leaves out become `ignored`, or NaN."""
+        """The targets, by a function that reads slots; those that the loss does not count become `ignored`, or NaN."""
         assert self.target is not None
         target = read(self.target)
-        mask = read(self.mask) if self.mask is not None and target.dim() else None
-        if mask is None or mask.numel() not in (target.numel(), len(target)):
+        counts = self.counting.of(read) if self.counting is not None else None
+        if counts is None or counts.numel() != target.numel():
             return target
-        shape = target.shape if mask.numel() == target.numel() else (len(target), *[1] * (target.dim() - 1))
-        return target.masked_fill(mask.reshape(shape) == 0, NAN if target.is_floating_point() else self.ignored)
+        left = ~counts.reshape(target.shape)
+        if self.kind == "classes" and not target.is_floating_point():
+            return target.long().masked_fill(left, self.ignored)
+        return (target if target.is_floating_point() else target.double()).masked_fill(left, NAN)
 
     @classmethod
     def read(cls, tape: Tape, number: int | None = None) -> Task:
@@ -46,7 +54,8 @@ class Task(task.Task):
         first = next(p for p in tape.passes if p.program == number)
         outside = tuple(tape.tensors[k] for k in first.outside)
         found = cls.of(tape.programs[number], outside, lambda slot: _values(tape, number, slot))
-        return replace(found, mask=mask_of(tape.programs[number], found.loss, found.target, outside))
+        counts = counting(tape, tape.programs[number], found.loss, found.target, outside)
+        return replace(found, counting=counts)
 
 
 def main_program(tape: Tape, passes: tuple[Pass, ...] | None = None) -> int:

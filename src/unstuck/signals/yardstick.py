@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import torch
@@ -27,6 +28,8 @@ class Yardstick:
     """Mean target, in the target's own trailing shape; empty for classification."""
     variance: float
     """Mean squared distance of the targets from their mean."""
+    fillers: tuple[int, ...] = ()
+    """Labels that the training's loss never counts (padding): they count in no evaluation either."""
 
     @property
     def balanced(self) -> bool:
@@ -56,6 +59,8 @@ class Yardstick:
             return self._squares(output, target)
         guess, truth = _decisions(task, output, target)
         known = counted(task, target)
+        if self.fillers and known.shape == truth.shape:
+            known = known & ~torch.isin(truth, torch.tensor(self.fillers))
         if not bool(known.all()):
             guess, truth = guess[:, known], truth[known]
         hits = torch.zeros(guess.shape[0], self.classes, dtype=torch.float64)
@@ -91,7 +96,7 @@ class Yardstick:
 
 
 def counted(task: Task, target: Tensor) -> Tensor:
-    """(rows,) Which class labels the loss counts: neither ignored nor masked (see `Task.wanted`)."""
+    """(rows,) Which class labels the loss counts: as `Task.wanted` marks them."""
     known = ~torch.isnan(target) if target.is_floating_point() else target != task.ignored
     return (known.all(1) if _is_table(task, target) else known).reshape(-1)
 
@@ -101,7 +106,7 @@ def yardstick(tape: Tape, number: int, task: Task) -> Yardstick:
     empty = torch.zeros(0)
     if task.kind == "unknown" or task.target is None:
         return Yardstick("unknown", 0, empty, empty, 0.0)
-    slots = [slot for slot in (task.target, task.mask) if slot is not None]
+    slots = task.slots
     met = dict.fromkeys(tuple(p.outside[slot] for slot in slots) for p in tape.passes if p.program == number)
     targets = [task.wanted(lambda slot, keys=keys: tape.tensors[keys[slots.index(slot)]]) for keys in met]
     if task.kind == "regression":
@@ -109,7 +114,16 @@ def yardstick(tape: Tape, number: int, task: Task) -> Yardstick:
     truths = [_truth(task, t).reshape(-1)[counted(task, t)] for t in targets]
     classes = max(task.classes, 1 + max((int(t.max()) for t in truths if t.numel()), default=1))
     counts = sum((torch.bincount(t.clamp(min=0), minlength=classes)[:classes] for t in truths), torch.zeros(classes))
-    return Yardstick(task.kind, classes, counts.double(), empty, 0.0)
+    fillers = _fillers(task, (tape.tensors[keys[0]] for keys in met), counts)
+    return Yardstick(task.kind, classes, counts.double(), empty, 0.0, fillers)
+
+
+def _fillers(task: Task, recorded: Iterable[Tensor], counts: Tensor) -> tuple[int, ...]:
+    """Labels that stand among the recorded targets and are never counted."""
+    if task.kind != "classes" or task.counting is None:
+        return ()
+    met = {int(label) for t in recorded if not t.is_floating_point() for label in t.unique()}
+    return tuple(sorted(n for n in met if not 0 <= n < len(counts) or not counts[n]))
 
 
 def _of_values(targets: list[Tensor]) -> Yardstick:
@@ -137,8 +151,8 @@ def _decisions(task: Task, output: Tensor, target: Tensor) -> tuple[Tensor, Tens
     """(guesses (lanes, rows), truth (rows,)) as class numbers; a row that is not a number is always wrong."""
     truth = _truth(task, target).reshape(-1)
     if task.kind == "classes":
-        guess = output.argmax(min(2, output.dim() - 1)) if output.dim() > 2 else output.argmax(-1, keepdim=True)
-        guess = guess.where(torch.isfinite(output).all(min(2, output.dim() - 1)).reshape(guess.shape), -1)
+        axis = _class_axis(tuple(output.shape), tuple(target.shape))
+        guess = output.argmax(axis).where(torch.isfinite(output).all(axis), -1)
     else:
         guess = (output > (0.0 if task.scale == "logit" else 0.5)).long().where(torch.isfinite(output), -1)
     guess = guess.reshape(guess.shape[0], -1)
@@ -147,10 +161,17 @@ def _decisions(task: Task, output: Tensor, target: Tensor) -> tuple[Tensor, Tens
     )
 
 
+def _class_axis(output: tuple[int, ...], target: tuple[int, ...]) -> int:
+    """The axis of the classes in (lanes, rows, ...): torch's second of a row, or the last where only that one fits."""
+    second = min(2, len(output) - 1)
+    last_fits = len(output) > 3 and output[1:-1] == target and output[1:second] + output[second + 1 :] != target
+    return len(output) - 1 if last_fits else second
+
+
 def retask(task: Task, program: Program, outside: tuple[Tensor, ...]) -> Task:
     """The task as it stands in a treated program, whose loss and output may be others."""
     now = Task.of(program, outside)
     if now.output is None:
         return task
     target = task.target if now.target is None else now.target
-    return replace(now, kind=task.kind, classes=task.classes, target=target, mask=task.mask)
+    return replace(now, kind=task.kind, classes=task.classes, target=target, counting=task.counting)
