@@ -40,19 +40,19 @@ def run(folder: Path, name: str = "train.py") -> subprocess.CompletedProcess[str
     return subprocess.run(command, cwd=folder, env={**os.environ, **SURROUNDINGS}, capture_output=True, text=True)
 
 
-def record(folder: Path, name: str = "train.py") -> Path:
+def record(folder: Path, name: str = "train.py", arguments: tuple[str, ...] = ()) -> Path:
     """The tape folder of a script's run."""
     tape = folder.parent / f"{folder.name}-tape"
-    command = [sys.executable, "-m", "unstuck.recording", "--out", str(tape), "--", name]
+    command = [sys.executable, "-m", "unstuck.recording", "--out", str(tape), "--", name, *arguments]
     subprocess.run(command, cwd=folder, env={**os.environ, **SURROUNDINGS}, capture_output=True, check=False)
     return tape
 
 
-def diagnosed(text: str, folder: Path, prove: bool = True) -> Whole:
+def diagnosed(text: str, folder: Path, prove: bool = True, arguments: tuple[str, ...] = ()) -> Whole:
     """Write a script into a new folder, record it, and diagnose its tape."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "train.py").write_text(text, encoding="utf-8")
-    return Whole(folder, diagnose(record(folder), Options(prove=prove)))
+    return Whole(folder, diagnose(record(folder, arguments=arguments), Options(prove=prove)))
 
 
 def skill(folder: Path) -> float:

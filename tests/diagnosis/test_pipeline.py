@@ -37,3 +37,52 @@ def test_a_healthy_twin_is_left_alone(fault: str, tmp_path: Path) -> None:
     diagnosis = diagnosed(RULES[fault].quiet, tmp_path / "script").diagnosis
     assert not diagnosis.causes
     assert not diagnosis.suspects
+
+
+RATE = """
+import argparse
+import json
+import torch
+from torch import nn
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--rate", type=float)
+options = parser.parse_args()
+settings = json.load(open("settings.json"))
+torch.manual_seed(0)
+rows = torch.randn(800, 10)
+labels = (rows[:, 0] > rows[:, 1]).long()
+model = nn.Sequential(nn.Linear(10, 32), nn.ReLU(), nn.Linear(32, 2))
+optimizer = torch.optim.SGD(model.parameters(), lr=options.rate or settings["optim"]["rate"])
+for epoch in range(10):
+    for start in range(0, 800, 50):
+        loss = nn.functional.cross_entropy(model(rows[start : start + 50]), labels[start : start + 50])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+print(loss.item())
+"""
+
+
+def test_a_rate_is_changed_in_the_settings_file_that_holds_it(tmp_path: Path) -> None:
+    (tmp_path / "script").mkdir()
+    (tmp_path / "script" / "settings.json").write_text('{"seed": 1, "optim": {"rate": 1e-6}}\n')
+    whole = diagnosed(RATE, tmp_path / "script")
+    (cause,) = whole.diagnosis.causes
+    assert "from rate in settings.json:1" in cause.message
+    assert whole.diagnosis.patch is not None
+    assert whole.diagnosis.patch.proven
+    assert [f.path for f in whole.diagnosis.patch.files] == ["settings.json"]
+    assert run(whole.patched()).returncode == 0
+
+
+def test_a_rate_from_the_command_line_is_no_change_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "script").mkdir()
+    (tmp_path / "script" / "settings.json").write_text('{"optim": {"rate": 0.05}}\n')
+    whole = diagnosed(RATE, tmp_path / "script", arguments=("--rate", "1e-6"))
+    patch = whole.diagnosis.patch
+    assert patch is not None
+    assert (patch.trust, patch.proven, patch.diff, patch.files) == ("advice", True, "", ())
+    assert patch.arguments[0] == "--rate"
+    assert f"pass --rate {patch.arguments[1]}" in terminal.render(whole.diagnosis)
+    assert "--write" not in terminal.render(whole.diagnosis)

@@ -92,7 +92,7 @@ def fix(options: argparse.Namespace) -> int:
     if report.patch is None:
         return told("no fix was found", _code(report))
     if not options.patch and not options.write:
-        sys.stdout.write(report.patch.diff)
+        sys.stdout.write(report.patch.diff or f"{report.patch.advice}\n")
     _write_patch(report, options, folder)
     return _code(report)
 
@@ -236,7 +236,9 @@ def _write_patch(report: Diagnosis, options: argparse.Namespace, folder: Path) -
     # A patch file of an earlier run must not be taken for this run's.
     if options.patch is not None and (diff or Path(options.patch).exists()):
         written(Path(options.patch), diff)
-    if options.write and report.patch is not None:
+    if options.write and report.patch is not None and not report.patch.files:
+        told(f"no file was changed: {report.patch.advice}", SICK)
+    elif options.write and report.patch is not None:
         try:
             changed = patch.apply(report.patch.files, folder)
         except (patch.PatchError, OSError) as error:

@@ -79,13 +79,29 @@ def patch(tape: Tape, judged: Judged, loud: set[str]) -> Patch | None:
     if last is None or not loud & {fault for e in reruns for fault in e.request.faults}:
         return None
     shown = diff(tape.sources, dict(last.files))
-    if not shown:
+    if not shown and not last.arguments and not last.environment:
         return None
     order = ("safe", "likely", "advice")
     written = [remedy for e in reruns for remedy in e.written]
-    trust = max((remedy.trust for remedy in written), key=order.index)
+    outside = bool(last.arguments or last.environment)
+    trust = "advice" if outside else max((remedy.trust for remedy in written), key=order.index)
     files = tuple(FileChange(path, digest(tape.sources.get(path)), text) for path, text in last.files)
-    return Patch(trust, patch_proven(judged, last), shown, tuple(r.name for r in written), files)
+    return Patch(
+        trust, patch_proven(judged, last), shown, tuple(r.name for r in written), files,
+        passed(tape, last.arguments), dict(last.environment),
+    )  # fmt: skip
+
+
+def passed(tape: Tape, arguments: Sequence[str]) -> tuple[str, ...]:
+    """The words of a command line that are other than the recorded ones, each behind the option that it belongs to."""
+    old = tape.facts.command.args if tape.facts.command is not None else ()
+    other = [n for n, (was, now) in enumerate(zip(old, arguments, strict=False)) if was != now]
+    return tuple(word for n in other for word in (*_option(arguments, n), arguments[n]))
+
+
+def _option(arguments: Sequence[str], n: int) -> Sequence[str]:
+    before = arguments[n - 1 : n] if n else ()
+    return before if "=" not in arguments[n] and all(word.startswith("-") for word in before) else ()
 
 
 def patch_proven(judged: Judged, last: Experiment) -> bool:

@@ -140,6 +140,10 @@ class Experiment(msgspec.Struct, frozen=True):
     asked: tuple[str, ...] = ()
     """Faults that were looked for again on what this experiment left: its tape, or its reading."""
     notes: tuple[str, ...] = ()
+    arguments: tuple[str, ...] = ()
+    """The command line of the patched script, where it is another than the recorded one."""
+    environment: tuple[tuple[str, str], ...] = ()
+    """Variables of the environment that are set for it."""
 
     @property
     def gain(self) -> float:

@@ -95,6 +95,17 @@ class Patch(msgspec.Struct, frozen=True):
     diff: str
     remedies: tuple[str, ...] = ()
     files: tuple[FileChange, ...] = ()
+    arguments: tuple[str, ...] = ()
+    """What to write on the command line in the place of what stands there: `--lr 0.01`."""
+    environment: dict[str, str] = {}
+    """Variables to set."""
+
+    @property
+    def advice(self) -> str:
+        """What to start the script with, as one would type it ("" where the files are all there is to change)."""
+        variables = " ".join(f"{name}={value}" for name, value in self.environment.items())
+        passed = " ".join(("pass", *self.arguments)) if self.arguments else ""
+        return ", ".join(filter(None, (passed, f"set {variables}" if variables else "")))
 
 
 class FileChange(msgspec.Struct, frozen=True):

@@ -75,7 +75,7 @@ class PatchedRuns:
 
     def begin(self, tape: Tape, sources: Mapping[str, str]) -> None:
         """Start a run that will probably be asked for; an earlier one that nobody asked for is stopped."""
-        key = _key(sources)
+        key = _key(tape, sources)
         if key in self._done or (self._ahead is not None and self._ahead[0] == key):
             return
         self._give_up()
@@ -83,7 +83,7 @@ class PatchedRuns:
 
     def of(self, tape: Tape, sources: Mapping[str, str], limit: float | None = None) -> PatchedRun:
         """Run the tape's script with some of its files replaced. Raises FileNotFoundError if it is not here."""
-        key = _key(sources)
+        key = _key(tape, sources)
         if key not in self._done:
             self.begin(tape, sources)
             assert self._ahead is not None
@@ -134,7 +134,8 @@ class Child:
         words = ["-m", command.module] if command.module else [str(stage / Path(command.path or "").name)]
         budget = ["--steps", str(command.steps), "--seconds", str(1.5 * command.seconds)]
         argv = ["--out", str(self.folder / "tape"), *budget, "--", *words, *command.args]
-        order = {"cwd": _where(command.cwd, folder, stage), "argv": argv}
+        cwd, environment = _where(command.cwd, folder, stage), dict(command.environment)
+        order = {"cwd": cwd, "argv": argv, "environment": environment}
         assert self.process.stdin is not None
         with suppress(BrokenPipeError), self.process.stdin as pipe:  # its exit code tells that it is gone
             pipe.write(json.dumps(order).encode() + b"\n")
@@ -167,8 +168,9 @@ class Child:
         self.scratch.cleanup()
 
 
-def _key(sources: Mapping[str, str]) -> object:
-    return frozenset(sources.items())
+def _key(tape: Tape, sources: Mapping[str, str]) -> object:
+    command = tape.facts.command
+    return frozenset(sources.items()), command.args if command else (), command.environment if command else ()
 
 
 def _where(cwd: str, folder: Path, stage: Path) -> str:

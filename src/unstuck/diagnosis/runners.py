@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import combinations
 from typing import TypeVar
 
@@ -16,19 +16,21 @@ from unstuck.diagnosis.recount import recounted
 from unstuck.diagnosis.rerun import PatchedRun, PatchedRuns
 from unstuck.diagnosis.skill import LEAST, STUCK, WORTH, healed, settled
 from unstuck.diagnosis.verdict import judge
-from unstuck.remedies.treatment import CannotApply, CannotEdit
+from unstuck.remedies.treatment import CannotApply, CannotEdit, Treatment
 from unstuck.replay.bench import Bench
 from unstuck.replay.resample import resampled
 from unstuck.replay.run import LaneResult
 from unstuck.signals.evaluation import FinalEvaluation
 from unstuck.signals.learning import Learning
 from unstuck.signals.sweep import Sweep as SweepReading
-from unstuck.source.text import Sources
+from unstuck.source.text import Sources, started
 from unstuck.tape.interpreter import CannotReplay
 from unstuck.tape.model import Tape
 
 Say = Callable[[str], None]
 Reading = TypeVar("Reading", Learning, FinalEvaluation)
+ELSEWHERE = 3
+"""Places besides the first in which a number is tried to be written, each at the cost of a run."""
 REASONS = (CannotApply, CannotReplay, CannotEdit, NotApplicable)
 """Why an experiment cannot be made; anything else is a failure of ours."""
 
@@ -37,10 +39,9 @@ class Runners:
     """The tapes, benches and patched scripts of one diagnosis. Call it with a request; close it at the end."""
 
     def __init__(self, tape: Tape, say: Say) -> None:
-        main = tape.script if tape.script in tape.sources else next(iter(tape.sources), tape.script)
         self.tapes: dict[Patched, Tape] = {(): tape}
         self.sweeps: dict[Patched, SweepReading] = {}
-        self._sources: dict[Patched, Sources] = {(): Sources(dict(tape.sources), main)}
+        self._sources: dict[Patched, Sources] = {(): started(tape)}
         self._benches: dict[Patched, Bench] = {}
         self._runs: dict[Patched, Run] = {}
         self._reruns = PatchedRuns()
@@ -74,10 +75,10 @@ class Runners:
 
     def begin(self, request: Request) -> None:
         """Begin a rerun that will probably be asked for, while replays are at work."""
-        sources, written, _ = self._edited(request)
+        sources, written, _ = self._edited(request.behind, request.remedies)
         if written:
             try:
-                self._reruns.begin(self.tapes[()], sources.files)
+                self._reruns.begin(commanded(self.tapes[()], sources), sources.files)
             except OSError:
                 return  # it is told when the script is asked for
 
@@ -125,10 +126,10 @@ class Runners:
             without=Arm(lanes=(shown.before,)), treated=Arm(lanes=(shown.after,)),
         )  # fmt: skip
 
-    def _edited(self, request: Request) -> tuple[Sources, list[Remedy], list[str]]:
+    def _edited(self, behind: Patched, remedies: Iterable[Remedy]) -> tuple[Sources, list[Remedy], list[str]]:
         """The sources with every remedy that finds its place; the others become notes."""
-        sources, written, notes = self._sources[request.behind], [], []
-        for remedy in request.remedies:
+        sources, written, notes = self._sources[behind], [], []
+        for remedy in remedies:
             try:
                 sources = remedy.edit(sources)
                 written.append(remedy)
@@ -138,19 +139,47 @@ class Runners:
         return sources, written, notes
 
     def _rerun(self, request: Request) -> Experiment:
-        sources, written, notes = self._edited(request)
+        sources, written, notes = self._edited(request.behind, request.remedies)
         if not written:
             return msgspec.structs.replace(failed(request, "; ".join(notes)), notes=tuple(notes))
-        original = self.tapes[()]
-        changed = {path: text for path, text in sources.files.items() if text != original.sources.get(path)}
-        kept = Experiment(
-            request, "not-tried", "", written=tuple(written), files=tuple(changed.items()), notes=tuple(notes)
-        )
         try:
-            done = self._reruns.of(original, sources.files)
+            done = self._reruns.of(commanded(self.tapes[()], sources), sources.files)
+            for _ in range(ELSEWHERE):
+                if (other := self._moved(request, written, done)) is None:
+                    break
+                sources, written, notes = other
+                done = self._reruns.of(commanded(self.tapes[()], sources), sources.files)
         except OSError as reason:
+            kept = self._patched(request, sources, written, notes)
             return msgspec.structs.replace(kept, why=f"the patched script was not run: {reason}")
-        behind = (*request.behind, *request.remedies)
+        return self._ran(request, self._patched(request, sources, written, notes), sources, done)
+
+    def _moved(
+        self, request: Request, written: list[Remedy], done: PatchedRun
+    ) -> tuple[Sources, list[Remedy], list[str]] | None:
+        """The sources with what had no effect written elsewhere; None where all had one, or no other place is left."""
+        if done.tape is None:
+            return None
+        before, after = self.tapes[request.behind], done.tape
+        treatments = [r for r in written if isinstance(r, Treatment)]
+        without = [r for r in treatments if after.updates and not r.took(before, after)]
+        remedies = [r.elsewhere() if r in without and isinstance(r, Treatment) else r for r in written]
+        sources, now, notes = self._edited(request.behind, [r for r in remedies if r is not None])
+        return (sources, now, notes) if without and now else None
+
+    def _patched(self, request: Request, sources: Sources, written: list[Remedy], notes: list[str]) -> Experiment:
+        original = self._sources[()]
+        changed = {path: text for path, text in sources.files.items() if text != original.files.get(path)}
+        pairs = zip(original.arguments, sources.arguments, strict=True)
+        given = tuple(n for n, (old, new) in enumerate(pairs) if old != new)
+        environment = tuple(pair for pair in sources.environment if pair not in original.environment)
+        return Experiment(
+            request, "not-tried", "", written=tuple(written), files=tuple(changed.items()), notes=tuple(notes),
+            arguments=sources.arguments if given else (), environment=environment,
+        )  # fmt: skip
+
+    def _ran(self, request: Request, kept: Experiment, sources: Sources, done: PatchedRun) -> Experiment:
+        original, behind = self.tapes[()], (*request.behind, *request.remedies)
         if done.tape is not None:  # its tape is of the copy; what follows is about the person's own folder
             done.tape.folder = original.folder
             self.tapes[behind], self._sources[behind] = done.tape, sources
@@ -164,6 +193,15 @@ class Runners:
         if shown is None:
             return Experiment(request, "undecided", "nothing that both scripts report is different")
         return Experiment(request, shown.word, shown.why)
+
+
+def commanded(tape: Tape, sources: Sources) -> Tape:
+    """The tape of a script that is to be started with other arguments and variables of the environment."""
+    command = tape.facts.command
+    if command is None:
+        return tape
+    command = msgspec.structs.replace(command, args=sources.arguments, environment=sources.environment)
+    return msgspec.structs.replace(tape, facts=msgspec.structs.replace(tape.facts, command=command))
 
 
 def failed(request: Request, why: str) -> Experiment:

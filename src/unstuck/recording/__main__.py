@@ -10,6 +10,7 @@ import argparse
 import importlib
 import json
 import os
+import re
 import sys
 import traceback
 from pathlib import Path
@@ -19,12 +20,14 @@ from unstuck.recording.budget import SECONDS, STEPS
 from unstuck.recording.launch import execute, leave
 from unstuck.recording.script import Target
 from unstuck.tape.model import Command
+from unstuck.tape.settings import NUMBER
 
 
 def main() -> int:
     """Run and record; the exit code is the script's."""
     options, target = _arguments(_received() if sys.argv[1:] == ["--wait"] else sys.argv[1:])
     here = Path.cwd()  # the script may go elsewhere
+    environment = dict(os.environ)
     out = Path(options.out).absolute()
     script = target.path or target.module or ""
     folder = Path(script).resolve().parent if target.path else Path.cwd()
@@ -38,7 +41,8 @@ def main() -> int:
         code = execute(target, on_error=lambda error: failure.update(described(error, recorder.observed.call_sites)))
     finally:
         recorder.detach()
-        _write(recorder, out, Path(script).name, failure, _command(options, target, here))
+        command = _command(options, target, here, _numbers(environment, recorder.observed.call_sites.texts()))
+        _write(recorder, out, Path(script).name, failure, command)
     return code
 
 
@@ -55,12 +59,21 @@ def _received() -> list[str]:
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
+    os.environ.update(order.get("environment", {}))
     os.chdir(order["cwd"])
     return order["argv"]
 
 
-def _command(options: argparse.Namespace, target: Target, here: Path) -> Command:
-    return Command(target.path, target.module, target.args, str(here), options.steps, options.seconds)
+def _command(
+    options: argparse.Namespace, target: Target, here: Path, environment: tuple[tuple[str, str], ...]
+) -> Command:
+    return Command(target.path, target.module, target.args, str(here), options.steps, options.seconds, environment)
+
+
+def _numbers(environment: dict[str, str], texts: dict[str, str]) -> tuple[tuple[str, str], ...]:
+    """The variables that are numbers and are named in the person's files; nothing else of the environment is kept."""
+    words = {word.lower() for text in texts.values() for word in re.findall(r"\w+", text)}
+    return tuple((k, v) for k, v in sorted(environment.items()) if k.lower() in words and NUMBER.fullmatch(v.strip()))
 
 
 def _write(recorder: Any, out: Path, script: str, failure: dict[str, Any], command: Command) -> None:

@@ -30,6 +30,13 @@ class CallSites:
         """The text of every file of the person's, as it was when first seen, by path relative to the folder."""
         return dict(self._texts)
 
+    def imported(self) -> None:
+        """Take in the files of the person's that are imported and of which no frame was seen: constants, settings."""
+        for module in list(sys.modules.values()):
+            path = getattr(module, "__dict__", {}).get("__file__")
+            if isinstance(path, str) and path.startswith(str(self.folder)) and path.endswith(".py"):
+                self.relative(path)
+
     def sites(self, depth: int = 2) -> tuple[Site, ...]:
         """The person's frames from the present call outward, innermost first."""
         found: list[Site] = []

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from unstuck.recording.call_sites import CallSites
+from unstuck.recording.constructions import LEAF, Constructions
 from unstuck.recording.evaluations import Forwards
 from unstuck.recording.notes import Notes
 from unstuck.recording.optimizers import OptimizerObserver
@@ -18,6 +19,7 @@ from unstuck.recording.parameter_names import Names, is_weight
 from unstuck.recording.programs import Programs
 from unstuck.recording.retained_graphs import RetainedGraphs
 from unstuck.recording.sampling import Sampling
+from unstuck.recording.settings_read import SettingsRead
 from unstuck.recording.tensor_store import TensorStore
 from unstuck.recording.tracer import Tracer
 from unstuck.tape.model import Command, Facts, Graphs, Pass, Tape
@@ -29,9 +31,11 @@ class Observed:
     def __init__(self, folder: Path, marks: dict[Any, Callable[..., Any]]) -> None:
         self.notes = Notes()
         self.call_sites = CallSites(folder)
-        self.store, self.names, self.optimizers = TensorStore(), Names(), OptimizerObserver()
+        self.settings = SettingsRead(folder)
+        self.constructions = Constructions(self.call_sites.sites, self.notes.failure("a construction"))
+        self.store, self.names, self.optimizers = TensorStore(), Names(), OptimizerObserver(self.constructions)
         self.graphs = RetainedGraphs()
-        self.tracer = Tracer(marks, partial(self.call_sites.sites, 3), self.notes)
+        self.tracer = Tracer({**marks, LEAF: self.constructions.asked}, partial(self.call_sites.sites, 3), self.notes)
         self.programs = Programs(self.names, self.is_weight)
         failed = self.notes.failure("a forward pass without a backward")
         self.forwards = Forwards(self.store, self.programs.kept, self.programs.cut, failed)
@@ -83,6 +87,7 @@ class Observed:
             if f"w:{name}" in self.store.tensors:
                 self.store.put(f"f:{name}", tensor)
         self.call_sites.relative(str(self.call_sites.folder / script))
+        self.call_sites.imported()
         return Tape(
             script=script,
             folder=str(self.call_sites.folder),
@@ -101,7 +106,7 @@ class Observed:
             late=tuple(p for _, p in sampling.batches),
             late_at=tuple(len(self.losses) + place for place, _ in sampling.batches),
             error=error,
-            sources=self.call_sites.texts(),
+            sources=self.call_sites.texts() | self.settings.texts,
             notes=tuple(self.notes.lines),
             seconds=seconds,
             facts=Facts(

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from unstuck.recording.constructions import Constructions
 from unstuck.recording.hand_updates import COMPARED, HandUpdates
 from unstuck.recording.open_steps import OpenStep, OpenSteps, Stepped, real
 from unstuck.recording.parameter_names import Names
@@ -31,12 +32,13 @@ class Weight(NamedTuple):
 class OptimizerObserver:
     """Collects; everything it returns is plain data."""
 
-    def __init__(self) -> None:
+    def __init__(self, constructions: Constructions) -> None:
+        self._constructions = constructions
         self.steps = 0
         """Optimizer steps of the run, recorded or only counted."""
         self.stepped = False
         """An optimizer of torch has stepped: its hooks see every further step."""
-        self._seen = SeenOptimizers()
+        self._seen = SeenOptimizers(constructions)
         self._weights: dict[str, Weight] = {}
         self._steps: list[Stepped] = []
         self._by_hand = HandUpdates()
@@ -65,8 +67,9 @@ class OptimizerObserver:
         )
         if holder[0] < 0 and key in self._by_hand.written:
             holder = (next(s.number for s in self._seen.items if s.name == BY_HAND), 0)
+        made = self._constructions.of_weight(met.tensor)
         dtype = str(met.tensor.dtype).removeprefix("torch.")
-        return Parameter(name, tuple(met.tensor.shape), dtype, met.trainable, *holder, met.owner, met.root)
+        return Parameter(name, tuple(met.tensor.shape), dtype, met.trainable, *holder, met.owner, met.root, made=made)
 
     # -- backward, and updates written by hand -----------------------------------------------------------------------
 
@@ -163,6 +166,7 @@ class OptimizerObserver:
                 foreign=sum(key not in reached for key in s.group_of),
                 clip=self._clip() if len(turns) == 1 else None,
                 created=turns[s.number],
+                made=s.made,
             )
             for s in self._seen.items
             if s.first

@@ -54,7 +54,7 @@ class Recorder:
 
     def attach(self) -> None:
         """Start to watch the calling thread, or go on."""
-        for tap in self._taps:
+        for tap in (*self._taps, self.observed.settings, self.observed.constructions):
             tap.attach()
         if self.sampled is not None:
             self._sample(self.sampled.sampling)
@@ -68,7 +68,7 @@ class Recorder:
     def detach(self) -> None:
         """Stop watching; the process is as if we had never been there."""
         self._unhook()
-        for tap in self._taps:
+        for tap in (*self._taps, self.observed.settings, self.observed.constructions):
             tap.detach()
         if self.sampled is not None:
             self.sampled.sampling.detach()

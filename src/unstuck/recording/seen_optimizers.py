@@ -11,7 +11,9 @@ import msgspec
 import torch
 from torch import Tensor
 
+from unstuck.recording.constructions import Constructions
 from unstuck.tape.model import Update
+from unstuck.tape.site import Site
 
 BY_HAND = "by hand"
 """The name, on a tape, of the optimizer that a script's own updates are."""
@@ -32,12 +34,15 @@ class Seen:
     """On the tape (-1: not on it); optimizers that follow each other on the same weights share one."""
     first: bool = True
     """The first of those."""
+    made: Site | None = None
+    """Where it was constructed."""
 
 
 class SeenOptimizers:
     """Knows an optimizer again; a hook of torch has shown each of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, constructions: Constructions) -> None:
+        self._constructions = constructions
         self.items: list[Seen] = []
         self._index: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
 
@@ -45,6 +50,7 @@ class SeenOptimizers:
         """The optimizer's place among the items."""
         if optimizer not in self._index:
             self.items.append(seen(optimizer))
+            self.items[-1].made = self._constructions.of_optimizer(optimizer)
             self._index[optimizer] = len(self.items) - 1
         self._grow(self.items[self._index[optimizer]], optimizer)
         return self._index[optimizer]

@@ -51,7 +51,7 @@ def optimizers(sources: Sources) -> list[Place]:
 def optimizer_at(sources: Sources, site: Site | None) -> Place:
     """The construction of the optimizer: at its site where one is known, else the only one."""
     found = optimizers(sources)
-    here = [p for s in ([site] if site else []) for p in sources.calls(s) if any(p.node is f.node for f in found)]
+    here = [p for s in ([site] if site else []) for p in sources.calls(s) if isinstance(p.node, ast.Call)][:1]
     if len(here or found) != 1:
         lines = ", ".join(str(getattr(p.node, "lineno", "?")) for p in found)
         several = f"cannot edit: several optimizers are constructed (lines {lines})"

@@ -8,11 +8,12 @@ from typing import ClassVar
 
 from unstuck.diagnosis.model import Trust
 from unstuck.remedies._at import not_by_replay
-from unstuck.remedies._meaning import meant
-from unstuck.remedies._moves import argument, gathered, set_argument
+from unstuck.remedies._made import is_open, recorded
+from unstuck.remedies._moves import added_argument, argument, gathered
 from unstuck.remedies._names import full_name
 from unstuck.remedies.treatment import Treatment, Trial
-from unstuck.source.text import Place, Sources, Splice
+from unstuck.source.origins import origins
+from unstuck.source.text import Change, Place, Sources
 
 
 class SetBatch(Treatment, frozen=True):
@@ -30,18 +31,19 @@ class SetBatch(Treatment, frozen=True):
         return not_by_replay(trial, "it changes the batches, which are recorded as they were")
 
     def edit(self, sources: Sources) -> Sources:
-        found = {(s.file, s.start): s for s in self._splices(sources)}
-        return gathered(sources, found.values(), "nothing that takes one row at a time was found")
+        return gathered(
+            sources, dict.fromkeys(self._splices(sources)), "nothing that takes one row at a time was found"
+        )
 
-    def _splices(self, sources: Sources) -> Iterator[Splice]:
+    def _splices(self, sources: Sources) -> Iterator[Change]:
         for whole in sources.pages():
             for node in whole.page.all(ast.Call):
                 call = whole.of(node)
                 size, keyword = _size(call)
-                if keyword == "batch_size" and (size is None or _is_one(sources, size)):
-                    yield set_argument(sources, call, 1, keyword, str(self.rows))
-                elif size is not None and (one := _one(sources, size)) is not None:
-                    yield one.instead(str(self.rows))
+                if keyword == "batch_size" and size is None and not is_open(call):
+                    yield added_argument(call, f"{keyword}={self.rows}")
+                elif size is not None and (made := origins(sources, size, keyword, recorded(1.0), exact=False)):
+                    yield made[0].instead(self.rows)
 
 
 def _size(call: Place) -> tuple[Place | None, str]:
@@ -64,12 +66,3 @@ def _trains(call: Place) -> bool:
     loop = call.page.parents.get(call.node)
     goes = (n for n in ast.walk(loop) if isinstance(n, ast.Attribute) and n.attr == "backward") if loop else ()
     return isinstance(loop, ast.For) and any(call.page.around(n, ast.For) is loop for n in goes)
-
-
-def _one(sources: Sources, size: Place) -> Place | None:
-    """The literal 1 that a size is read from."""
-    return next((v for v in meant(sources, size) if isinstance(v.node, ast.Constant) and v.node.value == 1), None)
-
-
-def _is_one(sources: Sources, size: Place) -> bool:
-    return _one(sources, size) is not None

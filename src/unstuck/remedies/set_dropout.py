@@ -8,13 +8,15 @@ from typing import ClassVar
 import msgspec
 
 from unstuck.diagnosis.model import Trust
-from unstuck.remedies._meaning import meant
-from unstuck.remedies._moves import argument, at_source, gathered, is_literal, short
+from unstuck.remedies._made import moved
+from unstuck.remedies._moves import argument, gathered, short
 from unstuck.remedies._names import full_name
 from unstuck.remedies._program import changed, everywhere, noted
-from unstuck.remedies.treatment import Treatment, Trial
+from unstuck.remedies.treatment import CannotEdit, Treatment, Trial
+from unstuck.source.origins import origins
 from unstuck.source.text import Place, Sources
 from unstuck.tape import ops
+from unstuck.tape.model import Tape
 from unstuck.tape.program import Call, Program
 
 MODULES = ops.modules(lambda op: op.kind == "dropout")
@@ -28,6 +30,8 @@ class SetDropout(Treatment, frozen=True):
 
     p: float = 0.1
     above: float = 0.5
+    choice: int = 0
+    """Which of the places that may hold it, best first."""
 
     def summary(self) -> str:
         return f"set the dropout probability to {short(self.p)}"
@@ -48,15 +52,20 @@ class SetDropout(Treatment, frozen=True):
 
     def edit(self, sources: Sources) -> Sources:
         found = [p for w in sources.pages() for c in w.page.all(ast.Call) if (p := _probability(w.of(c))) is not None]
-        strong = [p for p in found if self._is_strong(sources, p)]
-        splices = (p.instead(short(self.p)) for p in at_source(sources, strong))
-        return gathered(sources, splices, f"no dropout above {short(self.above)} was found")
+        strong = [origins(sources, place, "p", self._is_strong, exact=False) for place in found]
+        if not any(strong):
+            raise CannotEdit(f"no dropout above {short(self.above)} was found")
+        return gathered(sources, moved(strong, lambda _: self.p, self.choice), "no dropout was found")
 
-    def _is_strong(self, sources: Sources, place: Place) -> bool:
-        values = [v for v in meant(sources, place) if is_literal(v.node)]
-        if not values:
-            return True  # unknown in the text; the recorded run has one
-        return any(float(ast.literal_eval(v.code)) > self.above for v in values if v.code[0] not in "'\"")
+    def _is_strong(self, value: float) -> bool:
+        return self.above < value <= 1
+
+    def elsewhere(self) -> Treatment:
+        return SetDropout(self.p, self.above, self.choice + 1)
+
+    def took(self, before: Tape, after: Tape) -> bool:
+        calls = (c for p in after.passes for c in after.programs[p.program].calls if c.op.kind == "dropout")
+        return all(rate <= self.above for c in calls if isinstance(rate := c.argument(1, "p", 0.5), float))
 
 
 def _probability(call: Place) -> Place | None:

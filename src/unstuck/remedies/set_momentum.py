@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import math
 from typing import ClassVar
 
 from unstuck.diagnosis.model import Trust
-from unstuck.remedies._moves import argument, at_source, gathered, short
+from unstuck.remedies._moves import argument, gathered, short
 from unstuck.remedies._names import full_name
 from unstuck.remedies.treatment import CannotApply, Treatment, Trial
+from unstuck.source.origins import origins
 from unstuck.source.text import Sources
 
 
@@ -32,5 +34,6 @@ class SetMomentum(Treatment, frozen=True):
             w.of(c) for w in sources.pages() for c in w.page.all(ast.Call) if "BatchNorm" in full_name(w.page, c.func)
         )
         given = [m for c in calls if (m := argument(c, 2, "momentum")) is not None]
-        splices = (m.instead(short(self.value)) for m in at_source(sources, given))
-        return gathered(sources, splices, "no batch norm with a momentum argument was found")
+        made = [origins(sources, place, "momentum", math.isfinite, exact=False)[:1] for place in given]
+        changes = dict.fromkeys(o.instead(self.value) for found in made for o in found)
+        return gathered(sources, changes, "no batch norm with a momentum argument was found")

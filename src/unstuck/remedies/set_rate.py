@@ -1,23 +1,29 @@
-"""Change the learning rate at the construction of the optimizer, or in a weight update by hand."""
+"""Change the learning rate where it is made: at the optimizer, in the settings, on the command line."""
 
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Iterator
 from typing import ClassVar
 
 from unstuck.diagnosis.model import Site, Trust
 from unstuck.remedies._groups import set_in_groups
 from unstuck.remedies._loop import optimizer_at, optimizers
-from unstuck.remedies._meaning import meant
-from unstuck.remedies._moves import argument, gathered, is_literal, literal, set_argument, short
+from unstuck.remedies._made import handed, in_groups, is_open, is_torch, moved, recorded
+from unstuck.remedies._moves import added_argument, gathered, short
 from unstuck.remedies._names import full_name
 from unstuck.remedies._program import noted
 from unstuck.remedies.treatment import CannotEdit, Treatment, Trial
-from unstuck.source.text import Place, Sources, Splice
+from unstuck.source.edits import argument
+from unstuck.source.origins import Origin, origins
+from unstuck.source.text import Change, Place, Sources
+from unstuck.tape.model import Tape
 
-DEFAULTS = {"SGD": 1e-3, "Adadelta": 1.0, "Adagrad": 0.01, "RMSprop": 0.01, "Rprop": 0.01, "LBFGS": 1.0, "NAdam": 0.002}
-"""Default rates in torch.optim; all others have 0.001."""
+ALIKE = 1e-3
+"""Two rates are one within this share: `short` writes four digits."""
+SCHEDULED = {"OneCycleLR": ("max_lr",), "CyclicLR": ("base_lr", "max_lr")}
+"""Schedulers that set the rate themselves, and the arguments that hold it."""
 
 
 class SetRate(Treatment, frozen=True):
@@ -30,80 +36,119 @@ class SetRate(Treatment, frozen=True):
     factor: float
     rate: float
     site: Site | None = None
+    rates: tuple[float, ...] = ()
+    """What the groups were constructed with; the first is that of `rate`."""
+    choice: int = 0
+    """Which of the places that may hold the rate, best first."""
 
     def summary(self) -> str:
         return f"set the learning rate to {short(self.rate)}"
 
     def stronger(self) -> Treatment | None:
         lower = float(f"{self.rate / 3:.0e}")
-        return SetRate(self.factor * lower / self.rate, lower, self.site) if self.factor < 1 and lower > 0 else None
+        if self.factor >= 1 or lower <= 0:
+            return None
+        return SetRate(self.factor * lower / self.rate, lower, self.site, self.rates)
 
     def apply(self, trial: Trial) -> Trial:
         return noted(trial.with_(rate=trial.rate * self.factor), self.name)
 
+    def elsewhere(self) -> Treatment:
+        return SetRate(self.factor, self.rate, self.site, self.rates, self.choice + 1)
+
+    def took(self, before: Tape, after: Tape) -> bool:
+        old, new = first_rates(before), first_rates(after)
+        return not old or any(math.isclose(n, o * self.factor, rel_tol=ALIKE) for o, n in zip(old, new, strict=False))
+
     def edit(self, sources: Sources) -> Sources:
-        return gathered(sources, self._splices(sources), "no learning rate was found")
+        return gathered(sources, self._changes(sources), "no learning rate was found")
 
-    def _splices(self, sources: Sources) -> list[Splice]:
+    def made(self, sources: Sources) -> Origin | None:
+        """The place where the rate is most probably made; None where the text does not show it."""
         try:
-            found = list(self._constructed(sources) if optimizers(sources) else self._by_hand(sources))
+            found, _ = self._rates(sources, self._constructed(sources))
         except CannotEdit:
-            if len(optimizers(sources)) > 1:
-                raise
-            found = []  # the rate comes from a table, or is no plain number
-        return found or [set_in_groups(sources, lr=short(self.rate))]
+            return None
+        return next((places[0] for places in found if places), None)
 
-    def _constructed(self, sources: Sources) -> Iterator[Splice]:
-        call = optimizer_at(sources, self.site)
-        groups = list(_group_rates(sources, call))
-        given = argument(call, 1, "lr")
-        if given is not None or not groups:
-            yield set_argument(sources, call, 1, "lr", short(self.rate))
-        for rate in groups:
-            yield (literal(sources, rate) or rate).instead(short(_value(sources, rate) * self.factor))
-        yield from self._scheduled(sources)
+    def _changes(self, sources: Sources) -> list[Change]:
+        call = self._constructed(sources)
+        if call is None and self._is_by_hand(sources):
+            return list(self._by_hand(sources))
+        found, shown = self._rates(sources, call)
+        if any(found):
+            return [*moved(found, self._new, self.choice)]
+        if self.choice:
+            raise CannotEdit("no other place holds the learning rate that the run used")
+        if call is not None and not shown and is_torch(call) and not is_open(call):
+            return [added_argument(call, f"lr={short(self.rate)}")]
+        if shown:
+            line = getattr(shown[0].node, "lineno", 0)
+            raise CannotEdit(f"set the learning rate to {short(self.rate)}: {shown[0].file}, line {line} computes it")
+        return [set_in_groups(sources, lr=short(self.rate))]
 
-    def _scheduled(self, sources: Sources) -> Iterator[Splice]:
-        """Schedulers that set the rate themselves get the new one."""
-        for whole in sources.pages():
-            for call in whole.page.all(ast.Call):
-                name = full_name(whole.page, call.func).rpartition(".")[2]
-                for keyword in ("max_lr", "base_lr") if name in ("OneCycleLR", "CyclicLR") else ():
-                    peak = argument(whole.of(call), 1 if keyword == "max_lr" and name == "OneCycleLR" else -1, keyword)
-                    if peak is not None:
-                        yield peak.instead(short(_value(sources, peak) * self.factor))
+    def _new(self, old: float) -> float:
+        return old * self.factor if math.isfinite(old) else self.rate
 
-    def _by_hand(self, sources: Sources) -> Iterator[Splice]:
+    def _constructed(self, sources: Sources) -> Place | None:
+        if self.site is None and not optimizers(sources):
+            return None
+        return optimizer_at(sources, self.site)
+
+    def _rates(self, sources: Sources, call: Place | None) -> tuple[list[tuple[Origin, ...]], list[Place]]:
+        """Where each rate that the construction shows is made, and the expressions that give them."""
+        groups = list(in_groups(call, "lr")) if call is not None else []
+        given = handed(sources, call, 1, "lr") if call is not None else []
+        shown = [*given, *groups]
+        found = [self._origins(sources, place) for place in shown or [None]]
+        return found + [self._origins(sources, peak) for peak in _scheduled(sources)], shown
+
+    def _origins(self, sources: Sources, place: Place | None) -> tuple[Origin, ...]:
+        known = self.rates or (self.rate / self.factor,)
+        found = origins(sources, place, "lr", recorded(*known))
+        return found or (origins(sources, place, "lr", math.isfinite, exact=False)[:1] if place is not None else ())
+
+    def _is_by_hand(self, sources: Sources) -> bool:
+        return any(True for whole in sources.pages() for _ in _beside_gradients(whole))
+
+    def _by_hand(self, sources: Sources) -> Iterator[Change]:
         """`p -= lr * p.grad`, `p.data -= 0.1 * p.grad`, `p.sub_(lr * p.grad)`, `p.add_(p.grad, alpha=-lr)`."""
-        found: dict[ast.AST, Place] = {}
+        found = {}
         for whole in sources.pages():
             for rate in _beside_gradients(whole):
-                target = literal(sources, rate) or _shared(sources, rate)
-                found.setdefault(target.node, target)
-        for target in found.values():
-            yield target.instead(short(abs(_value(sources, target)) * self.factor))
+                made = self._origins(sources, rate)
+                if not made:
+                    raise CannotEdit(f"{rate.file}: the rate {rate.code} is not a plain number")
+                found[made[min(self.choice, len(made) - 1)].place] = made
+        return moved(list(found.values()), lambda old: abs(self._new(old)), self.choice)
 
 
-def _group_rates(sources: Sources, call: Place) -> Iterator[Place]:
-    """The rates that parameter groups set themselves."""
-    assert isinstance(call.node, ast.Call)
-    for group in call.page.all(ast.Dict, call.node):
-        for key, value in zip(group.keys, group.values, strict=True):
-            if isinstance(key, ast.Constant) and key.value == "lr":
-                yield call.of(value)
+def first_rates(tape: Tape) -> tuple[float, ...]:
+    """The rates of the first step that has one above zero (a warm-up may begin at zero)."""
+    return next((u.rates for u in tape.updates if any(math.isfinite(r) and r > 0 for r in u.rates)), ())
 
 
-def _value(sources: Sources, place: Place) -> float:
-    values = [v for v in meant(sources, place) if is_literal(v.node)]
-    if len(values) != 1:
-        raise CannotEdit(f"{place.file}: the rate {place.code} is not a plain number")
-    return float(ast.literal_eval(values[0].code))
+def built_rates(tape: Tape, number: int = 0) -> tuple[float, ...]:
+    """The rates that an optimizer's groups were constructed with, the first group's first; () where unknown.
+
+    Schedulers note them as `initial_lr`, and their own peaks beside it.
+    """
+    groups = tape.optimizers[number].groups if number < len(tape.optimizers) else ()
+    keys = ("initial_lr", "lr", "max_lr", "base_lr")
+    held = (g[k] for k in keys for g in groups if isinstance(g.get(k), int | float))
+    return tuple(dict.fromkeys(float(v) for v in held if math.isfinite(v) and v > 0))
 
 
-def _shared(sources: Sources, rate: Place) -> Place:
-    """The literal that a rate is read from, even if it is read in several places: all are updates."""
-    values = [v for v in meant(sources, rate) if is_literal(v.node)]
-    return values[0] if len(values) == 1 else rate
+def _scheduled(sources: Sources) -> Iterator[Place]:
+    """The rates of schedulers that set the optimizer's rate themselves."""
+    for whole in sources.pages():
+        for call in whole.page.all(ast.Call):
+            name = full_name(whole.page, call.func).rpartition(".")[2]
+            for keyword in SCHEDULED.get(name, ()):
+                at = 1 if keyword == "max_lr" and name == "OneCycleLR" else -1
+                peak = argument(whole.of(call), at, keyword)
+                if peak is not None:
+                    yield peak
 
 
 def _beside_gradients(whole: Place) -> Iterator[Place]:

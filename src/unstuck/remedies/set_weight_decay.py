@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import ast
+import math
 from typing import ClassVar
 
 from unstuck.diagnosis.model import Site, Trust
 from unstuck.remedies._groups import set_in_groups
 from unstuck.remedies._loop import optimizer_at, optimizers
-from unstuck.remedies._moves import argument, gathered, set_argument, short
+from unstuck.remedies._made import handed, in_groups, is_open, is_torch, keyed, moved, recorded
+from unstuck.remedies._moves import added_argument, gathered, short
 from unstuck.remedies._program import noted
-from unstuck.remedies.treatment import CannotApply, CannotEdit, Treatment, Trial
-from unstuck.source.text import Sources, Splice
+from unstuck.remedies.treatment import CannotApply, Treatment, Trial
+from unstuck.source.origins import Origin, origins
+from unstuck.source.text import Change, Place, Sources
+from unstuck.tape.model import Tape
 
 
 class SetWeightDecay(Treatment, frozen=True):
@@ -23,6 +26,10 @@ class SetWeightDecay(Treatment, frozen=True):
     value: float = 0.0
     optimizer: int = 0
     site: Site | None = None
+    decays: tuple[float, ...] = ()
+    """What the groups were constructed with."""
+    choice: int = 0
+    """Which of the places that may hold it, best first."""
 
     def summary(self) -> str:
         return f"set the weight decay to {short(self.value)}"
@@ -34,23 +41,36 @@ class SetWeightDecay(Treatment, frozen=True):
         options = tuple(groups if i == self.optimizer else o for i, o in enumerate(trial.options))
         return noted(trial.with_(options=options), self.name)
 
+    def elsewhere(self) -> Treatment:
+        return SetWeightDecay(self.value, self.optimizer, self.site, self.decays, self.choice + 1)
+
+    def took(self, before: Tape, after: Tape) -> bool:
+        known = self.optimizer < len(after.optimizers)
+        groups = after.optimizers[self.optimizer].groups if known else ()
+        return all(g.get("weight_decay") in (None, self.value) for g in groups)
+
     def edit(self, sources: Sources) -> Sources:
-        return gathered(sources, [self._splice(sources)], "no optimizer was found")
+        return gathered(sources, self._changes(sources), "no optimizer was found")
 
-    def _splice(self, sources: Sources) -> Splice:
+    def _changes(self, sources: Sources) -> list[Change]:
         value = short(self.value)
-        if not optimizers(sources):
-            return set_in_groups(sources, weight_decay=value)
+        if self.site is None and not optimizers(sources):
+            return self._of_unseen(sources)
         call = optimizer_at(sources, self.site)
-        if argument(call, -1, "weight_decay") is None and _in_groups(sources):
-            return set_in_groups(sources, weight_decay=value)  # the decay of a group overrides that of the optimizer
-        try:
-            return set_argument(sources, call, -1, "weight_decay", value)
-        except CannotEdit:  # the arguments come from a table
-            return set_in_groups(sources, weight_decay=value)
+        given, inside = handed(sources, call, -1, "weight_decay"), list(in_groups(call, "weight_decay"))
+        if not given and not inside and keyed(sources, "weight_decay"):
+            return self._of_unseen(sources)  # the decay of a group overrides that of the optimizer
+        if not given and not inside:
+            plain = is_torch(call) and not is_open(call)
+            return [added_argument(call, f"weight_decay={value}")] if plain else self._of_unseen(sources)
+        return [*moved([self._origins(sources, p) for p in (*given, *inside)], lambda _: self.value, self.choice)]
 
+    def _of_unseen(self, sources: Sources) -> list[Change]:
+        found = origins(sources, None, "weight_decay", recorded(*(d for d in self.decays if d)))
+        if found or self.choice:
+            return [*moved([found], lambda _: self.value, self.choice)]
+        return [set_in_groups(sources, weight_decay=short(self.value))]
 
-def _in_groups(sources: Sources) -> bool:
-    """Whether parameter groups in the text set a weight decay themselves."""
-    keys = (k for w in sources.pages() for d in w.page.all(ast.Dict) for k in d.keys)
-    return any(isinstance(k, ast.Constant) and k.value == "weight_decay" for k in keys)
+    def _origins(self, sources: Sources, place: Place) -> tuple[Origin, ...]:
+        found = origins(sources, place, "weight_decay", recorded(*self.decays)) if self.decays else ()
+        return found or origins(sources, place, "weight_decay", math.isfinite, exact=False)[:1]

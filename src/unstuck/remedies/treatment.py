@@ -80,6 +80,15 @@ class Treatment(msgspec.Struct, frozen=True):
         """A stronger dose, for a whole run that needs more than a short replay did; None if there is none."""
         return None
 
+    def took(self, before: Tape, after: Tape) -> bool:
+        """Whether the tape of a run with the edit shows what it sets: an edit without effect is none."""
+        del before, after
+        return True
+
+    def elsewhere(self) -> Treatment | None:
+        """The same remedy, written in the next place that may hold its number; None where it knows one place only."""
+        return None
+
     def apply(self, trial: Trial) -> Trial:
         """The trial with the remedy applied. Raises CannotApply if a replay cannot show its effect."""
         raise NotImplementedError

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from unstuck.diagnosis.model import Trust
-from unstuck.remedies._meaning import meant
-from unstuck.remedies._moves import argument, at_source, gathered
+from unstuck.remedies._moves import argument, gathered
 from unstuck.remedies._names import full_name
 from unstuck.remedies._program import drawn, noted
 from unstuck.remedies.treatment import CannotApply, CannotEdit, Treatment, Trial
-from unstuck.source.text import Place, Sources, Splice
+from unstuck.source.origins import origins
+from unstuck.source.text import Change, Place, Sources
 from unstuck.tape.program import Call, Program, Weight
 
 SEED = 21
@@ -42,9 +42,9 @@ class Widen(Treatment, frozen=True):
         return noted(trial.with_(start=trial.start | fresh), self.name)
 
     def edit(self, sources: Sources) -> Sources:
-        return gathered(sources, self._splices(sources), "no hidden layers were found")
+        return gathered(sources, dict.fromkeys(self._changes(sources)), "no hidden layers were found")
 
-    def _splices(self, sources: Sources) -> Iterator[Splice]:
+    def _changes(self, sources: Sources) -> Iterator[Change]:
         groups = [g for w in sources.pages() for g in _stacks(w)]
         if len(groups) != 1:
             raise CannotEdit(
@@ -53,9 +53,11 @@ class Widen(Treatment, frozen=True):
         sizes = [argument(c, 1, "out_features") for c in groups[0][:-1]] + [
             argument(c, 0, "in_features") for c in groups[0][1:]
         ]
-        for place in at_source(sources, [s for s in sizes if s is not None]):
-            if _number(sources, place) < self.units:
-                yield place.instead(str(self.units))
+        for size in sizes:
+            made = origins(sources, size, "out_features", float.is_integer, exact=False)[:1] if size is not None else ()
+            if size is not None and not made:
+                raise CannotEdit(f"{size.file}: the width {size.code} is not a plain number")
+            yield from (o.instead(self.units) for o in made if o.value < self.units)
 
 
 def _growing(program: Program, start: dict[str, Tensor], units: int) -> dict[str, tuple[int, int]]:
@@ -97,10 +99,3 @@ def _stacks(whole: Place) -> Iterator[list[Place]]:
             )
             found.setdefault(owner, []).append(whole.of(call))
     yield from (calls for calls in found.values() if len(calls) > 1)
-
-
-def _number(sources: Sources, place: Place) -> int:
-    values = [v for v in meant(sources, place) if isinstance(v.node, ast.Constant) and isinstance(v.node.value, int)]
-    if len(values) != 1:
-        raise CannotEdit(f"{place.file}: the width {place.code} is not a plain number")
-    return int(values[0].code)

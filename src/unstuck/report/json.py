@@ -107,4 +107,5 @@ def _patch(diagnosis: Diagnosis) -> dict[str, Any] | None:
     patch = diagnosis.patch
     if patch is None:
         return None
-    return {"trust": patch.trust, "proven": patch.proven, "diff": patch.diff, "remedies": list(patch.remedies)}
+    plain = {"trust": patch.trust, "proven": patch.proven, "diff": patch.diff, "remedies": list(patch.remedies)}
+    return {**plain, "arguments": list(patch.arguments), "environment": patch.environment, "advice": patch.advice}

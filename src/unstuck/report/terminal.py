@@ -143,7 +143,7 @@ def _patch(diagnosis: Diagnosis, verbose: bool) -> Iterator[RenderableType]:
     patch = diagnosis.patch
     if patch is None:
         return
-    lines = patch.diff.rstrip("\n").split("\n")
+    lines = [*([patch.advice] if patch.advice else []), *(patch.diff.rstrip("\n").split("\n") if patch.diff else [])]
     room = len(lines) if verbose else LINES
     title = f"Patch ({patch.trust}, {'proven by its own run' if patch.proven else 'not proven'})"
     more = [Text(f"... {len(lines) - room} more lines (--verbose, or --patch FILE)")] if len(lines) > room else []

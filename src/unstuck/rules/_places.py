@@ -22,8 +22,11 @@ def step_site(tape: Tape) -> Site | None:
     return _first(training, training.methods("step")) if training else None
 
 
-def optimizer_site(tape: Tape) -> Site | None:
-    """The construction of the optimizer."""
+def optimizer_site(tape: Tape, number: int = 0) -> Site | None:
+    """The construction of an optimizer: as it was seen, else the first in the text."""
+    made = tape.optimizers[number].made if number < len(tape.optimizers) else None
+    if made is not None:
+        return made
     training = _training(tape)
     return _first(training, training.optimizers) if training else None
 

@@ -1,11 +1,13 @@
-"""Shared by the two learning-rate rules: which rate of a sweep is clearly better, and how people write a rate."""
+"""Shared by the two learning-rate rules: which rate of a sweep is better, how it is written, and where it is made."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 from unstuck.diagnosis.skill import WORTH
+from unstuck.remedies.set_rate import SetRate, built_rates, first_rates
+from unstuck.rules._places import optimizer_site
+from unstuck.signals.source import Origin, Site, started
 from unstuck.signals.sweep import Sweep
 from unstuck.tape.model import Tape
 
@@ -26,8 +28,30 @@ def better(sweep: Sweep, reached: float, allowed: Callable[[float], bool]) -> fl
 
 
 def first_rate(tape: Tape) -> float:
-    """The learning rate of the first step; 0 if it is not known."""
-    return next((u.rates[0] for u in tape.updates if u.rates and math.isfinite(u.rates[0])), 0.0)
+    """The learning rate of the first group as the optimizer was built, else of the first step; 0 if not known."""
+    built = built_rates(tape, first_optimizer(tape))
+    return built[0] if built else next(iter(first_rates(tape)), 0.0)
+
+
+def first_optimizer(tape: Tape) -> int:
+    """The number of the optimizer that steps first."""
+    return next((u.optimizer for u in tape.updates), 0)
+
+
+def set_rate(tape: Tape, factor: float) -> tuple[SetRate, str]:
+    """The remedy that multiplies the rate, and where the rate is made, in parentheses ("" if right there)."""
+    number = first_optimizer(tape)
+    site, built = optimizer_site(tape, number), built_rates(tape, number)
+    written = first_rate(tape)
+    remedy = SetRate(factor, written * factor, tape.optimizers[number].made if tape.optimizers else None, built)
+    return remedy, elsewhere(remedy.made(started(tape)), site)
+
+
+def elsewhere(origin: Origin | None, site: Site | None) -> str:
+    """Where a number is made, in parentheses: "" where that is the line of the finding itself."""
+    if origin is None or (site is not None and origin.said == f"{site.file}:{site.line}"):
+        return ""
+    return f" (from {origin.said})"
 
 
 def rounded(rate: float) -> float:

@@ -21,9 +21,8 @@ from collections.abc import Iterator
 
 from unstuck.diagnosis.model import Evidence, Finding
 from unstuck.diagnosis.stages import Stage
-from unstuck.remedies.set_rate import SetRate
 from unstuck.rules._places import optimizer_site
-from unstuck.rules._rates import better, first_rate, rounded
+from unstuck.rules._rates import better, first_optimizer, first_rate, rounded, set_rate
 from unstuck.signals.learning import Learning
 from unstuck.signals.sweep import Sweep
 from unstuck.tape.model import Tape
@@ -40,16 +39,17 @@ GUESS = 0.1
 def check(tape: Tape, learning: Learning, sweep: Sweep | None) -> Iterator[Finding]:
     """Look for a lower learning rate that does better."""
     factor = better(sweep, learning.final, lambda f: f <= AWAY) if sweep else _guess(learning)
-    if factor is None:
-        return
     written = first_rate(tape)
+    if factor is None or not written:
+        return
     rate = rounded(written * factor)
+    remedy, where = set_rate(tape, rate / written)
     yield Finding(
         "lr-too-high",
-        f"learning rate {written:g} is too high: {_said(sweep, learning, factor, rate)}",
-        optimizer_site(tape),
+        f"learning rate {written:g}{where} is too high: {_said(sweep, learning, factor, written)}",
+        optimizer_site(tape, first_optimizer(tape)),
         _evidence(sweep, learning, factor),
-        (SetRate(rate / written, rate),),
+        (remedy,),
     )
 
 
@@ -58,10 +58,11 @@ def _guess(learning: Learning) -> float | None:
     return GUESS if learning.broke or end > BLOWN * max(start, 1e-12) else None
 
 
-def _said(sweep: Sweep | None, learning: Learning, factor: float, rate: float) -> str:
+def _said(sweep: Sweep | None, learning: Learning, factor: float, written: float) -> str:
     if sweep is None:
         return "the loss became NaN or infinite" if learning.broke else "the loss ends far above its start"
-    return f"on the same batches, skill is {sweep.at(1.0):.2f} at {sweep.base:g} and {sweep.at(factor):.2f} at {rate:g}"
+    was, now = sweep.at(1.0), sweep.at(factor)
+    return f"on the same batches, skill is {was:.2f} at {written:g} and {now:.2f} at {written * factor:g}"
 
 
 def _evidence(sweep: Sweep | None, learning: Learning, factor: float) -> tuple[Evidence, ...]:

@@ -21,9 +21,8 @@ from collections.abc import Iterator
 from unstuck.diagnosis.model import Evidence, Finding
 from unstuck.diagnosis.skill import SHORTEST, improves
 from unstuck.diagnosis.stages import Stage
-from unstuck.remedies.set_rate import SetRate
 from unstuck.rules._places import optimizer_site
-from unstuck.rules._rates import better, first_rate, rounded
+from unstuck.rules._rates import better, first_optimizer, first_rate, rounded, set_rate
 from unstuck.signals.learning import Learning
 from unstuck.signals.sweep import Sweep
 from unstuck.tape.model import Tape
@@ -42,16 +41,17 @@ def check(tape: Tape, sweep: Sweep, learning: Learning) -> Iterator[Finding]:
     if factor is None or not written:
         return
     rate = rounded(written * factor)
+    remedy, where = set_rate(tape, rate / written)
     yield Finding(
         "lr-too-low",
-        f"learning rate {written:g} is too low: on the same batches, skill is {sweep.at(1.0):.2f} at {written:g} and "
-        f"{sweep.at(factor):.2f} at {rate:g}",
-        optimizer_site(tape),
+        f"learning rate {written:g}{where} is too low: on the same batches, skill is {sweep.at(1.0):.2f} "
+        f"at {written:g} and {sweep.at(factor):.2f} at {rate:g}",
+        optimizer_site(tape, first_optimizer(tape)),
         (
             Evidence("skill at the written rate", sweep.at(1.0), "close to the best of the sweep"),
             Evidence(f"skill at {factor:.2g} times that rate", sweep.at(factor), "no better"),
         ),
-        (SetRate(rate / written, rate),),
+        (remedy,),
     )
 
 

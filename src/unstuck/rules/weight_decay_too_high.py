@@ -23,7 +23,7 @@ from unstuck.diagnosis.stages import Stage
 from unstuck.remedies.set_weight_decay import SetWeightDecay
 from unstuck.rules._places import optimizer_site
 from unstuck.signals.gradients import Gradients
-from unstuck.tape.model import Tape
+from unstuck.tape.model import Optimizer, Tape
 
 STAGE = Stage.REGULARISATION
 NEEDS_ROOM = True
@@ -47,13 +47,18 @@ def check(tape: Tape, gradients: Gradients) -> Iterator[Finding]:
             "weight-decay-too-high",
             f"weight decay {decay:g} is too high: its gradient is {share:.2g} times that of the loss, and it alone "
             f"shrinks the weights by {shrunk:.0%} over the run",
-            optimizer_site(tape),
+            optimizer_site(tape, number),
             (
                 Evidence("gradient of the decay / gradient of the loss, at the start", share, f"below {SHARE:g}"),
                 Evidence("share of the weights that the decay alone removes", shrunk, f"below {SHRUNK:g}"),
             ),
-            (SetWeightDecay(0.0, number, optimizer_site(tape)),),
+            (SetWeightDecay(0.0, number, optimizer.made, _decays(optimizer)),),
         )
+
+
+def _decays(optimizer: Optimizer) -> tuple[float, ...]:
+    held = (g.get("weight_decay") for g in optimizer.groups)
+    return tuple(dict.fromkeys(float(d) for d in held if isinstance(d, int | float)))
 
 
 def _share(tape: Tape, gradients: Gradients, number: int, decay: float) -> float:

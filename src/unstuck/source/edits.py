@@ -12,8 +12,9 @@ from typing import TypeVar
 
 from unstuck.diagnosis.model import Site
 from unstuck.source.scopes import scopes
-from unstuck.source.text import Place, Sources, Splice
+from unstuck.source.text import Change, Place, Sources, Splice
 from unstuck.source.values import Source
+from unstuck.tape.settings import is_settings
 
 Node = TypeVar("Node", bound=ast.AST)
 Wanted = Callable[[Place], bool]
@@ -197,13 +198,14 @@ def at_start_of(block: Place, *lines: str) -> Splice:
     return first.preceded(*lines)
 
 
-def gathered(sources: Sources, splices: Iterable[Splice], otherwise: str) -> Sources:
-    """The sources with all of the splices; CannotEdit where there is none, or where they would not leave Python."""
-    made = list(splices)
+def gathered(sources: Sources, changes: Iterable[Change], otherwise: str) -> Sources:
+    """The sources with all of the changes; CannotEdit where there is none, or where they would not leave Python."""
+    made = list(changes)
     if not made:
         raise CannotEdit(otherwise)
-    new = sources.spliced(*made)
-    broken = [s.file for s in made if new.page(s.file) is None]
+    splices = [c for c in made if isinstance(c, Splice)]
+    new = sources.spliced(*splices).started(*(c for c in made if not isinstance(c, Splice)))
+    broken = [s.file for s in splices if new.page(s.file) is None and not is_settings(s.file)]
     if broken:
         raise CannotEdit(f"{broken[0]}: cannot edit: the result would not be valid Python")
     return new

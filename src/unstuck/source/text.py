@@ -11,11 +11,13 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TypeVar
 
 from unstuck.diagnosis.model import Site
+from unstuck.tape.model import Tape
+from unstuck.tape.settings import is_settings
 
 Node = TypeVar("Node", bound=ast.AST)
 Span = tuple[int, int]
@@ -122,6 +124,25 @@ class Splice:
 
 
 @dataclass(frozen=True)
+class Argument:
+    """One word of the command line gives way to another."""
+
+    index: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A variable of the environment is set."""
+
+    name: str
+    text: str
+
+
+Change = Splice | Argument | Variable
+
+
+@dataclass(frozen=True)
 class Place:
     """A node in a file: what the moves are made on."""
 
@@ -207,6 +228,10 @@ class Sources:
     before: Sources | None = None
     splices: tuple[Splice, ...] = ()
     """What was done to `before`, in the order in which it was done."""
+    arguments: tuple[str, ...] = ()
+    """The command line that the script is started with."""
+    environment: tuple[tuple[str, str], ...] = ()
+    """Variables of the environment that are numbers."""
 
     def pages(self) -> Iterator[Place]:
         """The whole of each file that is Python, the script first; what cannot be parsed is passed over."""
@@ -216,6 +241,8 @@ class Sources:
 
     def page(self, file: str) -> Page | None:
         """A file's page; None where there is no such file or it is not Python."""
+        if is_settings(file):  # JSON and YAML are often Python, too, but say something else
+            return None
         try:
             return parsed(self.files[file])
         except (KeyError, SyntaxError, ValueError, RecursionError):
@@ -228,7 +255,17 @@ class Sources:
         for _, splice in order:
             text = files[splice.file]
             files[splice.file] = text[: splice.start] + splice.text + text[splice.end :]
-        return Sources(files, self.main, self, tuple(s for _, s in order))
+        return Sources(files, self.main, self, tuple(s for _, s in order), self.arguments, self.environment)
+
+    def started(self, *changes: Argument | Variable) -> Sources:
+        """The sources, started with other arguments or variables of the environment."""
+        arguments, environment = list(self.arguments), dict(self.environment)
+        for change in changes:
+            if isinstance(change, Argument):
+                arguments[change.index] = change.text
+            else:
+                environment[change.name] = change.text
+        return replace(self, arguments=tuple(arguments), environment=tuple(sorted(environment.items())))
 
     def span(self, site: Site) -> Span | None:
         """Where a site of the recorded text is now, in characters; None where its file is not here."""
@@ -253,6 +290,14 @@ class Sources:
         else:
             found = [n for n in found if isinstance(n, ast.Call) and span[0] <= page.span(n)[0] < span[1]]
         return [Place(site.file, page, n) for n in found]
+
+
+def started(tape: Tape) -> Sources:
+    """The sources on a tape, with the command line and the environment that its script was started with."""
+    main = tape.script if tape.script in tape.sources else next(iter(tape.sources), tape.script)
+    command = tape.facts.command
+    arguments, environment = (command.args, command.environment) if command is not None else ((), ())
+    return Sources(dict(tape.sources), main, arguments=arguments, environment=environment)
 
 
 def _once(splices: Iterable[Splice]) -> list[Splice]:

@@ -179,7 +179,7 @@ class Source(Names):
                 return self._of_attribute(node, attr, callers)
             case ast.Subscript(value=owner, slice=ast.Constant(value=str(key))):
                 found = [v for b in self.bindings_of(node) for v in self._given(b, callers)]
-                return found or self._setting(owner, key, callers)
+                return found or self.settings(owner, key, callers)
             case ast.Call(func=func, args=args):
                 if functions := [d for d in self.definitions(func) if isinstance(d, Function)]:
                     return [r for f in functions for r in self.returned(f)]
@@ -190,7 +190,7 @@ class Source(Names):
 
     def _of_attribute(self, node: ast.Attribute, attr: str, callers: bool) -> list[ast.expr]:
         exact = [v for b in self.bindings_of(node) for v in self._given(b, callers)]
-        found = exact or self._setting(node.value, attr, callers)
+        found = exact or self.settings(node.value, attr, callers)
         return found or [v for b in self.attributes.get((None, attr), ()) for v in self._given(b, callers)]
 
     def _given(self, b: Binding, callers: bool) -> Iterator[ast.expr]:
@@ -204,7 +204,8 @@ class Source(Names):
             tuples = (v for v in self._followed(b.value, callers) if isinstance(v, ast.Tuple))
             yield from (t.elts[b.item] for t in tuples if b.item < len(t.elts))
 
-    def _setting(self, owner: ast.expr, name: str, callers: bool) -> list[ast.expr]:
+    def settings(self, owner: ast.expr, name: str, callers: bool = True) -> list[ast.expr]:
+        """What a table of settings (a dict, a namespace, options, an object of a class) holds under a name."""
         return [v for table in self._followed(owner, callers) for v in held_under(self, table, name)]
 
     # -- functions and classes ---------------------------------------------------------------------------------------

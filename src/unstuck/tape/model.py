@@ -29,6 +29,8 @@ class Parameter(msgspec.Struct, frozen=True):
     root: str = ""
     """The name, in the script, of the outermost module that holds it ("" where it has none)."""
     buffer: bool = False
+    made: Site | None = None
+    """Where the person's code constructed the layer that owns it (None where that was not seen)."""
 
 
 class Optimizer(msgspec.Struct, frozen=True):
@@ -46,6 +48,8 @@ class Optimizer(msgspec.Struct, frozen=True):
     """The largest gradient norm it was given, where the script clips by norm."""
     created: int = 1
     """How many optimizers that held the same weights stepped in turn, each built after the last step of another."""
+    made: Site | None = None
+    """Where the person's code constructed it (None where that was not seen)."""
 
 
 class Pass(msgspec.Struct, frozen=True):
@@ -120,6 +124,8 @@ class Command(msgspec.Struct, frozen=True):
     steps: int
     """The recording's budget of optimizer steps, and of seconds."""
     seconds: float
+    environment: tuple[tuple[str, str], ...] = ()
+    """Variables of the environment that are numbers and whose name occurs in the person's files."""
 
 
 class Graphs(NamedTuple):
@@ -170,7 +176,7 @@ class Tape(msgspec.Struct, kw_only=True):
     error: dict[str, Any] | None = None
     """type, message and sites of the exception that ended the script."""
     sources: dict[str, str] = {}
-    """Text of the person's own files, by path relative to the folder."""
+    """Text of the person's own files, by path relative to the folder: code, and the settings files that it read."""
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
     facts: Facts = Facts()
