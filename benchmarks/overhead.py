@@ -100,11 +100,12 @@ def _trained(inputs: int, hidden: int, outputs: int, batch: int) -> Callable[[],
 
 def _blocks(step: Callable[[], None], rounds: int) -> tuple[float, float, float, float]:
     """Nanoseconds per step without the recorder; the light mode over that; its watched steps' share; the control."""
+    from unstuck.recording.budget import limits
     from unstuck.recording.full_steps import PASSES
     from unstuck.recording.recorder import Recorder
     from unstuck.recording.sampling import EVERY
 
-    recorder = Recorder(HERE, steps=10**12, seconds=1e12)
+    recorder = Recorder(HERE, limits(10**12, 1e12))
     recorder.attach()
     for _ in range(PASSES + BLOCK):
         step()

@@ -13,6 +13,7 @@ from types import ModuleType
 import torch
 
 from unstuck.diagnosis.model import Finding
+from unstuck.recording.budget import limits
 from unstuck.recording.failure import described
 from unstuck.recording.launch import BudgetSpent
 from unstuck.recording.recorder import Recorder
@@ -29,7 +30,7 @@ def tape_of(text: str, folder: Path, *, steps: int = 20_000, seconds: float = 20
     """The tape of a script, through the disk; what the script prints is swallowed, what it raises is on the tape."""
     script = folder / "train.py"
     script.write_text(text, encoding="utf-8")
-    recorder = Recorder(folder, steps=steps, seconds=seconds)
+    recorder = Recorder(folder, limits(steps, seconds))
     error = _run(script, recorder)
     stopped = recorder.budget.spent or (f"script failed: {type(error).__name__}: {error}" if error else "script ended")
     command = Command(str(script), None, (), str(folder), steps, seconds)

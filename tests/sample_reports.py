@@ -239,7 +239,7 @@ SUSPECTED = Diagnosis(
     stopped="budget",
     learns=False,
     state="does-not-learn",
-    recorded=Recording(300, None, "seconds"),
+    recorded=Recording(300, None, "seconds", 25.0),
     log=(tried(("clear-gradients",), ("no-zero-grad",), "undecided", p=0.3, steps=12),),
     metric=Metric("accuracy", 0.549, 0.55),
     findings=(

@@ -22,6 +22,7 @@ from unstuck.cli.parser import Refused, read
 from unstuck.diagnosis.model import Diagnosis, FileChange, Patch
 from unstuck.diagnosis.patch import diff, digest
 from unstuck.recording import session
+from unstuck.recording.budget import DEFAULT, Limits, limits
 from unstuck.recording.script import Target
 
 BEFORE, AFTER = "lr = 10.0\nprint(lr)\n", "lr = 0.1\nprint(lr)\n"
@@ -32,6 +33,7 @@ class Options:
     """As the pipeline's."""
 
     prove: bool = True
+    effort: float = 1.0
 
 
 @dataclass
@@ -58,11 +60,10 @@ class Stage:
         self,
         target: Target,
         tape: Path,
-        steps: int | None = None,
-        seconds: float | None = None,
+        limits: Limits = DEFAULT,
         meanwhile: Callable[[], object] = lambda: None,
     ) -> int:
-        self.recorded = (target, steps, seconds)
+        self.recorded = (target, limits)
         if self.leaves_tape:
             tape.mkdir()
             (tape / "tape.json").write_text("{}")
@@ -129,6 +130,21 @@ def test_write_keeps_the_original(stage: Stage, capsys: pytest.CaptureFixture[st
     assert (stage.folder / "train.py.orig").read_text() == BEFORE
     assert cli.main(["--write", "train.py"]) == 1
     assert "not applied: train.py: the file has changed since it was diagnosed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "allowed", "effort"),
+    [
+        ([], DEFAULT, 1.0),
+        (["--effort", "quick"], limits(effort=0.4), 0.4),
+        (["--effort=thorough", "--seconds", "300"], limits(seconds=300.0), 4.0),
+        (["--steps", "50"], limits(steps=50), 1.0),
+    ],
+)
+def test_budgets_and_effort(stage: Stage, words: list[str], allowed: Limits, effort: float) -> None:
+    assert cli.main(["run", *words, "train.py"]) == 0
+    assert stage.recorded == (Target("train.py", None), allowed)
+    assert stage.options == Options(effort=effort)
 
 
 def test_quiet(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:

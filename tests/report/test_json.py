@@ -54,7 +54,7 @@ def test_every_finding_says_how_it_is_known_and_what_its_effect_is() -> None:
 def test_a_suspect_says_why_it_is_undecided_and_how_to_settle_it() -> None:
     (suspect,) = parsed(SUSPECTED)["findings"]
     assert suspect["undecided_because"] == "8 lanes, 12 steps; fewer than 40 steps show nothing"
-    assert suspect["to_settle"] == "record more steps: unstuck run --seconds 120 train.py"
+    assert suspect["to_settle"] == "record more steps: unstuck run --seconds 100 train.py"
     assert {f["to_settle"] for f in parsed(SICK)["findings"]} == {None}
 
 

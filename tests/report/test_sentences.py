@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from tests.sample_reports import HEALTHY, MEASUREMENT, RICE, SICK, SUSPECTED, TWO, UNRECORDED
-from unstuck.diagnosis.model import Diagnosis, Effect, State
+from unstuck.diagnosis.model import Diagnosis, Effect, Recording, State
 from unstuck.report.sentences import at_heart, beside, failed, listed, next_steps, number, to_settle, verdict
 
 BARE = msgspec.structs.replace(SICK, findings=(), log=(), decisive=None, patch=None)
@@ -95,11 +95,27 @@ def test_the_next_steps_name_the_script_as_it_was_given() -> None:
 
 
 @pytest.mark.parametrize(("change", "advice"), [
-    ({}, "record more steps: unstuck run --seconds 120 train.py"),
+    ({}, "record more steps: unstuck run --seconds 100 train.py"),
     ({"recorded": None}, "apply clear-gradients and compare two runs (unstuck explain no-zero-grad)"),
 ])  # fmt: skip
 def test_what_settles_a_suspect(change: dict[str, object], advice: str) -> None:
     assert to_settle(SUSPECTED.findings[0], msgspec.structs.replace(SUSPECTED, **change)) == advice
+
+
+@pytest.mark.parametrize(("recorded", "said"), [
+    (Recording(300, None, None, 5.0), None),
+    (Recording(5, 900, "steps"),
+     "Recording stopped the script after 5 training steps of 900; --steps 20 records more."),
+    (Recording(210, None, "seconds", 61.3), "Recording stopped the script after 210 training steps, 61 s of training; "
+     "--seconds 250 or --effort thorough records more."),
+    (Recording(1, None, "interrupt"), "The script was interrupted after one training step; a longer run "
+     "may show more."),
+    (Recording(70, None, "signal"), "The process ended without Python's clean-up; its first 70 training "
+     "steps were recorded."),
+])  # fmt: skip
+def test_what_was_cut_is_said(recorded: Recording, said: str | None) -> None:
+    lines = verdict(msgspec.structs.replace(HEALTHY, recorded=recorded, steps=recorded.steps))
+    assert lines[2:] == ((said,) if said else ())
 
 
 def test_a_suspect_without_experiments_or_remedies_has_other_advice() -> None:

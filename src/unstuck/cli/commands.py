@@ -22,11 +22,12 @@ from typing import Any
 
 from unstuck import __version__
 from unstuck.cli import parser
-from unstuck.cli.parser import Refused
+from unstuck.cli.parser import EFFORT, Refused
 from unstuck.cli.terminal import MISUSED, SICK, UNSAID, WELL, bar, paper, progress, told, written
 from unstuck.diagnosis import patch
 from unstuck.diagnosis.model import Diagnosis
 from unstuck.recording import session
+from unstuck.recording.budget import limits
 from unstuck.recording.script import Target, check, syntax_error
 from unstuck.report.sentences import failed
 
@@ -42,7 +43,7 @@ def run(options: argparse.Namespace, target: Target) -> int:
     try:
         with _scratch() as tape:
             _recorded(target, tape, options)
-            report = _diagnosed(tape, prove=not options.no_prove)
+            report = _diagnosed(tape, prove=not options.no_prove, effort=EFFORT[options.effort])
     except Unsaid as end:
         report = Diagnosis(target.name, version("torch"), __version__, steps=0, stopped=str(end), learns=None)
     folder = _home(target)
@@ -156,7 +157,8 @@ def _recorded(target: Target, tape: Path, options: argparse.Namespace) -> int:
     if (line := check(target)) is not None:
         raise Refused(line)
     meanwhile = _warmed if options.verb == "run" else lambda: None  # what the analysis imports, while the script runs
-    code = session.record(target, tape, options.steps, options.seconds, meanwhile)
+    allowed = limits(options.steps, options.seconds, EFFORT[options.effort])
+    code = session.record(target, tape, allowed, meanwhile)
     if not (tape / "tape.json").exists():
         raise Unsaid(session.ending(code))
     return code
@@ -167,12 +169,12 @@ def _warmed() -> None:
         importlib.import_module("unstuck.diagnosis.pipeline").warm()
 
 
-def _diagnosed(tape: Path, prove: bool = True) -> Diagnosis:
+def _diagnosed(tape: Path, prove: bool = True, effort: float = 1.0) -> Diagnosis:
     """The diagnosis of a tape. A failure of our own is one line; UNSTUCK_DEBUG=1 shows the traceback."""
     try:
         pipeline = importlib.import_module("unstuck.diagnosis.pipeline")
         with progress() as say:
-            return pipeline.diagnose(tape, pipeline.Options(prove=prove), say)
+            return pipeline.diagnose(tape, pipeline.Options(prove=prove, effort=effort), say)
     except Exception as error:
         if os.environ.get("UNSTUCK_DEBUG"):
             traceback.print_exc()
@@ -189,7 +191,7 @@ def _of_tape(options: argparse.Namespace) -> tuple[Diagnosis, Path]:
     """The diagnosis of an existing tape, and the folder of its sources."""
     folder = Path(_loaded(Path(options.tape)).folder)
     try:
-        return _diagnosed(Path(options.tape)), folder
+        return _diagnosed(Path(options.tape), effort=EFFORT[getattr(options, "effort", "normal")]), folder
     except Unsaid as end:
         raise Refused(str(end)) from None
 

@@ -22,7 +22,9 @@ VERBS = {
     "study": "re-run a study: heart-rate, rice or cifar",
 }
 
-VALUED = {"--steps", "--seconds", "--json", "--patch", "-o", "--out"}
+EFFORT = {"quick": 0.4, "normal": 1.0, "thorough": 4.0}
+"""Factor on how long a default recording and the experiments may take."""
+VALUED = {"--steps", "--seconds", "--effort", "--json", "--patch", "-o", "--out"}
 """Options that take a value: the word after one of these is not the script."""
 
 
@@ -84,7 +86,10 @@ def _usage(verb: str) -> str:
 def _add_options(verb: str, add: Callable[..., object]) -> None:
     if verb in ("run", "record"):
         add("--steps", type=_positive(int), metavar="N", help="record at most N optimizer steps")
-        add("--seconds", type=_positive(float), metavar="S", help="... or S seconds of the script's own time")
+        add("--seconds", type=_positive(float), metavar="S", help="... or S seconds from its first backward on")
+    if verb in ("run", "record", "prove", "fix"):
+        what = {"record": "recording", "run": "recording and experiments"}.get(verb, "experiments")
+        add("--effort", choices=tuple(EFFORT), default="normal", help=f"how long {what} may take: x0.4, x1 or x4")
     if verb == "record":
         add("-o", "--out", required=True, metavar="TAPE", help="tape folder to write")
     if verb in ("show", "prove", "fix"):

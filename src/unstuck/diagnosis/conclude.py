@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 from unstuck import __version__
 from unstuck.diagnosis.experiment import Experiment, Recount, Replay, Run
 from unstuck.diagnosis.level import ended
 from unstuck.diagnosis.log import Budget
-from unstuck.diagnosis.model import Diagnosis, FileChange, Finding, Metric, Outcome, Patch, Recording, State
+from unstuck.diagnosis.model import Cut, Diagnosis, FileChange, Finding, Metric, Outcome, Patch, Recording, State
 from unstuck.diagnosis.patch import diff, digest
 from unstuck.diagnosis.plan import Choice, settle
 from unstuck.diagnosis.roles import Judged
@@ -133,6 +134,7 @@ def unreplayed(log: Sequence[Experiment]) -> list[str]:
 
 def recording(tape: Tape) -> Recording:
     """How much of the run was seen."""
-    command = tape.facts.command
-    by_steps = command is not None and tape.steps >= command.steps
-    return Recording(tape.steps, None, ("steps" if by_steps else "seconds") if tape.stopped == "budget" else None)
+    command, cut_by = tape.facts.command, tape.facts.cut_by
+    if not cut_by and tape.stopped == "budget":  # an older tape does not say it
+        cut_by = "steps" if command is not None and tape.steps >= command.steps else "seconds"
+    return Recording(tape.steps, None, cast(Cut, cut_by) if cut_by else None, tape.facts.trained or tape.seconds)

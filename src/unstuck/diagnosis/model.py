@@ -16,6 +16,9 @@ State = Literal["learns-well", "below-headroom", "does-not-learn", "too-early", 
 Trust = Literal["safe", "likely", "advice"]
 Status = Literal["fired", "quiet", "not-applicable"]
 
+Cut = Literal["seconds", "steps", "interrupt", "signal"]
+"""What ended a recording: a budget, Ctrl-C, or the end of the whole process."""
+
 FORMAT = 1
 """The version of the JSON a report is written as."""
 
@@ -148,7 +151,9 @@ class Recording(msgspec.Struct, frozen=True):
 
     steps: int
     of: int | None = None
-    cut_by: Literal["seconds", "steps"] | None = None
+    cut_by: Cut | None = None
+    seconds: float = 0.0
+    """Seconds of training, long pauses left out."""
 
 
 class Diagnosis(msgspec.Struct, frozen=True):

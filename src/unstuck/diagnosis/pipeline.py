@@ -42,7 +42,14 @@ class Options:
 
     prove: bool = True
     seconds: float = 60.0
-    """After this much time, the script's own included, no experiment is begun that the report can do without."""
+    """After this much time, the script's own included, no experiment is begun that the report can do without; they may
+    take as long as the script itself in any case."""
+    effort: float = 1.0
+    """Factor on the time of the experiments: `--effort` quick, normal or thorough."""
+
+    def late(self, script: float, spent: float) -> bool:
+        """Whether experiments have taken long enough, after a script of that many seconds."""
+        return spent > self.effort * max(self.seconds - script, script)
 
 
 def diagnose(folder: Path, options: Options = Options(), say: Say = lambda _: None) -> Diagnosis:
@@ -53,8 +60,8 @@ def diagnose(folder: Path, options: Options = Options(), say: Say = lambda _: No
     say("reading the tape")
     examination = Examination(tape)
     findings = examination.begin()
-    budget = lambda: Budget(options.prove, late=tape.seconds + clock.spent() > options.seconds)
-    with closing(Runners(tape, say)) as run:
+    budget = lambda: Budget(options.prove, late=options.late(tape.seconds, clock.spent()))
+    with closing(Runners(tape, say, options.effort)) as run:
         log = (Experiment(Request(Recorded()), "undecided", "the recorded run", run=run.run()),)
         if options.prove and any(f.remedies for f in findings):
             run.prepare()

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unstuck.diagnosis.model import NotApplicable
+from unstuck.recording.budget import Limits
 from unstuck.signals.learning import Learning
 from unstuck.tape.files import TapeError, load
 from unstuck.tape.model import Command, Tape
@@ -29,6 +30,8 @@ MANY = 4_000
 """Folders with more entries than this are linked as a whole below their first level."""
 SLACK = 3.0
 """A patched script may take this many times as long as the recorded run, plus a minute for imports."""
+LONGER = 1.5
+"""Factor on the seconds of the recording's budget: the patched script shares the machine with replays."""
 SHOWN = 4096
 """Bytes at the end of its output that are searched for its last line."""
 
@@ -132,7 +135,7 @@ class Child:
         """Run the recorded command in a copy of its folder, with some files replaced."""
         stage = _copied(folder, self.folder / "copy" / folder.name, sources)
         words = ["-m", command.module] if command.module else [str(stage / Path(command.path or "").name)]
-        budget = ["--steps", str(command.steps), "--seconds", str(1.5 * command.seconds)]
+        budget = Limits(command.steps, LONGER * command.seconds, command.least, LONGER * command.longest).words()
         argv = ["--out", str(self.folder / "tape"), *budget, "--", *words, *command.args]
         cwd, environment = _where(command.cwd, folder, stage), dict(command.environment)
         order = {"cwd": cwd, "argv": argv, "environment": environment}

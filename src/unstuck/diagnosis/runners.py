@@ -17,7 +17,7 @@ from unstuck.diagnosis.rerun import PatchedRun, PatchedRuns
 from unstuck.diagnosis.skill import LEAST, STUCK, WORTH, healed, settled
 from unstuck.diagnosis.verdict import judge
 from unstuck.remedies.treatment import CannotApply, CannotEdit, Treatment
-from unstuck.replay.bench import Bench
+from unstuck.replay.bench import SECONDS, Bench
 from unstuck.replay.resample import resampled
 from unstuck.replay.run import LaneResult
 from unstuck.signals.evaluation import FinalEvaluation
@@ -38,14 +38,14 @@ REASONS = (CannotApply, CannotReplay, CannotEdit, NotApplicable)
 class Runners:
     """The tapes, benches and patched scripts of one diagnosis. Call it with a request; close it at the end."""
 
-    def __init__(self, tape: Tape, say: Say) -> None:
+    def __init__(self, tape: Tape, say: Say, effort: float = 1.0) -> None:
         self.tapes: dict[Patched, Tape] = {(): tape}
         self.sweeps: dict[Patched, SweepReading] = {}
         self._sources: dict[Patched, Sources] = {(): started(tape)}
         self._benches: dict[Patched, Bench] = {}
         self._runs: dict[Patched, Run] = {}
         self._reruns = PatchedRuns()
-        self._say = say
+        self._say, self._effort = say, effort
         self._kinds: Mapping[type, Callable[[Request], Experiment]] = {
             Replay: self._replay, Sweep: self._sweep, Resample: self._resample, Rerun: self._rerun,
             Recount: self._recount,
@@ -89,7 +89,7 @@ class Runners:
     def bench(self, behind: Patched) -> Bench:
         """The bench of a tape. Raises CannotReplay where its step cannot be replayed."""
         if behind not in self._benches:
-            self._benches[behind] = Bench(self.tapes[behind])
+            self._benches[behind] = Bench(self.tapes[behind], SECONDS * self._effort)
         if self._benches[behind].why:
             raise CannotReplay(self._benches[behind].why)
         return self._benches[behind]
@@ -235,15 +235,14 @@ def arm(result: LaneResult) -> Arm:
 def run_of(tape: Tape, ended: bool | None = None) -> Run:
     """How the run on a tape went."""
     error = str(tape.error.get("message", "failed")) if tape.error else ""
-    cut = tape.stopped == "budget"
     whole = not error if ended is None else ended
     learning, exam = _read(Learning, tape), _read(FinalEvaluation, tape)
     if learning is None:
-        return Run(whole, error=error, cut=cut)
+        return Run(whole, error=error, cut=tape.cut)
     return Run(
         ended=whole, skill=learning.final, curve=learning.skill, score=learning.score, passes=len(tape.passes),
         task=learning.task.kind, broke=learning.broke, adrift=learning.adrift, turns=_in_turn(tape), error=error,
-        cut=cut, evaluation=exam.skill if exam is not None else None,
+        cut=tape.cut, evaluation=exam.skill if exam is not None else None,
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The recording child: `python -m unstuck.recording --out FOLDER [--steps N] [--seconds S] -- SCRIPT ARGS...`.
+"""The recording child: `python -m unstuck.recording --out FOLDER [LIMITS] -- SCRIPT ARGS...`.
 
 Runs the person's script as Python would, writes the tape, and ends with the script's own exit code. With `--wait` it
 imports what it needs, and takes its folder and its arguments from one line of JSON on stdin.
@@ -16,7 +16,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from unstuck.recording.budget import SECONDS, STEPS
+from unstuck.recording.budget import LEAST, LONGEST, SECONDS, STEPS, Limits
 from unstuck.recording.launch import execute, leave
 from unstuck.recording.script import Target
 from unstuck.tape.model import Command
@@ -34,14 +34,15 @@ def main() -> int:
     from unstuck.recording.failure import described
     from unstuck.recording.recorder import Recorder
 
-    recorder = Recorder(folder, steps=options.steps, seconds=options.seconds)
+    limits = Limits(options.steps, options.seconds, options.least, options.longest)
+    recorder = Recorder(folder, limits)
     failure: dict[str, Any] = {}
     recorder.attach()
     try:
         code = execute(target, on_error=lambda error: failure.update(described(error, recorder.observed.call_sites)))
     finally:
         recorder.detach()
-        command = _command(options, target, here, _numbers(environment, recorder.observed.call_sites.texts()))
+        command = _command(limits, target, here, _numbers(environment, recorder.observed.call_sites.texts()))
         _write(recorder, out, Path(script).name, failure, command)
     return code
 
@@ -64,10 +65,18 @@ def _received() -> list[str]:
     return order["argv"]
 
 
-def _command(
-    options: argparse.Namespace, target: Target, here: Path, environment: tuple[tuple[str, str], ...]
-) -> Command:
-    return Command(target.path, target.module, target.args, str(here), options.steps, options.seconds, environment)
+def _command(limits: Limits, target: Target, here: Path, environment: tuple[tuple[str, str], ...]) -> Command:
+    return Command(
+        target.path,
+        target.module,
+        target.args,
+        str(here),
+        limits.steps,
+        limits.seconds,
+        environment,
+        limits.least,
+        limits.longest,
+    )
 
 
 def _numbers(environment: dict[str, str], texts: dict[str, str]) -> tuple[tuple[str, str], ...]:
@@ -94,6 +103,8 @@ def _arguments(argv: list[str]) -> tuple[argparse.Namespace, Target]:
     parser.add_argument("--out", required=True)
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--seconds", type=float, default=SECONDS)
+    parser.add_argument("--least", type=int, default=LEAST)
+    parser.add_argument("--longest", type=float, default=LONGEST)
     options, rest = parser.parse_args(argv[:cut]), argv[cut + 1 :]
     if rest[0] == "-m":
         return options, Target(None, rest[1], tuple(rest[2:]))

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from unstuck.recording.budget import Budget
 from unstuck.recording.call_sites import CallSites
 from unstuck.recording.constructions import LEAF, Constructions
 from unstuck.recording.evaluations import Forwards
@@ -78,7 +79,7 @@ class Observed:
         script: str,
         stopped: str,
         sampling: Sampling,
-        seconds: float,
+        budget: Budget,
         error: dict[str, Any] | None = None,
         command: Command | None = None,
     ) -> Tape:
@@ -108,9 +109,13 @@ class Observed:
             error=error,
             sources=self.call_sites.texts() | self.settings.texts,
             notes=tuple(self.notes.lines),
-            seconds=seconds,
+            seconds=budget.passed(),
             facts=Facts(
-                command, Graphs(self.graphs.most, self.graphs.steps), tuple(rates for _, rates in sampling.rates)
+                command,
+                Graphs(self.graphs.most, self.graphs.steps),
+                tuple(rates for _, rates in sampling.rates),
+                cut_by=budget.cut_by,
+                trained=budget.trained,
             ),
             tensors=self.store.tensors | sampling.store.tensors,
         )

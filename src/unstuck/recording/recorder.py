@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from torch.overrides import _get_current_function_mode  # the only way to ask which mode is on top
 
-from unstuck.recording.budget import SECONDS, STEPS, Budget
+from unstuck.recording.budget import DEFAULT, Budget, Limits
 from unstuck.recording.full_steps import FullSteps, Opened
 from unstuck.recording.observed import Observed
 from unstuck.recording.open_steps import OpenStep, closure_of, watched, with_closure
@@ -35,8 +35,8 @@ from unstuck.tape.model import Command, Tape
 class Recorder:
     """One recording. `attach`, run the script, `detach`, then `tape(...)`."""
 
-    def __init__(self, folder: Path, *, steps: int = STEPS, seconds: float = SECONDS) -> None:
-        self.budget = Budget(steps, seconds)
+    def __init__(self, folder: Path, limits: Limits = DEFAULT) -> None:
+        self.budget = Budget(limits)
         self.observed = Observed(folder, self._marks())
         self.sampled: SampledSteps | None = None
         """From the moment on when the tape is full."""
@@ -82,7 +82,7 @@ class Recorder:
     ) -> Tape:
         """Everything recorded, as a tape."""
         sampling = Sampling() if self.sampled is None else self.sampled.sampling
-        return self.observed.tape(script, stopped, sampling, self.budget.passed(), error, command)
+        return self.observed.tape(script, stopped, sampling, self.budget, error, command)
 
     def _switch(self, on: bool) -> None:
         tracer = self.observed.tracer

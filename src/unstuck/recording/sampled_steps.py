@@ -63,4 +63,4 @@ class SampledSteps:
         sampling.watching = sampling.batches.wants()
         sampling.due = sampling.batches.due - sampling.batches.seen
         sampling.left = min(1 if sampling.watching else CHUNK, self._budget.left(self._observed.optimizers.steps))
-        sampling.deadline = self._budget.deadline(bool(self._observed.forwards.kept))
+        sampling.deadline = self._budget.deadline(self._observed.optimizers.steps, bool(self._observed.forwards.kept))

@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from unstuck.recording.budget import DEFAULT, Limits
 from unstuck.recording.script import Target
 
 
 def record(
     target: Target,
     tape: Path,
-    steps: int | None = None,
-    seconds: float | None = None,
+    limits: Limits = DEFAULT,
     meanwhile: Callable[[], object] = lambda: None,
 ) -> int:
     """Run the target to its end or budget, with the tape written to a folder; the child's return code.
@@ -26,9 +26,18 @@ def record(
     that is inside torch when Python shuts down ends the process with SIGABRT (torch gives the interpreter's lock back
     in a C++ destructor, and Python ends threads that ask for it then).
     """
-    budget = [*(("--steps", str(steps)) if steps else ()), *(("--seconds", str(seconds)) if seconds else ())]
     words = ["-m", target.module] if target.module else [target.name]
-    command = [sys.executable, "-m", "unstuck.recording", "--out", str(tape), *budget, "--", *words, *target.args]
+    command = [
+        sys.executable,
+        "-m",
+        "unstuck.recording",
+        "--out",
+        str(tape),
+        *limits.words(),
+        "--",
+        *words,
+        *target.args,
+    ]
     with _signals_waited_out() as running:
         running.append(subprocess.Popen(command))
         meanwhile()

@@ -103,8 +103,7 @@ def to_settle(finding: Finding, diagnosis: Diagnosis) -> str:
     if diagnosis.steps < SHORTEST and (diagnosis.recorded is None or diagnosis.recorded.cut_by is None):
         return f"train for at least {SHORTEST} steps"
     if diagnosis.recorded is not None and diagnosis.recorded.cut_by is not None:
-        more = f"--steps {4 * diagnosis.steps}" if diagnosis.recorded.cut_by == "steps" else "--seconds 120"
-        return f"record more steps: unstuck run {more} {diagnosis.script}"
+        return f"record more steps: unstuck run {' '.join(filter(None, (_longer(diagnosis), diagnosis.script)))}"
     return f"apply {finding.remedies[0].name} and compare two runs (unstuck explain {finding.fault})"
 
 
@@ -188,9 +187,29 @@ def _gain(diagnosis: Diagnosis, proof: Experiment) -> str:
 
 def _cut(diagnosis: Diagnosis) -> str:
     recorded = diagnosis.recorded
-    if recorded is None or recorded.cut_by is None:
+    if recorded is None or recorded.cut_by is None or failed(diagnosis):
         return ""
-    return f"Recording ended after {_count(recorded.steps)} (--{recorded.cut_by}); a longer one may show more."
+    done = _count(recorded.steps) + (f" of {recorded.of}" if recorded.of else "")
+    match recorded.cut_by:
+        case "steps":
+            return f"Recording stopped the script after {done}; {_longer(diagnosis)} records more."
+        case "seconds":
+            share = f"{number(recorded.seconds, 2)} s of training"
+            more = f"{_longer(diagnosis)} or --effort thorough records more"
+            return f"Recording stopped the script after {done}, {share}; {more}."
+        case "interrupt":
+            return f"The script was interrupted after {done}; a longer run may show more."
+    return f"The process ended without Python's clean-up; its first {done} were recorded."
+
+
+def _longer(diagnosis: Diagnosis) -> str:
+    """The option that records about four times as much; "" where no budget ended the recording."""
+    recorded = diagnosis.recorded
+    if recorded is None or recorded.cut_by not in ("steps", "seconds"):
+        return ""
+    if recorded.cut_by == "steps":
+        return f"--steps {4 * recorded.steps}"
+    return f"--seconds {max(10, 10 * round(0.4 * recorded.seconds))}"
 
 
 def _unseen(diagnosis: Diagnosis) -> str:

@@ -35,7 +35,7 @@ from any higher rate, but two or three times the rate is what two or three times
 
 def check(tape: Tape, sweep: Sweep, learning: Learning) -> Iterator[Finding]:
     """Look for a higher learning rate that does better; a run that was cut off while it improved may still arrive."""
-    if learning.passes < SHORTEST or (tape.stopped == "budget" and improves(learning.skill)):
+    if learning.passes < SHORTEST or (tape.cut and improves(learning.skill)):
         return
     factor, written = better(sweep, learning.final, lambda f: f >= AWAY), first_rate(tape)
     if factor is None or not written:

@@ -122,10 +122,14 @@ class Command(msgspec.Struct, frozen=True):
     args: tuple[str, ...]
     cwd: str
     steps: int
-    """The recording's budget of optimizer steps, and of seconds."""
+    """The recording's budget: optimizer steps at most, and seconds of training, ..."""
     seconds: float
     environment: tuple[tuple[str, str], ...] = ()
     """Variables of the environment that are numbers and whose name occurs in the person's files."""
+    least: int = 0
+    """... but not before so many optimizer steps, ..."""
+    longest: float = 3600.0
+    """... and seconds since the first backward, pauses included."""
 
 
 class Graphs(NamedTuple):
@@ -144,6 +148,11 @@ class Facts(msgspec.Struct, frozen=True):
     graphs: Graphs = Graphs()
     late_rates: tuple[tuple[float, ...], ...] = ()
     """Once the tape was full: (number of the optimizer step, learning rate of each group), evenly spread."""
+    cut_by: str = ""
+    """What ended the recording before the script's own end: "steps" or "seconds" of the budget, "interrupt" (Ctrl-C),
+    or "signal" (the process ended at once, and the tape is its last snapshot); "" for nothing."""
+    trained: float = 0.0
+    """Seconds of training that were recorded, long pauses left out."""
 
 
 class Tape(msgspec.Struct, kw_only=True):
@@ -182,6 +191,11 @@ class Tape(msgspec.Struct, kw_only=True):
     facts: Facts = Facts()
     tensors: dict[str, Any] = {}
     """Tensors by key: `w:NAME` before the first step, `f:NAME` at the end, `t:N` from outside."""
+
+    @property
+    def cut(self) -> bool:
+        """Whether the run would have gone on: it did not reach its own end, nor fail by itself."""
+        return self.stopped == "budget" or bool(self.facts.cut_by)
 
     def start(self, name: str) -> Tensor:
         """A parameter before the first step."""
