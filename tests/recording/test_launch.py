@@ -391,3 +391,64 @@ def test_a_syntax_error_is_shown_as_python_shows_it(tmp_path: Path) -> None:
     path = written(tmp_path, "bad", "x = 1\nx = = 2")
     assert syntax_error(Target(str(path), None)) == ran([str(path)], tmp_path)[1].decode()
     assert syntax_error(Target(str(written(tmp_path, "good", "x = 1")), None)) is None
+
+
+TRAINS = """
+    import os, signal, sys, threading, time, torch
+    net = torch.nn.Linear(4, 1)
+    opt = torch.optim.SGD(net.parameters(), lr=0.1)
+    def train(steps, pause=0.0):
+        for step in range(steps):
+            loss = net(torch.ones(2, 4)).square().sum()
+            opt.zero_grad(); loss.backward(); opt.step()
+            time.sleep(pause)
+"""
+ENDS = {
+    "exit_hard": "train(3); print('gone', flush=True); os._exit(5)",
+    "exit_hard_in_fork": """
+    train(3)
+    if os.fork() == 0:
+        print("child", flush=True)
+        os._exit(4)
+    print(os.waitstatus_to_exitcode(os.wait()[1]))
+    """,
+    "exit_before": "sys.exit(5)",
+    "exit_after": "train(3); sys.exit('it is over')",
+    "exit_at_exit": "import atexit; atexit.register(os._exit, 6); train(3)",
+    "fails_at_exit": """
+    import atexit
+    class Fail:
+        def __repr__(self): return "fail"
+        def __call__(self): raise ValueError("late")
+    atexit.register(Fail())
+    train(3)
+    """,
+    "import_fails": "import no_such_module",
+    "import_broken": "import broken",
+    "thread_fails": "t = threading.Thread(target=lambda: 1 / 0, name='one'); t.start(); t.join(); train(3)",
+    "stderr_closed": "train(3); sys.stderr.close(); raise SystemExit(3)",
+    "stderr_gone": "train(3); os.close(2); raise ValueError('nobody sees it')",
+    "stdout_closed": "train(3); sys.stdout.close()",
+    "no_utf8": "train(3); sys.stdout.buffer.write(b'\\xff\\xfe\\n'); sys.stderr.buffer.write(b'\\xe9\\n')",
+    "recursion": """
+    def again(n): return again(n + 1)
+    train(3)
+    try:
+        again(0)
+    except RecursionError as error:
+        raise SystemExit(str(error)) from None
+    """,
+    "memory": "train(3); raise MemoryError",
+    "killed": "train(3); os.kill(os.getpid(), signal.SIGTERM)",
+    "replaced": "train(3); sys.stdout.flush(); os.execv(sys.executable, [sys.executable, '-c', 'print(2)'])",
+}
+LEAVES_NONE = {"killed"}
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_ends_like_python_while_recorded(name: str, tmp_path: Path) -> None:
+    written(tmp_path, "broken", "x = = 1")
+    lines = ENDS[name].strip("\n").split("\n")
+    written(tmp_path, "probe", TRAINS + "\n".join(lines if lines[0].startswith("    ") else ["    " + lines[0]]))
+    same(["probe.py"], tmp_path, ["-m", "unstuck.recording", "--out", str(tmp_path / "tape"), "--"])
+    assert (tmp_path / "tape" / "tape.json").exists() != (name in LEAVES_NONE)

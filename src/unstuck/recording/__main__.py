@@ -11,13 +11,15 @@ import importlib
 import json
 import os
 import re
+import signal
 import sys
-import traceback
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from unstuck.recording.budget import LEAST, LONGEST, SECONDS, STEPS, Limits
-from unstuck.recording.launch import execute, leave
+from unstuck.recording.launch import INTERRUPTED, execute, leave
 from unstuck.recording.script import Target
 from unstuck.tape.model import Command
 from unstuck.tape.settings import NUMBER
@@ -32,18 +34,23 @@ def main() -> int:
     script = target.path or target.module or ""
     folder = Path(script).resolve().parent if target.path else Path.cwd()
     from unstuck.recording.failure import described
+    from unstuck.recording.keeping import Keeping
     from unstuck.recording.recorder import Recorder
 
     limits = Limits(options.steps, options.seconds, options.least, options.longest)
     recorder = Recorder(folder, limits)
     failure: dict[str, Any] = {}
+    texts = recorder.observed.call_sites.texts
+    command = lambda: _command(limits, target, here, _numbers(environment, texts()))
+    keep = Keeping(recorder, out, Path(script).name, command)
+    keep.attach()
     recorder.attach()
+    if options.wakeup is not None:
+        signal.set_wakeup_fd(options.wakeup, warn_on_full_buffer=False)
     try:
         code = execute(target, on_error=lambda error: failure.update(described(error, recorder.observed.call_sites)))
     finally:
-        recorder.detach()
-        command = _command(limits, target, here, _numbers(environment, recorder.observed.call_sites.texts()))
-        _write(recorder, out, Path(script).name, failure, command)
+        keep.end(failure)
     return code
 
 
@@ -66,17 +73,8 @@ def _received() -> list[str]:
 
 
 def _command(limits: Limits, target: Target, here: Path, environment: tuple[tuple[str, str], ...]) -> Command:
-    return Command(
-        target.path,
-        target.module,
-        target.args,
-        str(here),
-        limits.steps,
-        limits.seconds,
-        environment,
-        limits.least,
-        limits.longest,
-    )
+    before = Command(target.path, target.module, target.args, str(here), limits.steps, limits.seconds, environment)
+    return msgspec.structs.replace(before, least=limits.least, longest=limits.longest)
 
 
 def _numbers(environment: dict[str, str], texts: dict[str, str]) -> tuple[tuple[str, str], ...]:
@@ -85,24 +83,13 @@ def _numbers(environment: dict[str, str], texts: dict[str, str]) -> tuple[tuple[
     return tuple((k, v) for k, v in sorted(environment.items()) if k.lower() in words and NUMBER.fullmatch(v.strip()))
 
 
-def _write(recorder: Any, out: Path, script: str, failure: dict[str, Any], command: Command) -> None:
-    from unstuck.tape.files import save
-
-    stopped = recorder.budget.spent or ("script failed: " + failure["line"] if failure else "script ended")
-    try:
-        save(recorder.tape(script, stopped, failure or None, command), out)
-    except Exception as error:
-        print(f"unstuck: the tape could not be written: {error}", file=sys.stderr)
-        if os.environ.get("UNSTUCK_DEBUG"):
-            traceback.print_exc()
-
-
 def _arguments(argv: list[str]) -> tuple[argparse.Namespace, Target]:
     cut = argv.index("--")
     parser = argparse.ArgumentParser(prog="python -m unstuck.recording")
     parser.add_argument("--out", required=True)
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--seconds", type=float, default=SECONDS)
+    parser.add_argument("--wakeup", type=int, help="a pipe that gets the number of every signal that is handled")
     parser.add_argument("--least", type=int, default=LEAST)
     parser.add_argument("--longest", type=float, default=LONGEST)
     options, rest = parser.parse_args(argv[:cut]), argv[cut + 1 :]
@@ -111,5 +98,12 @@ def _arguments(argv: list[str]) -> tuple[argparse.Namespace, Target]:
     return options, Target(rest[0], None, tuple(rest[1:]))
 
 
+def _outcome() -> int:
+    try:
+        return main()
+    except KeyboardInterrupt:  # before the script began: what it raises itself is shown by `execute`
+        return INTERRUPTED
+
+
 if __name__ == "__main__":
-    leave(main())
+    leave(_outcome())

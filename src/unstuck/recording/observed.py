@@ -84,9 +84,6 @@ class Observed:
         command: Command | None = None,
     ) -> Tape:
         """Everything observed, as a tape. `sampling` holds the rest of a run that did not fit."""
-        for name, tensor in self.names.all():
-            if f"w:{name}" in self.store.tensors:
-                self.store.put(f"f:{name}", tensor)
         self.call_sites.relative(str(self.call_sites.folder / script))
         self.call_sites.imported()
         return Tape(
@@ -117,5 +114,16 @@ class Observed:
                 cut_by=budget.cut_by,
                 trained=budget.trained,
             ),
-            tensors=self.store.tensors | sampling.store.tensors,
+            tensors=self.store.tensors | sampling.store.tensors | self._final(),
         )
+
+    def size(self) -> tuple[int, int]:
+        """How many steps and forwards are on the tape, and the bytes of its tensors."""
+        items = len(self.passes) + len(self.forwards.kept) + self.optimizers.steps
+        weights = sum(t.numel() * t.element_size() for _, t in self.names.all())
+        return items, self.store.bytes + 2 * weights
+
+    def _final(self) -> dict[str, Tensor]:
+        """Copies of the weights as they are now."""
+        known = ((name, t) for name, t in self.names.all() if f"w:{name}" in self.store.tensors)
+        return {f"f:{n}": t.detach().cpu().clone(memory_format=torch.contiguous_format) for n, t in known}

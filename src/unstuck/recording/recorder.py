@@ -26,6 +26,7 @@ from unstuck.recording.open_steps import OpenStep, closure_of, watched, with_clo
 from unstuck.recording.parameter_names import is_weight
 from unstuck.recording.sampled_steps import SampledSteps
 from unstuck.recording.sampling import Sampling
+from unstuck.recording.snapshots import Snapshots
 from unstuck.recording.stdout import StdoutTap
 from unstuck.recording.tracer import tensors
 from unstuck.recording.warning_sites import WarningSites
@@ -46,6 +47,8 @@ class Recorder:
             StdoutTap(self.observed.printed, self.observed.notes.failure("a printed line")),
             WarningSites(),
         )
+        self.snapshots: Snapshots | None = None
+        """Writes the tape while the script runs, if anything does."""
         self._hooks: list[Any] = []
         self._thread = threading.get_ident()
         self._on = False
@@ -217,6 +220,8 @@ class Recorder:
 
     def check_budget(self) -> None:
         """Ask the script to stop (by raising BudgetSpent in its loop) once the budget is spent."""
+        if self.snapshots is not None:
+            self._guarded(self.snapshots.look, self.budget.passed())
         self.budget.check(self.observed.optimizers.steps, bool(self.observed.forwards.kept))
 
     # -- once the tape is full ---------------------------------------------------------------------------------------

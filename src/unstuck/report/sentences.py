@@ -115,6 +115,8 @@ def checked(diagnosis: Diagnosis) -> str:
 
 def _state(diagnosis: Diagnosis) -> str:
     script = diagnosis.script
+    if failed(diagnosis) and diagnosis.recorded is not None and diagnosis.recorded.cut_by == "signal":
+        return f"{script} was {_stopped(diagnosis)}; its first {_count(diagnosis.steps)} were recorded."
     if failed(diagnosis):
         return f"{script} stopped after {_count(diagnosis.steps)} ({_stopped(diagnosis)})."
     score = _score(diagnosis)

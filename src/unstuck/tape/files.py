@@ -1,11 +1,12 @@
 """A tape on disk: a folder with `tape.json` (everything but tensors) and `tensors.safetensors`.
 
-It is written to a temporary folder and renamed, so a tape is whole or absent. Nothing in it is ever executed or
-unpickled.
+It is written to a temporary folder and renamed, so a tape is whole or absent. While its script runs, its tensors are in
+several files, and `stopped` is RUNNING. Nothing in it is ever executed or unpickled.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import shutil
 import tempfile
@@ -19,6 +20,10 @@ from unstuck.tape.program import restored, stored
 
 FORMAT = 1
 """Raised whenever an older version could misread a newer tape. Fields that are absent get their defaults."""
+
+
+RUNNING = "running"
+"""`stopped` of a tape whose script was still at work when it was written."""
 
 
 class TapeError(Exception):
@@ -44,10 +49,58 @@ def save(tape: Tape, folder: Path) -> None:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+class Journal:
+    """Writes what there is of a tape into one folder, again and again: each tensor once, final weights anew."""
+
+    def __init__(self, folder: Path) -> None:
+        importlib.import_module("safetensors.torch")  # not while the script runs
+        self.folder = folder
+        self._written: set[str] = set()
+        self._files = 0
+
+    def write(self, tape: Tape) -> None:
+        """Bring the folder up to date; a reader sees the tape as it was before, or as it is now."""
+        from safetensors.torch import save_file
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        final = {k: t for k, t in tape.tensors.items() if k.startswith("f:")}
+        new = {k: t for k, t in tape.tensors.items() if k not in self._written and k not in final}
+        if new:
+            save_file(new, self.folder / f"tensors-{self._files}.safetensors")
+            self._files += 1
+            self._written |= new.keys()
+        if final:
+            save_file(final, self.folder / ".final")
+            (self.folder / ".final").replace(self.folder / "final.safetensors")
+        _replace(self.folder, _plain(tape))
+
+
+def is_running(folder: Path) -> bool:
+    """Whether a tape folder holds a snapshot only."""
+    return (folder / "tape.json").exists() and not (folder / "tensors.safetensors").exists()
+
+
+def close(folder: Path, cut_by: str = "", ended: str = "") -> None:
+    """Say in a tape what ended its recording; `ended` replaces RUNNING. The budget becomes what was reached."""
+    raw = json.loads((folder / "tape.json").read_text(encoding="utf-8"))
+    raw["stopped"] = ended if raw["stopped"] == RUNNING else raw["stopped"]
+    facts = raw["facts"]
+    facts["cut_by"] = facts.get("cut_by") or cut_by
+    command = facts.get("command")
+    if command:
+        command |= {"least": raw["steps"], "seconds": min(command["seconds"], raw["seconds"])}
+    _replace(folder, raw)
+
+
+def _replace(folder: Path, raw: dict[str, Any]) -> None:
+    new = folder / ".tape.json"
+    new.write_text(json.dumps(raw), encoding="utf-8")
+    new.replace(folder / "tape.json")
+
+
 def load(folder: Path) -> Tape:
     """Read a tape folder; raises TapeError (one line) for anything that is not a whole tape of this format."""
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
 
     folder = Path(folder)
     try:
@@ -57,7 +110,7 @@ def load(folder: Path) -> Tape:
         programs = tuple(restored(p) for p in raw.pop("programs"))
         tape = msgspec.convert(raw, Tape)
         tape.programs = programs
-        tape.tensors = load_file(folder / "tensors.safetensors")
+        tape.tensors = _tensors(folder)
     except FileNotFoundError as e:
         gone = Path(e.filename or "tensors.safetensors").name
         raise TapeError(f"{folder}: no tape here ({gone} is missing)") from None
@@ -65,6 +118,13 @@ def load(folder: Path) -> Tape:
         raise TapeError(f"{folder}: the tape cannot be read: {str(e).splitlines()[0]}") from None
     _check(tape, folder)
     return tape
+
+
+def _tensors(folder: Path) -> dict[str, Any]:
+    from safetensors.torch import load_file
+
+    files = sorted(folder.glob("*.safetensors")) or [folder / "tensors.safetensors"]
+    return {name: tensor for file in files for name, tensor in load_file(file).items()}
 
 
 def _plain(tape: Tape) -> dict[str, Any]:
