@@ -9,6 +9,7 @@ import msgspec
 from torch import Tensor
 
 from unstuck.recording.observed import Observed
+from unstuck.recording.optimizers import Gradients
 from unstuck.recording.slicing import needed
 from unstuck.recording.tracer import Entry
 from unstuck.tape.model import Pass
@@ -46,18 +47,23 @@ class FullSteps:
         observed = self._observed
         return observed.store.full or len(observed.passes) >= PASSES or observed.programs.full
 
-    def open(self, loss: Tensor) -> Opened:
-        """Before a backward: cut the program, keep the batch, look for gradients left over."""
+    def open(self, loss: Tensor, adds: bool = True) -> Opened:
+        """Before a backward: cut the program, keep the batch, look for gradients left over.
+
+        `adds`: the backward adds to the gradients in `.grad`, and does not return them.
+        """
         observed = self._observed
         entries = needed([*self._older, *observed.tracer.entries], loss)
         inside = {id(e) for e in entries}
         self._reaches_back = self._reaches_back or any(id(e) in inside for e in self._older)
+        observed.follow(entries)
         observed.evaluate(inside)
-        observed.optimizers.between(observed.tracer.written, observed.names, len(observed.passes))
         number, outside = observed.programs.cut(entries, loss)
+        observed.optimizers.between(observed.tracer.writes, observed.names, len(observed.passes))
         keys = [observed.store.keep(t) for t in outside]
         weights = observed.programs.weights(number)
-        stale = tuple(observed.names.of(t) for t in weights if t.grad is not None and bool(t.grad.any()))
+        left = (t for t in weights if adds and t.grad is not None and bool(t.grad.any()))
+        stale = tuple(observed.names.of(t) for t in left)
         observed.meet(weights)
         if None in keys:
             return Opened(loss, weights, None)
@@ -66,16 +72,19 @@ class FullSteps:
         output = "" if made is None else observed.store.keep(made) or ""
         return Opened(loss, weights, Pass(number, tuple(filter(None, keys)), math.nan, stale, output))
 
-    def close(self, opened: Opened, loss: float, error: str) -> None:
-        """After the backward: the step is on the tape, with the error that it ended in ("" for none)."""
+    def close(self, opened: Opened, loss: float, error: str, given: Gradients | None = None) -> None:
+        """After the backward: the step is on the tape, with the error that it ended in ("" for none).
+
+        `given`: the gradients by id of their weight, where they were returned.
+        """
         observed = self._observed
         observed.losses.append(loss)
         observed.graphs.mark(opened.loss)
         if opened.step is not None:
-            norms = () if error else self._gradients(opened.weights)
+            norms = () if error else self._gradients(opened.weights, given)
             whole = msgspec.structs.replace(opened.step, loss=loss, gradient=norms, error=error[:400])
             observed.passes.append(whole)
-            observed.optimizers.after_backward(opened.weights, len(observed.passes))
+            observed.optimizers.after_backward(opened.weights, observed.names, len(observed.passes), given)
 
     def turn(self) -> None:
         """Forget the step, but for the calls that a later backward may still reach (a GAN's two losses share some)."""
@@ -89,11 +98,12 @@ class FullSteps:
         """Let all calls go: tensors that workers share must not outlive the script's own references to them."""
         self._older, self._last = [], []
 
-    def _gradients(self, weights: list[Tensor]) -> tuple[float, ...]:
+    def _gradients(self, weights: list[Tensor], given: Gradients | None) -> tuple[float, ...]:
         count = len(self._observed.passes)
-        return gradient_norms(weights) if count < GRADIENTS or count % GRADIENTS == 0 else ()
+        return gradient_norms(weights, given) if count < GRADIENTS or count % GRADIENTS == 0 else ()
 
 
-def gradient_norms(weights: list[Tensor]) -> tuple[float, ...]:
+def gradient_norms(weights: list[Tensor], given: Gradients | None = None) -> tuple[float, ...]:
     """The norm of each weight's gradient; NaN where it has none."""
-    return tuple(math.nan if t.grad is None else float(t.grad.detach().float().norm()) for t in weights)
+    found = [t.grad if given is None else given.get(id(t)) for t in weights]
+    return tuple(math.nan if g is None else float(g.detach().float().norm()) for g in found)

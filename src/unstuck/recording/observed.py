@@ -17,12 +17,13 @@ from unstuck.recording.evaluations import Forwards
 from unstuck.recording.notes import Notes
 from unstuck.recording.optimizers import OptimizerObserver
 from unstuck.recording.parameter_names import Names, is_weight
+from unstuck.recording.predecessors import predecessor
 from unstuck.recording.programs import Programs
 from unstuck.recording.retained_graphs import RetainedGraphs
 from unstuck.recording.sampling import Sampling
 from unstuck.recording.settings_read import SettingsRead
 from unstuck.recording.tensor_store import TensorStore
-from unstuck.recording.tracer import Tracer
+from unstuck.recording.tracer import Entry, Tracer, tensors
 from unstuck.tape.model import Command, Facts, Graphs, Pass, Tape
 
 
@@ -45,13 +46,29 @@ class Observed:
 
     def is_weight(self, tensor: Tensor) -> bool:
         """Whether training may change a tensor."""
-        # A bare leaf that first shows up late is an input that asks for its own gradient, not a weight.
+        # A bare leaf that first shows up late is an input that asks for its own gradient, not a weight, unless an
+        # optimizer holds it or it takes a weight's place.
         if not is_weight(tensor):
             return False
-        return isinstance(tensor, torch.nn.Parameter) or tensor in self.names or len(self.passes) < 1
+        if tensor in self.names or not self.passes:
+            return True
+        if (found := predecessor(tensor, self.tracer, self.names)) is not None:
+            old, calls = found
+            self.names.follow(old, tensor)
+            self.tracer.writes.write([tensor])
+            self.tracer.drop(calls)
+            return True
+        return isinstance(tensor, torch.nn.Parameter) or self.optimizers.holds(tensor)
+
+    def follow(self, entries: list[Entry]) -> None:
+        """Where no optimizer of torch steps: see which weights of a forward have taken the place of others."""
+        if self.passes and not self.optimizers.stepped:
+            for tensor in tensors([(e.args, e.kwargs) for e in entries]):
+                self.is_weight(tensor)
 
     def meet(self, weights: list[Tensor]) -> None:
         """Keep the first values of weights that are seen for the first time, before any step changes them."""
+        self.tracer.writes.know(weights)
         for weight in weights:
             key = f"w:{self.names.of(weight)}"
             if key not in self.store.tensors:
@@ -66,8 +83,7 @@ class Observed:
     def leftovers(self) -> None:
         """Keep what is in the tracer where no backward will follow, and empty it."""
         self.evaluate(set())
-        if self.tracer.entries:
-            self.optimizers.between(self.tracer.written, self.names, len(self.passes))
+        self.optimizers.between(self.tracer.writes, self.names, len(self.passes))
         self.tracer.clear()
 
     def printed(self, line: str) -> None:

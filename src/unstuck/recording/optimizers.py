@@ -6,18 +6,22 @@ import math
 from collections import Counter
 from typing import Any, NamedTuple
 
+import msgspec
 import torch
 from torch import Tensor
 
 from unstuck.recording.constructions import Constructions
-from unstuck.recording.hand_updates import COMPARED, HandUpdates
+from unstuck.recording.hand_updates import HandUpdates
 from unstuck.recording.open_steps import OpenStep, OpenSteps, Stepped, real
 from unstuck.recording.parameter_names import Names
-from unstuck.recording.seen_optimizers import BY_HAND, Seen, SeenOptimizers, numbered
+from unstuck.recording.seen_optimizers import SeenOptimizers, numbered
+from unstuck.recording.weight_writes import WeightWrites
 from unstuck.tape.model import Optimizer, Parameter, Update
 
 NORMS = 40
 """The whole gradient's norm is taken for the first steps, then for every such one."""
+
+Gradients = dict[int, Tensor]
 
 
 class Weight(NamedTuple):
@@ -55,6 +59,10 @@ class OptimizerObserver:
         """A weight is seen for the first time, before any backward through it."""
         self._weights[names.of(weight)] = Weight(weight, weight.requires_grad, *names.owner(weight))
 
+    def holds(self, tensor: Tensor) -> bool:
+        """Whether an optimizer that has stepped holds a tensor."""
+        return self._seen.holds(tensor)
+
     def parameters(self, names: Names, kept: set[str]) -> tuple[Parameter, ...]:
         """The weights met, with the optimizers that hold them."""
         self._updates()
@@ -65,36 +73,40 @@ class OptimizerObserver:
         holder = next(
             ((s.number, s.group_of[key]) for s in self._seen.items if key in s.group_of and s.number >= 0), (-1, 0)
         )
-        if holder[0] < 0 and key in self._by_hand.written:
-            holder = (next(s.number for s in self._seen.items if s.name == BY_HAND), 0)
+        if holder[0] < 0:
+            holder = (next((s.number for s in self._seen.items if name in s.names and s.number >= 0), -1), 0)
         made = self._constructions.of_weight(met.tensor)
         dtype = str(met.tensor.dtype).removeprefix("torch.")
         return Parameter(name, tuple(met.tensor.shape), dtype, met.trainable, *holder, met.owner, met.root, made=made)
 
     # -- backward, and updates written by hand -----------------------------------------------------------------------
 
-    def after_backward(self, weights: list[Tensor], passes: int) -> None:
-        """Take the norm that clipping is later seen against, and what hand-written updates are compared with."""
+    def after_backward(self, weights: list[Tensor], names: Names, passes: int, given: Gradients | None = None) -> None:
+        """Take the norm that clipping is later seen against, and what hand-written updates are compared with.
+
+        `given`: the gradients by id of their weight, where the script asked for them and they are not in `.grad`.
+        """
+        found = {names.of(t): g for t in weights if (g := t.grad if given is None else given.get(id(t))) is not None}
         if passes <= NORMS:
-            self._norm_after_backward = _norm([t.grad for t in weights])
-        if passes <= COMPARED:
-            self._by_hand.snapshot(weights)
+            self._norm_after_backward = _norm(list(found.values()))
+        if not self.stepped or self._seen.by_hand:
+            self._by_hand.look(found, {names.of(t): t for t in weights})
         self._since_backward = False
 
-    def between(self, set_by_script: list[Tensor], names: Names, passes: int) -> None:
-        """Look for weights set by the script itself since the last backward."""
+    def between(self, writes: WeightWrites, names: Names, passes: int) -> None:
+        """Look for weights that were set since the last backward without a step that torch knows of."""
         if self._open.under_way():
             return
-        if not self._by_hand.take([t for t in set_by_script if t in names], self._since_backward):
+        if self._since_backward:
+            self._by_hand.forget()
             return
-        items = self._seen.items
-        index = next((i for i, s in enumerate(items) if s.name == BY_HAND), len(items))
-        if index == len(items):
-            items.append(Seen(BY_HAND))
-        rates = self._by_hand.rates
-        if rates:
-            items[index].ours, items[index].groups = True, ({"lr": rates[0]},)
-        self._steps.append(Stepped(Update(index, passes, tuple(rates[-1:]))))
+        written = frozenset(names.of(t) for t in writes.written if t in names)
+        moved = self._by_hand.take(written, names.tensors())
+        if moved is None:
+            return
+        index, one = self._seen.writing(moved.names, writes)
+        rate, rates = one.history.add(moved.step), writes.rates
+        self._steps.append(Stepped(Update(index, passes, rates if rates or rate is None else (rate,))))
         self.steps += 1
         self._since_backward = True
 
@@ -158,11 +170,8 @@ class OptimizerObserver:
         reached = {id(met.tensor) for met in self._weights.values()}
         turns = Counter(s.number for s in self._seen.items if s.number >= 0)
         return tuple(
-            Optimizer(
-                name=s.name,
-                groups=s.groups,
-                ours=s.ours and not (s.name == BY_HAND and self._by_hand.other > 1),
-                held=len(s.tensors),
+            msgspec.structs.replace(
+                s.optimizer(),
                 foreign=sum(key not in reached for key in s.group_of),
                 clip=self._clip() if len(turns) == 1 else None,
                 created=turns[s.number],

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 from torch import Tensor, nn
 
+FEW = 1000
+"""Items of a list or dict among the script's variables that are looked through for a weight."""
 SCANS = 40
 """How often all objects are searched for modules; a script that makes models by the hundred gets plain names."""
 
@@ -20,6 +22,8 @@ class Names:
         self._owners: dict[int, tuple[str, nn.Module, str]] = {}
         self._taken: set[str] = set()
         self._scans = 0
+        self.rebound = 0
+        """How often a name has gone over to another tensor."""
 
     def __contains__(self, tensor: Tensor) -> bool:
         return id(tensor) in self._known
@@ -29,6 +33,18 @@ class Names:
         if id(tensor) not in self._known:
             self._known[id(tensor)] = (tensor, self._unique(self._find(tensor)))
         return self._known[id(tensor)][1]
+
+    def follow(self, old: Tensor, new: Tensor) -> None:
+        """A weight's name goes over to the tensor that has taken its place."""
+        name = self._known.pop(id(old))[1]
+        self._known[id(new)] = (new, name)
+        self.rebound += 1
+        if id(old) in self._owners:
+            self._owners[id(new)] = self._owners.pop(id(old))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Every named weight, by its name."""
+        return {name: tensor for tensor, name in self._known.values()}
 
     def all(self) -> Iterator[tuple[str, Tensor]]:
         """Every named weight."""
@@ -83,12 +99,22 @@ def _variable(thing: object) -> str:
         for name, value in space.items():
             if value is thing and not name.startswith("_"):
                 return name
+            if (place := _held(value, thing)) and not name.startswith("_"):
+                return f"{name}[{place}]"
             held = getattr(value, "__dict__", None)
             if name == "self" and isinstance(held, dict):
                 inner = next((k for k, v in held.items() if v is thing), None)
                 if inner:
                     return f"self.{inner}"
     return ""
+
+
+def _held(space: object, thing: object) -> str:
+    """The place of an object in a list, tuple or dict of few; "" where it is not there."""
+    if type(space) not in (list, tuple, dict) or not 0 < len(space) <= FEW:  # type: ignore[arg-type]
+        return ""
+    pairs = space.items() if isinstance(space, dict) else enumerate(space)  # type: ignore[arg-type]
+    return next((repr(key) for key, value in pairs if value is thing), "")
 
 
 def _spaces() -> Iterator[dict[str, object]]:

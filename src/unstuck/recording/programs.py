@@ -27,7 +27,7 @@ class Programs:
         """The program of the last training step whose output is known, and the output's number among its values."""
         self._names, self._is_weight = names, is_weight
         self._known: dict[Any, int] = {}
-        self._reached: dict[int, list[Tensor]] = {}
+        self._reached: dict[tuple[int, int], list[Tensor]] = {}
         self._outputs: dict[int, int] = {}
 
     @property
@@ -53,7 +53,9 @@ class Programs:
 
     def weights(self, number: int) -> list[Tensor]:
         """The script's own weights that a program reads."""
-        if number not in self._reached:
+        key = (number, self._names.rebound)
+        if key not in self._reached:
             wanted = set(self.kept[number].weights())
-            self._reached[number] = [t for name, t in self._names.all() if name in wanted]
-        return self._reached[number]
+            self._reached = {k: v for k, v in self._reached.items() if k[1] == self._names.rebound}
+            self._reached[key] = [t for name, t in self._names.all() if name in wanted]
+        return self._reached[key]

@@ -23,6 +23,7 @@ from unstuck.recording.budget import DEFAULT, Budget, Limits
 from unstuck.recording.full_steps import FullSteps, Opened
 from unstuck.recording.observed import Observed
 from unstuck.recording.open_steps import OpenStep, closure_of, watched, with_closure
+from unstuck.recording.optimizers import Gradients
 from unstuck.recording.parameter_names import is_weight
 from unstuck.recording.sampled_steps import SampledSteps
 from unstuck.recording.sampling import Sampling
@@ -102,9 +103,9 @@ class Recorder:
             hook.remove()
         self._hooks = []
 
-    def _guarded(self, call: Callable[..., Any], *args: Any) -> Any:
+    def _guarded(self, call: Callable[..., Any], *args: Any, **options: Any) -> Any:
         try:
-            return call(*args)
+            return call(*args, **options)
         except Exception as error:
             return self._step_failed(error)
 
@@ -135,15 +136,16 @@ class Recorder:
             result = func(*args, **kwargs)
             self._guarded(self.observed.tracer.note, func, args, kwargs, result, None)
             return result
-        inputs = tensors(args[1] if len(args) > 1 else kwargs.get("inputs"))
+        inputs = list(tensors(args[1] if len(args) > 1 else kwargs.get("inputs")))
         if not any(t in self.observed.names or isinstance(t, torch.nn.Parameter) or is_weight(t) for t in inputs):
             return func(*args, **kwargs)
-        opened = self._guarded(self._open, args[0] if args else kwargs.get("outputs"))
+        opened = self._guarded(self._open, args[0] if args else kwargs.get("outputs"), adds=False)
         result = func(*args, **kwargs)
-        self._guarded(self._close, opened, "")
+        given = {id(t): g for t, g in zip(inputs, result, strict=False) if g is not None}
+        self._guarded(self._close, opened, "", given)
         return result
 
-    def _open(self, losses: Any) -> Opened | None:
+    def _open(self, losses: Any, adds: bool = True) -> Opened | None:
         loss: Tensor | None = next(tensors(losses), None)
         if loss is None:
             return None
@@ -153,15 +155,15 @@ class Recorder:
         if self.sampled is not None:
             return self.sampled.open(loss)
         self.budget.begin()
-        return self._full.open(loss)
+        return self._full.open(loss, adds)
 
-    def _close(self, opened: Opened | None, error: str) -> None:
+    def _close(self, opened: Opened | None, error: str, given: Gradients | None = None) -> None:
         if opened is not None:
             loss = float(opened.loss.detach().float().sum()) if opened.loss.numel() else math.nan
             if opened.sampled and self.sampled is not None:
                 self.sampled.close(opened, loss)
             else:
-                self._full.close(opened, loss, error)
+                self._full.close(opened, loss, error, given)
         self._full.turn()
 
     # -- optimizer steps ---------------------------------------------------------------------------------------------

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import weakref
+from collections import Counter
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -12,7 +14,10 @@ import torch
 from torch import Tensor
 
 from unstuck.recording.constructions import Constructions
-from unstuck.tape.model import Update
+from unstuck.recording.hand_updates import History
+from unstuck.recording.update_rules import Rule
+from unstuck.recording.weight_writes import WeightWrites
+from unstuck.tape.model import Optimizer, Update
 from unstuck.tape.site import Site
 
 BY_HAND = "by hand"
@@ -36,6 +41,32 @@ class Seen:
     """The first of those."""
     made: Site | None = None
     """Where it was constructed."""
+    names: set[str] = field(default_factory=set)
+    """The names of the weights that it was seen to write to, where no hook of torch tells of its steps."""
+    history: History = field(default_factory=History)
+    site: Site | None = None
+
+    def rates(self, update: Update, step: int) -> tuple[float, ...]:
+        """The rates of one of its updates, its `step`-th; where they are not known, those of the rule it follows."""
+        if not self.names:
+            return update.rates + (0.0,) * (len(self.groups) - len(update.rates))
+        if update.rates or self.rule is None:
+            return update.rates
+        return (self.rule.rates[min(step, len(self.rule.rates) - 1)],)
+
+    @cached_property
+    def rule(self) -> Rule | None:
+        """The rule that its updates follow."""
+        return self.history.rule()
+
+    def optimizer(self) -> Optimizer:
+        """As it stands on the tape."""
+        if not self.names:
+            return Optimizer(self.name, self.groups, self.ours, len(self.tensors), made=self.made)
+        rule = self.rule
+        groups = self.groups if rule is None else ({"lr": rule.rates[0], **rule.options},)
+        alike = "" if rule is None else rule.name
+        return Optimizer(self.name, groups, rule is not None, len(self.names), alike=alike, site=self.site)
 
 
 class SeenOptimizers:
@@ -44,6 +75,8 @@ class SeenOptimizers:
     def __init__(self, constructions: Constructions) -> None:
         self._constructions = constructions
         self.items: list[Seen] = []
+        self.by_hand = False
+        """Some of them step without a hook of torch."""
         self._index: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
 
     def of(self, optimizer: Any) -> int:
@@ -61,6 +94,15 @@ class SeenOptimizers:
             now = seen(optimizer)
             known.groups = (*known.groups, *now.groups[len(known.groups) :])
             known.group_of, known.tensors = now.group_of, now.tensors
+
+    def writing(self, names: frozenset[str], writes: WeightWrites) -> tuple[int, Seen]:
+        """The optimizer, of no class of torch's, that writes to these weights, which tell it from others."""
+        self.by_hand = True
+        index = next((n for n, one in enumerate(self.items) if one.names & names), len(self.items))
+        if index == len(self.items):
+            self.items.append(Seen(writes.writer_name() or BY_HAND, _groups(writes), site=next(iter(writes.at), None)))
+        self.items[index].names |= names
+        return index, self.items[index]
 
     def holds(self, tensor: Tensor) -> bool:
         """Whether one of them holds a tensor."""
@@ -84,14 +126,14 @@ class SeenOptimizers:
 
 
 def numbered(updates: list[Update], items: list[Seen]) -> tuple[Update, ...]:
-    """The updates with the numbers of the tape, and a rate of 0 for groups that their optimizer had not been given."""
-    begun: set[int] = set()
+    """The updates with the numbers of the tape, and their rates: 0 for groups that an optimizer had not been given."""
+    steps: Counter[int] = Counter()
     found = []
     for update in updates:
         one = items[update.optimizer]
-        fresh = not one.first and update.optimizer not in begun
-        begun.add(update.optimizer)
-        rates = update.rates + (0.0,) * (len(one.groups) - len(update.rates) if update.rates else 0)
+        fresh = not one.first and not steps[update.optimizer]
+        rates = one.rates(update, steps[update.optimizer])
+        steps[update.optimizer] += 1
         found.append(msgspec.structs.replace(update, optimizer=one.number, fresh=fresh, rates=rates))
     return tuple(found)
 
@@ -100,9 +142,21 @@ def seen(optimizer: Any) -> Seen:
     """An optimizer as it is now: its class, its groups with their options, its tensors."""
     kind = type(optimizer)
     ours = kind.__module__.startswith("torch.optim") and kind is getattr(torch.optim, kind.__name__, None)
-    groups = tuple({k: _plain(v) for k, v in g.items() if k != "params"} for g in optimizer.param_groups)
+    groups = options(optimizer.param_groups)
     group_of = {id(p): number for number, g in enumerate(optimizer.param_groups) for p in g["params"]}
     return Seen(kind.__name__, groups, ours, group_of, [p for g in optimizer.param_groups for p in g["params"]])
+
+
+def _groups(writes: WeightWrites) -> tuple[dict[str, Any], ...]:
+    try:
+        return options(writes.groups()) or ({},)
+    except Exception:  # groups of some other kind
+        return ({},)
+
+
+def options(groups: Any) -> tuple[dict[str, Any], ...]:
+    """The options of groups of weights, as plain data."""
+    return tuple({k: _plain(v) for k, v in g.items() if k != "params"} for g in groups)
 
 
 def _plain(value: Any) -> Any:

@@ -10,15 +10,18 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch._C._functorch import maybe_current_level  # type: ignore[import-not-found]  # nothing public tells
 from torch.overrides import TorchFunctionMode
 
 from unstuck.recording.notes import Notes
 from unstuck.recording.parameter_names import is_weight
+from unstuck.recording.weight_writes import MARKING, SETTERS, WeightWrites, changes_first
 from unstuck.tape.site import Site
 
 Marks = dict[Any, Callable[..., Any]]
 LONGEST = 40_000
 """Calls kept at most between two backwards; beyond that they are dropped and those that follow are kept."""
+TRANSFORMS = "not recorded: calls inside transforms of torch.func (grad, vmap, jvp), and gradients taken by them"
 LIKE = ("zeros_like", "ones_like", "full_like", "empty_like", "rand_like", "randn_like", "randint_like")
 NEW = ("new_zeros", "new_ones", "new_full", "new_empty", "new_tensor")
 SKIPPED = {
@@ -27,8 +30,9 @@ SKIPPED = {
     *(getattr(torch.Tensor, name) for name in NEW),
 }
 """A gradient is no value of the program, and what only takes a value's shape does not depend on it (noise is data)."""
-SETTERS = {torch.Tensor.__setitem__}
-"""Calls that change their first argument and return nothing."""
+
+
+SILENT = {torch.Tensor.data.__set__}  # type: ignore[attr-defined]
 
 
 class Entry(NamedTuple):
@@ -69,15 +73,21 @@ class Tracer(TorchFunctionMode):
         self._failed = notes.failure("a torch call")
         self.entries: list[Entry] = []
         self.made: dict[int, Tensor] = {}
-        self.written: list[Tensor] = []
+        self.writes = WeightWrites(sites)
         self.quiet = False
         """Calls go by unseen."""
         self.paused = False
         """So do they, where another mode lies above this one and it cannot be taken away."""
 
+    def drop(self, entries: list[Entry]) -> None:
+        """Forget some of the calls."""
+        gone = set(map(id, entries))
+        self.entries = [e for e in self.entries if id(e) not in gone]
+
     def clear(self) -> None:
         """Forget the calls so far."""
-        self.entries, self.made, self.written = [], {}, []
+        self.entries, self.made = [], {}
+        self.writes.clear()
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -116,13 +126,13 @@ class Tracer(TorchFunctionMode):
 
     def note(self, func: Any, args: Any, kwargs: Any, out: Any, before: Tensor | None) -> None:
         """Keep a call that was made; `before` as in `Entry`."""
+        if maybe_current_level() is not None:
+            self.notes.add(TRANSFORMS)
+            return
         out = args[0] if func in SETTERS else out
         results = (out,) if isinstance(out, Tensor) else tuple(tensors(out))
-        written = [t for t in results if is_weight(t)]
-        if written:  # a weight stays a leaf: setting it is the script's business, not a step of the program
-            self.written.extend(written)
-            return
-        if not results:
+        results = results or tuple(tensors(args[:1])) if changes_first(func) else results
+        if not results or self._of_weights(func, args, kwargs, results):
             return
         if len(self.entries) >= LONGEST:
             self.clear()
@@ -133,15 +143,30 @@ class Tracer(TorchFunctionMode):
         )
         self.made.update((id(t), t) for t in results)
 
+    def _of_weights(self, func: Any, args: Any, kwargs: Any, results: tuple[Tensor, ...]) -> bool:
+        """Whether a call writes to weights or makes new ones: the script's business, not a step of the program."""
+        weights, changes = [t for t in results if is_weight(t)], "out" in kwargs or changes_first(func)
+        if not weights and not changes:
+            return False
+        written = [] if func in MARKING or not changes else weights or self.writes.behind(results)
+        if written:
+            self.writes.write(written)
+        for weight in weights:
+            self._perhaps_new(weight, args, kwargs)
+        return bool(written or weights) or func in SILENT
 
-def changes_first(func: Any) -> bool:
-    """Whether a call changes its first argument in place, by the naming rule of torch."""
-    name = getattr(func, "__name__", "")
-    if name.startswith("__"):
-        return name in ("__setitem__",) or (
-            name.startswith("__i") and name not in ("__index__", "__invert__", "__int__")
-        )
-    return name.endswith("_") and not name.startswith("_")
+    def _perhaps_new(self, weight: Tensor, args: Any, kwargs: Any) -> None:
+        """A value that has become a weight: the calls that made it are no part of the program that reads it."""
+        if self.made.pop(id(weight), None) is not None:
+            place = next(n for n in range(len(self.entries) - 1, -1, -1) if _made_by(self.entries[n], weight))
+            entry = self.entries.pop(place)
+            self.writes.made(weight, tuple(tensors((entry.args, entry.kwargs))))
+        elif not any(t is weight for t in tensors((args, kwargs))):
+            self.writes.made(weight, tuple(tensors((args, kwargs))))
+
+
+def _made_by(entry: Entry, tensor: Tensor) -> bool:
+    return any(t is tensor for t in entry.results)
 
 
 def _cast(device: str) -> str:

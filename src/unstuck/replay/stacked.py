@@ -45,7 +45,7 @@ def stackable(trial: Trial) -> str:
         optimizer = trial.tape.optimizers[number]
         if not optimizer.ours:
             return f"its optimizer {optimizer.name} is its own"
-        if optimizer.name not in KNOWN and optimizer.name not in STAND_INS:
+        if optimizer.kind not in KNOWN and optimizer.kind not in STAND_INS:
             return f"{optimizer.name} does not treat each weight alone"
     if any(u.closure for u in trial.tape.updates):
         return "its optimizer evaluates the loss several times per step"
@@ -85,7 +85,7 @@ class Lanes:
         self._steady = {}
 
     def _optimizer(self, number: int) -> torch.optim.Optimizer:
-        name = self.trial.tape.optimizers[number].name
+        name = self.trial.tape.optimizers[number].kind
         kind = getattr(torch.optim, STAND_INS.get(name, name))
         groups = []
         for group, options in enumerate(self.trial.options[number]):

@@ -34,12 +34,15 @@ class Parameter(msgspec.Struct, frozen=True):
 
 
 class Optimizer(msgspec.Struct, frozen=True):
-    """An optimizer as seen at its first step; `by hand` where the script updates its weights itself."""
+    """An optimizer as seen at its first step; `by hand` where the script updates its weights itself.
+
+    What it does may be seen from its updates only: then `alike` says which rule they follow.
+    """
 
     name: str
     groups: tuple[dict[str, Any], ...] = ()
     ours: bool = True
-    """A class of torch.optim (or plain descent by hand), so that it can be built again."""
+    """A class of torch.optim, or `alike` one, so that it can be built again."""
     held: int = 0
     """How many tensors it holds in all."""
     foreign: int = 0
@@ -50,6 +53,15 @@ class Optimizer(msgspec.Struct, frozen=True):
     """How many optimizers that held the same weights stepped in turn, each built after the last step of another."""
     made: Site | None = None
     """Where the person's code constructed it (None where that was not seen)."""
+    alike: str = ""
+    """The class of torch.optim that makes the same updates with these groups, where it is none itself."""
+    site: Site | None = None
+    """Where it writes to its weights, where no class of torch's does that."""
+
+    @property
+    def kind(self) -> str:
+        """The name of the class of torch.optim that makes its updates, where there is one."""
+        return self.alike or self.name
 
 
 class Pass(msgspec.Struct, frozen=True):
