@@ -65,6 +65,7 @@ class FullSteps:
         left = (t for t in weights if adds and t.grad is not None and bool(t.grad.any()))
         stale = tuple(observed.names.of(t) for t in left)
         observed.meet(weights)
+        observed.modes.look(number, weights, len(observed.passes))
         if None in keys:
             return Opened(loss, weights, None)
         # What the loss was given: with it a run's skill is known even where the run cannot be replayed.

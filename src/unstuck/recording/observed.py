@@ -14,6 +14,7 @@ from unstuck.recording.budget import Budget
 from unstuck.recording.call_sites import CallSites
 from unstuck.recording.constructions import LEAF, Constructions
 from unstuck.recording.evaluations import Forwards
+from unstuck.recording.modes import Modes
 from unstuck.recording.notes import Notes
 from unstuck.recording.optimizers import OptimizerObserver
 from unstuck.recording.parameter_names import Names, is_weight
@@ -36,6 +37,7 @@ class Observed:
         self.settings = SettingsRead(folder)
         self.constructions = Constructions(self.call_sites.sites, self.notes.failure("a construction"))
         self.store, self.names, self.optimizers = TensorStore(), Names(), OptimizerObserver(self.constructions)
+        self.modes = Modes(self.names)
         self.graphs = RetainedGraphs()
         self.tracer = Tracer({**marks, LEAF: self.constructions.asked}, partial(self.call_sites.sites, 3), self.notes)
         self.programs = Programs(self.names, self.is_weight)
@@ -129,6 +131,7 @@ class Observed:
                 tuple(rates for _, rates in sampling.rates),
                 cut_by=budget.cut_by,
                 trained=budget.trained,
+                modes=tuple(self.modes.changes),
             ),
             tensors=self.store.tensors | sampling.store.tensors | self._final(),
         )

@@ -104,7 +104,7 @@ def _loop_options(tape: Tape) -> Iterator[str]:
         rates = [u.rates[0] for u in tape.updates if u.optimizer == i and u.rates]
         yield f"optimizer {i + 1}: {optimizer.name}{_options(optimizer)}{_rates(rates)}, holds {optimizer.held} tensors"
     if not tape.optimizers:
-        yield "no optimizer stepped"
+        yield "no step of an optimizer was recorded"
     if tape.passes:
         stale = sum(bool(p.stale) for p in tape.passes[1:])
         yield "gradients: " + (f"not cleared before {stale} of the backward passes" if stale else "cleared in time")

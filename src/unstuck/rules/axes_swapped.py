@@ -55,7 +55,7 @@ SMOOTHER = 0.85
 def check(sequences: Sequences | None, scrambled: MixedAxes | None, source: Source) -> Iterator[Finding]:
     """Report each layer once, at the line where it is applied."""
     if sequences is None and scrambled is None:
-        raise NotApplicable("no recurrent, attention or convolution layer over a sequence")
+        raise NotApplicable("the recorded main step has no layer that is known to read a sequence")
     if sequences is not None:
         yield from _along_the_batch(sequences, source)
     for reading in scrambled.readings if scrambled is not None else ():

@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import msgspec
 
@@ -35,79 +34,132 @@ from unstuck.remedies.eval_mode import EvalMode
 from unstuck.remedies.tell_mode import TellMode
 from unstuck.remedies.train_mode import TrainMode
 from unstuck.signals.evaluation import FinalEvaluation
+from unstuck.signals.modes import Modes, entered_at, first_site
 from unstuck.signals.printed import improved
 from unstuck.signals.source import Loop
 from unstuck.signals.training import Training
 from unstuck.tape.model import Tape
+from unstuck.tape.modes import mode, switched
 from unstuck.tape.ops import names
-from unstuck.tape.program import Call, Program
+from unstuck.tape.program import Program
 
 FAULT = "mode-error"
 STAGE = Stage.REGULARISATION
 NEVER_MEANT = True
+SHOWN = 3
+"""Layers named in the evidence."""
+FEWEST = 2
+"""Evaluations from which on it is said of them all, where the text does not show them."""
 DROPPING = {f"torch.nn.functional.{name}" for name in names(lambda op: op.kind == "dropout")}
 
 
-@dataclass(frozen=True)
-class _Modes:
-    """In which mode training and evaluation ran, as recorded; 0 of 0 if no layer has modes."""
-
-    steps: int
-    idle: int
-    """Training steps in evaluation mode."""
-    evaluations: int
-    dropping: int
-    """Evaluations in training mode."""
-
-    @classmethod
-    def of(cls, tape: Tape) -> _Modes:
-        on = [_trains(p) for p in tape.programs]
-        steps = [on[p.program] for p in tape.passes if on[p.program] is not None]
-        judged = [on[e.program] for e in tape.evaluations if not e.grad and on[e.program] is not None]
-        return cls(len(steps), steps.count(False), len(judged), judged.count(True))
-
-    def idle_steps(self) -> tuple[Evidence, ...]:
-        return (
-            (Evidence("training steps in evaluation mode", f"{self.idle} of {self.steps}", "0"),) if self.steps else ()
-        )
-
-    def dropping_evaluations(self) -> tuple[Evidence, ...]:
-        measured = f"{self.dropping} of {self.evaluations}"
-        return (Evidence("evaluation batches in training mode", measured, "0"),) if self.evaluations else ()
+def _idle_steps(modes: Modes) -> tuple[Evidence, ...]:
+    if not modes.steps:
+        return ()
+    count = Evidence("training steps in evaluation mode", f"{len(modes.idle)} of {modes.steps}", "0")
+    return (count, *_layers(modes)) if modes.idle else (count,)
 
 
-def _trains(program: Program) -> bool | None:
-    """Whether any of its layers is in training mode; None if none has modes."""
-    modes = [mode for c in program.calls if (mode := _mode(c)) is not None]
-    return any(modes) if modes else None
+def _dropping_evaluations(modes: Modes) -> tuple[Evidence, ...]:
+    if not modes.evaluations:
+        return ()
+    measured = f"{len(modes.dropping)} of {modes.evaluations}"
+    count = Evidence("evaluation batches in training mode", measured, "0")
+    return (count, *_layers(modes)) if modes.dropping else (count,)
 
 
-def _mode(call: Call) -> bool | None:
-    if call.op.kind == "dropout":
-        return bool(call.argument(2, "training", True)) if call.argument(1, "p", 0.5) else None
-    if call.name == "batch_norm" and call.argument(1, "running_mean") is not None:
-        return bool(call.argument(5, "training", False))
-    return None
+def _layers(modes: Modes) -> tuple[Evidence, ...]:
+    few = ", ".join(modes.layers[:SHOWN]) + (f" and {len(modes.layers) - SHOWN} more" * (len(modes.layers) > SHOWN))
+    return (Evidence("layers that have modes", few, "in training mode for training only"),) if modes.layers else ()
 
 
-def check(tape: Tape, training: Training) -> Iterator[Finding]:
+def check(tape: Tape, modes: Modes, training: Training | None) -> Iterator[Finding]:
     """Report evaluation mode left on in training, evaluation without it, and a dropout that ignores the mode."""
-    untold = list(_untold(tape, training))
-    yield from untold
-    if untold:
-        return
-    modes = _Modes.of(tape)
-    if not training.has_modes and not modes.steps:
-        raise NotApplicable("no dropout and no batch normalisation")
-    if any(training.mode_calls("eval")):
+    if training is not None and (untold := list(_untold(tape, training, modes))):
+        yield from untold
+    elif modes.idle:
+        yield from _idle(tape, training, modes)
+    elif training is not None and not tape.passes and training.has_modes and any(training.mode_calls("eval")):
         yield from _left_on(training, modes)
-    elif modes.dropping or not modes.evaluations:
-        yield from _never_evaluates(tape, training, modes)
+    elif modes.steps or (training is not None and not tape.passes and training.has_modes):
+        yield from _evaluated_in_training(tape, training, modes)
+    else:
+        raise NotApplicable("no recorded call depends on the mode (dropout, batch normalisation)")
+
+
+def _idle(tape: Tape, training: Training | None, modes: Modes) -> Iterator[Finding]:
+    """The network trained in evaluation mode: where the text says why, and what to call."""
+    if any(not p.trainable for p in tape.parameters if not p.buffer):
+        return  # fine-tuning of a part may keep evaluation mode on purpose
+    found = list(_left_on(training, modes)) if training is not None else []
+    yield from found or [_unseen(tape, training, modes)]
+
+
+def _unseen(tape: Tape, training: Training | None, modes: Modes) -> Finding:
+    """Training in evaluation mode where the text does not show the call that set it, or not which model it is of."""
+    loop = _training_loop(training) if training is not None else None
+    name = _model_name(tape, training, loop) if training is not None and loop is not None else ""
+    call = _any_eval(training) if training is not None else None
+    place = call or loop
+    site = training.source.site(place) if training is not None and place is not None else None
+    site = site or first_site(tape.programs[tape.passes[modes.idle[0]].program])
+    since = "from the first step on" if modes.idle[0] == 0 else f"from step {modes.idle[0] + 1} on"
+    advice = (
+        f"call {name or 'model'}.train() in the loop of line {loop.lineno}"
+        if loop is not None
+        else ("call train() on the network before its training loop")
+    )
+    said = f"the network trains in evaluation mode {since} ({len(modes.idle)} of {modes.steps} steps); {advice}"
+    remedies = (TrainMode(training.source.site(loop), name),) if training is not None and loop and name else ()
+    return Finding(FAULT, said, site, _idle_steps(modes), remedies, "error", known="observed")
+
+
+def _training_loop(training: Training) -> ast.For | ast.While | None:
+    """The loop over epochs, or the one around a backward where that is all there is."""
+    chains = [[n for n in chain if isinstance(n, ast.For | ast.While)] for chain in training.training_chains]
+    return next((chain[min(1, len(chain) - 1)] for chain in chains if chain), None)
+
+
+def _any_eval(training: Training) -> ast.Call | None:
+    """The one call that sets evaluation mode, of whatever it may be."""
+    calls = [c for c in training.methods("eval") if not c.args and not c.keywords]
+    calls += [c for c in training.methods("train") if [ast.unparse(a) for a in c.args] == ["False"]]
+    return calls[0] if len(calls) == 1 else None
+
+
+def _model_name(tape: Tape, training: Training, loop: ast.For | ast.While) -> str:
+    """What the network is called in the loop's scope: by the text, else by the name under which it was recorded."""
+    if name := _name_at(training, loop):
+        return name
+    roots = {p.root for p in tape.parameters if p.root and p.trainable}
+    scope = training.source.scope(loop)
+    read = {ast.unparse(n) for n in training.source.all(ast.expr, scope) if isinstance(n, ast.Name | ast.Attribute)}
+    return next((r for r in sorted(roots) if r in read), "") if len(roots) == 1 else ""
+
+
+def _evaluated_in_training(tape: Tape, training: Training | None, modes: Modes) -> Iterator[Finding]:
+    """Evaluations in training mode, or none recorded and none in the text that says eval()."""
+    switches = training is not None and any(training.mode_calls("eval"))
+    if modes.repeated or switches or (modes.evaluations and not modes.dropping):
+        return
+    found = list(_never_evaluates(tape, training, modes)) if training is not None else []
+    yield from found
+    if modes.dropping and not found and len(modes.dropping) == modes.evaluations and modes.evaluations >= FEWEST:
+        yield _dropped(tape, modes)
+
+
+def _dropped(tape: Tape, modes: Modes) -> Finding:
+    """Every evaluation ran in training mode, and the text does not show the call."""
+    said = "the network is evaluated in training mode; call eval() on it first, and train() before training goes on"
+    known, effect = _measured(tape, modes)
+    site, evidence = entered_at(tape.programs[modes.dropping[0].program]), _dropping_evaluations(modes)
+    word: Known = known if effect.word == "proven" else "guessed"  # it may be meant: Monte Carlo dropout
+    return Finding(FAULT, said, site, evidence, (), "error", known=word, effect=effect)
 
 
 def verify(before: Tape, after: Tape) -> str | None:
     """The modes were wrong and are right now, and the last evaluation scores higher."""
-    old, new = _Modes.of(before), _Modes.of(after)
+    old, new = Modes.read(before), Modes.read(after)
     if not (old.dropping or old.idle) or new.dropping or new.idle or not new.steps:
         return None
     try:
@@ -116,11 +168,11 @@ def verify(before: Tape, after: Tape) -> str | None:
         return improved(before, after)
     if not differs(was.skill, now.skill):
         return None
-    wrong = f"{old.dropping} evaluation batches in training mode, {old.idle} training steps in evaluation mode"
+    wrong = f"{len(old.dropping)} evaluation batches in training mode, {len(old.idle)} steps in evaluation mode"
     return f"{was.name} of the last evaluation {was.score:.3f} before ({wrong}), {now.score:.3f} after the patch"
 
 
-def _measured(tape: Tape, modes: _Modes) -> tuple[Known, Effect]:
+def _measured(tape: Tape, modes: Modes) -> tuple[Known, Effect]:
     """What training mode does to the last evaluation: proven if evaluation mode scores otherwise."""
     if not modes.dropping:
         return "read", Effect()
@@ -142,20 +194,13 @@ def _evaluated(tape: Tape) -> Tape:
 
 
 def _switched(program: Program) -> Program:
-    calls = tuple(_switched_call(c) if _mode(c) else c for c in program.calls)
+    plain = lambda c: c.op.kind == "dropout" or c.name == "batch_norm"
+    calls = tuple(switched(c) if plain(c) and mode(c) else c for c in program.calls)
     return msgspec.structs.replace(program, calls=calls)
 
 
-def _switched_call(call: Call) -> Call:
-    at = 2 if call.op.kind == "dropout" else 5
-    if len(call.args) > at:
-        return msgspec.structs.replace(call, args=(*call.args[:at], False, *call.args[at + 1 :]))
-    return msgspec.structs.replace(call, kwargs={**call.kwargs, "training": False})
-
-
-def _untold(tape: Tape, training: Training) -> Iterator[Finding]:
+def _untold(tape: Tape, training: Training, modes: Modes) -> Iterator[Finding]:
     """Dropout functions that are not given the mode and drop units in evaluations after `eval()`."""
-    modes = _Modes.of(tape)
     if not any(training.mode_calls("eval")) or not modes.dropping:
         return
     source = training.source
@@ -166,11 +211,11 @@ def _untold(tape: Tape, training: Training) -> Iterator[Finding]:
         said = f"{name}() drops units in evaluations too, because it is not given training=self.training"
         remedies = (TellMode(tuple(source.site(c) for c in blind)),)
         known, effect = _measured(tape, modes)
-        evidence = modes.dropping_evaluations()
+        evidence = _dropping_evaluations(modes)
         yield Finding(FAULT, said, source.site(blind[0]), evidence, remedies, "error", known=known, effect=effect)
 
 
-def _left_on(training: Training, modes: _Modes) -> Iterator[Finding]:
+def _left_on(training: Training, modes: Modes) -> Iterator[Finding]:
     if modes.steps and not modes.idle:
         return
     for backward in training.backwards:
@@ -232,13 +277,13 @@ def _deliberate(training: Training) -> bool:
     return any(True for _ in frozen) or any(True for _ in training.methods("requires_grad_"))
 
 
-def _still_evaluating(training: Training, loop: Loop, call: ast.Call, modes: _Modes) -> Finding:
+def _still_evaluating(training: Training, loop: Loop, call: ast.Call, modes: Modes) -> Finding:
     source, site = training.source, training.source.site(call)
     said = f"eval() in line {site.line} stays on for training; call train() in the loop of line {loop.lineno}"
     name = _name_at(training, loop)
     remedies = (TrainMode(source.site(loop), name),) if name else ()
     known: Known = "observed" if modes.idle else "read"
-    return Finding(FAULT, said, site, modes.idle_steps(), remedies, "error", known=known)
+    return Finding(FAULT, said, site, _idle_steps(modes), remedies, "error", known=known)
 
 
 def _name_at(training: Training, loop: Loop) -> str:
@@ -251,13 +296,17 @@ def _name_at(training: Training, loop: Loop) -> str:
     for name in training.trained:
         if owner is not None and any(b.name == name and source.inside(b.statement, owner) for b in source.bindings):
             return name
+    for call in source.all(ast.Call, owner) if owner is not None else ():
+        own = isinstance(call.func, ast.Attribute) and ast.unparse(call.func.value) == "self"
+        if own and training.is_trained(call.func):
+            return ast.unparse(call.func)
     given = (a for c in source.all(ast.Call, loop) for a in c.args)
     return next(
         (ast.unparse(a) for a in given if isinstance(a, ast.Name | ast.Attribute) and training.is_trained(a)), ""
     )
 
 
-def _never_evaluates(tape: Tape, training: Training, modes: _Modes) -> Iterator[Finding]:
+def _never_evaluates(tape: Tape, training: Training, modes: Modes) -> Iterator[Finding]:
     """Every evaluation of a trained network, in a program that never calls eval()."""
     for call in training.source.all(ast.Call):
         func = call.func
@@ -268,14 +317,14 @@ def _never_evaluates(tape: Tape, training: Training, modes: _Modes) -> Iterator[
             said = f"{name} is evaluated in training mode; call {name}.eval() first"
             remedies = (EvalMode(site, name, _epoch_loops(training, call)),)
             known, effect = _measured(tape, modes)
-            evidence = modes.dropping_evaluations()
+            evidence = _dropping_evaluations(modes)
             yield Finding(FAULT, said, site, evidence, remedies, "error", known=known, effect=effect)
 
 
 def _samples(training: Training, call: ast.Call) -> bool:
     """Whether the network is called repeatedly on the same input (Monte Carlo dropout)."""
     loops = training.source.loops(call)
-    return any(_only_repeats(training, loop, call) for loop in loops[:1])
+    return any(_only_repeats(training, loop, call) for loop in loops[:1] if loop not in training.training_loops)
 
 
 def _only_repeats(training: Training, loop: Loop, call: ast.Call) -> bool:

@@ -45,7 +45,7 @@ def check(tape: Tape, losses: Losses) -> Iterator[Finding]:
     late = [p.loss for p in tape.passes[-max(1, int(LATE * len(tape.passes))) :]]
     held = [x for e in _last(tape, name) if (x := _loss(tape, e, name)) is not None]
     if not held or not all(map(math.isfinite, (*late, *held))):
-        raise NotApplicable("no late evaluation computed the training loss")
+        raise NotApplicable("no recorded evaluation near the end computed the training loss")
     training, other, start = mean(late), mean(held), abs(mean(p.loss for p in tape.passes[:5]))
     if other > APART * max(training, 0.0) and other - training > LEAST * start:
         evidence = (

@@ -72,7 +72,7 @@ class Coverage:
     @classmethod
     def read(cls, tape: Tape) -> Coverage:
         if not tape.optimizers:
-            raise NotApplicable("no optimizer stepped")
+            raise NotApplicable("no step of an optimizer was recorded")
         reach = Reach.read(tape)
         known = [p for p in tape.parameters if p.name in reach.used and not p.buffer]
         fed = {name for p in tape.programs for c in p.calls for name in _fed(c)}

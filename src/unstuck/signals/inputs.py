@@ -70,7 +70,7 @@ class Inputs:
             if tensors and tensors[0].is_floating_point() and _moves(tensors):
                 found.append(_input(program, slot, call, tensors))
         if not found:
-            raise NotApplicable("no floating-point input enters a layer with weights")
+            raise NotApplicable("no floating-point batch was found to enter a layer with weights")
         return cls(program, tuple(found))
 
 

@@ -63,7 +63,7 @@ class Layers:
     def matrices(self) -> tuple[Matrix, ...]:
         """The weight matrices; NotApplicable if there is none."""
         if not self.weights:
-            raise NotApplicable("no trained weight matrix takes part")
+            raise NotApplicable("the recorded main step trains no weight matrix")
         return self.weights
 
     @property

@@ -60,7 +60,7 @@ class MixedAxes:
                 found.append(reading)
         between = tuple(_relabelled(program))
         if not found and not between:
-            raise NotApplicable("no layer reads along an axis of its input")
+            raise NotApplicable("the recorded main step has no layer that is known to read along an axis")
         return cls(tuple(found), between)
 
 

@@ -138,7 +138,7 @@ def _input(tape: Tape, outside: tuple[str, ...]) -> tuple[int, Tensor]:
     found = [(i, tape.tensors[k]) for i, k in enumerate(outside)]
     found = [(i, t) for i, t in found if t.is_floating_point() and t.dim() >= 2]
     if not found:
-        raise NotApplicable("no real-valued rows enter the network")
+        raise NotApplicable("the recorded main step takes no real-valued rows")
     return max(found, key=lambda pair: pair[1].numel())
 
 

@@ -63,7 +63,7 @@ class Printed:
     def read(cls, tape: Tape) -> Printed:
         """Read the lines on a tape; NotApplicable if no number was printed."""
         if not tape.said:
-            raise NotApplicable("the script prints no number")
+            raise NotApplicable("no printed line with a number was recorded")
         return cls(tuple(_line(s) for s in tape.said))
 
     def last(self) -> dict[str, Line]:

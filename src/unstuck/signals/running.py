@@ -46,18 +46,23 @@ class Running:
 
     norms: tuple[Norm, ...]
     momenta: tuple[float, ...]
-    """Of the training program's batch norms, as first seen (1 where the average is cumulative)."""
+    """Of the batch norms of the training steps, as first seen (1 where the average is cumulative)."""
 
     @classmethod
     def read(cls, tape: Tape) -> Running:
-        trained = [c for p in tape.passes[:1] for c in tape.programs[p.program].calls if c.name == "batch_norm"]
+        trained = [c for n in _trained(tape) for c in tape.programs[n].calls if c.name == "batch_norm"]
         if not trained:
-            raise NotApplicable("no batch normalisation takes part")
+            raise NotApplicable("no recorded training step holds a batch norm")
         evaluations = [e for e in tape.evaluations if e.after and _norms(tape.programs[e.program])]
         if not evaluations:
             raise NotApplicable("no evaluation with running statistics was recorded")
         norms = tuple(n for e in evaluations[-LAST:] for n in _at(tape, e))
         return cls(norms, tuple(momentum(c) for c in trained))
+
+
+def _trained(tape: Tape) -> list[int]:
+    """The programs of the training steps."""
+    return list(dict.fromkeys(p.program for p in tape.passes))
 
 
 def momentum(call: Call) -> float:

@@ -32,7 +32,7 @@ class Sequences:
         number = main_program(tape)
         program, first = tape.programs[number], next(p for p in tape.passes if p.program == number)
         if not any(c.op.kind in ("recurrent", "attention", "lookup") for c in program.calls):
-            raise NotApplicable("no layer reads a sequence")
+            raise NotApplicable("the recorded main step has no layer that is known to read a sequence")
         task = Task.read(tape)
         target = None if task.target is None else tape.tensors[first.outside[task.target]]
         return cls(program, _tensors(tape, first), target)

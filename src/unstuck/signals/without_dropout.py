@@ -32,7 +32,7 @@ class WithoutDropout:
         program = tape.programs[number]
         drops = tuple(c for c in program.calls if is_dropout(c))
         if not drops:
-            raise NotApplicable("no dropout takes part")
+            raise NotApplicable("the recorded main step drops nothing")
         if any(f"f:{name}" not in tape.tensors for name in program.weights()):
             raise NotApplicable("the last weights are not known")
         passes = [p for p in tape.passes if p.program == number][-BATCHES:]

@@ -153,6 +153,16 @@ class Graphs(NamedTuple):
     """Steps, from the first on, whose graphs were counted."""
 
 
+class Mode(NamedTuple):
+    """From some backward on: how many of the modules that own the step's weights are in training mode."""
+
+    after: int
+    """How many recorded passes came before it."""
+    program: int
+    training: int
+    modules: int
+
+
 class Facts(msgspec.Struct, frozen=True):
     """Smaller observations, each read by one rule or one kind of experiment. A tape without one has its default."""
 
@@ -165,6 +175,8 @@ class Facts(msgspec.Struct, frozen=True):
     or "signal" (the process ended at once, and the tape is its last snapshot); "" for nothing."""
     trained: float = 0.0
     """Seconds of training that were recorded, long pauses left out."""
+    modes: tuple[Mode, ...] = ()
+    """Of each program at its first backward, and wherever it is found in other modes than before."""
 
 
 class Tape(msgspec.Struct, kw_only=True):
