@@ -164,4 +164,6 @@ def _plain(value: Any) -> Any:
         return float(value) if value.numel() == 1 else None
     if isinstance(value, tuple | list):
         return [_plain(v) for v in value]
-    return value if value is None or isinstance(value, bool | int | float | str) else None
+    if value is None or isinstance(value, bool):
+        return value
+    return next((plain(value) for plain in (int, float, str) if isinstance(value, plain)), None)  # numpy's are theirs
