@@ -116,7 +116,12 @@ SICK = Diagnosis(
         tried(("set-rate",), ("lr-too-low",), "undecided", p=0.61, steps=100),
         tried(("redraw-weights",), ("bad-init",), "harms", "", CURVE, (0.0, float("nan"), -9.0), float("nan"), 100),
         tried(("split-first",), ("eval-leak",), "not-tried", "no replay can show what happens before the batches"),
-        Experiment(Request(Rerun(), (Named("standardise-inputs"),), ("input-offset",)), "heals", "the patched script"),
+        Experiment(
+            Request(Rerun(), (Named("standardise-inputs"),), ("input-offset",)),
+            "heals",
+            "the patched script",
+            contained="namespaces",
+        ),
     ),
     decisive=0,
     patch=Patch("likely", True, DIFF, ("standardise-inputs",), FILES),

@@ -34,6 +34,7 @@ class Options:
 
     prove: bool = True
     effort: float = 1.0
+    uncontained: bool = False
 
 
 @dataclass
@@ -118,7 +119,8 @@ def test_json_and_patch(stage: Stage, capsys: pytest.CaptureFixture[str]) -> Non
     subprocess.run(["git", "apply", "fix.patch"], check=True)
     assert (stage.folder / "train.py").read_text() == AFTER
     stage.report = HEALTHY
-    assert cli.main(["run", "--json=d.json", "--patch", "fix.patch", "train.py"]) == 0
+    assert cli.main(["run", "--rerun-uncontained", "--json=d.json", "--patch", "fix.patch", "train.py"]) == 0
+    assert stage.options == Options(uncontained=True)
     assert (stage.folder / "fix.patch").read_text() == ""
     assert json.loads((stage.folder / "d.json").read_text())["learns"] is True
 

@@ -43,7 +43,7 @@ def run(options: argparse.Namespace, target: Target) -> int:
     try:
         with _scratch() as tape:
             _recorded(target, tape, options)
-            report = _diagnosed(tape, prove=not options.no_prove, effort=EFFORT[options.effort])
+            report = _diagnosed(tape, options)
     except Unsaid as end:
         report = Diagnosis(target.name, version("torch"), __version__, steps=0, stopped=str(end), learns=None)
     folder = _home(target)
@@ -169,12 +169,17 @@ def _warmed() -> None:
         importlib.import_module("unstuck.diagnosis.pipeline").warm()
 
 
-def _diagnosed(tape: Path, prove: bool = True, effort: float = 1.0) -> Diagnosis:
+def _diagnosed(tape: Path, options: argparse.Namespace) -> Diagnosis:
     """The diagnosis of a tape. A failure of our own is one line; UNSTUCK_DEBUG=1 shows the traceback."""
     try:
         pipeline = importlib.import_module("unstuck.diagnosis.pipeline")
         with progress() as say:
-            return pipeline.diagnose(tape, pipeline.Options(prove=prove, effort=effort), say)
+            asked = pipeline.Options(
+                prove=not getattr(options, "no_prove", False),
+                effort=EFFORT[getattr(options, "effort", "normal")],
+                uncontained=options.rerun_uncontained,
+            )
+            return pipeline.diagnose(tape, asked, say)
     except Exception as error:
         if os.environ.get("UNSTUCK_DEBUG"):
             traceback.print_exc()
@@ -191,7 +196,7 @@ def _of_tape(options: argparse.Namespace) -> tuple[Diagnosis, Path]:
     """The diagnosis of an existing tape, and the folder of its sources."""
     folder = Path(_loaded(Path(options.tape)).folder)
     try:
-        return _diagnosed(Path(options.tape), effort=EFFORT[getattr(options, "effort", "normal")]), folder
+        return _diagnosed(Path(options.tape), options), folder
     except Unsaid as end:
         raise Refused(str(end)) from None
 

@@ -101,6 +101,8 @@ def _add_options(verb: str, add: Callable[..., object]) -> None:
     if verb in ("run", "fix"):
         add("--patch", metavar="FILE", help="write the patch as a diff for `git apply`, relative to SCRIPT's folder")
         add("--write", action="store_true", help="apply the patch to the script (keeps a .orig copy)")
+    if verb in ("run", "prove", "fix"):
+        add("--rerun-uncontained", action="store_true", help="run the patched script though it cannot be contained")
     if verb == "run":
         add("--no-prove", action="store_true", help="stop after the findings")
     if verb == "explain":

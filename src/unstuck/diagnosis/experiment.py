@@ -144,6 +144,8 @@ class Experiment(msgspec.Struct, frozen=True):
     """The command line of the patched script, where it is another than the recorded one."""
     environment: tuple[tuple[str, str], ...] = ()
     """Variables of the environment that are set for it."""
+    contained: str = ""
+    """Of a patched script that was run: the means of containment, "namespaces" or "landlock", or "none"."""
 
     @property
     def gain(self) -> float:

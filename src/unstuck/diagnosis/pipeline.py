@@ -46,6 +46,8 @@ class Options:
     take as long as the script itself in any case."""
     effort: float = 1.0
     """Factor on the time of the experiments: `--effort` quick, normal or thorough."""
+    uncontained: bool = False
+    """Whether a patched script that cannot be contained is run all the same, in a copy of its folder."""
 
     def late(self, script: float, spent: float) -> bool:
         """Whether experiments have taken long enough, after a script of that many seconds."""
@@ -61,7 +63,7 @@ def diagnose(folder: Path, options: Options = Options(), say: Say = lambda _: No
     examination = Examination(tape)
     findings = examination.begin()
     budget = lambda: Budget(options.prove, late=options.late(tape.seconds, clock.spent()))
-    with closing(Runners(tape, say, options.effort)) as run:
+    with closing(Runners(tape, say, options.effort, options.uncontained)) as run:
         log = (Experiment(Request(Recorded()), "undecided", "the recorded run", run=run.run()),)
         if options.prove and any(f.remedies for f in findings):
             run.prepare()

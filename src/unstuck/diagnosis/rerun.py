@@ -1,7 +1,8 @@
-"""Run the patched script in a copy of its folder, recorded like the first run. A patch is proven by this run only.
+"""Run the patched script, contained and recorded like the first run. A patch is proven by this run only.
 
-The script's folder is copied (large files are linked), the patched texts replace the originals, and whatever the run
-writes into its own folder is deleted with the copy.
+The script sees the person's files at their own paths, with the patched texts in the place of the originals; whatever
+it writes lands in a scratch folder (`unstuck.containment`). Where it cannot be contained it is not run, unless the
+person allows it: then it runs in a copy of its folder (`unstuck.diagnosis.copied`).
 """
 
 from __future__ import annotations
@@ -9,31 +10,33 @@ from __future__ import annotations
 import functools
 import json
 import os
-import shutil
+import select
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+from unstuck import containment
+from unstuck.diagnosis.copied import copied, moved
 from unstuck.diagnosis.model import NotApplicable
 from unstuck.recording.budget import Limits
 from unstuck.signals.learning import Learning
 from unstuck.tape.files import TapeError, load
 from unstuck.tape.model import Command, Tape
 
-COPIED = 64 * 2**20
-"""Files above this size are linked instead of copied."""
-MANY = 4_000
-"""Folders with more entries than this are linked as a whole below their first level."""
 SLACK = 3.0
 """A patched script may take this many times as long as the recorded run, plus a minute for imports."""
 LONGER = 1.5
 """Factor on the seconds of the recording's budget: the patched script shares the machine with replays."""
 SHOWN = 4096
 """Bytes at the end of its output that are searched for its last line."""
+GOING = 15.0
+"""Seconds until a child that was told to end is killed."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +44,14 @@ class PatchedRun:
     """What a patched script did."""
 
     code: int | None
-    """Its exit code; None where it was stopped because it took too long."""
+    """Its exit code; None where it was stopped."""
     tape: Tape | None
     last_line: str
     """The last line it printed."""
+    means: str = "none"
+    """How it was contained: "namespaces", "landlock", or "none"."""
+    broken: str = ""
+    """The limit that it was stopped for, in words."""
 
     @property
     def ran(self) -> bool:
@@ -60,21 +67,26 @@ class PatchedRun:
             return None
 
 
+class NotContained(OSError):
+    """The script cannot be contained here, and the person has not allowed it to run without."""
+
+
 class PatchedRuns:
     """Patched scripts, each run once. One may be started early, while replays are at work. Close it at the end.
 
     Starting Python and importing torch take longer than many scripts, so an idle child process that has done both
-    waits for the next script.
+    waits for the next script. `uncontained`: a script that cannot be contained is run all the same.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, uncontained: bool = False) -> None:
+        self._uncontained = uncontained
         self._done: dict[object, PatchedRun] = {}
         self._waiting: Child | None = None
         self._ahead: tuple[object, Child] | None = None
 
-    def prepare(self) -> None:
-        """Start the next child process."""
-        self._waiting = self._waiting or Child()
+    def prepare(self, tape: Tape) -> None:
+        """Start the next child process, for a patched version of this tape's script."""
+        self._waiting = self._waiting or Child(_likely(tape), self._uncontained)
 
     def begin(self, tape: Tape, sources: Mapping[str, str]) -> None:
         """Start a run that will probably be asked for; an earlier one that nobody asked for is stopped."""
@@ -85,7 +97,10 @@ class PatchedRuns:
         self._ahead = (key, self._ordered(tape, sources))
 
     def of(self, tape: Tape, sources: Mapping[str, str], limit: float | None = None) -> PatchedRun:
-        """Run the tape's script with some of its files replaced. Raises FileNotFoundError if it is not here."""
+        """Run the tape's script with some of its files replaced.
+
+        Raises FileNotFoundError if it is not here, and NotContained.
+        """
         key = _key(tape, sources)
         if key not in self._done:
             self.begin(tape, sources)
@@ -98,7 +113,7 @@ class PatchedRuns:
         command, folder = tape.facts.command, Path(tape.folder)
         if command is None or not (folder / next(iter(tape.sources), tape.script)).exists():
             raise FileNotFoundError("the script is not on this machine")
-        self.prepare()
+        self.prepare(tape)
         child, self._waiting = self._waiting, None
         assert child is not None
         try:
@@ -122,39 +137,86 @@ class PatchedRuns:
 
 
 class Child:
-    """A recording process that waits for its command, and a scratch folder for it."""
+    """A recording process that contains itself and waits for its command, and a scratch folder for it.
 
-    def __init__(self) -> None:
+    Between it and us stands the process that watches over it (`containment.watch`); where there is no containment at
+    all there is none, and the child is ours.
+    """
+
+    def __init__(self, likely: tuple[str, ...] = (), uncontained: bool = False) -> None:
         self.scratch = tempfile.TemporaryDirectory(prefix="unstuck-", ignore_cleanup_errors=True)
-        self.folder = Path(self.scratch.name)
+        self.folder = Path(self.scratch.name).resolve()
+        (self.folder / containment.RESULT).mkdir()
+        self._told: Told | None = None
+        if containment.watched():
+            self._told = Told()
+            terms = self._told.terms(str(self.folder), likely, uncontained)
+            self.process = self._started([json.dumps(asdict(terms))], (terms.alive, terms.tell))
+            self._told.started(terms)
+        elif uncontained:
+            self.process = self._started([], ())
+        else:
+            self.close()
+            raise _not_contained(["it is offered on Linux only"])
+
+    def _started(self, terms: list[str], pipes: tuple[int, ...]) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "unstuck.recording", "--wait", *terms]
         with (self.folder / "out").open("wb") as out, (self.folder / "err").open("wb") as err:
-            command = [sys.executable, "-m", "unstuck.recording", "--wait"]
-            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=out, stderr=err)
+            # Ctrl-C is for us to see: closing the pipe ends everything, in order.
+            return subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=out, stderr=err, pass_fds=pipes,
+                process_group=0 if pipes else None,
+            )  # fmt: skip
 
     def order(self, command: Command, folder: Path, sources: Mapping[str, str]) -> None:
-        """Run the recorded command in a copy of its folder, with some files replaced."""
-        stage = _copied(folder, self.folder / "copy" / folder.name, sources)
-        words = ["-m", command.module] if command.module else [str(stage / Path(command.path or "").name)]
+        """Run the recorded command with some files of its folder replaced. Raises NotContained."""
+        means = self._means()
+        stage = folder
+        if means == "none":
+            stage = copied(folder, self.folder / "copy" / folder.name, sources)
+        path = command.path
+        if path is not None and stage != folder:
+            path = str(stage / Path(path).name)
+        words = ["-m", command.module] if command.module else [path or ""]
         budget = Limits(command.steps, LONGER * command.seconds, command.least, LONGER * command.longest).words()
-        argv = ["--out", str(self.folder / "tape"), *budget, "--", *words, *command.args]
-        cwd, environment = _where(command.cwd, folder, stage), dict(command.environment)
-        order = {"cwd": cwd, "argv": argv, "environment": environment}
+        argv = ["--out", str(self.folder / containment.RESULT / "tape"), *budget, "--", *words, *command.args]
+        files = {str(folder / name): text for name, text in sources.items()} if stage == folder else {}
+        cwd, environment = moved(command.cwd, folder, stage), dict(command.environment)
+        order = {"cwd": cwd, "argv": argv, "environment": environment, "files": files}
         assert self.process.stdin is not None
         with suppress(BrokenPipeError), self.process.stdin as pipe:  # its exit code tells that it is gone
             pipe.write(json.dumps(order).encode() + b"\n")
 
+    def _means(self) -> str:
+        if self._told is None:
+            return "none"
+        said = self._told.line(GOING) or {"means": None, "why": ["no answer"]}
+        if said["means"] is None:
+            raise _not_contained(said["why"])
+        return said["means"]
+
     def end(self, limit: float) -> PatchedRun:
         """Wait for it, at most `limit` seconds."""
-        try:
-            code = self.process.wait(limit)
-        except subprocess.TimeoutExpired:
-            return PatchedRun(None, None, "")
+        means = self._means()
+        ended = self._ended(limit)
+        if ended is None:
+            return PatchedRun(None, None, "", means, "it took too long")
+        code, broken = ended
         words, error = self._lines("out")[-1:], self._lines("err")[-1:] if code else []
         try:
-            tape = load(self.folder / "tape")
+            tape = load(self.folder / containment.RESULT / "tape") if not broken else None
         except TapeError:
             tape = None
-        return PatchedRun(code, tape, ([*words, *error] or [""])[-1])
+        return PatchedRun(code, tape, ([*words, *error] or [""])[-1], means, broken)
+
+    def _ended(self, limit: float) -> tuple[int | None, str] | None:
+        """Its exit code, and the limit it broke; None if it still runs."""
+        if self._told is not None:
+            said = self._told.line(limit, 1)
+            return None if said is None else (said.get("code", 1), said.get("broken", ""))
+        with suppress(subprocess.TimeoutExpired):
+            return self.process.wait(limit), ""
+        return None
 
     def _lines(self, name: str) -> list[str]:
         """The last non-empty lines it printed."""
@@ -163,12 +225,59 @@ class Child:
             return [line for line in file.read().decode("utf-8", "replace").splitlines() if line.strip()]
 
     def close(self) -> None:
-        """Stop it and remove its folder."""
-        self.process.kill()
-        self.process.wait()
-        if self.process.stdin is not None and not self.process.stdin.closed:
-            self.process.stdin.close()
+        """Stop it and whatever it started, and remove its folder."""
+        if self._told is not None:
+            self._told.close()
+        if (process := getattr(self, "process", None)) is not None:
+            if process.stdin is not None and not process.stdin.closed:
+                with suppress(BrokenPipeError):
+                    process.stdin.close()
+            if self._told is not None:
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(GOING)
+            process.kill()
+            process.wait()
         self.scratch.cleanup()
+
+
+class Told:
+    """Our ends of the two pipes to the process that watches."""
+
+    def __init__(self) -> None:
+        (self._theirs, self._alive), (self._heard, self._tell) = os.pipe(), os.pipe()
+        self._lines: list[dict[str, Any]] = []
+        self._rest = b""
+
+    def terms(self, scratch: str, likely: tuple[str, ...], uncontained: bool) -> containment.Terms:
+        """What the process is asked for."""
+        return containment.Terms(scratch, self._theirs, self._tell, likely, uncontained)
+
+    def started(self, terms: containment.Terms) -> None:
+        """The process has its ends: ours of them are closed."""
+        os.close(terms.alive)
+        os.close(terms.tell)
+
+    def line(self, limit: float, at: int = 0) -> dict[str, Any] | None:
+        """A line that was told; None if it does not come within `limit` seconds, {} if it never will."""
+        until = time.monotonic() + limit
+        while len(self._lines) <= at:
+            ready, _, _ = select.select([self._heard], [], [], max(0.0, until - time.monotonic()))
+            if not ready:
+                return None
+            if not (more := os.read(self._heard, 65536)):
+                return {}
+            *whole, self._rest = (self._rest + more).split(b"\n")
+            self._lines += [json.loads(line) for line in whole]
+        return self._lines[at]
+
+    def close(self) -> None:
+        """Let go: the process ends everything."""
+        for pipe in (self._alive, self._heard):
+            os.close(pipe)
+
+
+def _not_contained(why: list[str]) -> NotContained:
+    return NotContained(f"it cannot be contained here ({'; '.join(why)}); --rerun-uncontained runs it in a copy")
 
 
 def _key(tape: Tape, sources: Mapping[str, str]) -> object:
@@ -176,50 +285,8 @@ def _key(tape: Tape, sources: Mapping[str, str]) -> object:
     return frozenset(sources.items()), command.args if command else (), command.environment if command else ()
 
 
-def _where(cwd: str, folder: Path, stage: Path) -> str:
-    here = Path(cwd)
-    return str(stage / here.relative_to(folder)) if here.is_relative_to(folder) else cwd
-
-
-def _copied(folder: Path, stage: Path, sources: Mapping[str, str]) -> Path:
-    stage.mkdir(parents=True)
-    for entry in folder.iterdir():
-        _bring(entry, stage / entry.name)
-    for path, text in sources.items():
-        _put(stage, path, text)
-    return stage
-
-
-def _bring(entry: Path, to: Path) -> None:
-    if entry.is_dir() and not entry.is_symlink() and _small(entry):
-        shutil.copytree(entry, to, symlinks=True, ignore_dangling_symlinks=True)
-    elif entry.is_file() and entry.stat().st_size <= COPIED:
-        shutil.copy2(entry, to)
-    elif entry.name != ".git":
-        to.symlink_to(entry.resolve())
-
-
-def _small(folder: Path) -> bool:
-    size = count = 0
-    for root, _, files in os.walk(folder):
-        count += len(files)
-        size += sum(os.lstat(Path(root) / f).st_size for f in files)
-        if size > COPIED or count > MANY:
-            return False
-    return folder.name not in (".git", ".venv", "node_modules")
-
-
-def _put(stage: Path, path: str, text: str) -> None:
-    """Write a patched file into the copy, never through a link into the person's folder."""
-    target = stage / path
-    if target.is_file() and target.read_bytes() == text.encode("utf-8"):
-        return
-    linked = next((p for p in target.parents if p.is_symlink()), None)
-    if linked is not None and linked.is_relative_to(stage):
-        original = linked.resolve()
-        linked.unlink()
-        shutil.copytree(original, linked, symlinks=True)
-    if target.is_symlink():
-        target.unlink()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(text.encode("utf-8"))
+def _likely(tape: Tape) -> tuple[str, ...]:
+    """Folders in which the script will probably write."""
+    command = tape.facts.command
+    places = (tape.folder, command.cwd if command is not None else "", tempfile.gettempdir(), "/var/tmp", Path.home())
+    return tuple(dict.fromkeys(os.path.realpath(place) for place in places if place))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from itertools import combinations
 from typing import TypeVar
 
@@ -38,13 +39,13 @@ REASONS = (CannotApply, CannotReplay, CannotEdit, NotApplicable)
 class Runners:
     """The tapes, benches and patched scripts of one diagnosis. Call it with a request; close it at the end."""
 
-    def __init__(self, tape: Tape, say: Say, effort: float = 1.0) -> None:
+    def __init__(self, tape: Tape, say: Say, effort: float = 1.0, uncontained: bool = False) -> None:
         self.tapes: dict[Patched, Tape] = {(): tape}
         self.sweeps: dict[Patched, SweepReading] = {}
         self._sources: dict[Patched, Sources] = {(): started(tape)}
         self._benches: dict[Patched, Bench] = {}
         self._runs: dict[Patched, Run] = {}
-        self._reruns = PatchedRuns()
+        self._reruns = PatchedRuns(uncontained)
         self._say, self._effort = say, effort
         self._kinds: Mapping[type, Callable[[Request], Experiment]] = {
             Replay: self._replay, Sweep: self._sweep, Resample: self._resample, Rerun: self._rerun,
@@ -71,16 +72,15 @@ class Runners:
 
     def prepare(self) -> None:
         """Start the process of a rerun that is likely to come."""
-        self._reruns.prepare()
+        with suppress(OSError):  # it is told when the script is asked for
+            self._reruns.prepare(self.tapes[()])
 
     def begin(self, request: Request) -> None:
         """Begin a rerun that will probably be asked for, while replays are at work."""
         sources, written, _ = self._edited(request.behind, request.remedies)
         if written:
-            try:
+            with suppress(OSError):  # it is told when the script is asked for
                 self._reruns.begin(commanded(self.tapes[()], sources), sources.files)
-            except OSError:
-                return  # it is told when the script is asked for
 
     def close(self) -> None:
         """End whatever still runs."""
@@ -180,7 +180,8 @@ class Runners:
 
     def _ran(self, request: Request, kept: Experiment, sources: Sources, done: PatchedRun) -> Experiment:
         original, behind = self.tapes[()], (*request.behind, *request.remedies)
-        if done.tape is not None:  # its tape is of the copy; what follows is about the person's own folder
+        kept = msgspec.structs.replace(kept, contained=done.means)
+        if done.tape is not None:  # its tape may be of a copy; what follows is about the person's own folder
             done.tape.folder = original.folder
             self.tapes[behind], self._sources[behind] = done.tape, sources
         return rerun_of(kept, self.run(), done)
@@ -264,7 +265,8 @@ def _read(kind: type[Reading], tape: Tape) -> Reading | None:
 def rerun_of(kept: Experiment, before: Run, done: PatchedRun) -> Experiment:
     """What the patched script's own run shows."""
     if done.tape is None or not done.ran:
-        how = "was stopped: it took too long" if done.code is None else f"ended with exit code {done.code}"
+        stopped = f"was stopped: {done.broken or 'it took too long'}"
+        how = stopped if done.code is None else f"ended with exit code {done.code}"
         said = f": {done.last_line}" if done.last_line else ""
         run = run_of(done.tape, ended=False) if done.tape is not None else None
         return msgspec.structs.replace(kept, why=f"the patched script {how}{said}", run=run)

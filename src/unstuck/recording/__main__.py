@@ -1,7 +1,8 @@
 """The recording child: `python -m unstuck.recording --out FOLDER [LIMITS] -- SCRIPT ARGS...`.
 
 Runs the person's script as Python would, writes the tape, and ends with the script's own exit code. With `--wait` it
-imports what it needs, and takes its folder and its arguments from one line of JSON on stdin.
+imports what it needs, and takes its folder, patched files and arguments from one line of JSON on stdin. With
+`--wait TERMS` (JSON, see `containment.Terms`) it contains itself first.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 
 import msgspec
 
+from unstuck.containment import Inside, Terms, contain
 from unstuck.recording.budget import LEAST, LONGEST, SECONDS, STEPS, Limits
 from unstuck.recording.launch import INTERRUPTED, execute, leave
 from unstuck.recording.script import Target
@@ -27,7 +29,8 @@ from unstuck.tape.settings import NUMBER
 
 def main() -> int:
     """Run and record; the exit code is the script's."""
-    options, target = _arguments(_received() if sys.argv[1:] == ["--wait"] else sys.argv[1:])
+    waiting = sys.argv[1:2] == ["--wait"]
+    options, target = _arguments(_received(*sys.argv[2:]) if waiting else sys.argv[1:])
     here = Path.cwd()  # the script may go elsewhere
     environment = dict(os.environ)
     out = Path(options.out).absolute()
@@ -54,10 +57,12 @@ def main() -> int:
     return code
 
 
-def _received() -> list[str]:
+def _received(terms: str = "") -> list[str]:
     """The arguments, once they have come; an empty line, which an end of file is too, ends the child."""
+    inside = contain(Terms(**json.loads(terms))) if terms else Inside("none")  # while there is one thread
     for name in ("torch", "torch._dynamo", "unstuck.recording.recorder"):  # the second comes with a first optimizer
         importlib.import_module(name)
+    inside.redirect()
     line = b""
     while not line.endswith(b"\n") and (more := os.read(0, 65536)):
         line += more
@@ -69,6 +74,8 @@ def _received() -> list[str]:
     os.close(nothing)
     os.environ.update(order.get("environment", {}))
     os.chdir(order["cwd"])
+    for path, text in order["files"].items():
+        inside.put(path, text)
     return order["argv"]
 
 

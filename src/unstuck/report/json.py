@@ -100,6 +100,7 @@ def _proof(experiment: Experiment) -> dict[str, Any]:
         "p": experiment.p,
         "interval": list(experiment.interval) if experiment.interval is not None else None,
         "seconds": experiment.seconds,
+        "contained": experiment.contained or None,
     }
 
 

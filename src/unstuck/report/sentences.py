@@ -93,6 +93,16 @@ def means(experiment: Experiment) -> str:
     return type(experiment.request.means).__name__.lower()
 
 
+def contained(diagnosis: Diagnosis) -> str:
+    """How patched scripts were contained while they ran."""
+    means = tuple(dict.fromkeys(e.contained for e in diagnosis.log if e.contained))
+    if not means:
+        return ""
+    if means == ("none",):
+        return "the patched script was run in a copy of its folder, not contained (--rerun-uncontained)"
+    return f"the patched script was run contained ({listed(means)})"
+
+
 def to_settle(finding: Finding, diagnosis: Diagnosis) -> str:
     """What would settle a suspect: one thing to do."""
     because = finding.effect.because

@@ -20,6 +20,7 @@ from unstuck.report.layout import printed, stacked, table, titled
 from unstuck.report.sentences import (
     KNOWN,
     at_heart,
+    contained,
     decisive,
     listed,
     means,
@@ -169,7 +170,8 @@ def _tried(diagnosis: Diagnosis, verbose: bool) -> Iterator[RenderableType]:
     loud = {f.fault for f in (*diagnosis.causes, *diagnosis.suspects)}
     shown = left if verbose else [e for e in left if loud & set(e.request.faults)][:2]
     missed = dict.fromkeys(f"{'failed' if e.run else 'not tried'}: {_what(e)}: {e.why}" for e in shown)
-    told = [Text(line) for line in (*([SCALE] if done else []), *missed)]
+    ran = [contained(diagnosis)] if verbose or any(e.contained == "none" for e in diagnosis.log) else []
+    told = [Text(line) for line in (*([SCALE] if done else []), *filter(None, ran), *missed)]
     if done or told:
         yield titled("What was tried", *([rows] if done else []), *more, *told)
 
