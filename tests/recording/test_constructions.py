@@ -30,6 +30,8 @@ def built(kind, weights, **options):
 
 
 model = Net(8)
+nn.init.normal_(model.inner.weight, std=3.0)
+model.outer.bias.data.fill_(2.0)
 optimizer = built("SGD", model.parameters(), lr=settings["lr"])
 for _ in range(3):
     optimizer.zero_grad()
@@ -47,6 +49,10 @@ def test_the_line_of_a_construction_is_on_the_tape(record: Record, tmp_path: Pat
     made = {p.name: p.made.line for p in tape.parameters if p.made is not None}
     assert made["model.inner.weight"] == line("nn.Linear(4, width)")
     assert made["model.outer.bias"] == line("nn.Linear(width, 1)")
+    valued = {p.name: p.valued.line for p in tape.parameters if p.valued is not None}
+    assert valued["model.inner.weight"] == line("nn.init.normal_")
+    assert valued["model.outer.bias"] == line("fill_(2.0)")
+    assert valued["model.inner.bias"] == line("nn.Linear(4, width)")
     assert tape.sources["settings.json"] == '{"lr": 0.5}'
     assert not tape.notes
 

@@ -30,6 +30,7 @@ class Constructions:
         self._sites, self._failed = sites, failed
         self._optimizers: weakref.WeakKeyDictionary[Any, Site] = weakref.WeakKeyDictionary()
         self._tensors: dict[int, tuple[weakref.ref[Tensor], Site]] = {}
+        self._values: dict[int, tuple[weakref.ref[Tensor], Site]] = {}
         self._hooks: list[Any] = []
 
     def attach(self) -> None:
@@ -49,8 +50,19 @@ class Constructions:
 
     def of_weight(self, weight: Tensor) -> Site | None:
         """The line that constructed the layer whose weight it is; None where that was not seen."""
-        reference, site = self._tensors.get(id(weight), (None, None))
-        return site if reference is not None and reference() is weight else None
+        return _held(self._tensors, weight)
+
+    def of_values(self, weight: Tensor) -> Site | None:
+        """The last line that gave it its first values; None where that was not seen."""
+        return _held(self._values, weight)
+
+    def wrote(self, weights: list[Tensor]) -> None:
+        """Values were written to weights before the first step."""
+        try:
+            sites = self._sites(1)[:1]
+            self._values |= {id(weight): (weakref.ref(weight), site) for site in sites for weight in weights}
+        except Exception as error:
+            self._failed(error)
 
     def asked(self, func: Any, args: Any, kwargs: Any) -> Any:
         """The tracer's mark on `tensor.is_leaf`: note the optimizer in whose constructor it is asked."""
@@ -79,3 +91,8 @@ class Constructions:
                 self._tensors[id(weight)] = (weakref.ref(weight), sites[0])
         except Exception as error:
             self._failed(error)
+
+
+def _held(table: dict[int, tuple[weakref.ref[Tensor], Site]], weight: Tensor) -> Site | None:
+    reference, site = table.get(id(weight), (None, None))
+    return site if reference is not None and reference() is weight else None

@@ -80,6 +80,7 @@ class FullSteps:
         """
         observed = self._observed
         observed.losses.append(loss)
+        observed.tracer.wrote = None  # from the first step on it is training that writes
         observed.graphs.mark(opened.loss)
         if opened.step is not None:
             norms = () if error else self._gradients(opened.weights, given)

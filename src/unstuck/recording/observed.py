@@ -40,6 +40,7 @@ class Observed:
         self.modes = Modes(self.names)
         self.graphs = RetainedGraphs()
         self.tracer = Tracer({**marks, LEAF: self.constructions.asked}, partial(self.call_sites.sites, 3), self.notes)
+        self.tracer.wrote = self.constructions.wrote
         self.programs = Programs(self.names, self.is_weight)
         failed = self.notes.failure("a forward pass without a backward")
         self.forwards = Forwards(self.store, self.programs.kept, self.programs.cut, failed)

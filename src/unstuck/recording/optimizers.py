@@ -75,9 +75,11 @@ class OptimizerObserver:
         )
         if holder[0] < 0:
             holder = (next((s.number for s in self._seen.items if name in s.names and s.number >= 0), -1), 0)
-        made = self._constructions.of_weight(met.tensor)
+        made, valued = self._constructions.of_weight(met.tensor), self._constructions.of_values(met.tensor)
         dtype = str(met.tensor.dtype).removeprefix("torch.")
-        return Parameter(name, tuple(met.tensor.shape), dtype, met.trainable, *holder, met.owner, met.root, made=made)
+        return Parameter(
+            name, tuple(met.tensor.shape), dtype, met.trainable, *holder, met.owner, met.root, made=made, valued=valued
+        )
 
     # -- backward, and updates written by hand -----------------------------------------------------------------------
 

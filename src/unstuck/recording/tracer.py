@@ -74,6 +74,8 @@ class Tracer(TorchFunctionMode):
         self.entries: list[Entry] = []
         self.made: dict[int, Tensor] = {}
         self.writes = WeightWrites(sites)
+        self.wrote: Callable[[list[Tensor]], None] | None = None
+        """Told of the weights that a call has written to."""
         self.quiet = False
         """Calls go by unseen."""
         self.paused = False
@@ -151,6 +153,8 @@ class Tracer(TorchFunctionMode):
         written = [] if func in MARKING or not changes else weights or self.writes.behind(results)
         if written:
             self.writes.write(written)
+            if self.wrote is not None:
+                self.wrote(written)
         for weight in weights:
             self._perhaps_new(weight, args, kwargs)
         return bool(written or weights) or func in SILENT

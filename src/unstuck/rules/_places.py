@@ -31,6 +31,17 @@ def optimizer_site(tape: Tape, number: int = 0) -> Site | None:
     return _first(training, training.optimizers) if training else None
 
 
+def layer_site(tape: Tape, name: str) -> Site | None:
+    """The construction of the layer that owns a weight; None where it was not seen."""
+    return next((p.made for p in tape.parameters if p.name == name), None)
+
+
+def values_site(tape: Tape, name: str) -> Site | None:
+    """The line that gave a weight its first values, else the construction of its layer."""
+    found = next((p for p in tape.parameters if p.name == name), None)
+    return (found.valued or found.made) if found is not None else None
+
+
 def _training(tape: Tape) -> Training | None:
     try:
         return Training.read(tape)

@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from unstuck.diagnosis.model import Evidence, Finding
 from unstuck.diagnosis.stages import Stage
 from unstuck.remedies.redraw_weights import RedrawWeights, rectified
+from unstuck.rules._places import values_site
 from unstuck.signals.layers import Layers
 from unstuck.signals.weights import Matrix
 from unstuck.tape.model import Tape
@@ -49,7 +50,7 @@ def check(layers: Layers, tape: Tape) -> Iterator[Finding]:
     yield Finding(
         "bad-init",
         f"{first.name} {_wrong(first)}" + (f" (and {len(bad) - 1} other layers)" if bad[1:] else ""),
-        first.call.site,
+        values_site(tape, first.name) or first.call.site,
         tuple(Evidence(f"{m.name}: initial size * sqrt(connections)", m.gain, "0.5 to 1.5") for m in bad[:4]),
         (RedrawWeights(names, rectified(c.name for c in layers.program.calls)),),
         known="observed" if alike else "guessed",

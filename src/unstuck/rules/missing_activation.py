@@ -75,7 +75,8 @@ def _unnormalised(losses: Losses, ending: Ending) -> Finding | None:
     remedies = (AddActivation(site, "nll_loss"),) if ending.loss.op.classes and site is not None else ()
     positive = proven(f"an output of {largest:.3g} is not the logarithm of a probability: the loss has no minimum")
     effect = positive if largest > ALLOWED else Effect()
-    return Finding("missing-activation", said, site, evidence, remedies, known="observed", effect=effect)
+    made = ending.layer.site if ending.layer is not None else None  # the call that is missing stands behind the layer
+    return Finding("missing-activation", said, made or site, evidence, remedies, known="observed", effect=effect)
 
 
 def _makes_logarithms(call: Call) -> bool:

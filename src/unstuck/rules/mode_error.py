@@ -9,10 +9,11 @@ own statistics: the score is too low, differs from call to call, and the running
 
 ## How it is seen
 
-Every recorded dropout and batch normalisation tells its mode. Training steps in evaluation mode are reported where the
-source calls `eval()` and nothing in the training loop calls `train()`; evaluations in training mode where the trained
-network is called without gradients and no line calls `eval()`. `F.dropout` ignores the module's mode unless it is given
-`training=`. The effect of the latter is measured: the last evaluation is computed again in evaluation mode.
+Every recorded dropout, batch normalisation and recurrent layer tells its mode, whoever wrote it, and so do the modules
+at each backward. Training steps are reported where the whole network is in evaluation mode (a part of it may be frozen
+on purpose); evaluations in training mode where no line calls `eval()`, unless the same rows are predicted again and
+again (Monte Carlo dropout). `F.dropout` ignores the module's mode unless it is given `training=`. The effect on
+evaluations is measured: the last one is computed again in evaluation mode.
 
 ## What to do
 

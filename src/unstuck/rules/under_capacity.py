@@ -22,10 +22,12 @@ from unstuck.diagnosis.model import Evidence, Finding
 from unstuck.diagnosis.stages import Stage
 from unstuck.remedies.add_hidden import AddHidden
 from unstuck.remedies.widen import Widen
+from unstuck.rules._places import layer_site
 from unstuck.signals.layers import Layers
 from unstuck.signals.learning import Learning
 from unstuck.signals.samples import Samples
 from unstuck.signals.weights import Matrix
+from unstuck.tape.model import Tape
 from unstuck.tape.program import Call, Outside, Program, Value
 
 STAGE = Stage.CAPACITY
@@ -42,11 +44,11 @@ ROWS = 500
 450 weights."""
 
 
-def check(layers: Layers, learning: Learning, rows: Samples | None) -> Iterator[Finding]:
+def check(layers: Layers, learning: Learning, rows: Samples | None, tape: Tape) -> Iterator[Finding]:
     """Look at the widths of the hidden layers."""
     hidden = [m for m in layers.matrices if m.hidden and m.call.op.kind != "recurrent"]
     if not hidden:
-        yield from _linear(layers, learning, rows)
+        yield from _linear(layers, learning, rows, tape)
         return
     widest, narrowest = max(m.units for m in hidden), min(m.units for m in hidden)
     necks = (m for m in hidden if m.units <= NECK < widest)
@@ -62,7 +64,7 @@ def check(layers: Layers, learning: Learning, rows: Samples | None) -> Iterator[
     yield Finding(
         "under-capacity",
         f"{said}: its widest hidden layer has {widest} units, and skill reaches {learning.final:.2f}",
-        layer.call.site,
+        layer_site(tape, layer.name) or layer.call.site,
         (
             Evidence("units of the narrowest hidden layer", narrowest, f"above {TINY}"),
             Evidence("units of the widest hidden layer", widest, "32 or more"),
@@ -71,7 +73,7 @@ def check(layers: Layers, learning: Learning, rows: Samples | None) -> Iterator[
     )
 
 
-def _linear(layers: Layers, learning: Learning, rows: Samples | None) -> Iterator[Finding]:
+def _linear(layers: Layers, learning: Learning, rows: Samples | None, tape: Tape) -> Iterator[Finding]:
     """Report a network that is one linear layer."""
     one = layers.matrices[0]
     if len(layers.matrices) > 1 or one.call.name != "linear" or rows is None or rows.distinct < ROWS:
@@ -79,7 +81,7 @@ def _linear(layers: Layers, learning: Learning, rows: Samples | None) -> Iterato
     yield Finding(
         "under-capacity",
         f"the network is linear ({one.name} is its only layer), and skill reaches {learning.final:.2f}",
-        one.call.site,
+        layer_site(tape, one.name) or one.call.site,
         (Evidence("hidden layers", 0, "1 if the target is not a linear function of the inputs"),),
         (AddHidden(one.name, WIDE),),
     )

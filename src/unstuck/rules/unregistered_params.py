@@ -74,7 +74,7 @@ def _made_anew(tape: Tape, fresh: list[Parameter]) -> Finding:
     said = "a layer is created with new random weights in every step, so it never learns; create it in __init__"
     evidence = Evidence("weights used in one step only", len(fresh), "0")
     discarded = proven(f"in {len(tape.passes)} steps, {len(fresh)} weights were used once each and discarded")
-    site = _reads(tape, fresh[0].name)
+    site = fresh[0].made or _reads(tape, fresh[0].name)
     return Finding(FAULT, said, site, (evidence,), (), "error", known="observed", effect=discarded)
 
 
@@ -85,7 +85,8 @@ def _loose(tape: Tape, holding: Coverage) -> Finding:
     said = f"{numbers:,} of {total:,} parameters are not registered in the model and never trained; use nn.ModuleList"
     evidence = Evidence("share of parameters in no optimizer", holding.share, "0")
     remedy = RegisterModules(names, holding.optimizer)
-    return Finding(FAULT, said, _reads(tape, names[0]), (evidence,), (remedy,), known="observed")
+    site = holding.unknown[0].made or _reads(tape, names[0])
+    return Finding(FAULT, said, site, (evidence,), (remedy,), known="observed")
 
 
 def _reads(tape: Tape, name: str) -> Site | None:

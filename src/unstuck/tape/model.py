@@ -31,6 +31,8 @@ class Parameter(msgspec.Struct, frozen=True):
     buffer: bool = False
     made: Site | None = None
     """Where the person's code constructed the layer that owns it (None where that was not seen)."""
+    valued: Site | None = None
+    """The last line that set its values before the first step (None where that was not seen)."""
 
 
 class Optimizer(msgspec.Struct, frozen=True):
