@@ -36,11 +36,13 @@ def main() -> int:
     out = Path(options.out).absolute()
     script = target.path or target.module or ""
     folder = Path(script).resolve().parent if target.path else Path.cwd()
+    limits = Limits(options.steps, options.seconds, options.least, options.longest)
+    if target.notebook:
+        return _notebook(target, out, limits, _command(limits, target, here, ()))
     from unstuck.recording.failure import described
     from unstuck.recording.keeping import Keeping
     from unstuck.recording.recorder import Recorder
 
-    limits = Limits(options.steps, options.seconds, options.least, options.longest)
     recorder = Recorder(folder, limits)
     failure: dict[str, Any] = {}
     texts = recorder.observed.call_sites.texts
@@ -55,6 +57,13 @@ def main() -> int:
     finally:
         keep.end(failure)
     return code
+
+
+def _notebook(target: Target, out: Path, limits: Limits, command: Command) -> int:
+    """Run the cells in a kernel, which records them."""
+    from unstuck.recording.notebook import driver
+
+    return driver.execute(Path(target.name), out, tuple(limits), msgspec.structs.asdict(command))
 
 
 def _received(terms: str = "") -> list[str]:

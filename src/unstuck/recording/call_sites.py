@@ -7,12 +7,24 @@ import sysconfig
 from itertools import islice
 from pathlib import Path
 from types import CodeType, FrameType
+from typing import Protocol
 
+from unstuck.tape.notebook import Notebook
 from unstuck.tape.site import Site
 
 _NOT_THEIRS = ("site-packages", "dist-packages", "/lib/python")
 DEEPEST = 12
 """How many of the person's own frames are kept for one call; recursion beyond that says nothing new."""
+
+
+class Cells(Protocol):
+    """The cells that a kernel has run."""
+
+    book: Notebook
+
+    def line(self, filename: str, line: int) -> int | None:
+        """The line of the whole notebook's text; None if the file is no cell."""
+        ...
 
 
 class CallSites:
@@ -25,6 +37,8 @@ class CallSites:
         self._relative: dict[str, str | None] = {}
         self._texts: dict[str, str] = {}
         self._sites: dict[tuple[int, int], tuple[CodeType, Site]] = {}
+        self.cells: Cells | None = None
+        """The cells of a notebook, where the script is one."""
 
     def texts(self) -> dict[str, str]:
         """The text of every file of the person's, as it was when first seen, by path relative to the folder."""
@@ -49,11 +63,18 @@ class CallSites:
 
     def relative(self, filename: str) -> str | None:
         """A file's path relative to the person's folder; None for the files of libraries, and for ours."""
+        if self.cells is not None and self.cells.line(filename, 1) is not None:
+            return self.cells.book.path
         if filename not in self._relative:
             self._relative[filename] = relative = self._find(filename)
             if relative is not None and (text := _text(filename)) is not None:
                 self._texts.setdefault(relative, text)  # the file may change while the script runs
         return self._relative[filename]
+
+    def line(self, filename: str, line: int) -> int:
+        """A line of a file; of a notebook's cell, the line of the whole notebook's text."""
+        place = self.cells.line(filename, line) if self.cells is not None else None
+        return line if place is None else place
 
     def _find(self, filename: str) -> str | None:
         if filename.startswith("<"):
@@ -77,6 +98,8 @@ class CallSites:
         line, end, column, last = (-1 if part is None else part for part in at)
         file = self.relative(code.co_filename) or code.co_filename
         line = frame.f_lineno if line == -1 else line
+        moved = self.line(code.co_filename, line) - line
+        line, end = line + moved, end + moved if end != -1 else end
         return Site(file, line, column, end, last, code.co_qualname)
 
 

@@ -23,7 +23,7 @@ INSIDE = 6
 def described(error: BaseException, call_sites: CallSites) -> dict[str, Any]:
     """The exception; its `sites` are the person's frames, innermost first."""
     frames = traceback.extract_tb(error.__traceback__)
-    sites = [_site(file, f) for f in frames if (file := call_sites.relative(f.filename)) is not None]
+    sites = [_site(file, f, call_sites) for f in frames if (file := call_sites.relative(f.filename)) is not None]
     try:
         given = refused(error.__traceback__)
     except Exception:  # a tensor that cannot be looked at must not cost the person the traceback
@@ -48,9 +48,10 @@ def refused(trace: TracebackType | None) -> dict[str, Any]:
     return {}
 
 
-def _site(file: str, frame: traceback.FrameSummary) -> dict[str, Any]:
+def _site(file: str, frame: traceback.FrameSummary, call_sites: CallSites) -> dict[str, Any]:
     """A frame of a traceback, with the columns of the call that it was in."""
-    place = {"line": frame.lineno, "column": frame.colno, "end_line": frame.end_lineno, "end_column": frame.end_colno}
+    first, last = (n and call_sites.line(frame.filename, n) for n in (frame.lineno, frame.end_lineno))
+    place = {"line": first, "column": frame.colno, "end_line": last, "end_column": frame.end_colno}
     known = {key: value for key, value in place.items() if value is not None}
     return {"file": file, **known, "function": frame.name}
 

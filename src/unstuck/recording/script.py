@@ -9,7 +9,10 @@ import traceback
 import warnings
 from dataclasses import dataclass
 from importlib.machinery import PathFinder
+from importlib.util import find_spec
 from pathlib import Path
+
+from unstuck.tape.notebook import read
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,11 @@ class Target:
         return self.path or self.module or ""
 
     @property
+    def notebook(self) -> bool:
+        """Whether it is a Jupyter notebook."""
+        return self.path is not None and self.path.endswith(".ipynb")
+
+    @property
     def words(self) -> str:
         """As it would be typed again."""
         return shlex.join((*(("-m",) if self.module else ()), self.name, *self.args))
@@ -35,6 +43,8 @@ def check(target: Target) -> str | None:
     """One line where the target cannot be run at all; None where Python could start on it. Runs nothing of it."""
     if target.module is None and not Path(target.name).exists():
         return f"{target.name}: no such file"
+    if target.notebook:
+        return _unread(Path(target.name))
     try:
         source = _source(target)
     except LookupError as missing:
@@ -43,6 +53,16 @@ def check(target: Target) -> str | None:
         return f"{target.name}: {error.strerror or error}"
     broken = None if source is None else _syntax(source)
     return broken and f"{broken.filename}:{broken.lineno or 1}: {broken.msg}"
+
+
+def _unread(path: Path) -> str | None:
+    """One line where a notebook cannot be run; None where it can."""
+    try:
+        read(path.name, path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        return f"{path}: {getattr(error, 'strerror', None) or error}"
+    missing = [name for name in ("nbclient", "ipykernel") if find_spec(name) is None]
+    return f"a notebook needs {' and '.join(missing)}: pip install 'unstuck[notebook]'" if missing else None
 
 
 def syntax_error(target: Target) -> str | None:
@@ -72,6 +92,8 @@ def _source(target: Target) -> Path | None:
     if target.module is not None:
         return _module_source(target.module)
     path = Path(target.name)
+    if target.notebook:
+        return None
     if path.is_dir():
         inside = next((path / name for name in ("__main__.py", "__main__.pyc") if (path / name).exists()), None)
         if inside is None:

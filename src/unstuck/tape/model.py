@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from unstuck.tape.notebook import Notebook
 from unstuck.tape.program import Program
 from unstuck.tape.site import Site
 
@@ -179,6 +180,8 @@ class Facts(msgspec.Struct, frozen=True):
     """Seconds of training that were recorded, long pauses left out."""
     modes: tuple[Mode, ...] = ()
     """Of each program at its first backward, and wherever it is found in other modes than before."""
+    notebook: Notebook | None = None
+    """The notebook that the run was, if it was one: `sources` hold its cells as one Python text."""
 
 
 class Tape(msgspec.Struct, kw_only=True):

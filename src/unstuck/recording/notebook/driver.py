@@ -1,0 +1,101 @@
+"""Run a notebook's cells in a kernel of this interpreter, as `jupyter execute` would, with the recorder in the kernel.
+
+The notebook's file is not written. What cells print goes to our stdout and stderr as it comes.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from unstuck.tape.notebook import Notebook, read
+
+
+def execute(path: Path, out: Path, limits: tuple[Any, ...], command: dict[str, Any]) -> int:
+    """Run and record a notebook; 0, or 1 if a cell failed or the kernel died."""
+    import nbformat
+    from nbclient.exceptions import CellExecutionError, DeadKernelError
+
+    content = path.read_text(encoding="utf-8")
+    book = read(path.name, content)
+    client = _client(nbformat.reads(content, as_version=4), path)
+    with tempfile.TemporaryDirectory(prefix="unstuck-", ignore_cleanup_errors=True) as scratch:
+        with _kernel(client, Path(scratch)):
+            _ask(client, _begin(path, book, limits))
+            try:
+                failed = _cells(client, (CellExecutionError, DeadKernelError))
+            except KeyboardInterrupt:
+                failed = True
+            with suppress(DeadKernelError):
+                _ask(client, f"from unstuck.recording.notebook import kernel\nkernel.end({str(out)!r}, {command!r})")
+    return int(failed)
+
+
+def _begin(path: Path, book: Notebook, limits: tuple[Any, ...]) -> str:
+    cells = [(cell.number, cell.text) for cell in book.cells]
+    told = ", ".join(map(repr, (str(path.absolute()), cells, book.content, limits)))
+    return f"from unstuck.recording.notebook import kernel\nkernel.begin({told})"
+
+
+def _client(notebook: Any, path: Path) -> Any:
+    from nbclient import NotebookClient
+
+    class Client(NotebookClient):
+        """Hands on what cells print."""
+
+        def output(self, outs: Any, msg: Any, display_id: Any, cell_index: Any) -> Any:
+            _show(msg["msg_type"], msg["content"])
+            return super().output(outs, msg, display_id, cell_index)
+
+    return Client(notebook, timeout=None, resources={"metadata": {"path": str(path.absolute().parent)}})
+
+
+def _kernel(client: Any, scratch: Path) -> Any:
+    """Start a kernel of this very interpreter, whatever the notebook's metadata name; over files, not the network."""
+    from jupyter_client.kernelspec import KernelSpec
+    from jupyter_client.manager import AsyncKernelManager
+
+    argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+
+    class Manager(AsyncKernelManager):
+        kernel_spec = property(lambda self: KernelSpec(argv=argv, language="python", display_name="Python"))
+
+    local = {"transport": "ipc", "ip": str(scratch / "k")} if sys.platform != "win32" else {}
+    client.owns_km, client.km = True, Manager(connection_file=str(scratch / "kernel.json"), **local)
+    return client.setup_kernel()
+
+
+def _cells(client: Any, failures: tuple[type[Exception], ...]) -> bool:
+    """Run all cells; whether one of them failed."""
+    for index, cell in enumerate(client.nb.cells):
+        try:
+            client.execute_cell(cell, index)
+        except failures as error:
+            return getattr(error, "ename", "") != "BudgetSpent"
+    return False
+
+
+def _ask(client: Any, code: str) -> None:
+    """Run code of ours in the kernel: no number, no history."""
+    from jupyter_client.utils import run_sync
+
+    run_sync(client.kc.execute_interactive)(code, silent=True, store_history=False, output_hook=_relay)
+
+
+def _relay(msg: Any) -> None:
+    if msg["msg_type"] == "error":
+        print("unstuck: " + msg["content"]["evalue"], file=sys.stderr)
+
+
+def _show(kind: str, content: dict[str, Any]) -> None:
+    if kind == "stream":
+        stream = sys.stdout if content["name"] == "stdout" else sys.stderr
+        stream.write(content["text"])
+        stream.flush()
+    elif kind in ("display_data", "execute_result"):
+        print(content["data"].get("text/plain", ""), flush=True)
+    elif kind == "error" and content["ename"] != "BudgetSpent":
+        print("\n".join(content["traceback"]), file=sys.stderr, flush=True)
