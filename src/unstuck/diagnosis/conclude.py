@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from unstuck import __version__
+from unstuck.diagnosis.cells import in_cells
 from unstuck.diagnosis.experiment import Experiment, Recount, Replay, Run
 from unstuck.diagnosis.level import ended
 from unstuck.diagnosis.log import Budget
@@ -39,7 +40,7 @@ def conclude(
     named = judged.named(tape)
     loud = {f.fault for f in named if f.role in ("cause", "suspect")}
     decisive = judged.decisive(named)
-    return Diagnosis(
+    diagnosis = Diagnosis(
         script=tape.script, torch=tape.torch, version=__version__, steps=tape.steps, stopped=tape.stopped,
         learns=learning(judged.state, recorded), state=judged.state,
         metric=metric(recorded, choice, context), recorded=recording(tape),
@@ -49,6 +50,7 @@ def conclude(
         notes=tuple(dict.fromkeys((*tape.notes, *context.notes, *(n for e in log for n in e.notes), *unreplayed(log)))),
         verified=verified(log, choice.last), seconds=context.seconds,
     )  # fmt: skip
+    return in_cells(diagnosis, tape)
 
 
 def learning(state: State, run: Run) -> bool | None:

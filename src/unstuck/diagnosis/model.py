@@ -102,6 +102,8 @@ class Patch(msgspec.Struct, frozen=True):
     """What to write on the command line in the place of what stands there: `--lr 0.01`."""
     environment: dict[str, str] = {}
     """Variables to set."""
+    cells: str = ""
+    """Of a notebook, the diff of its cells; `diff` is that of its file."""
 
     @property
     def advice(self) -> str:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from unstuck import containment
+from unstuck.diagnosis.cells import on_disk
 from unstuck.diagnosis.copied import copied, moved
 from unstuck.diagnosis.model import NotApplicable
 from unstuck.recording.budget import Limits
@@ -117,7 +118,7 @@ class PatchedRuns:
         child, self._waiting = self._waiting, None
         assert child is not None
         try:
-            child.order(command, folder, sources)
+            child.order(command, folder, on_disk(tape, sources))
         except BaseException:
             child.close()
             raise

@@ -26,8 +26,10 @@ def number(value: float | str | None, digits: int = 3) -> str:
 
 
 def place(site: Site | None) -> str:
-    """`train.py:31`, or nothing."""
-    return f"{site.file}:{site.line}" if site is not None else ""
+    """`train.py:31`, `train.ipynb cell 4:2`, or nothing."""
+    if site is None:
+        return ""
+    return f"{site.file} cell {site.cell}:{site.line}" if site.cell else f"{site.file}:{site.line}"
 
 
 def listed(words: tuple[str, ...]) -> str:

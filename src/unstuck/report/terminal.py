@@ -31,6 +31,7 @@ from unstuck.report.sentences import (
 )
 from unstuck.report.sentences import verdict as sentences
 from unstuck.rules.catalogue import pages
+from unstuck.tape.notebook import read
 
 LINES, TRIED, SHOWN, READINGS = 24, 6, 3, 3
 """Lines of the diff, experiments, suspects, and readings per finding on the first screen; --verbose shows all."""
@@ -129,9 +130,10 @@ def _quoted(finding: Finding, folder: Path | None) -> list[Text]:
     if site is None or folder is None:
         return []
     try:
-        lines = (folder / site.file).read_text(encoding="utf-8", errors="replace").split("\n")
-        return [Text(f"{site.line:>6} | {lines[site.line - 1].strip()}", "bold")]
-    except (OSError, IndexError):
+        text = (folder / site.file).read_text(encoding="utf-8", errors="replace")
+        line = read(site.file, text).line(site.cell, site.line) if site.cell else text.split("\n")[site.line - 1]
+        return [Text(f"{site.line:>6} | {line.strip()}", "bold")]
+    except (OSError, IndexError, ValueError):
         return []
 
 
@@ -144,7 +146,8 @@ def _patch(diagnosis: Diagnosis, verbose: bool) -> Iterator[RenderableType]:
     patch = diagnosis.patch
     if patch is None:
         return
-    lines = [*([patch.advice] if patch.advice else []), *(patch.diff.rstrip("\n").split("\n") if patch.diff else [])]
+    shown = patch.cells or patch.diff
+    lines = [*([patch.advice] if patch.advice else []), *(shown.rstrip("\n").split("\n") if shown else [])]
     room = len(lines) if verbose else LINES
     title = f"Patch ({patch.trust}, {'proven by its own run' if patch.proven else 'not proven'})"
     more = [Text(f"... {len(lines) - room} more lines (--verbose, or --patch FILE)")] if len(lines) > room else []

@@ -14,3 +14,5 @@ class Site(msgspec.Struct, frozen=True, omit_defaults=True):
     end_line: int = -1
     end_column: int = -1
     function: str = ""
+    cell: int = 0
+    """The code cell of a notebook, as in `In [1]` after a run of all cells (0: a file); `line` is then its line."""
