@@ -34,5 +34,10 @@ def __getattr__(name: str) -> Any:
         return getattr(import_module(_HOMES[name]), name)
 
 
+def load_ipython_extension(shell: Any) -> None:
+    """`%load_ext unstuck`: registers the cell magic `%%unstuck`."""
+    import_module("unstuck.integrations.notebook").load(shell)
+
+
 def __dir__() -> list[str]:
     return sorted({*globals(), *_HOMES})

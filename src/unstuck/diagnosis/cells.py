@@ -56,14 +56,17 @@ def _place(book: Notebook, site: Site) -> Site:
 
 def _said(book: Notebook, text: str) -> str:
     """A message of a rule, which counts lines over all cells."""
+    text = re.sub(rf"{re.escape(book.path)}:(\d+)", lambda found: "cell {}:{}".format(*book.cell(int(found[1]))), text)
     return _LINE.sub(lambda found: "cell {}, line {}".format(*book.cell(int(found[1]))), text)
 
 
 def _patch(tape: Tape, book: Notebook, patch: Patch) -> Patch:
     changed = {file.path: file.after for file in patch.files}
-    if book.path not in changed or not book.content:
+    if book.path not in changed:
         return patch
     cells = _cells(book, changed[book.path])
+    if not book.content:  # a live notebook: its cells are for the person to edit
+        return msgspec.structs.replace(patch, diff=cells, files=(), cells=cells)
     before = {**tape.sources, book.path: book.content}
     after = on_disk(tape, changed)
     files = tuple(FileChange(path, digest(before.get(path)), text) for path, text in after.items())

@@ -112,6 +112,8 @@ class PatchedRuns:
 
     def _ordered(self, tape: Tape, sources: Mapping[str, str]) -> Child:
         command, folder = tape.facts.command, Path(tape.folder)
+        if tape.facts.notebook is not None and not tape.facts.notebook.content:
+            raise FileNotFoundError("cells of a live notebook are not run again")
         if command is None or not (folder / next(iter(tape.sources), tape.script)).exists():
             raise FileNotFoundError("the script is not on this machine")
         self.prepare(tape)

@@ -109,4 +109,5 @@ def _patch(diagnosis: Diagnosis) -> dict[str, Any] | None:
     if patch is None:
         return None
     plain = {"trust": patch.trust, "proven": patch.proven, "diff": patch.diff, "remedies": list(patch.remedies)}
-    return {**plain, "arguments": list(patch.arguments), "environment": patch.environment, "advice": patch.advice, "cells": patch.cells}
+    told = {"environment": patch.environment, "advice": patch.advice, "cells": patch.cells}
+    return {**plain, "arguments": list(patch.arguments), **told}

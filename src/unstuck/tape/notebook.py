@@ -22,8 +22,7 @@ _ASSIGNED = re.compile(r"(\s*)([A-Za-z_][\w, ]*?)\s*=\s*(?:!|%[A-Za-z])")
 
 
 class Cell(msgspec.Struct, frozen=True):
-    """A code cell: its number as in `In [1]` after a run of all cells, its text, and the line of the whole text at which
-    it begins."""
+    """A code cell: its number as in `In [1]` after a run of all cells, its text, and its first line in the whole."""
 
     number: int
     text: str

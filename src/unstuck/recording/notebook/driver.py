@@ -5,6 +5,7 @@ The notebook's file is not written. What cells print goes to our stdout and stde
 
 from __future__ import annotations
 
+import json
 import sys
 import tempfile
 from contextlib import suppress
@@ -22,22 +23,27 @@ def execute(path: Path, out: Path, limits: tuple[Any, ...], command: dict[str, A
     content = path.read_text(encoding="utf-8")
     book = read(path.name, content)
     client = _client(nbformat.reads(content, as_version=4), path)
-    with tempfile.TemporaryDirectory(prefix="unstuck-", ignore_cleanup_errors=True) as scratch:
-        with _kernel(client, Path(scratch)):
-            _ask(client, _begin(path, book, limits))
-            try:
-                failed = _cells(client, (CellExecutionError, DeadKernelError))
-            except KeyboardInterrupt:
-                failed = True
-            with suppress(DeadKernelError):
-                _ask(client, f"from unstuck.recording.notebook import kernel\nkernel.end({str(out)!r}, {command!r})")
+    scratch = tempfile.TemporaryDirectory(prefix="unstuck-", ignore_cleanup_errors=True)
+    with scratch as folder, _kernel(client, Path(folder)):
+        _ask(client, _call("begin", _told(path, book, limits)))
+        try:
+            failed = _cells(client, (CellExecutionError, DeadKernelError))
+        except KeyboardInterrupt:
+            failed = True
+        with suppress(DeadKernelError):
+            _ask(client, _call("end", {"out": str(out), "command": command}))
     return int(failed)
 
 
-def _begin(path: Path, book: Notebook, limits: tuple[Any, ...]) -> str:
+def _told(path: Path, book: Notebook, limits: tuple[Any, ...]) -> dict[str, Any]:
     cells = [(cell.number, cell.text) for cell in book.cells]
-    told = ", ".join(map(repr, (str(path.absolute()), cells, book.content, limits)))
-    return f"from unstuck.recording.notebook import kernel\nkernel.begin({told})"
+    return {"path": str(path.absolute()), "cells": cells, "content": book.content, "limits": limits}
+
+
+def _call(function: str, told: dict[str, Any]) -> str:
+    """Code that calls a function of our kernel module and leaves no name in the person's namespace."""
+    module = "unstuck.recording.notebook.kernel"
+    return f"__import__({module!r}, fromlist=[{function!r}]).{function}({json.dumps(told)!r})"
 
 
 def _client(notebook: Any, path: Path) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+import json
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,14 @@ class Cells:
         body = text.partition("\n")[2]
         self._first[self._name(text, number)] = cell.first
         if any(text.startswith(f"%%{name}") for name in PYTHON_BODY):
-            self._first[self._name(body, number)] = self._first[TIMED] = cell.first + 1
+            self._first[TIMED] = cell.first + 1
+            # The magic is handed the body with a last newline.
+            self._first |= {self._name(given, number): cell.first + 1 for given in (body, f"{body}\n")}
+
+    def run_all(self) -> None:
+        """The cells so far have run before."""
+        for cell in self.book.cells:
+            self.run(cell.number, cell.text)
 
     def _name(self, text: str, number: int) -> str:
         shell = self._shell
@@ -63,7 +70,7 @@ class Recording:
         """Watch from the next cell on."""
         self._shell.events.register("pre_run_cell", self._before)
         self._shell.events.register("post_run_cell", self._after)
-        self._shell.set_custom_exc((BudgetSpent,), lambda *_: None)
+        self._shell.set_custom_exc((BudgetSpent, Exception), _shown)
         self.recorder.attach()
 
     def end(self) -> None:
@@ -84,7 +91,6 @@ class Recording:
         if error is None or isinstance(error, BudgetSpent):
             return
         with contextlib.suppress(Exception):
-            unframe(error)
             self.failure = described(error, self.recorder.observed.call_sites)
 
     def tape(self, command: Command | None) -> Tape:
@@ -97,18 +103,31 @@ class Recording:
         return tape
 
 
+def _shown(shell: Any, kind: Any, error: BaseException, trace: Any, tb_offset: int | None = None) -> None:
+    """Show an exception as IPython does, without our frames; the end of the budget is none of the person's."""
+    if isinstance(error, BudgetSpent):
+        return
+    unframe(error)
+    shell.showtraceback((kind, error, error.__traceback__), tb_offset=tb_offset)
+
+
 _current: list[Recording] = []
 
 
-def begin(path: str, cells: Iterable[tuple[int, str]], content: str, limits: Iterable[Any]) -> None:
-    """Record the cells that follow in this kernel."""
-    shell = get_ipython()  # type: ignore[name-defined]  # noqa: F821
-    recorder = Recorder(Path(path).resolve().parent, Limits(*limits))
-    _current[:] = [Recording(shell, recorder, notebook(Path(path).name, cells, content))]
+def begin(told: str) -> None:
+    """Record the cells that follow in this kernel. `told`: JSON with path, cells, content and limits."""
+    from IPython import get_ipython
+
+    shell, asked = get_ipython(), json.loads(told)
+    path = Path(asked["path"])
+    recorder = Recorder(path.resolve().parent, Limits(*asked["limits"]))
+    book = notebook(path.name, [(number, text) for number, text in asked["cells"]], asked["content"])
+    _current[:] = [Recording(shell, recorder, book)]
     _current[0].begin()
 
 
-def end(out: str, command: dict[str, Any]) -> None:
-    """Write the tape of the cells since `begin`."""
+def end(told: str) -> None:
+    """Write the tape of the cells since `begin`. `told`: JSON with the folder and the command."""
     _current[0].end()
-    save(_current.pop().tape(Command(**command)), Path(out))
+    asked = json.loads(told)
+    save(_current.pop().tape(msgspec.convert(asked["command"], Command)), Path(asked["out"]))
