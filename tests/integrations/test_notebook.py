@@ -11,7 +11,9 @@ import pytest
 
 pytest.importorskip("nbclient", reason="needs the extra `notebook`")
 
-IMPORTS = "%matplotlib inline\nimport torch\nfrom torch import nn\nimport torch.nn.functional as F\ntorch.manual_seed(0);"
+IMPORTS = (
+    "%matplotlib inline\nimport torch\nfrom torch import nn\nimport torch.nn.functional as F\ntorch.manual_seed(0);"
+)
 DATA = """rows, direction = torch.randn(600, 20), torch.randn(20)
 labels = (rows @ direction > 0).long()
 model = nn.Sequential(nn.Linear(20, 32), nn.ReLU(), nn.Linear(32, 2))"""

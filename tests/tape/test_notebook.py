@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from unstuck.tape.notebook import notebook, read
 
 MAGIC = "%matplotlib inline\nimport os\nif True:\n    !ls\nfiles = !ls\nx = 3 % 2\nos?"
-LINES = st.sampled_from(["x = 1", "", "    !ls", "%time x = 2", "for i in range(3):", "    y = i % 2  # why?", "print?"])
+LINES = st.sampled_from(
+    ["x = 1", "", "    !ls", "%time x = 2", "for i in range(3):", "    y = i % 2  # why?", "print?"]
+)
 TEXTS = st.lists(LINES, min_size=1, max_size=6).map("\n".join)
 
 

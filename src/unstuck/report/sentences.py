@@ -53,7 +53,8 @@ def next_steps(diagnosis: Diagnosis, target: str = "") -> tuple[str, ...]:
     """What the person can do now: commands and what they are for. `target` is the script as they gave it."""
     loud = (*at_heart(diagnosis), *(f.fault for f in diagnosis.suspects))
     steps = [f"unstuck explain {fault}" for fault in loud[:3]]
-    if diagnosis.patch is not None and diagnosis.patch.files:
+    live = diagnosis.patch is not None and diagnosis.patch.cells and not diagnosis.patch.files  # no file to write to
+    if diagnosis.patch is not None and diagnosis.patch.diff and not live:
         steps.insert(0, f"unstuck run --write {target or diagnosis.script}   applies the patch (a .orig copy stays)")
     return tuple(dict.fromkeys(steps))
 

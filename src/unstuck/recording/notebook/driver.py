@@ -67,7 +67,9 @@ def _kernel(client: Any, scratch: Path) -> Any:
     argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
 
     class Manager(AsyncKernelManager):
-        kernel_spec = property(lambda self: KernelSpec(argv=argv, language="python", display_name="Python"))
+        @property
+        def kernel_spec(self) -> KernelSpec:  # pyright: ignore[reportIncompatibleMethodOverride]
+            return KernelSpec(argv=argv, language="python", display_name="Python")
 
     local = {"transport": "ipc", "ip": str(scratch / "k")} if sys.platform != "win32" else {}
     client.owns_km, client.km = True, Manager(connection_file=str(scratch / "kernel.json"), **local)
@@ -86,7 +88,7 @@ def _cells(client: Any, failures: tuple[type[Exception], ...]) -> bool:
 
 def _ask(client: Any, code: str) -> None:
     """Run code of ours in the kernel: no number, no history."""
-    from jupyter_client.utils import run_sync
+    from jupyter_core.utils import run_sync
 
     run_sync(client.kc.execute_interactive)(code, silent=True, store_history=False, output_hook=_relay)
 
