@@ -208,3 +208,28 @@ for step in range(4):
     assert [p.optimizer for p in tape.parameters] == [0, 0, 0, 0]
     assert tape.parameters[0].name == "weights['0.weight']"
     assert not any(p.missing for p in tape.programs)
+
+
+@pytest.mark.parametrize("first", [2.0**10, 2.0**127])
+def test_a_scaled_loss_is_on_the_tape_as_it_was(first: float, record: Record) -> None:
+    loop = f"""
+optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+scaler = torch.amp.GradScaler("cpu", init_scale={first})
+for step in range(12):
+    optimizer.zero_grad()
+    scaler.scale(64 * loss_of()).backward()
+    scaler.unscale_(optimizer)
+    nn.utils.clip_grad_norm_(net.parameters(), 0.05)
+    scaler.step(optimizer)
+    scaler.update()
+"""
+    plain = record(HEAD + loop.partition("scaler =")[0] + "(64 * loss_of()).backward()")
+    tape = record(HEAD + loop)
+    assert tape.passes[0].loss == plain.passes[0].loss
+    assert tape.passes[0].gradient == pytest.approx(plain.passes[0].gradient, rel=1e-4) or first > 2.0**100
+    assert [c.name for c in tape.programs[0].calls] == [c.name for c in plain.programs[0].calls]
+    (optimizer,) = tape.optimizers
+    assert optimizer.clip == pytest.approx(0.05, rel=1e-2)
+    skipped = 12 - len(tape.updates)
+    assert (skipped > 0) == (first > 2.0**100)
+    assert tape.updates[0].after == skipped + 1

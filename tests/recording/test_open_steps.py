@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.recorded import Record
+from unstuck.signals.reachability import taught_by
 
 HEAD = """
 import torch
@@ -220,3 +221,30 @@ for device, dtype in (("cpu", torch.bfloat16), ("cpu", torch.float16), ("cuda", 
     assert casts[0] == {"bfloat16"}
     assert casts[1] == {"float16"}
     assert casts[2] == {""}
+
+
+def test_a_function_with_its_own_backward_cuts_no_gradient(record: Record) -> None:
+    loop = """
+from torch.utils.checkpoint import checkpoint
+
+
+class Half(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, a):
+        return a.clamp(min=0).mul(0.5)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient
+
+
+optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+for between in (Half.apply, lambda h: checkpoint(net[1], h, use_reentrant=True)):
+    optimizer.zero_grad()
+    F.binary_cross_entropy_with_logits(net[2](between(net[0](x))).squeeze(1), y).backward()
+    optimizer.step()
+"""
+    own, repeated = record(HEAD + loop).programs
+    assert "Half" in own.missing
+    assert not repeated.missing
+    assert taught_by(own) == taught_by(repeated) == {*own.weights()}

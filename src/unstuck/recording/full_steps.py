@@ -30,6 +30,8 @@ class Opened(NamedTuple):
     step: Pass | None
     """What is known of it; None where one of its tensors found no room."""
     sampled: bool = False
+    factor: float = 1.0
+    """What the loss was multiplied by before the backward, and its gradients with it."""
 
 
 class FullSteps:
@@ -83,10 +85,12 @@ class FullSteps:
         observed.tracer.wrote = None  # from the first step on it is training that writes
         observed.graphs.mark(opened.loss)
         if opened.step is not None:
-            norms = () if error else self._gradients(opened.weights, given)
+            norms = () if error else self._gradients(opened, given)
             whole = msgspec.structs.replace(opened.step, loss=loss, gradient=norms, error=error[:400])
             observed.passes.append(whole)
-            observed.optimizers.after_backward(opened.weights, observed.names, len(observed.passes), given)
+            observed.optimizers.after_backward(
+                opened.weights, observed.names, len(observed.passes), given, opened.factor
+            )
 
     def turn(self) -> None:
         """Forget the step, but for the calls that a later backward may still reach (a GAN's two losses share some)."""
@@ -100,12 +104,12 @@ class FullSteps:
         """Let all calls go: tensors that workers share must not outlive the script's own references to them."""
         self._older, self._last = [], []
 
-    def _gradients(self, weights: list[Tensor], given: Gradients | None) -> tuple[float, ...]:
+    def _gradients(self, opened: Opened, given: Gradients | None) -> tuple[float, ...]:
         count = len(self._observed.passes)
-        return gradient_norms(weights, given) if count < GRADIENTS or count % GRADIENTS == 0 else ()
+        return gradient_norms(opened, given) if count < GRADIENTS or count % GRADIENTS == 0 else ()
 
 
-def gradient_norms(weights: list[Tensor], given: Gradients | None = None) -> tuple[float, ...]:
+def gradient_norms(opened: Opened, given: Gradients | None = None) -> tuple[float, ...]:
     """The norm of each weight's gradient; NaN where it has none."""
-    found = [t.grad if given is None else given.get(id(t)) for t in weights]
-    return tuple(math.nan if g is None else float(g.detach().float().norm()) for g in found)
+    found = [t.grad if given is None else given.get(id(t)) for t in opened.weights]
+    return tuple(math.nan if g is None else float(g.detach().float().norm()) / opened.factor for g in found)

@@ -83,14 +83,18 @@ class OptimizerObserver:
 
     # -- backward, and updates written by hand -----------------------------------------------------------------------
 
-    def after_backward(self, weights: list[Tensor], names: Names, passes: int, given: Gradients | None = None) -> None:
+    def after_backward(
+        self, weights: list[Tensor], names: Names, passes: int, given: Gradients | None = None, factor: float = 1.0
+    ) -> None:
         """Take the norm that clipping is later seen against, and what hand-written updates are compared with.
 
         `given`: the gradients by id of their weight, where the script asked for them and they are not in `.grad`.
+        `factor`: they are larger by this than those that the optimizer will be given.
         """
         found = {names.of(t): g for t in weights if (g := t.grad if given is None else given.get(id(t))) is not None}
         if passes <= NORMS:
-            self._norm_after_backward = _norm(list(found.values()))
+            norm = _norm(list(found.values()))
+            self._norm_after_backward = None if norm is None else norm / factor
         if not self.stepped or self._seen.by_hand:
             self._by_hand.look(found, {names.of(t): t for t in weights})
         self._since_backward = False

@@ -151,11 +151,15 @@ class Recorder:
             return None
         if self.sampled is None and self._full.spent:
             self.sampled = SampledSteps(self.observed, self.budget)
+            self.sampled.sampling.factor = self.observed.tracer.scaling.factor
             self._sample(self.sampled.sampling)
+        plain, factor = self.observed.tracer.scaling.undone(loss)
         if self.sampled is not None:
-            return self.sampled.open(loss)
-        self.budget.begin()
-        return self._full.open(loss, adds)
+            opened = self.sampled.open(plain)
+        else:
+            self.budget.begin()
+            opened = self._full.open(plain, adds)
+        return opened if opened is None else opened._replace(factor=factor)
 
     def _close(self, opened: Opened | None, error: str, given: Gradients | None = None) -> None:
         if opened is not None:

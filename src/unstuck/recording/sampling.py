@@ -46,6 +46,8 @@ class Sampling:
         self.rates: Thinned[tuple[float, ...]] = Thinned(LOSSES)
         self.batches: Thinned[Pass] = Thinned(BATCHES, EVERY)
         self.watching = False
+        self.factor: Callable[[], float] = lambda: 1.0
+        """What the losses are multiplied by on their way into the engine."""
         self.due, self.left, self.deadline = 0, 0.0, -math.inf
         """Backwards and steps that may go by, and the time until which they may, before the recorder looks."""
         self._losses: list[float | None] = []
@@ -61,7 +63,7 @@ class Sampling:
         def backward(tensors: Any, *args: Any, **kwargs: Any) -> Any:
             if not self.watching:  # a watched step's loss is noted where it is watched
                 try:
-                    losses.append(tensors.item())
+                    losses.append(tensors.item() / self.factor())
                 except Exception:  # several losses, or several numbers: there is no one loss
                     losses.append(None)
                 if len(losses) > MOST:  # nobody steps any more

@@ -18,6 +18,8 @@ from unstuck.tape.program import Call, Named, Outside, Program, Ref, Value, Weig
 name_of = inspect.unwrap(resolve_name)
 """Unwrapped: as torch wraps it, every call makes all modules forget which warnings they have shown."""
 NAMED = (torch.dtype, torch.device, torch.layout, torch.memory_format)
+CHECKPOINT = "CheckpointFunction"
+"""Of torch.utils.checkpoint: its backward is that of the calls inside it."""
 BATCH_NORM = "torch.nn.functional.batch_norm"
 
 
@@ -120,6 +122,7 @@ class _Cutter:
         self.missing = ""
 
     def cut(self, entries: list[Entry], target: Tensor) -> Cut:
+        entries = self._with_own_gradients(entries)
         calls = tuple(self._call(entry) for entry in entries)
         loss = self.refs.get(id(target))
         if not isinstance(loss, Value):
@@ -138,6 +141,18 @@ class _Cutter:
         self.refs.update((id(t), Value(n)) for t, n in zip(results, outs, strict=True))
         shape = tuple(results[0].shape)
         return Call(function(entry.func), args, kwargs, outs, entry.sites, entry.grad, shape, entry.cast)
+
+    def _with_own_gradients(self, entries: list[Entry]) -> list[Entry]:
+        """The calls inside functions that bring their own backward run without gradients, and cut none."""
+        made: dict[int, str] = {}
+        found = []
+        for entry in reversed(entries):
+            owner = "" if entry.grad else next((o for t in entry.results if (o := made.get(id(t)) or _owner(t))), "")
+            made.update((id(t), owner) for t in tensors((entry.args, entry.kwargs)) if owner and not t.requires_grad)
+            if owner and owner != CHECKPOINT:
+                self.missing = f"a torch.autograd.Function with a backward of its own ({owner})"
+            found.append(entry._replace(grad=True) if owner else entry)
+        return found[::-1]
 
     def _untraceable(self, entry: Entry) -> None:
         if entry.func is torch.autograd.grad:
@@ -172,6 +187,16 @@ class _Cutter:
     def _enter(self, tensor: Tensor) -> Outside:
         self.outside.append(tensor)
         return Outside(len(self.outside) - 1)
+
+
+def _owner(tensor: Tensor) -> str:
+    """The name of the torch.autograd.Function that returned a tensor ("" for none)."""
+    try:
+        made = tensor.grad_fn
+    except RuntimeError:  # a view whose base was changed in place under other gradient rules
+        return ""
+    own = isinstance(made, torch.autograd.function.BackwardCFunction)
+    return type(made).__name__.removesuffix("Backward") if own else ""
 
 
 def _steady(options: dict[str, Any]) -> dict[str, Any]:

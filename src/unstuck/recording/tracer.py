@@ -5,6 +5,7 @@ What does not depend on a weight is data preparation and is not kept; neither is
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from torch._C._functorch import maybe_current_level  # type: ignore[import-not-found]  # nothing public tells
 from torch.overrides import TorchFunctionMode
 
+from unstuck.recording.loss_scaling import LossScaling
 from unstuck.recording.notes import Notes
 from unstuck.recording.parameter_names import is_weight
 from unstuck.recording.weight_writes import MARKING, SETTERS, WeightWrites, changes_first
@@ -74,6 +76,7 @@ class Tracer(TorchFunctionMode):
         self.entries: list[Entry] = []
         self.made: dict[int, Tensor] = {}
         self.writes = WeightWrites(sites)
+        self.scaling = LossScaling()
         self.wrote: Callable[[list[Tensor]], None] | None = None
         """Told of the weights that a call has written to."""
         self.quiet = False
@@ -90,6 +93,7 @@ class Tracer(TorchFunctionMode):
         """Forget the calls so far."""
         self.entries, self.made = [], {}
         self.writes.clear()
+        self.scaling.clear()
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -144,6 +148,7 @@ class Tracer(TorchFunctionMode):
             Entry(func, tuple(args), kwargs, out, results, self.sites(), torch.is_grad_enabled(), cast, before)
         )
         self.made.update((id(t), t) for t in results)
+        self.scaling.look(func, args, out, sys._getframe(2))
 
     def _of_weights(self, func: Any, args: Any, kwargs: Any, results: tuple[Tensor, ...]) -> bool:
         """Whether a call writes to weights or makes new ones: the script's business, not a step of the program."""

@@ -106,8 +106,9 @@ def _loop_options(tape: Tape) -> Iterator[str]:
     if not tape.optimizers:
         yield "no step of an optimizer was recorded"
     if tape.passes:
-        stale = sum(bool(p.stale) for p in tape.passes[1:])
-        yield "gradients: " + (f"not cleared before {stale} of the backward passes" if stale else "cleared in time")
+        used = {u.after for u in tape.updates}
+        stale = sum(bool(p.stale) for n, p in enumerate(tape.passes) if n in used)
+        yield "gradients: " + (f"not cleared after {stale} of the steps" if stale else "cleared in time")
         yield f"forward passes that no backward followed: {len(tape.evaluations)}"
 
 
