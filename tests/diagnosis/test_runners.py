@@ -91,7 +91,7 @@ def test_a_bench_that_fails_is_one_failed_entry(
 
 @pytest.mark.parametrize(("error", "why"), [
     (CannotApply("there is no hidden layer"), "there is no hidden layer"),
-    (ValueError("shapes differ"), "the treated step cannot be run in lanes (shapes differ)"),
+    (ValueError("shapes differ"), "the treated step cannot be run again (shapes differ)"),
     (AttributeError("no attribute"), "AttributeError: no attribute"),
 ])  # fmt: skip
 def test_a_remedy_that_cannot_be_applied_says_why(error: Exception, why: str, run: Runners) -> None:

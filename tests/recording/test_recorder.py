@@ -12,8 +12,9 @@ import torch
 from tests.recorded import Record
 from tests.styles import FAITHFUL, HEAD, STYLES
 from unstuck.replay.bench import Bench, as_written
+from unstuck.replay.cost import Manner
 from unstuck.replay.lanes import starts
-from unstuck.replay.run import course_of, run_lanes
+from unstuck.replay.run import LaneRun, course_of
 from unstuck.tape.files import load
 from unstuck.tape.program import Outside
 
@@ -35,14 +36,16 @@ def _ran(folder: Path, *words: str) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
+@pytest.mark.parametrize("manner", ["at once", "one by one"])
 @pytest.mark.parametrize("style", FAITHFUL)
-def test_the_replay_of_a_run_has_its_losses(style: str, record: Record) -> None:
+def test_the_replay_of_a_run_has_its_losses(style: str, manner: Manner, record: Record) -> None:
     tape = record(STYLES[style])
     bench = Bench(tape)
     assert bench.why == ""
     course = course_of(tape, tape.passes, bench.main, bench.yardstick, bench.task)
     trial = as_written(tape)
-    result = run_lanes(trial, course, starts(trial.start, set(trial.holders), 3), torch.ones(3))
+    run = LaneRun(trial, course, starts(trial.start, trial.holders, 3), torch.ones(3), manner=manner)
+    result = run.to(len(tape.passes))
     recorded = [p.loss for p in tape.passes if p.program == bench.main]
     replayed = torch.stack(result.losses)[:, 0].tolist()
     rough = 2e-2 if style == "autocast" else 1e-5

@@ -19,6 +19,7 @@ from unstuck.diagnosis.skill import LEAST, STUCK, WORTH, healed, settled
 from unstuck.diagnosis.verdict import judge
 from unstuck.remedies.treatment import CannotApply, CannotEdit, Treatment
 from unstuck.replay.bench import SECONDS, Bench
+from unstuck.replay.extent import beside
 from unstuck.replay.resample import resampled
 from unstuck.replay.run import LaneResult
 from unstuck.signals.evaluation import FinalEvaluation
@@ -44,6 +45,7 @@ class Runners:
         self.sweeps: dict[Patched, SweepReading] = {}
         self._sources: dict[Patched, Sources] = {(): started(tape)}
         self._benches: dict[Patched, Bench] = {}
+        """The one that is in use."""
         self._runs: dict[Patched, Run] = {}
         self._reruns = PatchedRuns(uncontained)
         self._say, self._effort = say, effort
@@ -76,7 +78,9 @@ class Runners:
             self._reruns.prepare(self.tapes[()])
 
     def begin(self, request: Request) -> None:
-        """Begin a rerun that will probably be asked for, while replays are at work."""
+        """Begin a rerun that will probably be asked for, while replays are at work, if there is memory for both."""
+        if any(bench.bytes > beside(self.tapes[()]) for bench in self._benches.values()):
+            return
         sources, written, _ = self._edited(request.behind, request.remedies)
         if written:
             with suppress(OSError):  # it is told when the script is asked for
@@ -89,7 +93,8 @@ class Runners:
     def bench(self, behind: Patched) -> Bench:
         """The bench of a tape. Raises CannotReplay where its step cannot be replayed."""
         if behind not in self._benches:
-            self._benches[behind] = Bench(self.tapes[behind], SECONDS * self._effort)
+            bench = Bench(self.tapes[behind], SECONDS * self._effort)
+            self._benches = {behind: bench}  # a search does not go back to an earlier tape
         if self._benches[behind].why:
             raise CannotReplay(self._benches[behind].why)
         return self._benches[behind]
@@ -142,6 +147,8 @@ class Runners:
         sources, written, notes = self._edited(request.behind, request.remedies)
         if not written:
             return msgspec.structs.replace(failed(request, "; ".join(notes)), notes=tuple(notes))
+        for bench in self._benches.values():
+            bench.rest()
         try:
             done = self._reruns.of(commanded(self.tapes[()], sources), sources.files)
             for _ in range(ELSEWHERE):

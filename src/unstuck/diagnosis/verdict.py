@@ -7,6 +7,7 @@ skill over the last quarter of the course. Two tests are made:
 * equivalence: the 95 % interval of the difference excludes a gain worth having, on a course long enough for the treated
   run to have shown one ("no-difference").
 
+Few lanes (of heavy steps) are compared by Student's t instead (`few_lanes`): ranks of four pairs cannot reach ALPHA.
 What passes neither is "undecided": the experiment, not the remedy, was too weak.
 """
 
@@ -18,6 +19,7 @@ from statistics import median
 
 from msgspec import Struct
 
+from unstuck.diagnosis import few_lanes
 from unstuck.diagnosis.experiment import Arm, Word
 from unstuck.diagnosis.skill import LEAST, SETTLED, SHORTEST, WELL, WORTH, healed, rising
 
@@ -46,8 +48,7 @@ class Judgement(Struct, frozen=True):
 def judge(without: Arm, treated: Arm, steps: int) -> Judgement:
     """Compare two arms lane by lane; each skill is at most 1, and 0 for the best constant predictor."""
     before, after = median(without.lanes), median(treated.lanes)
-    p, worse = p_value(without.lanes, treated.lanes), p_value(treated.lanes, without.lanes)
-    span = interval(without.lanes, treated.lanes)
+    p, worse, span = _compared(without.lanes, treated.lanes)
     size = f"{len(treated.lanes)} lanes, {steps} steps"
     if worse < ALPHA and before - after >= LEAST:
         return Judgement("harms", p, before, after, span, size)
@@ -56,6 +57,13 @@ def judge(without: Arm, treated: Arm, steps: int) -> Judgement:
     why = weakness(treated, span, steps)
     word: Word = "undecided" if why else "no-difference"
     return Judgement(word, p, before, after, span, f"{size}; {why}" if why else size)
+
+
+def _compared(low: Sequence[float], high: Sequence[float]) -> tuple[float, float, tuple[float, float]]:
+    """p of "higher", p of "lower", and the interval of the difference."""
+    if len(low) <= few_lanes.FEW:
+        return few_lanes.p_value(low, high), few_lanes.p_value(high, low), few_lanes.interval(low, high, TAIL)
+    return p_value(low, high), p_value(high, low), interval(low, high)
 
 
 def weakness(treated: Arm, span: tuple[float, float], steps: int) -> str:

@@ -14,6 +14,7 @@ from unstuck.recording.budget import Budget
 from unstuck.recording.call_sites import CallSites
 from unstuck.recording.constructions import LEAF, Constructions
 from unstuck.recording.evaluations import Forwards
+from unstuck.recording.memory import peak
 from unstuck.recording.modes import Modes
 from unstuck.recording.notes import Notes
 from unstuck.recording.optimizers import OptimizerObserver
@@ -89,6 +90,13 @@ class Observed:
         self.optimizers.between(self.tracer.writes, self.names, len(self.passes))
         self.tracer.clear()
 
+    def _device(self) -> str:
+        """Where most of the weights are."""
+        sizes: dict[str, int] = {}
+        for _, tensor in self.names.all():
+            sizes[str(tensor.device)] = sizes.get(str(tensor.device), 0) + tensor.numel()
+        return max(sizes, key=lambda device: sizes[device], default="cpu")
+
     def printed(self, line: str) -> None:
         """The script printed a line."""
         self.forwards.sayings.add(len(self.tracer.entries), line, self.call_sites.sites(1))
@@ -133,6 +141,8 @@ class Observed:
                 cut_by=budget.cut_by,
                 trained=budget.trained,
                 modes=tuple(self.modes.changes),
+                device=self._device(),
+                memory=max(0, peak() - self.store.bytes - sampling.store.bytes),
             ),
             tensors=self.store.tensors | sampling.store.tensors | self._final(),
         )

@@ -13,7 +13,7 @@ from torch.overrides import resolve_name
 
 from unstuck.recording.parameter_names import is_weight
 from unstuck.recording.tracer import Entry, tensors
-from unstuck.tape.program import Call, Named, Outside, Program, Ref, Value, Weight, mapped
+from unstuck.tape.program import DERIVATIVE, Call, Named, Outside, Program, Ref, Value, Weight, mapped
 
 name_of = inspect.unwrap(resolve_name)
 """Unwrapped: as torch wraps it, every call makes all modules forget which warnings they have shown."""
@@ -155,9 +155,7 @@ class _Cutter:
         return found[::-1]
 
     def _untraceable(self, entry: Entry) -> None:
-        if entry.func is torch.autograd.grad:
-            self.missing = self.missing or "torch.autograd.grad is called inside the loss (double backward)"
-        elif not function(entry.func):
+        if not function(entry.func):
             unnamed = getattr(entry.func, "__name__", entry.func)
             self.missing = self.missing or f"a call of a function without a public name in torch ({unnamed})"
 
@@ -179,7 +177,7 @@ class _Cutter:
         if self.weight(tensor):
             self.refs[id(tensor)] = Weight(self.name(tensor))
             return self.refs[id(tensor)]
-        if tensor.requires_grad:
+        if tensor.requires_grad and not tensor.is_leaf:  # a leaf is an input that asks for its own gradient
             self.missing = self.missing or f"a value computed outside the recorded torch calls ({_maker(tensor)})"
         self.refs[id(tensor)] = self._enter(tensor)
         return self.refs[id(tensor)]
@@ -227,4 +225,4 @@ def function(func: Any) -> str:
 
 @functools.cache
 def _function(func: Any) -> str:
-    return "torch.autograd.grad" if func is torch.autograd.grad else name_of(func) or ""
+    return DERIVATIVE if func is torch.autograd.grad else name_of(func) or ""

@@ -50,7 +50,8 @@ def fronted(
     readers = [
         c for c in program.calls if (not sites or c.site in sites) and any(isinstance(r, Outside) for r in c.refs())
     ]
-    for reader in readers:
+    # One line may hold a whole network, whose normalisation reads tensors from outside too: its running statistics.
+    for reader in [c for c in readers if Outside(slot) in c.refs()] or readers:
         outside = [r for r in reader.refs() if isinstance(r, Outside)]
         ref = Outside(slot) if Outside(slot) in outside else outside[0]
         if not sites and ref != Outside(slot):

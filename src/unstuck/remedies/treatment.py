@@ -56,6 +56,8 @@ class Trial:
     mixed: bool = False
     """Each batch is drawn at random from all recorded rows."""
     remedies: tuple[str, ...] = ()
+    device: str = "cpu"
+    """Where its lanes train; its own tensors, and those that remedies add, are on the CPU."""
 
     def with_(self, **changes: Any) -> Trial:
         """A changed copy."""

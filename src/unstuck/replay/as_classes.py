@@ -10,13 +10,12 @@ import torch
 from torch import Tensor
 
 from unstuck.diagnosis.model import NotApplicable
-from unstuck.replay.bench import PATIENCE, Bench, as_written
-from unstuck.replay.lanes import LANES, starts
-from unstuck.replay.run import LaneResult, course_of, run_lanes
+from unstuck.replay.bench import Bench, as_written
+from unstuck.replay.extent import UNPLAYABLE
+from unstuck.replay.run import LaneResult, course_of
 from unstuck.signals.losses import Ending, Losses
 from unstuck.signals.task import Task
 from unstuck.signals.yardstick import yardstick
-from unstuck.tape.interpreter import CannotReplay
 from unstuck.tape.model import Pass, Tape
 from unstuck.tape.program import Call, Program, Value, Weight
 
@@ -41,8 +40,8 @@ class AsClasses:
         rounded = _rounded(tape, passes[-max(1, len(passes) // 4) :], _slot(ending))
         turned = _turned(bench.tape, bench.main, ending, layer, weights)
         try:
-            result, task = _trained(turned, bench.main, len(bench.course.passes), bench.seconds)
-        except (CannotReplay, RuntimeError, ValueError, IndexError, KeyError, TypeError) as error:
+            result, task = _trained(bench, turned)
+        except UNPLAYABLE as error:
             raise NotApplicable("one output per class could not be replayed") from error
         if result.stopped or not result.rows or task.kind != "classes":
             raise NotApplicable("one output per class could not be replayed in time")
@@ -99,10 +98,8 @@ def _as_classes(program: Program, ending: Ending, layer: Call) -> Program:
     return msgspec.structs.replace(program, calls=(*program.calls[:at], wide, loss), loss=out)
 
 
-def _trained(turned: Tape, number: int, length: int, seconds: float) -> tuple[LaneResult, Task]:
-    task = Task.read(turned, number)
-    passes = turned.passes[:length]
-    course = course_of(turned, passes, number, yardstick(turned, number, task), task)
-    trial = as_written(turned)
-    lanes = starts(trial.start, set(trial.holders), LANES)
-    return run_lanes(trial, course, lanes, torch.ones(LANES), PATIENCE * seconds), task
+def _trained(bench: Bench, turned: Tape) -> tuple[LaneResult, Task]:
+    task = Task.read(turned, bench.main)
+    passes = turned.passes[: len(bench.course.passes)]
+    course = course_of(turned, passes, bench.main, yardstick(turned, bench.main, task), task)
+    return bench.trained(as_written(turned), course), task

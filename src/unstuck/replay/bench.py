@@ -1,101 +1,94 @@
-"""The bench: replays of one tape in eight lanes, as written and with any set of remedies."""
+"""The bench: replays of one tape in several lanes, as written and with any set of remedies."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from contextlib import suppress
 
 import torch
 from torch import Tensor
 
 from unstuck.diagnosis.model import NotApplicable, Remedy
 from unstuck.remedies.treatment import CannotApply, Trial
-from unstuck.replay.cost import estimate
+from unstuck.replay.cost import Manner
+from unstuck.replay.devices import device_of
+from unstuck.replay.extent import SECONDS, SHORTEST, TELLING, UNPLAYABLE, beside, extent
+from unstuck.replay.faithful import check
 from unstuck.replay.lanes import LANES, starts
 from unstuck.replay.redrawing import Redrawn
-from unstuck.replay.run import LaneResult, LaneRun, course_of, run_lanes
-from unstuck.replay.stacked import Traces, stackable
-from unstuck.replay.thinned import factor, thinned
+from unstuck.replay.run import Course, LaneResult, LaneRun, course_of
+from unstuck.replay.stacked import Traces, only_one_by_one, unplayable
 from unstuck.signals.sweep import Sweep
 from unstuck.signals.task import Task, main_program
 from unstuck.signals.yardstick import yardstick
-from unstuck.tape.interpreter import CannotReplay, run
-from unstuck.tape.model import Pass, Tape
+from unstuck.tape.interpreter import CannotReplay
+from unstuck.tape.model import Tape
 
-SECONDS = 2.0
-"""Estimated cost of one replay of eight lanes; the course is cut to fit, and every trial has the same length. An
-estimate, not a clock: the same tape must always give the same verdict."""
-SHAPES = 6
-"""Distinct programs on a course: tracing one costs as much as hundreds of its steps."""
-PATIENCE = 6.0
-"""A replay that takes this many times its estimate is stopped: the estimate is wrong."""
-LONGEST = 1_600
-"""Passes replayed at most: two seconds of a small network's steps."""
-SHORTEST = 40
-"""Passes replayed at least, if the tape holds them."""
-SPARING = 2.0
-"""If the shortest course costs more than this many times SECONDS, fewer rows of each batch are replayed."""
+PATIENCE, PATIENCE_LONG = 6.0, 2.5
+"""A replay that takes this many times its estimate is stopped: the estimate is wrong. A long one is stopped earlier."""
 DOWN, UP = -6, 7
 """A sweep covers half-decades around the recorded rate: three decades down to three and a half up."""
 HIGH, MOST_RATES = 0.03, 18
 """A sweep that would end below HIGH goes on up to it and begins later, with at most MOST_RATES rates."""
-FAITHFUL = 1e-3
-"""Largest relative difference between a replayed loss and the recorded one; beyond it, the replay is wrong."""
 KEPT = 48 * 2**20
-"""A trial whose lanes and optimizer state take fewer bytes than this is kept, so that it can be continued."""
+"""Bytes of lanes and optimizer state that unfinished trials together may keep, so that they can be continued."""
+WIDEST = 256 * 2**20
+"""Bytes that the lanes of a sweep may take together; larger ones train in several groups."""
 BEGINNING = 0.4
 """The part of the course that is replayed as written first: it shows whether the program can be replayed."""
-UNPLAYABLE = (RuntimeError, NotImplementedError, TypeError, ValueError, KeyError, IndexError)
-"""What torch raises if a call cannot be run in lanes."""
 
 
 class Bench:
     """Replays trials of one tape. `why` is the reason why it cannot, else ""."""
 
     def __init__(self, tape: Tape, seconds: float = SECONDS) -> None:
-        self.tape, self.seconds, self.every = tape, seconds, 1
-        if tape.passes and (every := factor(tape, SHORTEST, LANES, SPARING * seconds)) > 1:
-            self._thin(every)
-        passes = self._passes()
+        self.seconds, self._whole = seconds, tape
+        self.why = unplayable(as_written(tape))
+        self._begin("one by one" if only_one_by_one(as_written(tape)) else None)
+        if self.why and self.manner == "at once" and not unplayable(self.trial):
+            self._begin("one by one")
+
+    def _begin(self, only: Manner | None) -> None:
+        """Choose lanes, rows and passes, and replay the first part as written. `only`: the manner that calls allow."""
+        chosen = extent(self._whole, self.seconds, device_of(self._whole), only)
+        self.tape, self.every, self.lanes = chosen.tape, chosen.every, chosen.lanes
+        self.manner: Manner = chosen.manner
+        self.bytes = chosen.bytes
+        """Estimated memory of one replay."""
+        self.limit = max(PATIENCE * self.seconds, PATIENCE_LONG * chosen.seconds)
+        """Seconds of CPU time after which a replay is stopped."""
+        self.trial, self.traces = as_written(self.tape), Traces()
+        passes = chosen.passes or self.tape.passes
         self.main = main_program(self.tape, passes)
         self.task = Task.read(self.tape, self.main)
         self.yardstick = yardstick(self.tape, self.main, self.task)
         self.course = course_of(self.tape, passes, self.main, self.yardstick, self.task)
-        self.trial = as_written(self.tape)
-        self.traces = Traces()
         self._waiting: dict[tuple[Remedy, ...], LaneRun] = {}
-        self.why = stackable(self.trial)
-        if not self.why:
-            self._prepare()
+        self.why = unplayable(self.trial) or chosen.why or self._begun()
 
-    def _thin(self, every: int) -> None:
-        """Replay every n-th row of each batch: whole batches would take too long."""
-        with suppress(*UNPLAYABLE):
-            few = thinned(self.tape, every)
-            self.tape, self.every = few, every if few is not self.tape else 1
-
-    def _prepare(self) -> None:
+    def _begun(self) -> str:
+        """Replay the first part as written; why that cannot be done, "" if it can."""
         try:
-            self._check()
+            if self.every == 1:  # the loss of other rows is another
+                check(self.trial, self.main, literal=self.manner == "one by one")
             self._as_written = self._set_out(self.trial)
             self._written(self._until(BEGINNING))
         except CannotReplay as error:
-            self.why = str(error)
+            return str(error)
         except UNPLAYABLE as error:
-            self.why = f"a call of its step cannot be run in lanes ({_first_line(error)})"
-        if not self.why and len(self.course.passes) < min(SHORTEST, len(self.tape.passes)):
-            self.why = "its step takes too long to replay"
+            return f"a call of its step cannot be run again ({_first_line(error)})"
+        short = len(self.course.passes) < min(TELLING, len(self.tape.passes))
+        return "its step takes longer to replay than was estimated" if short else ""
 
     def _written(self, passes: int) -> LaneResult:
         """The run as written up to there; if that takes too long, the course ends where it was stopped."""
-        result = self._as_written.to(passes, PATIENCE * self.seconds)
+        result = self._as_written.to(passes, self.limit)
         if result.stopped:
             self.course = self.course.cut(self._as_written.at)
         return result
 
     def _until(self, share: float) -> int:
-        return max(SHORTEST, int(share * len(self.course.passes)))
+        return max(min(SHORTEST, len(self.course.passes)), int(share * len(self.course.passes)))
 
     @property
     def written(self) -> LaneResult:
@@ -106,57 +99,56 @@ class Bench:
         """The run as written, over the first `share` of the course."""
         return self._written(self._until(share))
 
-    def _check(self) -> None:
-        """Raise CannotReplay unless the first recorded loss is reproduced (programs with dropout aside)."""
-        if self.every > 1:
-            return  # the loss of other rows is another
-        if any(c.name.endswith("dropout") or "dropout" in c.name for c in self.tape.programs[self.main].calls):
-            return
-        first = self.tape.passes[0]
-        constants: dict[str, Tensor] = {}
-        with torch.no_grad():
-            values = run(
-                self.tape.programs[first.program],
-                self.trial.start,
-                tuple(self.tape.tensors[k] for k in first.outside),
-                constants,
-            )
-        got = float(values[self.tape.programs[first.program].loss].float().sum())
-        same = got == first.loss or (got != got and first.loss != first.loss)
-        if not same and not abs(got - first.loss) <= FAITHFUL * max(abs(first.loss), 1e-6):
-            raise CannotReplay(f"its first loss comes out as {got:.6g} instead of {first.loss:.6g}")
+    def _set_out(self, trial: Trial, course: Course | None = None, manner: Manner | None = None) -> LaneRun:
+        lanes = starts(trial.start, trial.holders, self.lanes)
+        return LaneRun(trial, course or self.course, lanes, torch.ones(self.lanes), self.traces, manner or self.manner)
 
-    def _passes(self) -> tuple[Pass, ...]:
-        """The first passes that fit into the estimated cost and need at most SHAPES traces."""
-        chosen: list[Pass] = []
-        costs = [LANES * lane + shared for lane, shared in (estimate(self.tape, q) for q in self.tape.programs)]
-        cost, seen = 0.0, set()
-        for p in self.tape.passes[:LONGEST]:
-            seen.add(p.program)
-            cost += costs[p.program]
-            if len(chosen) >= SHORTEST and (cost > self.seconds or len(seen) > SHAPES):
-                break
-            chosen.append(p)
-        return tuple(chosen)
-
-    def _set_out(self, trial: Trial) -> LaneRun:
-        lanes = starts(trial.start, set(trial.holders), LANES)
-        return LaneRun(trial, self.course, lanes, torch.ones(LANES), self.traces)
+    def trained(self, trial: Trial, course: Course, times: float = 1.0) -> LaneResult:
+        """Lanes of a trial on a course of its own; stopped after `times` the seconds of a replay."""
+        run = lambda manner: self._set_out(trial, course, manner).to(len(course.passes), times * self.limit)
+        try:
+            return run(self.manner)
+        except UNPLAYABLE:
+            if self.manner == "one by one":
+                raise
+            return run("one by one")
 
     def treat(self, remedies: Sequence[Remedy], share: float = 1.0) -> LaneResult:
         """The run with the remedies applied in order, over the first `share` of the course.
 
         Raises CannotApply or CannotReplay, with the reason.
         """
-        passes, known = self._until(share), tuple(remedies)
+        known, until = tuple(remedies), min(self._until(share), len(self.course.passes))
         try:
             under_way = self._waiting.pop(known, None) or self._set_out(self._treated(remedies))
-            result = under_way.to(min(passes, len(self.course.passes)), PATIENCE * self.seconds)
+            under_way, result = self._continued(under_way, until)
         except UNPLAYABLE as error:
-            raise CannotApply(f"the treated step cannot be run in lanes ({_first_line(error)})") from error
-        if under_way.lanes.bytes <= KEPT and not result.stopped:
-            self._waiting[known] = under_way
+            raise CannotApply(f"the treated step cannot be run again ({_first_line(error)})") from error
+        if not result.stopped:
+            self._keep(known, under_way)
         return result
+
+    def _continued(self, under_way: LaneRun, until: int) -> tuple[LaneRun, LaneResult]:
+        """Train up to there; lane by lane and from the beginning if a call cannot be run for all lanes at once."""
+        try:
+            return under_way, under_way.to(until, self.limit)
+        except UNPLAYABLE:
+            if under_way.manner == "one by one":
+                raise
+        alone = self._set_out(under_way.trial, manner="one by one")
+        return alone, alone.to(until, self.limit)
+
+    def _keep(self, known: tuple[Remedy, ...], under_way: LaneRun) -> None:
+        """Keep an unfinished trial, and let the oldest go if all of them take too much memory."""
+        self._waiting[known] = under_way
+        while sum(r.bytes for r in self._waiting.values()) > KEPT:
+            self._waiting.pop(next(iter(self._waiting)))
+
+    def rest(self) -> None:
+        """Let go of what can be made again where it takes much memory: the patched script is about to run."""
+        if self.bytes > beside(self._whole):
+            self._waiting.clear()
+            self.traces = Traces()
 
     def _treated(self, remedies: Sequence[Remedy]) -> Trial:
         trial = self.trial
@@ -172,24 +164,35 @@ class Bench:
             raise CannotApply(str(reason)) from reason
 
     def sweep(self, remedies: Sequence[Remedy] = ()) -> Sweep:
-        """Many learning rates at once, one per lane, from the recorded first weights."""
+        """Many learning rates at once, one per lane, from the recorded first weights; heavy steps get whole decades."""
         trial = self._treated(remedies)
-        factors = rates_around(self.rate())
-        start = starts(trial.start, set(), len(factors))
-        result = run_lanes(trial, self.course, start, torch.tensor(factors), PATIENCE * self.seconds)
-        return Sweep(factors, tuple(result.skill().tolist()), self.rate())
+        factors = rates_around(self.rate(), 1 if self.lanes == LANES else 2)
+        wide = self.bytes * len(factors) > WIDEST * self.lanes
+        groups = torch.tensor(factors).split(self.lanes if wide else len(factors))
+        skills = [skill for group in groups for skill in self._rates(trial, group)]
+        return Sweep(factors, tuple(skills), self.rate())
+
+    def _rates(self, trial: Trial, factors: Tensor) -> list[float]:
+        """The skill of each of these rates, which train in lanes of one group."""
+        start = starts(trial.start, trial.holders, len(factors), redrawn=False)
+        run = LaneRun(trial, self.course, start, factors, manner=self.manner)
+        try:
+            return run.to(len(self.course.passes), self.limit).skill().tolist()
+        except UNPLAYABLE:  # one lane that diverges may raise for all; alone it fails alone
+            run = LaneRun(trial, self.course, start, factors, manner="one by one")
+            return run.to(len(self.course.passes), self.limit).skill().tolist()
 
     def rate(self) -> float:
         """The first recorded learning rate."""
         return next((u.rates[0] for u in self.tape.updates if u.rates), 0.0)
 
 
-def rates_around(rate: float) -> tuple[float, ...]:
-    """The factors of a sweep around a rate; 1 is among them."""
+def rates_around(rate: float, halves: int = 1) -> tuple[float, ...]:
+    """The factors of a sweep around a rate, so many half-decades apart; 1 is among them."""
     up = max(UP, math.ceil(2 * math.log10(HIGH / rate))) if rate > 0 else UP
     up = min(up, MOST_RATES - 2)
     down = min(-1, max(DOWN, up - MOST_RATES + 1))
-    return tuple(10 ** (e / 2) for e in range(down, up + 1))
+    return tuple(10 ** (e / 2) for e in range(down, up + 1) if e % halves == 0)
 
 
 def as_written(tape: Tape) -> Trial:
@@ -201,6 +204,7 @@ def as_written(tape: Tape) -> Trial:
         holders={p.name: (p.optimizer, p.group) for p in tape.parameters if p.optimizer >= 0 and p.trainable},
         options=tuple(o.groups for o in tape.optimizers),
         clip={n: o.clip for n, o in enumerate(tape.optimizers) if o.clip is not None},
+        device=device_of(tape),
     )
 
 

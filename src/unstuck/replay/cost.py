@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 
 from unstuck.tape.model import Tape
 from unstuck.tape.program import Call, Program, Weight
 
+Manner = Literal["at once", "one by one"]
+"""How the lanes of a trial train."""
 PER_CALL = 100e-6
 """Seconds per call of the program, whatever the number of lanes."""
 PER_STEP = 400e-6
@@ -17,19 +21,48 @@ IN_TIME = {"lstm": 6, "gru": 6, "rnn_tanh": 3, "rnn_relu": 3}
 """Calls that one recurrent layer makes in lanes, per time step and set of weights."""
 NUMBERS = {"lstm": 80, "gru": 60}
 """Numbers that a gated layer computes per number it returns: gates, derivatives, backward."""
-PER_PRODUCT, PER_TAP, PER_NUMBER = 8e-11, 4e-10, 1.2e-9
-"""Seconds per lane: a multiplication in a matrix product, one in a convolution (grouped over lanes), a number made.
-Forward and backward together, one core."""
+PER_CALL_ALONE = 50e-6
+"""Seconds per call of a lane that runs by itself, forward and backward."""
+PER_PRODUCT, PER_NUMBER = 8e-11, 1.2e-9
+"""Seconds per lane: a multiplication in a matrix product, a number made. Forward and backward together, one core."""
+PER_TAP, PER_TAP_LARGE, LARGE = 4e-10, 1.2e-10, 5e7
+"""A multiplication in a convolution; beyond LARGE ones in a call, where the kernels come to their speed."""
 DOUBLE = {"conv": 6}
 """Cost factor of a call in float64, by the beginning of its name; 2 for all others."""
 
 
-def estimate(tape: Tape, program: Program) -> tuple[float, float]:
-    """(seconds per lane, seconds shared by all lanes) of one pass of a program."""
+@dataclass(frozen=True)
+class Cost:
+    """What one pass of a program takes: seconds, and bytes of the numbers that it makes."""
+
+    lane: float
+    """Seconds of each lane, where all run at once ..."""
+    shared: float
+    """... and of all together, whatever their number."""
+    alone: float
+    """Seconds of a lane that runs by itself, through plain autograd."""
+    numbers: int
+    """Bytes of what the calls return, of one lane."""
+    calls: int
+    """Calls of the program."""
+
+    def seconds(self, lanes: int, manner: Manner, every: int = 1) -> float:
+        """Seconds of one pass in so many lanes, with one row in `every`."""
+        if manner == "at once":
+            return lanes * self.lane / every + self.shared
+        return PER_STEP + lanes * (self.alone / every + PER_CALL_ALONE * self.calls)
+
+
+def estimate(tape: Tape, program: Program, speed: float = 1.0) -> Cost:
+    """The cost of one pass of a program, on a device `speed` times as fast as one core."""
     shapes = {w.name: w.shape for w in tape.parameters}
     long = any(tape.start(name).dtype == torch.float64 for name in program.weights()[:1])
-    lane = sum(_of_call(call, shapes) * (DOUBLE.get(call.name[:4], 2) if long else 1) for call in program.calls)
-    return lane, PER_STEP + PER_CALL * sum(map(_calls, program.calls))
+    factors = [(call, DOUBLE.get(call.name[:4], 2) if long else 1) for call in program.calls]
+    lane = sum(_of_call(call, shapes) * factor for call, factor in factors)
+    alone = sum((_gates(call, shapes) if call.name in NUMBERS else _of_call(call, shapes)) * f for call, f in factors)
+    numbers = sum(math.prod(call.shape) for call in program.calls) * (8 if long else 4)
+    shared = PER_STEP + PER_CALL * sum(map(_calls, program.calls))
+    return Cost(lane / speed, shared, alone / speed, numbers, len(program.calls))
 
 
 def _calls(call: Call) -> int:
@@ -45,10 +78,18 @@ def _of_call(call: Call, shapes: dict[str, tuple[int, ...]]) -> float:
     weights = [shapes.get(r.name, ()) for r in call.refs() if isinstance(r, Weight)]
     matrices = [s for s in weights if len(s) > 1]
     if call.name.startswith("conv") and matrices:
-        return made * math.prod(matrices[0][1:]) * PER_TAP
+        taps = made * math.prod(matrices[0][1:])
+        return min(taps, LARGE) * PER_TAP + max(0.0, taps - LARGE) * PER_TAP_LARGE
     if call.name in NUMBERS:
         made *= NUMBERS[call.name] * max(1, len(matrices) // 2)
         return made * PER_NUMBER
     if matrices and call.name != "embedding":
         return made * sum(s[-1] for s in matrices) * PER_PRODUCT
     return made * PER_NUMBER
+
+
+def _gates(call: Call, shapes: dict[str, tuple[int, ...]]) -> float:
+    """A recurrent layer by torch's own kernel: matrix products, and its gates."""
+    matrices = [s for r in call.refs() if isinstance(r, Weight) and len(s := shapes.get(r.name, ())) > 1]
+    steps = math.prod(call.shape[:-1])
+    return steps * sum(math.prod(s) for s in matrices) * PER_PRODUCT + 10 * math.prod(call.shape) * PER_NUMBER

@@ -18,11 +18,11 @@ from unstuck.diagnosis.experiment import Word
 from unstuck.diagnosis.model import NotApplicable
 from unstuck.diagnosis.skill import SHOWS, differs, healed, settled, worth_having
 from unstuck.replay.as_classes import AsClasses
-from unstuck.replay.bench import PATIENCE, Bench, as_written
-from unstuck.replay.lanes import LANES, starts
+from unstuck.replay.bench import Bench, as_written
+from unstuck.replay.extent import UNPLAYABLE
+from unstuck.replay.lanes import LANES
 from unstuck.replay.redrawing import ASKED, Redrawn
-from unstuck.replay.run import LaneResult, course_of, run_lanes
-from unstuck.tape.interpreter import CannotReplay
+from unstuck.replay.run import LaneResult, course_of
 from unstuck.tape.model import Pass
 
 UNKNOWN = SHOWS / 2
@@ -46,7 +46,7 @@ class Shown:
 def resampled(kind: str, bench: Bench) -> Shown:
     """Make the experiment of that name. Raises NotApplicable if the rows cannot be told apart or replayed."""
     shown = {"halves": halves, "mixed": mixed, "classes": classes}[kind](bench)
-    return replace(shown, steps=len(bench.course.passes))
+    return replace(shown, steps=len(bench.course.passes), lanes=bench.lanes)
 
 
 def halves(bench: Bench) -> Shown:
@@ -99,11 +99,9 @@ def _trained(bench: Bench, rows: Redrawn, passes: tuple[Pass, ...]) -> LaneResul
     updates = tuple(u for u in bench.tape.updates if u.after <= len(bench.course.passes))
     tape = msgspec.structs.replace(rows.with_passes(passes), updates=updates)
     course = course_of(tape, passes, bench.main, bench.yardstick, bench.task)
-    trial = as_written(tape)
     try:
-        lanes = starts(trial.start, set(trial.holders), LANES)
-        result = run_lanes(trial, course, lanes, torch.ones(LANES), 3 * PATIENCE * bench.seconds)
-    except (CannotReplay, RuntimeError, ValueError, IndexError, KeyError, TypeError) as error:
+        result = bench.trained(as_written(tape), course, 3.0)
+    except UNPLAYABLE as error:
         raise NotApplicable("other batches could not be replayed") from error
     if result.stopped or not result.rows:
         raise NotApplicable("other batches could not be replayed in time")

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from unstuck.remedies.treatment import Trial
+from unstuck.replay.cost import Manner
 from unstuck.replay.stacked import Lanes, Traces
 from unstuck.signals.task import Task
 from unstuck.signals.yardstick import Yardstick, retask
@@ -32,6 +33,11 @@ class Course:
     """The program whose output is scored."""
     task: Task
     yardstick: Yardstick
+
+    def evaluations(self, at: int) -> int:
+        """How many passes belong to a step that evaluates its loss several times and begins at this one."""
+        later = [after for after in self.updates if after > at]
+        return min(later, default=len(self.tape.passes)) - at
 
     def cut(self, passes: int) -> Course:
         """The first so many passes only."""
@@ -90,11 +96,29 @@ class LaneRun:
     """Lanes training on a course: they stop after any pass, and continue from there."""
 
     def __init__(
-        self, trial: Trial, course: Course, start: dict[str, Tensor], factors: Tensor, traces: Traces | None = None
+        self,
+        trial: Trial,
+        course: Course,
+        start: dict[str, Tensor],
+        factors: Tensor,
+        traces: Traces | None = None,
+        manner: Manner = "at once",
     ) -> None:
-        self.trial, self.course = trial, course
-        self.lanes, self.result, self.at = Lanes(trial, start, factors, traces), LaneResult(course), 0
+        self.trial, self.course, self.manner = trial, course, manner
+        self.result, self.at = LaneResult(course), 0
+        self._lanes: Lanes | None = Lanes(trial, start, factors, traces, manner)
         self._tasks: dict[int, Task] = {}
+
+    @property
+    def lanes(self) -> Lanes:
+        """The lanes; at the end of the course they are let go."""
+        assert self._lanes is not None
+        return self._lanes
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of the lanes that are still held."""
+        return self._lanes.bytes if self._lanes is not None else 0
 
     def to(self, passes: int, seconds: float = 60.0) -> LaneResult:
         """Train up to this pass; stops early when the seconds are used up.
@@ -104,49 +128,60 @@ class LaneRun:
         warnings.filterwarnings("ignore", message=".*batching rule.*")  # vmap falls back to a loop: slow, but right
         began = time.thread_time()  # CPU time, not wall time: a busy machine must not change the verdict
         while self.at < min(passes, len(self.course.passes)) and not self.result.stopped:
-            self._pass(self.trial.tape.passes[self.at])
+            several = next((u for u in self.course.updates.get(self.at, ()) if u.closure), None)
+            if several is not None and several.optimizer in self.lanes.optimizers:
+                self._evaluations(several)
+            else:
+                self._pass(self.trial.tape.passes[self.at])
             self.result.stopped = time.thread_time() - began > seconds
+        if self.at >= len(self.course.passes) or self.result.stopped:
+            self._lanes = None
         return self.result.first(self.result.passes)
 
-    def _pass(self, p: Pass) -> None:
-        trial, outside = self.trial, _entering(self.trial, p)
+    def _task(self, p: Pass, outside: tuple[Tensor, ...]) -> Task | None:
         if p.program == self.course.main and p.program not in self._tasks:
-            self._tasks[p.program] = retask(self.course.task, trial.programs[p.program], outside)
-        task = self._tasks.get(p.program)
+            self._tasks[p.program] = retask(self.course.task, self.trial.programs[p.program], outside)
+        return self._tasks.get(p.program)
+
+    def _pass(self, p: Pass) -> None:
+        trial, outside = self.trial, self._entering(p)
+        task = self._task(p, outside)
         loss, value, gradients = self.lanes.step(p.program, outside, task.output if task else None)
         if task:
             _note(self.result, task, loss, value, outside)
-        _give(self.lanes, gradients, frozenset() if trial.clear else frozenset(p.stale))
-        self.at += 1
+        self.lanes.give(gradients, frozenset() if trial.clear else frozenset(p.stale))
+        self._after(1)
+
+    def _evaluations(self, update: Update) -> None:
+        """One step of an optimizer that evaluates its loss several times: on the batch of the first evaluation."""
+        p = self.trial.tape.passes[self.at]
+        outside = self._entering(p)
+        task = self._task(p, outside)
+        loss, value = self.lanes.evaluated(update, p.program, outside, task.output if task else None)
+        if task:
+            _note(self.result, task, loss, value, outside)
+        self._after(max(1, update.evaluations or self.course.evaluations(self.at)))
+
+    def _after(self, passes: int) -> None:
+        """So many passes are over: the updates that come after them."""
+        self.at += passes
         for update in self.course.updates.get(self.at, ()):
-            self.lanes.update(update, emptied=update.empty and not trial.clear)
+            if not update.closure:
+                self.lanes.update(update, emptied=update.empty and not self.trial.clear)
 
-
-def run_lanes(
-    trial: Trial, course: Course, start: dict[str, Tensor], factors: Tensor, seconds: float = 60.0
-) -> LaneResult:
-    """Train all lanes on the whole course; stops early when the seconds are used up."""
-    return LaneRun(trial, course, start, factors).to(len(course.passes), seconds)
-
-
-def _entering(trial: Trial, p: Pass) -> tuple[Tensor, ...]:
-    tensors = [trial.tape.tensors[key] for key in p.outside]
-    for slot, change in trial.outside.items():
-        if slot < len(tensors):
-            tensors[slot] = change(tensors[slot])
-    return tuple(tensors)
+    def _entering(self, p: Pass) -> tuple[Tensor, ...]:
+        tensors = [self.trial.tape.tensors[key] for key in p.outside]
+        for slot, change in self.trial.outside.items():
+            if slot < len(tensors):
+                tensors[slot] = change(tensors[slot])
+        return tuple(t.to(self.lanes.device) for t in tensors)
 
 
 def _note(result: LaneResult, task: Task, loss: Tensor, value: Tensor | None, outside: tuple[Tensor, ...]) -> None:
-    result.losses.append(loss.detach().double())
+    result.losses.append(loss.detach().cpu().double())
     if task.output is not None and task.target is not None and value is not None:
-        result.rows.append(result.course.yardstick.rows(task, value.detach(), task.wanted(outside.__getitem__)))
-
-
-def _give(lanes: Lanes, gradients: dict[str, Tensor], stale: frozenset[str]) -> None:
-    for name, gradient in gradients.items():
-        weight = lanes.trained[name]
-        weight.grad = weight.grad + gradient if name in stale and weight.grad is not None else gradient
+        rows = result.course.yardstick.rows(task, value.detach(), task.wanted(outside.__getitem__))
+        result.rows.append(rows.cpu())
 
 
 def course_of(tape: Tape, passes: tuple[Pass, ...], main: int, yard: Yardstick, task: Task) -> Course:

@@ -1,9 +1,10 @@
-"""The step of all lanes at once: gradients by vmap, traced once per shape; updates by the person's own optimizer."""
+"""The lanes of a trial: stacked weights and their optimizers; a step of all of them at once, or one after the other.
+
+At once: gradients by vmap, traced once per shape. One after the other: `one_by_one`.
+"""
 
 from __future__ import annotations
 
-import inspect
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -13,48 +14,49 @@ from torch.func import grad_and_value, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from unstuck.remedies.treatment import Trial
-from unstuck.tape.interpreter import CannotReplay, run
+from unstuck.replay.cost import Manner
+from unstuck.replay.lane_optimizers import ALONE, LaneOptimizer, kind_of
+from unstuck.replay.one_by_one import OneByOne
+from unstuck.tape.interpreter import CannotReplay, Way, run
 from unstuck.tape.model import Update
 from unstuck.tape.program import Program
 
 TRACES = 12
 """Distinct programs and shapes that are traced; further ones run untraced (slower per step, no cost to begin)."""
 LONGEST = 3_000
-"""Programs with more calls than this are not replayed: tracing them would cost more than the script."""
-KNOWN = (
-    "SGD",
-    "Adam",
-    "AdamW",
-    "RMSprop",
-    "Adagrad",
-    "Adadelta",
-    "Adamax",
-    "NAdam",
-    "RAdam",
-    "ASGD",
-    "Rprop",
-    "by hand",
-)
-"""Optimizers that treat every element alone, so that lanes can share one."""
-STAND_INS = {"by hand": "SGD", "SparseAdam": "Adam"}
+"""Programs with more calls than this are not traced: that would cost more than the script. One lane after the other
+has LONGEST_EAGER."""
+LONGEST_EAGER = 20_000
+"""Programs with more calls than this are not replayed."""
 
 
-def stackable(trial: Trial) -> str:
-    """Why the trial cannot run in lanes; "" if it can."""
+def unplayable(trial: Trial) -> str:
+    """Why the trial cannot be replayed; "" if it can."""
     for number in {number for number, _ in trial.holders.values()}:
         optimizer = trial.tape.optimizers[number]
-        if not optimizer.ours:
+        if not optimizer.ours or (optimizer.kind not in ALONE and kind_of(optimizer.kind) is None):
             return f"its optimizer {optimizer.name} is its own"
-        if optimizer.kind not in KNOWN and optimizer.kind not in STAND_INS:
-            return f"{optimizer.name} does not treat each weight alone"
-    if any(u.closure for u in trial.tape.updates):
-        return "its optimizer evaluates the loss several times per step"
-    for program in (trial.programs[number] for number in sorted({p.program for p in trial.tape.passes})):
+    for program in _played(trial):
         if program.missing:
             return program.missing
-        if len(program.calls) > LONGEST:
+        if len(program.calls) > LONGEST_EAGER:
             return f"its step has {len(program.calls)} calls"
     return ""
+
+
+def only_one_by_one(trial: Trial) -> str:
+    """Why its lanes cannot run at once; "" if they may."""
+    if any(u.closure for u in trial.tape.updates):
+        return "the optimizer evaluates the loss several times per step"
+    if any(p.differentiates for p in _played(trial)):
+        return "the loss is made of gradients"
+    if any(len(p.calls) > LONGEST for p in _played(trial)):
+        return "the step has too many calls to trace"
+    return ""
+
+
+def _played(trial: Trial) -> list[Program]:
+    return [trial.programs[number] for number in sorted({p.program for p in trial.tape.passes})]
 
 
 class Traces:
@@ -72,28 +74,27 @@ class Traces:
 
 
 class Lanes:
-    """All lanes of one trial: stacked weights, their optimizers, and the traced step."""
+    """All lanes of one trial: stacked weights, their optimizers, and the step."""
 
-    def __init__(self, trial: Trial, start: dict[str, Tensor], factors: Tensor, traces: Traces | None = None) -> None:
-        """`start`: (lanes, *shape) by name; `factors`: (lanes,) multiplies each lane's learning rate."""
-        self.trial, self.factors = trial, factors
+    def __init__(
+        self,
+        trial: Trial,
+        start: dict[str, Tensor],
+        factors: Tensor,
+        traces: Traces | None = None,
+        manner: Manner = "at once",
+    ) -> None:
+        """`start`: (lanes, *shape) of each weight that is held, *shape of others; `factors`: (lanes,) multiplies each
+        lane's learning rate."""
+        self.trial, self.manner, self.device = trial, manner, torch.device(trial.device)
+        self.factors = factors.to(self.device)
         self.traces = Traces() if traces is None else traces
-        self.trained = {name: torch.nn.Parameter(start[name]) for name in trial.holders}
-        self.fixed = {name: weight[0] for name, weight in start.items() if name not in trial.holders}
-        self.optimizers = {number: self._optimizer(number) for number in sorted({n for n, _ in trial.holders.values()})}
+        self.trained = {name: torch.nn.Parameter(start[name].to(self.device)) for name in trial.holders}
+        self.fixed = {name: w.to(self.device) for name, w in start.items() if name not in trial.holders}
+        self.constants = {key: t.to(self.device) for key, t in trial.constants.items()}
+        numbers = sorted({n for n, _ in trial.holders.values()})
+        self.optimizers = {n: LaneOptimizer(trial, n, self.trained, self.factors) for n in numbers}
         self._steps: dict[Any, Callable[..., Any]] = {}
-        self._steady = {}
-
-    def _optimizer(self, number: int) -> torch.optim.Optimizer:
-        name = self.trial.tape.optimizers[number].kind
-        kind = getattr(torch.optim, STAND_INS.get(name, name))
-        groups = []
-        for group, options in enumerate(self.trial.options[number]):
-            mine = [self.trained[n] for n, holder in self.trial.holders.items() if holder == (number, group)]
-            if mine:
-                groups.append({**_usable(options, kind), "params": mine})
-        many = {"foreach": True} if "foreach" in inspect.signature(kind.__init__).parameters else {}
-        return kind(groups, **many)  # one call for all tensors: the loop over them would cost more than the arithmetic
 
     @property
     def bytes(self) -> int:
@@ -107,7 +108,7 @@ class Lanes:
         reached = [n for n in self.trial.programs[program].weights() if n in self.trained]
         key = (program, wanted, tuple((tuple(t.shape), t.dtype) for t in outside))
         if key not in self._steps:
-            self._steps[key] = self._trace(program, wanted, reached, outside)
+            self._steps[key] = self._made(program, wanted, reached, outside)
         with torch.no_grad():
             gradients, loss, value = self._steps[key](self._stacked(reached), outside)
         return loss, value, {n: g for n, g in gradients.items() if n in self.trained}
@@ -116,73 +117,77 @@ class Lanes:
         """What the lanes differ by: their weights, or a stand-in if nothing is trained."""
         return {n: self.trained[n].detach() for n in reached} or {"": self.factors}
 
-    def _trace(
+    def one_by_one(self, number: int, wanted: int | None) -> OneByOne:
+        """The step of a program for one lane after the other."""
+        return OneByOne(self.trial.programs[number], wanted, self.fixed, self.constants, self.device)
+
+    def _made(
         self, number: int, wanted: int | None, reached: list[str], outside: tuple[Tensor, ...]
     ) -> Callable[..., Any]:
+        if self.manner == "one by one":
+            return self.one_by_one(number, wanted)
         program, stacked = self.trial.programs[number], self._stacked(reached)
-        step = lane_step(program, wanted, self.fixed, self.trial.constants)
+        step = lane_step(program, wanted, self.fixed, self.constants, Way(self.device))
         if len(self._steps) >= TRACES:
             return step
         baked = [program, *(self.trial.start[n] for n in self.fixed), *self.trial.constants.values()]
         shapes = tuple((name, tuple(t.shape), t.dtype) for name, t in [*stacked.items(), *enumerate(outside)])
         return self.traces.of((wanted, shapes), baked, lambda: make_fx(step)(stacked, outside))
 
-    def update(self, update: Update, emptied: bool = False) -> None:
-        """One optimizer step in every lane, at the recorded rates times the trial's and each lane's own factor.
+    def give(self, gradients: dict[str, Tensor], stale: frozenset[str]) -> None:
+        """Leave gradients in the weights; on top of what is there for those that are `stale`."""
+        for name, gradient in gradients.items():
+            weight = self.trained[name]
+            weight.grad = weight.grad.add_(gradient) if name in stale and weight.grad is not None else gradient
 
-        `emptied`: the script clears the gradients just before, so that the step sees none.
-        """
+    def update(self, update: Update, emptied: bool = False) -> None:
+        """One optimizer step in every lane. `emptied`: the script clears the gradients just before."""
         optimizer = self.optimizers.get(update.optimizer)
         if optimizer is None:
             return
         if emptied:
             optimizer.zero_grad()
-        if update.fresh and not self.trial.kept:
-            optimizer.state.clear()  # as a new optimizer in the place of the old one begins
-        mine = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        bound = self.trial.clip.get(update.optimizer)
-        if bound is not None:
-            _clip(mine, bound)
-        self._set_rates(optimizer, update)
-        uniform = bool((self.factors == 1).all())
-        before = None if uniform else [p.detach().clone() for p in mine]
-        optimizer.step()
-        if before is not None:  # a step is linear in its rate: going `factor` times as far is a step at factor x rate
-            with torch.no_grad():
-                for p, old in zip(mine, before, strict=True):
-                    factor = self.factors.reshape(-1, *[1] * (p.dim() - 1)).to(p.dtype)
-                    p.copy_(torch.lerp(old, p, factor))
+        optimizer.step(update)
 
-    def _set_rates(self, optimizer: torch.optim.Optimizer, update: Update) -> None:
-        number = update.optimizer
-        rates = self._steady.setdefault(number, update.rates) if self.trial.steady else update.rates
-        held = sorted({group for n, (o, group) in self.trial.holders.items() if o == number})
-        for group, index in zip(optimizer.param_groups, held, strict=True):
-            recorded = rates[index] if index < len(rates) else math.nan
-            base = self.trial.options[number][index].get("lr", recorded)
-            rate = recorded if not math.isnan(recorded) else base
-            group["lr"] = (rate if isinstance(rate, float | int) else 1.0) * self.trial.rate
+    def evaluated(
+        self, update: Update, program: int, outside: tuple[Tensor, ...], wanted: int | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """One step of an optimizer that evaluates its loss several times, in every lane, on one batch.
 
+        Returns (loss per lane, the requested value per lane) before the step.
+        """
+        optimizer = self.optimizers[update.optimizer]
+        if optimizer.shared:
+            loss, value, gradients = self.step(program, outside, wanted)
+            self.give(gradients, frozenset())
+            optimizer.step(update)
+            return loss, value
+        step = self.one_by_one(program, wanted)
+        reached = self.trial.programs[program].weights()
+        others = {n: w for n, w in self.trained.items() if n in reached}
+        first: dict[int, tuple[Tensor, Tensor]] = {}
 
-def _forward(
-    program: Program,
-    wanted: int | None,
-    fixed: dict[str, Tensor],
-    constants: dict[str, Tensor],
-    batch: tuple[Tensor, ...],
-) -> tuple[dict[str, Tensor], Tensor, Tensor]:
-    values = run(program, fixed, batch, constants)
-    loss = values[program.loss].reshape(())
-    return {}, loss, values[wanted] if wanted is not None else loss
+        def closure(lane: int) -> Tensor:
+            mine = optimizer.lane_weights(lane)
+            made = step.backward({n: w[lane] for n, w in others.items()}, outside)
+            for name, weight in mine.items():
+                weight.grad = made.gradients.get(name)
+            first.setdefault(lane, (made.loss, made.value))
+            return made.loss
+
+        optimizer.step(update, closure)
+        losses, values = zip(*(first[lane] for lane in sorted(first)), strict=True)
+        return torch.stack(losses), torch.stack(values)
 
 
 def lane_step(
-    program: Program, wanted: int | None, fixed: dict[str, Tensor], constants: dict[str, Tensor]
+    program: Program, wanted: int | None, fixed: dict[str, Tensor], constants: dict[str, Tensor], way: Way
 ) -> Callable[..., Any]:
     """(stacked weights, outside) -> (gradients, losses, wanted values), all with a leading lane dimension."""
 
     def loss(weights: dict[str, Tensor], outside: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
-        values = run(program, {**fixed, **weights}, outside, constants)
+        kept = [n for n in (program.loss, wanted) if n is not None]
+        values = run(program, {**fixed, **weights}, outside, constants, way, kept)
         total = values[program.loss]
         if total.numel() != 1:
             raise CannotReplay("what it differentiates is not one number")
@@ -197,30 +202,9 @@ def lane_step(
     return every
 
 
-def _usable(options: dict[str, Any], kind: type) -> dict[str, Any]:
-    """The options that this class takes; choices of implementation (fused, foreach) are left to torch."""
-    taken = set(inspect.signature(kind.__init__).parameters)
-    left = {"params", "fused", "foreach", "capturable", "differentiable", "decoupled_weight_decay"}
-    return {
-        k: tuple(v) if isinstance(v, list) else v for k, v in options.items() if k in taken - left and v is not None
-    }
-
-
 def warm() -> None:
     """Trace and train a tiny network: pays, ahead of time, for what torch imports at the first trace."""
     weight = torch.nn.Parameter(torch.zeros(2, 3, 1))
     step = vmap(grad_and_value(lambda w, x: (x @ w).square().mean()), in_dims=(0, None), randomness="different")
     weight.grad, _ = make_fx(step)(weight.detach(), torch.ones(4, 3))(weight.detach(), torch.ones(4, 3))
     torch.optim.Adam([weight], foreach=True).step()
-
-
-def _clip(parameters: list[torch.nn.Parameter], bound: float) -> None:
-    """Scale every lane's gradient down to the norm `bound`, as clip_grad_norm_ does for one."""
-    squares = [p.grad.detach().flatten(1).square().sum(1) for p in parameters if p.grad is not None]
-    if not squares:
-        return
-    norm = torch.stack(squares).sum(0).sqrt()
-    shrink = (bound / (norm + 1e-6)).clamp(max=1.0)
-    for p in parameters:
-        if p.grad is not None:
-            p.grad.mul_(shrink.reshape(-1, *[1] * (p.dim() - 1)).to(p.grad.dtype))

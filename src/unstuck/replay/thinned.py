@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import math
-
 import msgspec
 import torch
 
-from unstuck.replay.cost import estimate
 from unstuck.signals.task import Task, main_program
 from unstuck.tape.interpreter import run
 from unstuck.tape.model import Pass, Tape
 
 LEAST_ROWS = 24
 """With fewer rows per batch, gradient noise makes it another run."""
+SEQUENCES, MANY_TARGETS = 6, 16
+"""Fewer rows will do if each holds MANY_TARGETS targets or more: the words of a sentence, the pixels of a mask."""
 SAME_SIZE = 0.7
 """Least ratio of a thinned batch's loss to the whole one's: a sum over rows would become smaller."""
 
 
-def factor(tape: Tape, passes: int, lanes: int, seconds: float) -> int:
-    """The n for which every n-th row makes these passes fit into the seconds; 1 if all rows do."""
-    number = main_program(tape)
-    lane, shared = estimate(tape, tape.programs[number])
-    spare = seconds / max(passes, 1) - shared
-    wanted = lanes * lane / spare if spare > 0 else math.inf
-    rows = _rows(tape, number)
-    return max(1, min(math.ceil(min(wanted, rows)), rows // LEAST_ROWS))
+def most(tape: Tape, number: int) -> int:
+    """The largest n for which every n-th row leaves enough of a program's batch; 1 if its rows are not known."""
+    rows, targets = _rows(tape, number)
+    least = SEQUENCES if targets >= MANY_TARGETS else LEAST_ROWS
+    return max(1, rows // least)
 
 
 def thinned(tape: Tape, every: int) -> Tape:
@@ -54,13 +50,14 @@ def thinned(tape: Tape, every: int) -> Tape:
     return new if _is_a_mean(tape, new, number) else tape
 
 
-def _rows(tape: Tape, number: int) -> int:
+def _rows(tape: Tape, number: int) -> tuple[int, int]:
+    """The rows of a program's first batch, and the targets of each."""
     target = Task.read(tape, number).target
     first = next((p for p in tape.passes if p.program == number), None)
     if target is None or first is None:
-        return 0
+        return 0, 0
     held = tape.tensors[first.outside[target]]
-    return len(held) if held.dim() else 0
+    return (len(held), held[0].numel()) if held.dim() and len(held) else (0, 0)
 
 
 def _is_a_mean(tape: Tape, new: Tape, number: int) -> bool:

@@ -63,7 +63,7 @@ class Yardstick:
             known = known & ~torch.isin(truth, torch.tensor(self.fillers))
         if not bool(known.all()):
             guess, truth = guess[:, known], truth[known]
-        hits = torch.zeros(guess.shape[0], self.classes, dtype=torch.float64)
+        hits = torch.zeros(guess.shape[0], self.classes, dtype=torch.float64, device=guess.device)
         hits.index_add_(1, truth, (guess == truth).double())
         rows = torch.bincount(truth, minlength=self.classes)[: self.classes].double()
         return torch.cat([hits, rows.expand_as(hits)], 1)
@@ -76,7 +76,7 @@ class Yardstick:
         if output.shape[1:] != target.shape:
             output, target = output.flatten(1).mean(1, keepdim=True), target.flatten().mean().reshape(1)
         error = (output - target).square().where(~torch.isnan(target), 0.0).flatten(1).sum(1)
-        middle = self.mean if self.mean.shape == target.shape[1:] else self.mean.mean()
+        middle = (self.mean if self.mean.shape == target.shape[1:] else self.mean.mean()).to(target.device)
         around = (target - middle).square().nansum()
         return torch.stack([error, around.expand_as(error)], 1)
 
@@ -156,9 +156,9 @@ def _decisions(task: Task, output: Tensor, target: Tensor) -> tuple[Tensor, Tens
     else:
         guess = (output > (0.0 if task.scale == "logit" else 0.5)).long().where(torch.isfinite(output), -1)
     guess = guess.reshape(guess.shape[0], -1)
-    return (
-        (guess, truth) if guess.shape[1] == truth.numel() else (torch.full((guess.shape[0], truth.numel()), -1), truth)
-    )
+    if guess.shape[1] == truth.numel():
+        return guess, truth
+    return torch.full((guess.shape[0], truth.numel()), -1, device=truth.device), truth
 
 
 def _class_axis(output: tuple[int, ...], target: tuple[int, ...]) -> int:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 from torch.overrides import get_overridable_functions, resolve_name
 
 from unstuck.tape.ops import ACTIVATIONS, TABLE
-from unstuck.tape.program import Call, Constant, Named, Outside, Program, Value, Weight, mapped
+from unstuck.tape.program import DERIVATIVE, Call, Constant, Named, Outside, Program, Value, Weight, mapped
 
 
 class CannotReplay(Exception):
@@ -46,20 +47,58 @@ def resolve(name: str) -> Callable[..., Any]:
         raise CannotReplay(f"{name or 'a call without a name'} is not a torch function that can be replayed") from None
 
 
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Way:
+    """How the calls are run. `literal`: in place where the script was, with its views, and one recurrent layer at once;
+    lanes cannot do that. `device`: where the tensors are, and those that a call makes."""
+
+    device: torch.device = CPU
+    literal: bool = False
+
+
+CAREFUL = Way()
+
+
 def run(
-    program: Program, weights: dict[str, Tensor], outside: tuple[Tensor, ...], constants: dict[str, Tensor]
+    program: Program,
+    weights: dict[str, Tensor],
+    outside: tuple[Tensor, ...],
+    constants: dict[str, Tensor],
+    way: Way = CAREFUL,
+    kept: Collection[int] | None = None,
 ) -> Values:
-    """Run every call of a program; returns all the values it makes, by number."""
+    """Run every call of a program; returns the values it makes by number, all of them or those that are `kept`."""
     values: Values = {}
-    spaces = (values, weights, outside, constants)
-    for call in program.calls:
-        out = _call(call, functools.partial(_read, *spaces))
+    spaces = (way, values, weights, outside, constants)
+    over = {} if kept is None else _over(program, kept)
+    for at, call in enumerate(program.calls):
+        out = _call(call, functools.partial(_read, *spaces), way)
         results = list(_tensors(out))
         values.update(zip(call.outs, results, strict=False))
+        for number in over.get(at, ()):
+            values.pop(number, None)
     return values
 
 
-def _read(values: Values, weights: dict[str, Tensor], outside: Any, constants: dict[str, Tensor], leaf: Any) -> Any:
+def _over(program: Program, kept: Collection[int]) -> dict[int, list[int]]:
+    """By the place of a call: the values that nothing reads after it."""
+    last: dict[int, int] = {}
+    for at, call in enumerate(program.calls):
+        last.update((out, at) for out in call.outs)
+        last.update((ref.id, at) for ref in call.refs() if isinstance(ref, Value))
+    over: dict[int, list[int]] = {}
+    for number, at in last.items():
+        if number not in kept:
+            over.setdefault(at, []).append(number)
+    return over
+
+
+def _read(
+    way: Way, values: Values, weights: dict[str, Tensor], outside: Any, constants: dict[str, Tensor], leaf: Any
+) -> Any:
     match leaf:
         case Value(id=number):
             return values[number]
@@ -70,26 +109,30 @@ def _read(values: Values, weights: dict[str, Tensor], outside: Any, constants: d
         case Constant(key=key):
             return constants[key]
         case Named():
-            return _named(leaf)
+            return _named(leaf, way)
     return leaf
 
 
-def _named(leaf: Named) -> Any:
+def _named(leaf: Named, way: Way) -> Any:
     if leaf.kind == "ellipsis":
         return ...
     if leaf.kind == "device":
-        return torch.device("cpu")
+        return way.device
     value = getattr(torch, leaf.name, None)
     if not isinstance(value, torch.dtype | torch.layout | torch.memory_format):
         raise CannotReplay(f"{leaf.name} is not a dtype, layout or memory format")
     return value
 
 
-def _call(call: Call, read: Callable[[Any], Any]) -> Any:
+def _call(call: Call, read: Callable[[Any], Any], way: Way) -> Any:
     args, kwargs = mapped(call.args, read), mapped(call.kwargs, read)
-    cast = torch.autocast("cpu", getattr(torch, call.cast), cache_enabled=False) if call.cast else nullcontext()
-    with cast:
-        out = _CASES.get(call.function, _plain)(call.function, args, kwargs)
+    if isinstance(kwargs.get("device"), str):
+        kwargs = {**kwargs, "device": way.device}
+    kind = way.device.type
+    cast = torch.autocast(kind, getattr(torch, call.cast), cache_enabled=False) if call.cast else nullcontext()
+    case = (_LITERAL if way.literal else _CASES).get(call.function, _literal if way.literal else _plain)
+    with cast, torch.no_grad() if way.literal and not call.grad else nullcontext():
+        out = case(call.function, args, kwargs)
     return out if call.grad else _cut(out)
 
 
@@ -115,6 +158,30 @@ def _plain(name: str, args: Any, kwargs: Any) -> Any:
     if twin in table():
         return table()[twin](*args, **kwargs)
     return resolve(name)(args[0].clone(), *args[1:], **kwargs)
+
+
+def _literal(name: str, args: Any, kwargs: Any) -> Any:
+    """The call itself, in place where it is."""
+    return resolve(name)(*args, **kwargs)
+
+
+def _set_in_place(name: str, args: Any, kwargs: Any) -> Any:
+    tensor, index, value = args
+    tensor[index] = value
+    return tensor
+
+
+def _to(name: str, args: Any, kwargs: Any) -> Any:
+    """`Tensor.to` another dtype; a device that it names is the replay's own already."""
+    args = tuple(args[0].device if isinstance(a, str) else a for a in args)
+    return args[0].to(*args[1:], **kwargs)
+
+
+def _derivative(name: str, args: Any, kwargs: Any) -> Any:
+    """A gradient inside the loss (a penalty on it, forces): only plain autograd can take it."""
+    names = ("outputs", "inputs", "grad_outputs", "retain_graph", "create_graph")
+    given = {**dict(zip(names, args, strict=False)), **kwargs, "create_graph": True}
+    return torch.autograd.grad(**{k: v for k, v in given.items() if k != "retain_graph"})
 
 
 def _set_item(name: str, args: Any, kwargs: Any) -> Any:
@@ -184,4 +251,12 @@ _CASES: dict[str, Callable[[str, Any, Any], Any]] = {
     "torch.Tensor.requires_grad_": _same,
     "torch.Tensor.cpu": _same,
     "torch.Tensor.cuda": _same,
+    "torch.Tensor.to": _to,
+    DERIVATIVE: _derivative,
 }
+_LITERAL = {
+    **{name: case for name, case in _CASES.items() if case in (_batch_norm, _embedding, _same, _to, _derivative)},
+    "torch.Tensor.__setitem__": _set_in_place,
+}
+"""What is not run as it stands where everything else is: running statistics are left alone, gradients are dense, and
+nothing leaves the device."""

@@ -182,6 +182,10 @@ class Facts(msgspec.Struct, frozen=True):
     """Of each program at its first backward, and wherever it is found in other modes than before."""
     notebook: Notebook | None = None
     """The notebook that the run was, if it was one: `sources` hold its cells as one Python text."""
+    device: str = "cpu"
+    """Where the script trained: the device of most of its weights."""
+    memory: int = 0
+    """Bytes that its process held at most, without what the recording held; 0 where that is not known."""
 
 
 class Tape(msgspec.Struct, kw_only=True):

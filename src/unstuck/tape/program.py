@@ -14,6 +14,9 @@ import msgspec
 from unstuck.tape import ops
 from unstuck.tape.site import Site
 
+DERIVATIVE = "torch.autograd.grad"
+"""The call of a gradient inside the loss."""
+
 
 class Value(msgspec.Struct, frozen=True, tag="value"):
     """A tensor that an earlier call made."""
@@ -142,6 +145,11 @@ class Program(msgspec.Struct, frozen=True):
     """How many tensors come from outside."""
     missing: str = ""
     """Why the program cannot be run again ("" where it can)."""
+
+    @property
+    def differentiates(self) -> bool:
+        """Whether its loss is made of gradients itself: only plain autograd can train it."""
+        return any(call.function == DERIVATIVE for call in self.calls)
 
     def maker(self, ref: Ref | None) -> Call | None:
         """The call that made a value."""
