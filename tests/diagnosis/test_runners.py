@@ -102,7 +102,7 @@ def test_a_remedy_that_cannot_be_applied_says_why(error: Exception, why: str, ru
 def test_a_step_that_cannot_be_replayed_says_why_to_every_request(
     run: Runners, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("unstuck.diagnosis.runners.Bench", lambda tape: SimpleNamespace(why="its step has 4000 calls"))
+    monkeypatch.setattr("unstuck.diagnosis.runners.Bench", lambda *_: SimpleNamespace(why="its step has 4000 calls"))
     for request in (Request(Replay(0.4)), Request(Sweep()), Request(Resample("mixed"))):
         assert (run(request).word, run(request).why) == ("not-tried", "its step has 4000 calls")
 
