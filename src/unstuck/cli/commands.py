@@ -15,19 +15,20 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from unstuck import __version__
-from unstuck.cli import parser
+from unstuck.cli import parser, several
 from unstuck.cli.parser import EFFORT, Refused
 from unstuck.cli.terminal import MISUSED, SICK, UNSAID, WELL, bar, paper, progress, told, written
 from unstuck.diagnosis import patch
 from unstuck.diagnosis.model import Diagnosis
 from unstuck.recording import session
 from unstuck.recording.budget import limits
+from unstuck.recording.ranks import Launch, launched
 from unstuck.recording.script import Target, check, syntax_error
 from unstuck.report.sentences import failed
 
@@ -40,13 +41,22 @@ def run(options: argparse.Namespace, target: Target) -> int:
     """Record the script, diagnose its tape, report."""
     parser.check_output(options.json)
     parser.check_output(options.patch)
+    launch = launched()
+    if launch is not None and launch.rank:
+        return several.beside(launch, target, options)
+    with several.reporting(launch) as leave:
+        return leave(_reported(options, target, launch))
+
+
+def _reported(options: argparse.Namespace, target: Target, launch: Launch | None) -> int:
+    folder = _home(target)
     try:
         with _scratch() as tape:
-            _recorded(target, tape, options)
+            _recorded(target, tape, options, launch)
+            folder = _home(target, tape)
             report = _diagnosed(tape, options)
     except Unsaid as end:
         report = Diagnosis(target.name, version("torch"), __version__, steps=0, stopped=str(end), learns=None)
-    folder = _home(target)
     _show(report, options, folder, target.words)
     _write_json(report, options)
     _write_patch(report, options, folder)
@@ -59,9 +69,12 @@ def record(options: argparse.Namespace, target: Target) -> int:
     if tape.exists() and not (tape / "tape.json").exists() and (not tape.is_dir() or any(tape.iterdir())):
         raise Refused(f"{tape} exists and is not a tape; nothing was recorded")
     parser.check_output(str(tape.absolute().parent / (tape.name + ".new")))
+    launch = launched()
+    if launch is not None and launch.rank:
+        return several.beside(launch, target, options)
     try:
-        with _scratch() as scratch:
-            code = _recorded(target, scratch, options)
+        with _scratch() as scratch, launch.reporting() if launch is not None else nullcontext():
+            code = _recorded(target, scratch, options, launch)
             shutil.rmtree(tape, ignore_errors=True)
             shutil.move(scratch, tape)
     except Unsaid as end:
@@ -149,7 +162,7 @@ def study(options: argparse.Namespace) -> int:
     return WELL
 
 
-def _recorded(target: Target, tape: Path, options: argparse.Namespace) -> int:
+def _recorded(target: Target, tape: Path, options: argparse.Namespace, launch: Launch | None = None) -> int:
     """Record the script; its return code. Raises Unsaid if it leaves no tape."""
     if (shown := syntax_error(target)) is not None:
         sys.stderr.write(shown)
@@ -158,7 +171,7 @@ def _recorded(target: Target, tape: Path, options: argparse.Namespace) -> int:
         raise Refused(line)
     meanwhile = _warmed if options.verb == "run" else lambda: None  # what the analysis imports, while the script runs
     allowed = limits(options.steps, options.seconds, EFFORT[options.effort])
-    code = session.record(target, tape, allowed, meanwhile)
+    code = session.record(target, tape, allowed, meanwhile, launch and launch.folder)
     if not (tape / "tape.json").exists():
         raise Unsaid(session.ending(code))
     return code
@@ -187,9 +200,11 @@ def _diagnosed(tape: Path, options: argparse.Namespace) -> Diagnosis:
         raise Unsaid(f"the diagnosis failed: {type(error).__name__}: {first}") from None
 
 
-def _home(target: Target) -> Path:
-    """The folder that paths in a report and its patch are relative to."""
-    return Path.cwd() if target.path is None else Path(target.path).resolve().parent
+def _home(target: Target, tape: Path | None = None) -> Path:
+    """The folder that paths in a report and its patch are relative to; where a module starts scripts, the script's."""
+    if target.path is not None:
+        return Path(target.path).resolve().parent
+    return Path(_loaded(tape).folder) if tape is not None else Path.cwd()
 
 
 def _of_tape(options: argparse.Namespace) -> tuple[Diagnosis, Path]:

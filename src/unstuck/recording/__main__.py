@@ -2,7 +2,8 @@
 
 Runs the person's script as Python would, writes the tape, and ends with the script's own exit code. With `--wait` it
 imports what it needs, and takes its folder, patched files and arguments from one line of JSON on stdin. With
-`--wait TERMS` (JSON, see `containment.Terms`) it contains itself first.
+`--wait TERMS` (JSON, see `containment.Terms`) it contains itself first. With `--beside` it is one of several processes
+of a run, and leaves its tape where they meet (`--ranks FOLDER`).
 """
 
 from __future__ import annotations
@@ -20,8 +21,12 @@ from typing import Any
 import msgspec
 
 from unstuck.containment import Inside, Terms, contain
-from unstuck.recording.budget import LEAST, LONGEST, SECONDS, STEPS, Limits
+from unstuck.recording.budget import Limits
+from unstuck.recording.children import Children, is_launcher
+from unstuck.recording.gathering import gathered
 from unstuck.recording.launch import INTERRUPTED, execute, leave
+from unstuck.recording.options import arguments, limits
+from unstuck.recording.ranks import Meeting, alone, place
 from unstuck.recording.script import Target
 from unstuck.tape.model import Command
 from unstuck.tape.settings import NUMBER
@@ -30,33 +35,45 @@ from unstuck.tape.settings import NUMBER
 def main() -> int:
     """Run and record; the exit code is the script's."""
     waiting = sys.argv[1:2] == ["--wait"]
-    options, target = _arguments(_received(*sys.argv[2:]) if waiting else sys.argv[1:])
+    options, target = arguments(_received(*sys.argv[2:]) if waiting else sys.argv[1:])
     here = Path.cwd()  # the script may go elsewhere
     environment = dict(os.environ)
-    out = Path(options.out).absolute()
     script = target.path or target.module or ""
     folder = Path(script).resolve().parent if target.path else Path.cwd()
-    limits = Limits(options.steps, options.seconds, options.least, options.longest)
+    out, meeting = _places(options, target)
+    allowed = limits(options)
     if target.notebook:
-        return _notebook(target, out, limits, _command(limits, target, here, ()))
+        return _notebook(target, out, allowed, _command(allowed, target, here, ()))
     from unstuck.recording.failure import described
     from unstuck.recording.keeping import Keeping
     from unstuck.recording.recorder import Recorder
 
-    recorder = Recorder(folder, limits)
+    recorder = Recorder(folder, allowed, meeting)
+    children = Children(meeting, allowed.words(), folder, is_launcher(target))
     failure: dict[str, Any] = {}
     texts = recorder.observed.call_sites.texts
-    command = lambda: _command(limits, target, here, _numbers(environment, texts()))
-    keep = Keeping(recorder, out, Path(script).name, command)
+    command = lambda: _command(allowed, target, here, _numbers(environment, texts()))
+    finish = (lambda tape: tape) if options.beside else (lambda tape: gathered(tape, meeting, children.named))
+    keep = Keeping(recorder, out, Path(script).name, command, finish)
     keep.attach()
     recorder.attach()
+    children.attach(recorder.stop)
     if options.wakeup is not None:
         signal.set_wakeup_fd(options.wakeup, warn_on_full_buffer=False)
     try:
         code = execute(target, on_error=lambda error: failure.update(described(error, recorder.observed.call_sites)))
     finally:
+        children.detach()
         keep.end(failure)
+        if options.beside:
+            meeting.leave()
     return code
+
+
+def _places(options: argparse.Namespace, target: Target) -> tuple[Path, Meeting]:
+    """Where the tape goes, and where the processes of the run meet."""
+    meeting = Meeting(Path(options.ranks or options.out + ".ranks").absolute())
+    return meeting.join(target.name) if options.beside else Path(options.out).absolute(), meeting
 
 
 def _notebook(target: Target, out: Path, limits: Limits, command: Command) -> int:
@@ -85,6 +102,9 @@ def _received(terms: str = "") -> list[str]:
     os.chdir(order["cwd"])
     for path, text in order["files"].items():
         inside.put(path, text)
+    if place() is not None:  # the ranks of a rerun are started anew, and these words are those of the recorded run
+        for name in os.environ.keys() - alone().keys():
+            del os.environ[name]
     return order["argv"]
 
 
@@ -97,21 +117,6 @@ def _numbers(environment: dict[str, str], texts: dict[str, str]) -> tuple[tuple[
     """The variables that are numbers and are named in the person's files; nothing else of the environment is kept."""
     words = {word.lower() for text in texts.values() for word in re.findall(r"\w+", text)}
     return tuple((k, v) for k, v in sorted(environment.items()) if k.lower() in words and NUMBER.fullmatch(v.strip()))
-
-
-def _arguments(argv: list[str]) -> tuple[argparse.Namespace, Target]:
-    cut = argv.index("--")
-    parser = argparse.ArgumentParser(prog="python -m unstuck.recording")
-    parser.add_argument("--out", required=True)
-    parser.add_argument("--steps", type=int, default=STEPS)
-    parser.add_argument("--seconds", type=float, default=SECONDS)
-    parser.add_argument("--wakeup", type=int, help="a pipe that gets the number of every signal that is handled")
-    parser.add_argument("--least", type=int, default=LEAST)
-    parser.add_argument("--longest", type=float, default=LONGEST)
-    options, rest = parser.parse_args(argv[:cut]), argv[cut + 1 :]
-    if rest[0] == "-m":
-        return options, Target(None, rest[1], tuple(rest[2:]))
-    return options, Target(rest[0], None, tuple(rest[1:]))
 
 
 def _outcome() -> int:

@@ -69,6 +69,7 @@ class Budget:
         self.spent = ""
         self.cut_by = ""
         """Which limit was reached: "steps" or "seconds"."""
+        self.raises: type[BudgetSpent] = BudgetSpent
         self._looked, self._steps, self._asked = 0.0, 0, 0
 
     def begin(self) -> None:
@@ -93,18 +94,24 @@ class Budget:
             return end
         return min(end, self._looked + max(0.0, self._seconds(validated) - self.trained))
 
+    def due(self, steps: int, validated: bool) -> bool:
+        """Whether the budget is spent."""
+        if self.began is None:
+            return False
+        self._count(steps)
+        return self._looked >= self.deadline(steps, validated) or self.left(steps) <= 0
+
     def check(self, steps: int, validated: bool) -> None:
         """Ask the script to stop, by raising BudgetSpent in its loop, once the budget is spent."""
-        if self.began is None:
-            return
-        self._count(steps)
-        if self._looked < self.deadline(steps, validated) and self.left(steps) > 0:
-            return
-        if self._asked >= STUBBORN:
-            return
-        self.spent, self.cut_by = "budget", "steps" if self.left(steps) <= 0 else "seconds"
-        self._asked += 1
-        raise BudgetSpent
+        if self.due(steps, validated):
+            self.stop(steps)
+
+    def stop(self, steps: int) -> None:
+        """Ask the script to stop, after so many steps."""
+        if self._asked < STUBBORN:
+            self.spent, self.cut_by = "budget", "steps" if self.left(steps) <= 0 else "seconds"
+            self._asked += 1
+            raise self.raises
 
     def _seconds(self, validated: bool) -> float:
         return self.limits.seconds * (1.0 if validated else PATIENCE)

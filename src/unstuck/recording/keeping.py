@@ -21,10 +21,21 @@ REPLACED = "script ended: it replaced its process by another program, which was 
 
 
 class Keeping:
-    """Writes the tape once, at the end; until then, snapshots. `os._exit` and `os.exec` are ends too."""
+    """Writes the tape once, at the end; until then, snapshots. `os._exit` and `os.exec` are ends too.
 
-    def __init__(self, recorder: Recorder, out: Path, script: str, command: Callable[[], Command]) -> None:
+    `finish` adds to the whole tape what other processes of the run have recorded.
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        out: Path,
+        script: str,
+        command: Callable[[], Command],
+        finish: Callable[[Tape], Tape] = lambda tape: tape,
+    ) -> None:
         self._recorder, self._out, self._script, self._command = recorder, out, script, command
+        self._finish = finish
         self._process, self._over = os.getpid(), False
         self._originals: dict[str, Callable[..., Any]] = {}
         recorder.snapshots = Snapshots(out, self._now, recorder.observed.size)
@@ -45,7 +56,7 @@ class Keeping:
         stopped = self._recorder.budget.spent or ("script failed: " + failure["line"] if failure else "script ended")
         try:
             self._recorder.detach()
-            save(self._tape(stopped, failure or None), self._out)
+            save(self._finish(self._tape(stopped, failure or None)), self._out)
         except Exception as error:
             print(f"unstuck: the tape could not be written: {error}", file=sys.stderr)
             if os.environ.get("UNSTUCK_DEBUG"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -24,9 +25,20 @@ from unstuck.recording.programs import Programs
 from unstuck.recording.retained_graphs import RetainedGraphs
 from unstuck.recording.sampling import Sampling
 from unstuck.recording.settings_read import SettingsRead
-from unstuck.recording.tensor_store import TensorStore
+from unstuck.recording.tensor_store import LIMIT, TensorStore
 from unstuck.recording.tracer import Entry, Tracer, tensors
-from unstuck.tape.model import Command, Facts, Graphs, Pass, Tape
+from unstuck.tape.model import Command, Facts, Graphs, Pass, Rank, Tape
+
+LEAST = 32 * 2**20
+"""Bytes of tensors that the tape of each of many ranks may hold all the same."""
+
+
+def process_place() -> Rank | None:
+    """This process's rank in the process group of torch.distributed, which is asked nothing that the others notice."""
+    group = torch.distributed
+    if not group.is_available() or not group.is_initialized() or group.get_world_size() < 2:
+        return None
+    return Rank(group.get_rank(), group.get_world_size())
 
 
 class Observed:
@@ -47,6 +59,14 @@ class Observed:
         self.forwards = Forwards(self.store, self.programs.kept, self.programs.cut, failed)
         self.passes: list[Pass] = []
         self.losses: list[float] = []
+        self.rank: Rank | None = None
+        """The process's place among those that train together, once that is known."""
+
+    def place(self) -> None:
+        """Before a step: find out whether other processes train with this one."""
+        if self.rank is None and (place := process_place()) is not None:
+            self.rank = place
+            self.store.limit = max(LIMIT // place.world, LEAST)  # all ranks' tapes together are as large as one
 
     def is_weight(self, tensor: Tensor) -> bool:
         """Whether training may change a tensor."""
@@ -143,6 +163,9 @@ class Observed:
                 modes=tuple(self.modes.changes),
                 device=self._device(),
                 memory=max(0, peak() - self.store.bytes - sampling.store.bytes),
+                rank=self.rank,
+                sharded=self.store.sharded,
+                ended=time.time(),
             ),
             tensors=self.store.tensors | sampling.store.tensors | self._final(),
         )

@@ -7,7 +7,9 @@ no random number is drawn, no tensor of theirs is written to, and the hooks can 
 from __future__ import annotations
 
 import math
+import os
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -25,6 +27,7 @@ from unstuck.recording.observed import Observed
 from unstuck.recording.open_steps import OpenStep, closure_of, watched, with_closure
 from unstuck.recording.optimizers import Gradients
 from unstuck.recording.parameter_names import is_weight
+from unstuck.recording.ranks import MARGIN, Meeting
 from unstuck.recording.sampled_steps import SampledSteps
 from unstuck.recording.sampling import Sampling
 from unstuck.recording.snapshots import Snapshots
@@ -33,12 +36,15 @@ from unstuck.recording.tracer import tensors
 from unstuck.recording.warning_sites import WarningSites
 from unstuck.tape.model import Command, Tape
 
+_alive: weakref.WeakSet[Recorder] = weakref.WeakSet()
+
 
 class Recorder:
     """One recording. `attach`, run the script, `detach`, then `tape(...)`."""
 
-    def __init__(self, folder: Path, limits: Limits = DEFAULT) -> None:
+    def __init__(self, folder: Path, limits: Limits = DEFAULT, meeting: Meeting | None = None) -> None:
         self.budget = Budget(limits)
+        self._meeting = meeting
         self.observed = Observed(folder, self._marks())
         self.sampled: SampledSteps | None = None
         """From the moment on when the tape is full."""
@@ -53,6 +59,7 @@ class Recorder:
         self._hooks: list[Any] = []
         self._thread = threading.get_ident()
         self._on = False
+        _alive.add(self)
 
     # -- attaching ---------------------------------------------------------------------------------------------------
 
@@ -80,6 +87,22 @@ class Recorder:
         self._switch(False)
         self._guarded(self.observed.leftovers)
         self._full.forget()
+
+    def forked(self) -> None:
+        """In a process that was forked (a DataLoader's worker): nothing of ours is left there."""
+        self._unhook()
+        for tap in (*self._taps, self.observed.settings, self.observed.constructions):
+            tap.detach()
+        if self.sampled is not None:
+            self.sampled.sampling.detach()
+        self._switch(False)
+        self.observed.tracer.close()  # it may lie beneath a mode of the script's own
+        self._full.forget()
+
+    @property
+    def trained(self) -> bool:
+        """Whether a training step was seen."""
+        return bool(self.observed.losses)
 
     def tape(
         self, script: str, stopped: str, error: dict[str, Any] | None = None, command: Command | None = None
@@ -158,6 +181,7 @@ class Recorder:
             opened = self.sampled.open(plain)
         else:
             self.budget.begin()
+            self.observed.place()
             opened = self._full.open(plain, adds)
         return opened if opened is None else opened._replace(factor=factor)
 
@@ -225,10 +249,29 @@ class Recorder:
         self.check_budget()
 
     def check_budget(self) -> None:
-        """Ask the script to stop (by raising BudgetSpent in its loop) once the budget is spent."""
+        """Ask the script to stop (by raising BudgetSpent in its loop) once the budget is spent.
+
+        Ranks stop at the same optimizer step: one that goes on alone waits for the gradients of the others.
+        """
         if self.snapshots is not None:
             self._guarded(self.snapshots.look, self.budget.passed())
-        self.budget.check(self.observed.optimizers.steps, bool(self.observed.forwards.kept))
+        steps, validated = self.observed.optimizers.steps, bool(self.observed.forwards.kept)
+        if self._meeting is None or self.observed.rank is None:
+            self.budget.check(steps, validated)
+        elif self._agreed(self._meeting, steps, validated):
+            self.budget.stop(steps)
+
+    def _agreed(self, meeting: Meeting, steps: int, validated: bool) -> bool:
+        at = meeting.stop()
+        if at is None and self.budget.due(steps, validated):
+            if self.budget.left(steps) <= 0:  # so it is on all ranks
+                return True
+            meeting.announce(steps + MARGIN)
+        return at is not None and steps >= at
+
+    def stop(self) -> None:
+        """Ask the script to stop: the processes that train for it have been stopped."""
+        self.budget.stop(self.observed.optimizers.steps)
 
     # -- once the tape is full ---------------------------------------------------------------------------------------
 
@@ -255,3 +298,12 @@ class Recorder:
         elif not watching and len(self._hooks) > 1:  # the next steps need no hook before them
             self._hooks.pop().remove()
         self._switch(watching)
+
+
+def _forked() -> None:
+    for recorder in list(_alive):
+        recorder.forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)

@@ -62,5 +62,7 @@ class SampledSteps:
         sampling = self.sampling
         sampling.watching = sampling.batches.wants()
         sampling.due = sampling.batches.due - sampling.batches.seen
-        sampling.left = min(1 if sampling.watching else CHUNK, self._budget.left(self._observed.optimizers.steps))
+        alone = self._observed.rank is None  # ranks stop together: each looks at every step
+        chunk = CHUNK if alone and not sampling.watching else 1
+        sampling.left = min(chunk, self._budget.left(self._observed.optimizers.steps))
         sampling.deadline = self._budget.deadline(self._observed.optimizers.steps, bool(self._observed.forwards.kept))

@@ -46,12 +46,12 @@ def check(target: Target) -> str | None:
     if target.notebook:
         return _unread(Path(target.name))
     try:
-        source = _source(target)
+        text = source(target)
     except LookupError as missing:
         return str(missing.args[0])
     except OSError as error:
         return f"{target.name}: {error.strerror or error}"
-    broken = None if source is None else _syntax(source)
+    broken = None if text is None else _syntax(text)
     return broken and f"{broken.filename}:{broken.lineno or 1}: {broken.msg}"
 
 
@@ -68,10 +68,10 @@ def _unread(path: Path) -> str | None:
 def syntax_error(target: Target) -> str | None:
     """What Python itself prints about a target that it cannot parse; None for any other."""
     try:
-        source = _source(target)
+        text = source(target)
     except (LookupError, OSError):
         return None
-    broken = None if source is None else _syntax(source)
+    broken = None if text is None else _syntax(text)
     return broken and "".join(traceback.format_exception_only(broken))
 
 
@@ -87,7 +87,7 @@ def _syntax(source: Path) -> SyntaxError | None:
     return None
 
 
-def _source(target: Target) -> Path | None:
+def source(target: Target) -> Path | None:
     """The file that would run first; None where it has no source text. Raises LookupError with one line."""
     if target.module is not None:
         return _module_source(target.module)

@@ -27,6 +27,8 @@ def record(
     tape: Path,
     limits: Limits = DEFAULT,
     meanwhile: Callable[[], object] = lambda: None,
+    meeting: Path | None = None,
+    beside: bool = False,
 ) -> int:
     """Run the target to its end or budget, with the tape written to a folder; the child's return code.
 
@@ -34,12 +36,15 @@ def record(
     one raises KeyboardInterrupt. `meanwhile` is called while the child runs, in this thread: a thread that is inside
     torch when Python shuts down ends the process with SIGABRT (torch gives the interpreter's lock back in a C++
     destructor, and Python ends threads that ask for it then).
+
+    `meeting` is the folder of a run of several processes; `beside`: this one leaves its tape there, for another.
     """
     words = ["-m", target.module] if target.module else [target.name]
-    command = [sys.executable, "-m", "unstuck.recording", "--out", str(tape), *limits.words()]
+    place = [*(("--ranks", str(meeting)) if meeting else ()), *(("--beside",) if beside else ("--out", str(tape)))]
+    command = [sys.executable, "-m", "unstuck.recording", *place, *limits.words()]
     with _relayed() as relay:
         code = relay.run(command, ["--", *words, *target.args], meanwhile)
-    if (tape / "tape.json").exists():
+    if not beside and (tape / "tape.json").exists():
         _closed(tape, code, interrupted=bool(relay.came))
     return code
 

@@ -25,6 +25,8 @@ class TensorStore:
         self.tensors: dict[str, Tensor] = {}
         self.name, self._stored = name, 0
         self.limit, self.bytes, self.full = limit, 0, False
+        self.sharded = ""
+        """What parts of tensors were kept as (DTensor: of each weight this process has one part only)."""
         self._by_content: dict[tuple[object, ...], str] = {}
         self._by_identity: dict[int, tuple[weakref.ref[Tensor], int, str]] = {}
 
@@ -38,7 +40,7 @@ class TensorStore:
         seen = known is not None and known[0]() is tensor and known[1] == version(tensor) >= 0
         if known is not None and seen and not (fresh and tensor.numel() <= SMALL):
             return known[2]
-        plain = tensor.detach()
+        plain = self._local(tensor.detach())
         plain = (plain.to_dense() if plain.layout is not torch.strided else plain).cpu()
         content = _content(plain)
         key = self._by_content.get(content) if content else None
@@ -49,7 +51,14 @@ class TensorStore:
 
     def put(self, key: str, tensor: Tensor) -> None:
         """Keep a copy under a name of its own (initial weights: always, whatever the bound)."""
-        self.tensors[key] = tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        self.tensors[key] = self._local(tensor.detach()).cpu().clone(memory_format=torch.contiguous_format)
+
+    def _local(self, tensor: Tensor) -> Tensor:
+        """The part of a distributed tensor that lies here; gathering the rest would be a call that all ranks make."""
+        if hasattr(tensor, "to_local") and type(tensor) is not Tensor:
+            self.sharded = type(tensor).__name__
+            return tensor.to_local()  # type: ignore[attr-defined]
+        return tensor
 
     def only(self, keys: set[str]) -> None:
         """Let everything else go."""

@@ -95,6 +95,11 @@ class Tracer(TorchFunctionMode):
         self.writes.clear()
         self.scaling.clear()
 
+    def close(self) -> None:
+        """See nothing any more: the mode may be on the stack for good."""
+        self.clear()
+        self.marks, self.quiet = {}, True
+
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         mark = self.marks.get(func) if func.__hash__ is not None else None

@@ -147,6 +147,25 @@ class Command(msgspec.Struct, frozen=True):
     """... and seconds since the first backward, pauses included."""
 
 
+class Rank(NamedTuple):
+    """The place of a process among those that train together."""
+
+    rank: int
+    world: int
+    """How many processes there are."""
+
+
+class Ranks(NamedTuple):
+    """The processes whose recordings a merged tape holds."""
+
+    world: int = 1
+    """How many processes trained together."""
+    merged: int = 1
+    """Of how many each batch on the tape holds the rows; the loss is their mean."""
+    local: int = 1
+    """How many of them ran on this machine."""
+
+
 class Graphs(NamedTuple):
     """Autograd graphs of past steps."""
 
@@ -186,6 +205,13 @@ class Facts(msgspec.Struct, frozen=True):
     """Where the script trained: the device of most of its weights."""
     memory: int = 0
     """Bytes that its process held at most, without what the recording held; 0 where that is not known."""
+    rank: Rank | None = None
+    """The process's place in the process group of torch.distributed; None where there is none."""
+    sharded: str = ""
+    """Why the weights on the tape are parts of the model's ("" where they are whole)."""
+    ranks: Ranks = Ranks()
+    ended: float = 0.0
+    """When the recording ended, in seconds since the epoch: which of several processes failed first."""
 
 
 class Tape(msgspec.Struct, kw_only=True):
