@@ -42,13 +42,17 @@ def merged(own: Tape, others: Sequence[Tape], stopped: bool = False) -> Tape:
     together = ranks if any(t is base for t in ranks) else [base]
     joint, notes = _joint(together) if len(together) > 1 else (base, [])
     left = len(trained) - len(together)
-    notes += [f"not examined: {left} more processes that trained, each for itself"] if left else []
+    notes += [f"not examined: {_more(left)} that trained, each for itself"] if left else []
     return _told(joint, base, own, trained, stopped, notes)
 
 
 def _ranked(tapes: Sequence[Tape]) -> Iterator[Tape]:
     """One tape of each rank."""
     yield from {t.facts.rank.rank: t for t in reversed(tapes) if t.facts.rank is not None}.values()
+
+
+def _more(count: int) -> str:
+    return "1 more process" if count == 1 else f"{count} more processes"
 
 
 def _rank(tape: Tape) -> int:
