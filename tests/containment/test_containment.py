@@ -93,7 +93,7 @@ def ran(tree: Path, name: str, *args: str, limit: float = 120) -> tuple[PatchedR
     return done, out, child.folder
 
 
-@pytest.mark.parametrize("means", MEANS)
+@pytest.mark.parametrize("means", ["namespaces,unprivileged", *MEANS])
 def test_nothing_of_the_persons_is_touched(means: str, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNSTUCK_CONTAINMENT", means)
     with listening(tree) as port:
@@ -105,7 +105,7 @@ def test_nothing_of_the_persons_is_touched(means: str, tree: Path, monkeypatch: 
         time.sleep(3)  # the daemon would have written by now
         assert digest(tree) == before
     assert SHARED.read_text() == "kept"
-    assert (done.code, done.means) == (0, means), out
+    assert (done.code, done.means) == (0, means.partition(",")[0]), out
     assert not scratch.exists()
     went = {line.split()[0]: line for line in out.splitlines() if line}
     failed = {name: line for name, line in went.items() if " ok" not in line}
@@ -166,9 +166,9 @@ def test_everything_ends_with_the_process_that_asked(means: str, tree: Path) -> 
 @pytest.mark.parametrize("means", MEANS)
 def test_memory_and_processes_are_bounded(means: str, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNSTUCK_CONTAINMENT", means)
-    monkeypatch.setenv("UNSTUCK_CONTAINMENT_LIMITS", "memory=2e9,disk=1e8,processes=20")
+    monkeypatch.setenv("UNSTUCK_CONTAINMENT_LIMITS", "memory=1e9,disk=1e8,processes=20")
     texts = {
-        "memory": "import time\nx = bytearray(3_000_000_000)\ntime.sleep(60)",
+        "memory": "import time\nx = bytearray(1_300_000_000)\ntime.sleep(60)",
         "processes": "import os, time\nfor _ in range(40):\n    if os.fork() == 0: time.sleep(60)\ntime.sleep(60)",
         "wrote": "import time\nopen('../kept.txt', 'wb').write(bytes(300_000_000))\ntime.sleep(60)",
     }

@@ -6,7 +6,7 @@ namespaces   files through an overlay at their own paths, processes, network and
 landlock     every write outside scratch is denied; Python's own writes are redirected into scratch
 
 The environment variable UNSTUCK_CONTAINMENT names the means to try, for tests: `namespaces`, `landlock`,
-`namespaces,landlock` (the default) or `none`.
+`namespaces,landlock` (the default) or `none`; with `unprivileged`, root takes the way of other users.
 
 No package of ours is imported here, and none that starts a thread: a process with threads can leave no namespace.
 """

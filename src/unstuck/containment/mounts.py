@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from unstuck.containment import kernel
+from unstuck.containment.upper import begin, mode
 
 BARE = ("/proc", "/sys", "/dev")
 """Folders of the kernel: no overlay of them."""
@@ -112,7 +113,7 @@ class View:
         for entry in entries:
             with suppress(PermissionError, FileNotFoundError):
                 self._entry(entry, os.path.join(target, entry.name))
-        os.chmod(target, _mode(path))
+        os.chmod(target, mode(path))
 
     def _entry(self, entry: os.DirEntry[str], target: str) -> None:
         if entry.is_symlink():
@@ -144,7 +145,7 @@ def _overlay(place: Place, path: str, name: str, target: str) -> None:
     upper, work = (os.path.join(place.layers, name, part) for part in ("upper", "work"))
     os.makedirs(upper, exist_ok=True)
     os.makedirs(work, exist_ok=True)
-    _begun(path, upper, place.likely)
+    begin(path, upper, place.likely)
     # Names in the options would have to be free of commas and colons: the lower folder is given by its number.
     lower = os.open(path, os.O_PATH | os.O_DIRECTORY)
     try:
@@ -164,39 +165,6 @@ def _first_that_works(target: str, options: str, more: Iterable[str]) -> None:
             error = reason
     assert error is not None
     raise error
-
-
-def _begun(path: str, upper: str, likely: Iterable[str]) -> None:
-    """Begin the upper folder: with the mode of the lower one, and with folders on the way to likely places.
-
-    A folder of a user that has no number in our namespace cannot be copied up when it is written to (EOVERFLOW in
-    `ovl_copy_up_one`): /var/tmp is one.
-    """
-    start = path.rstrip("/") + "/"
-    for place in likely if kernel.in_user_namespace() else ():
-        if not place.startswith(start):
-            continue
-        names = place[len(start) :].split("/")
-        for depth in range(1, len(names) + 1):
-            part = "/".join(names[:depth])
-            if not os.path.isdir(start + part) or os.path.islink(start + part):
-                break
-            if any(_foreign(start + "/".join(names[:n])) for n in range(depth, len(names) + 1)):
-                os.makedirs(os.path.join(upper, part), exist_ok=True)
-                os.chmod(os.path.join(upper, part), _mode(start + part))
-    os.chmod(upper, _mode(path))
-
-
-def _foreign(path: str) -> bool:
-    with suppress(OSError):
-        return os.stat(path).st_uid != os.geteuid()
-    return False
-
-
-def _mode(path: str) -> int:
-    """The mode of a folder whose copy is ours, so that we may do what we may do in the original."""
-    ours = sum(bit for bit in (4, 2, 1) if os.access(path, bit))
-    return os.stat(path).st_mode & 0o7077 | ours << 6
 
 
 def _mounted() -> tuple[str, ...]:

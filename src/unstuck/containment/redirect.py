@@ -1,59 +1,39 @@
 """Python's writes, redirected into a layer: what opens, makes, renames and removes files in this process.
 
-The kernel denies what is missed here. Functions of other packages are those that open a file by its name themselves,
-in C++, C or Rust.
+The kernel denies what is missed here.
 """
 
 from __future__ import annotations
 
 import builtins
 import errno
-import functools
-import importlib
 import io
 import os
 import posix
 import shutil
-import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
+from unstuck.containment import foreign
+from unstuck.containment.entries import Entries
 from unstuck.containment.layer import Layer
+from unstuck.containment.translating import Function, Translating
 
-Function = Callable[..., Any]
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-FOREIGN = (
-    ("torch._C", "PyTorchFileReader", 0, "read"), ("torch._C", "PyTorchFileWriter", 0, "empty"),
-    ("torch", "from_file", 0, "write"), ("torch", "UntypedStorage.from_file", 0, "write"),
-    ("safetensors", "safe_open", 0, "read"), ("safetensors", "serialize_file", 1, "empty"),
-    ("safetensors.torch", "safe_open", 0, "read"), ("safetensors.torch", "serialize_file", 1, "empty"),
-    ("safetensors.numpy", "safe_open", 0, "read"), ("safetensors.numpy", "serialize_file", 1, "empty"),
-    ("sqlite3", "connect", 0, "database"), ("sqlite3.dbapi2", "connect", 0, "database"),
-)  # fmt: skip
-"""Module, function, the place of the file's name among its arguments, and what is done with the file."""
-EARLY = ("sqlite3", "safetensors.torch", "multiprocessing.util")
-"""Modules that are imported here, so that nobody has a function of theirs from before it was redirected."""
-BESIDE = ("-journal", "-wal", "-shm")
-"""Files that SQLite keeps beside a database."""
 
 
 def install(layer: Layer) -> None:
     """Redirect everything that is imported. Call it again after imports: what is redirected already is left alone."""
-    redirect = Redirect(layer)
     if not hasattr(os.open, "_unstuck"):
         shutil._use_fd_functions = False  # type: ignore[attr-defined]
-        redirect.system()
-    redirect.foreign()
+        Redirect(layer).system()
+    foreign.install(layer)
 
 
-class Redirect:
-    """Wrappers around functions, for one layer."""
-
-    def __init__(self, layer: Layer) -> None:
-        self.layer = layer
+class Redirect(Translating):
+    """Wrappers around the functions of Python itself."""
 
     def system(self) -> None:
         """Redirect what Python itself offers."""
@@ -78,64 +58,6 @@ class Redirect:
                 if hasattr(module, name):
                     setattr(module, name, new)
         self._sockets()
-
-    def foreign(self) -> None:
-        """Redirect what other packages offer; torch only where it is imported already."""
-        for module in EARLY if "torch" in sys.modules else ():
-            with suppress(ImportError):
-                importlib.import_module(module)
-        for module, path, at, does in FOREIGN:
-            *within, name = path.split(".")
-            home = functools.reduce(lambda o, n: getattr(o, n, None), within, sys.modules.get(module))
-            old = getattr(home, name, None)
-            if home is not None and old is not None and not hasattr(old, "_unstuck"):
-                new = self._at(old, at, does)
-                setattr(home, name, staticmethod(new) if within else new)
-        self._spawning()
-
-    # --- translating one path
-
-    def _reading(self, path: str) -> str:
-        return self.layer.read(path)
-
-    def _writing(self, path: str) -> str:
-        return self.layer.write(path)
-
-    def _to(self, given: Any, translate: Callable[[str], str]) -> Any:
-        """The given path, or its place in the layer."""
-        if isinstance(given, int):
-            return given
-        path = os.fsdecode(given)
-        place = translate(path) if path else path
-        if not place.startswith(self.layer.folder):
-            return given
-        return os.fsencode(place) if isinstance(given, bytes) else place
-
-    def _wrapped(self, old: Function, new: Function) -> Function:
-        """A function that reports paths as the person knows them."""
-
-        @functools.wraps(old, updated=())
-        def redirected(*args: Any, **kwargs: Any) -> Any:
-            try:
-                return new(*args, **kwargs)
-            except OSError as error:
-                for name in ("filename", "filename2"):
-                    if isinstance(found := getattr(error, name, None), str):
-                        setattr(error, name, self.layer.shown(found))
-                raise
-
-        redirected._unstuck = True  # type: ignore[attr-defined]
-        return redirected
-
-    def _path(self, old: Function, translate: Callable[[str], str]) -> Function:
-        def call(path: Any, *args: Any, **kwargs: Any) -> Any:
-            if kwargs.get("dir_fd") is None:
-                path = self._to(path, translate)
-            return old(path, *args, **kwargs)
-
-        return self._wrapped(old, call)
-
-    # --- functions with more to them
 
     def _opening(self, old: Function) -> Function:
         def call(file: Any, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
@@ -263,31 +185,6 @@ class Redirect:
 
         return self._wrapped(old, call)
 
-    def _at(self, old: Function, at: int, does: str) -> Function:
-        """A function with a file's name among its arguments."""
-        translate = {"read": self._reading, "write": self._writing, "database": self._database}.get(
-            does, lambda p: self.layer.write(p, empty=True)
-        )
-
-        def call(*args: Any, **kwargs: Any) -> Any:
-            if len(args) > at and isinstance(args[at], str | bytes | os.PathLike):
-                args = (*args[:at], self._to(args[at], translate), *args[at + 1 :])
-            elif "filename" in kwargs:
-                kwargs["filename"] = self._to(kwargs["filename"], translate)
-            elif "database" in kwargs:
-                kwargs["database"] = self._to(kwargs["database"], translate)
-            return old(*args, **kwargs)
-
-        return self._wrapped(old, call)
-
-    def _database(self, path: str) -> str:
-        if path.startswith((":", "file:")):
-            return path
-        for end in BESIDE:
-            if os.path.exists(path + end):
-                self.layer.write(path + end)
-        return self.layer.write(path)
-
     def _sockets(self) -> None:
         import socket
 
@@ -308,88 +205,6 @@ class Redirect:
         if not place.startswith(self.layer.folder):
             raise PermissionError(errno.EACCES, "contained: this socket leads out", path)
         return place
-
-    def _spawning(self) -> None:
-        """New interpreters of multiprocessing begin by redirecting."""
-        util = sys.modules.get("multiprocessing.util")
-        old = getattr(util, "spawnv_passfds", None)
-        if util is None or old is None or hasattr(old, "_unstuck"):
-            return
-        home = str(Path(__file__).parents[2])
-        first = (
-            f"import sys; sys.path.insert(0, {home!r}); from unstuck.containment.redirect import install; "
-            f"from unstuck.containment.layer import Layer; install(Layer({self.layer.folder!r})); del sys.path[0]; "
-        )
-
-        def call(path: Any, args: Any, passfds: Any) -> Any:
-            words = list(args)
-            at = next((i for i, w in enumerate(words) if w in ("-c", b"-c")), None)
-            if at is not None:
-                text = words[at + 1]
-                words[at + 1] = first.encode() + text if isinstance(text, bytes) else first + text
-            return old(path, words, passfds)
-
-        util.spawnv_passfds = self._wrapped(old, call)  # type: ignore[attr-defined]
-
-
-class Entries:
-    """What os.scandir gives, of a folder that is partly in the layer."""
-
-    def __init__(self, folder: Any, names: list[str]) -> None:
-        self._left: Iterator[Entry] = iter([Entry(folder, n) for n in names])
-
-    def __iter__(self) -> Entries:
-        return self
-
-    def __next__(self) -> Entry:
-        return next(self._left)
-
-    def __enter__(self) -> Entries:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """As the iterator of os.scandir has it."""
-
-
-class Entry:
-    """What os.DirEntry offers."""
-
-    def __init__(self, folder: Any, name: str) -> None:
-        self.name: Any = os.fsencode(name) if isinstance(folder, bytes) else name
-        self.path: Any = os.path.join(folder, self.name)
-
-    def __fspath__(self) -> Any:
-        return self.path
-
-    def __repr__(self) -> str:
-        return f"<DirEntry {self.name!r}>"
-
-    def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:
-        """As os.DirEntry has it; so are the others."""
-        return os.stat(self.path, follow_symlinks=follow_symlinks)
-
-    def inode(self) -> int:
-        return self.stat(follow_symlinks=False).st_ino
-
-    def is_dir(self, *, follow_symlinks: bool = True) -> bool:
-        return self._is(stat.S_ISDIR, follow_symlinks)
-
-    def is_file(self, *, follow_symlinks: bool = True) -> bool:
-        return self._is(stat.S_ISREG, follow_symlinks)
-
-    def is_symlink(self) -> bool:
-        return self._is(stat.S_ISLNK, False)
-
-    def is_junction(self) -> bool:
-        return False
-
-    def _is(self, kind: Callable[[int], bool], follow: bool) -> bool:
-        with suppress(OSError):
-            return kind(self.stat(follow_symlinks=follow).st_mode)
-        return False
 
 
 io_open, io_open_code = io.open, io.open_code

@@ -33,6 +33,8 @@ Say = Callable[[str], None]
 Reading = TypeVar("Reading", Learning, FinalEvaluation)
 ELSEWHERE = 3
 """Places besides the first in which a number is tried to be written, each at the cost of a run."""
+DENIES = " (contained by Landlock, which denies connections and what programs other than Python write)"
+"""Said of a patched script that failed under it: that may be why."""
 REASONS = (CannotApply, CannotReplay, CannotEdit, NotApplicable)
 """Why an experiment cannot be made; anything else is a failure of ours."""
 
@@ -275,6 +277,7 @@ def rerun_of(kept: Experiment, before: Run, done: PatchedRun) -> Experiment:
         stopped = f"was stopped: {done.broken or 'it took too long'}"
         how = stopped if done.code is None else f"ended with exit code {done.code}"
         said = f": {done.last_line}" if done.last_line else ""
+        said += DENIES if done.means == "landlock" and done.code else ""
         run = run_of(done.tape, ended=False) if done.tape is not None else None
         return msgspec.structs.replace(kept, why=f"the patched script {how}{said}", run=run)
     after = run_of(done.tape, ended=True)
