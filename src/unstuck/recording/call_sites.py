@@ -53,8 +53,11 @@ class CallSites:
 
     def sites(self, depth: int = 2) -> tuple[Site, ...]:
         """The person's frames from the present call outward, innermost first."""
+        return self.outward(sys._getframe(depth))
+
+    def outward(self, frame: FrameType | None) -> tuple[Site, ...]:
+        """The person's frames from one outward, innermost first."""
         found: list[Site] = []
-        frame: FrameType | None = sys._getframe(depth)
         while frame is not None and len(found) < DEEPEST:
             if self.relative(frame.f_code.co_filename) is not None:
                 found.append(self._site(frame))

@@ -92,11 +92,12 @@ class Forwards:
 
 
 def value(entries: list[Entry], wanted: int) -> Tensor | None:
-    """The value of that number among what the calls made."""
+    """The value of that number among what the calls made; None where it never left a compiled graph."""
     count = 0
     for entry in entries:
         if count <= wanted < count + len(entry.results):
-            return entry.results[wanted - count]
+            made = entry.results[wanted - count]
+            return None if made.is_meta else made
         count += len(entry.results)
     return None
 

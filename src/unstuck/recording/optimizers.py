@@ -156,6 +156,13 @@ class OptimizerObserver:
             self._clips.append((self._norm_after_backward, norm))
         return norm
 
+    def late_step(self, optimizer: Any, passes: int) -> None:
+        """An optimizer has stepped since the last backward; what gradient it was given cannot be seen any more."""
+        rates = tuple(_number(group.get("lr")) for group in optimizer.param_groups)
+        self._steps.append(Stepped(Update(self._seen.of(optimizer), passes, rates)))
+        self._since_backward = self.stepped = True
+        self.steps += 1
+
     def _is_empty(self, step: OpenStep) -> bool:
         """No gradient reaches the step, although the backward before it made some."""
         if all(p.grad is None for p in step.weights):

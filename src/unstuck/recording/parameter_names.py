@@ -80,6 +80,7 @@ class Names:
 def _owners() -> dict[int, tuple[str, nn.Module, str]]:
     # type(), not isinstance(): asking a lazy proxy for its class would wake it up.
     alive = [o for o in gc.get_objects() if issubclass(type(o), nn.Module)]
+    alive = [m for m in alive if not _compiled(m) or not _variable(m._modules["_orig_mod"])]
     children = {id(child) for module in alive for child in module._modules.values() if child is not None}
     found: dict[int, tuple[str, nn.Module, str]] = {}
     for root in (m for m in alive if id(m) not in children):
@@ -88,9 +89,15 @@ def _owners() -> dict[int, tuple[str, nn.Module, str]]:
             for leaf, parameter in module._parameters.items():
                 if parameter is not None:
                     start = variable or type(root).__name__.lower()
-                    name = ".".join(filter(None, (start, path, leaf)))
+                    inner = path.replace("_orig_mod", "").strip(".") if _compiled(root) else path
+                    name = ".".join(filter(None, (start, inner, leaf)))
                     found.setdefault(id(parameter), (variable, module, name))
     return found
+
+
+def _compiled(module: nn.Module) -> bool:
+    """Whether it is what `torch.compile` makes of a module, around which it stands."""
+    return type(module).__module__.startswith("torch._dynamo.") and "_orig_mod" in module._modules
 
 
 def _variable(thing: object) -> str:

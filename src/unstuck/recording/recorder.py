@@ -18,10 +18,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
-from torch.overrides import _get_current_function_mode  # the only way to ask which mode is on top
 
 from unstuck.recording.budget import DEFAULT, Budget, Limits
+from unstuck.recording.compiled_regions import CompiledRegions
 from unstuck.recording.full_steps import FullSteps, Opened
 from unstuck.recording.observed import Observed
 from unstuck.recording.open_steps import OpenStep, closure_of, watched, with_closure
@@ -32,6 +31,7 @@ from unstuck.recording.sampled_steps import SampledSteps
 from unstuck.recording.sampling import Sampling
 from unstuck.recording.snapshots import Snapshots
 from unstuck.recording.stdout import StdoutTap
+from unstuck.recording.step_hooks import StepHooks
 from unstuck.recording.tracer import tensors
 from unstuck.recording.warning_sites import WarningSites
 from unstuck.tape.model import Command, Tape
@@ -56,9 +56,10 @@ class Recorder:
         )
         self.snapshots: Snapshots | None = None
         """Writes the tape while the script runs, if anything does."""
-        self._hooks: list[Any] = []
+        self._hooks = StepHooks()
         self._thread = threading.get_ident()
-        self._on = False
+        observed = self.observed
+        self._compiled = CompiledRegions(observed.tracer, self._hooks, self, observed.call_sites, observed.notes)
         _alive.add(self)
 
     # -- attaching ---------------------------------------------------------------------------------------------------
@@ -67,24 +68,23 @@ class Recorder:
         """Start to watch the calling thread, or go on."""
         for tap in (*self._taps, self.observed.settings, self.observed.constructions):
             tap.attach()
+        self._compiled.attach()
         if self.sampled is not None:
             self._sample(self.sampled.sampling)
         else:
-            self._hooks = [
-                register_optimizer_step_pre_hook(self._before_step),
-                register_optimizer_step_post_hook(self._after_step),
-            ]
-            self._switch(True)
+            self._hooks.place(self._before_step, self._after_step)
+            self.observed.tracer.watch(True)
 
     def detach(self) -> None:
         """Stop watching; the process is as if we had never been there."""
-        self._unhook()
+        self._hooks.place(None, None)
+        self._compiled.detach()
         for tap in (*self._taps, self.observed.settings, self.observed.constructions):
             tap.detach()
         if self.sampled is not None:
             self.sampled.sampling.detach()
             self.sampled.fold()
-        self._switch(False)
+        self.observed.tracer.watch(False)
         self._guarded(self.observed.leftovers)
         self._full.forget()
 
@@ -95,7 +95,7 @@ class Recorder:
             tap.detach()
         if self.sampled is not None:
             self.sampled.sampling.detach()
-        self._switch(False)
+        self.observed.tracer.watch(False)
         self.observed.tracer.close()  # it may lie beneath a mode of the script's own
         self._full.forget()
 
@@ -111,21 +111,6 @@ class Recorder:
         sampling = Sampling() if self.sampled is None else self.sampled.sampling
         return self.observed.tape(script, stopped, sampling, self.budget, error, command)
 
-    def _switch(self, on: bool) -> None:
-        tracer = self.observed.tracer
-        tracer.paused = not on
-        if on and not self._on:
-            tracer.__enter__()
-            self._on = True
-        elif not on and self._on and _get_current_function_mode() is tracer:  # else a mode of theirs is on top of it
-            tracer.__exit__(None, None, None)
-            self._on = False
-
-    def _unhook(self) -> None:
-        for hook in self._hooks:
-            hook.remove()
-        self._hooks = []
-
     def _guarded(self, call: Callable[..., Any], *args: Any, **options: Any) -> Any:
         try:
             return call(*args, **options)
@@ -136,12 +121,13 @@ class Recorder:
 
     def _marks(self) -> dict[Any, Callable[..., Any]]:
         return {
-            torch.Tensor.backward: self._on_backward,
-            torch.autograd.backward: self._on_backward,
-            torch.autograd.grad: self._on_grad,
+            torch.Tensor.backward: self.on_backward,
+            torch.autograd.backward: self.on_backward,
+            torch.autograd.grad: self.on_grad,
         }
 
-    def _on_backward(self, func: Any, args: Any, kwargs: Any) -> Any:
+    def on_backward(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """A call of a function that runs a backward, which is done here."""
         loss = args[0] if args else kwargs.get("tensors", kwargs.get("self"))
         opened = self._guarded(self._open, loss)
         try:
@@ -154,7 +140,8 @@ class Recorder:
             self.check_budget()
         return result
 
-    def _on_grad(self, func: Any, args: Any, kwargs: Any) -> Any:
+    def on_grad(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """The same for `torch.autograd.grad`."""
         if kwargs.get("create_graph") or (len(args) > 4 and args[4]):
             result = func(*args, **kwargs)
             self._guarded(self.observed.tracer.note, func, args, kwargs, result, None)
@@ -204,7 +191,7 @@ class Recorder:
             return self._before_sampled(args, kwargs, closure)
         self._guarded(self._leftovers, closure)
         step = self._guarded(self._begin, optimizer, closure)
-        self._switch(False)
+        self.observed.tracer.watch(False)
         if closure is None or step is None:
             return None
         return with_closure(args, kwargs, watched(closure, partial(self._guarded, step.call), self._watching))
@@ -215,7 +202,7 @@ class Recorder:
     def _before_sampled(self, args: Any, kwargs: Any, closure: Any) -> Any:
         assert self.sampled is not None
         wanted, self.sampled.sampling.watching = self.sampled.sampling.watching, False
-        self._switch(False)
+        self.observed.tracer.watch(False)
         if closure is None or not wanted:
             return None
         return with_closure(args, kwargs, watched(closure, self._look_on, self._watching))
@@ -227,13 +214,13 @@ class Recorder:
     @contextmanager
     def _watching(self) -> Iterator[None]:
         """Inside a closure that an optimizer calls: what it computes is the person's."""
-        self._switch(True)
+        self.observed.tracer.watch(True)
         try:
             yield
         finally:
             if self.sampled is not None:
                 self.sampled.sampling.watching = False
-            self._switch(False)
+            self.observed.tracer.watch(False)
 
     def _leftovers(self, closure: Any) -> None:
         entries = self.observed.tracer.entries
@@ -245,8 +232,15 @@ class Recorder:
             return
         if self._guarded(self.observed.optimizers.end_step, optimizer, len(self.observed.passes)) is False:
             return
-        self._switch(True)
+        self.observed.tracer.watch(True)
         self.check_budget()
+
+    def late_step(self, optimizer: Any) -> None:
+        """An optimizer stepped where no hook saw it, between two graphs of a compiled function."""
+        if self.sampled is not None:
+            self.observed.optimizers.steps += 1
+        else:
+            self._guarded(self.observed.optimizers.late_step, optimizer, len(self.observed.passes))
 
     def check_budget(self) -> None:
         """Ask the script to stop (by raising BudgetSpent in its loop) once the budget is spent.
@@ -277,11 +271,7 @@ class Recorder:
 
     def _sample(self, sampling: Sampling) -> None:
         """From now on an optimizer's steps are only counted; the first one is looked at."""
-        self._unhook()
-        self._hooks = [
-            register_optimizer_step_post_hook(sampling.after_step(self._look)),
-            register_optimizer_step_pre_hook(self._before_step),
-        ]
+        self._hooks.place(self._before_step, sampling.after_step(self._look))
         sampling.attach()
         sampling.left = 0
 
@@ -293,11 +283,9 @@ class Recorder:
     def _pace(self, sampled: SampledSteps) -> None:
         sampled.pace()
         watching = sampled.sampling.watching
-        if watching and len(self._hooks) < 2:
-            self._hooks.append(register_optimizer_step_pre_hook(self._before_step))
-        elif not watching and len(self._hooks) > 1:  # the next steps need no hook before them
-            self._hooks.pop().remove()
-        self._switch(watching)
+        if watching != (self._hooks.before is not None):  # steps that are not watched need no hook before them
+            self._hooks.place(self._before_step if watching else None, self._hooks.after)
+        self.observed.tracer.watch(watching)
 
 
 def _forked() -> None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch._C._functorch import maybe_current_level  # type: ignore[import-not-found]  # nothing public tells
 from torch.overrides import TorchFunctionMode
 
+from unstuck.recording import mode_stack
 from unstuck.recording.loss_scaling import LossScaling
 from unstuck.recording.notes import Notes
 from unstuck.recording.parameter_names import is_weight
@@ -81,8 +82,27 @@ class Tracer(TorchFunctionMode):
         """Told of the weights that a call has written to."""
         self.quiet = False
         """Calls go by unseen."""
-        self.paused = False
-        """So do they, where another mode lies above this one and it cannot be taken away."""
+        self.wanted = self.aside = self._on = False
+        """It is to see the calls; it has to keep off the stack of modes all the same; it is on the stack."""
+        self._below = 0
+        """How many modes lay above it when it was last taken off."""
+
+    def watch(self, wanted: bool, aside: bool | None = None) -> None:
+        """Go on or off the stack of modes, among the person's own modes to the place where it was."""
+        self.wanted, self.aside = wanted, self.aside if aside is None else aside
+        if self.wanted and not self.aside and not self._on:
+            mode_stack.put(self, self._below)
+            self._on = True
+        elif self._on and not (self.wanted and not self.aside):
+            below = mode_stack.place(self)
+            if below is not None:  # else it is handling a call, and torch has taken it off itself
+                mode_stack.take(self)
+                self._below, self._on = below, False
+
+    @property
+    def reads_graphs(self) -> bool:
+        """Whether it is to be given the calls of compiled graphs, since it is kept off the stack while those run."""
+        return self.wanted and self.aside and not self._on and not self.quiet
 
     def drop(self, entries: list[Entry]) -> None:
         """Forget some of the calls."""
@@ -105,7 +125,7 @@ class Tracer(TorchFunctionMode):
         mark = self.marks.get(func) if func.__hash__ is not None else None
         if mark is not None:
             return mark(func, args, kwargs)
-        if self.quiet or self.paused or func in SKIPPED or not self._depends(args, kwargs):
+        if self.quiet or not self.wanted or func in SKIPPED or not self._depends(args, kwargs):
             return func(*args, **kwargs)
         before = self._untouched(func, args)
         out = func(*args, **kwargs)
@@ -114,6 +134,16 @@ class Tracer(TorchFunctionMode):
         except Exception as error:
             self._failed(error)
         return out
+
+    def depends(self, tensor: Tensor) -> bool:
+        """Whether a tensor is a weight, or was made of one."""
+        return id(tensor) in self.made or tensor.requires_grad or isinstance(tensor, nn.Parameter)
+
+    def add(self, entries: list[Entry]) -> None:
+        """Keep calls that were made in a compiled graph."""
+        self._make_room()
+        self.entries += entries
+        self.made.update((id(t), t) for entry in entries for t in entry.results)
 
     def _depends(self, args: Any, kwargs: Any) -> bool:
         # Written out rather than through tensors(): this runs for every torch call of the person's step.
@@ -145,9 +175,7 @@ class Tracer(TorchFunctionMode):
         results = results or tuple(tensors(args[:1])) if changes_first(func) else results
         if not results or self._of_weights(func, args, kwargs, results):
             return
-        if len(self.entries) >= LONGEST:
-            self.clear()
-            self.notes.add(f"not recorded: the first {LONGEST} torch calls of a stretch without a backward")
+        self._make_room()
         cast = _cast(results[0].device.type)
         self.entries.append(
             Entry(func, tuple(args), kwargs, out, results, self.sites(), torch.is_grad_enabled(), cast, before)
@@ -168,6 +196,11 @@ class Tracer(TorchFunctionMode):
         for weight in weights:
             self._perhaps_new(weight, args, kwargs)
         return bool(written or weights) or func in SILENT
+
+    def _make_room(self) -> None:
+        if len(self.entries) >= LONGEST:
+            self.clear()
+            self.notes.add(f"not recorded: the first {LONGEST} torch calls of a stretch without a backward")
 
     def _perhaps_new(self, weight: Tensor, args: Any, kwargs: Any) -> None:
         """A value that has become a weight: the calls that made it are no part of the program that reads it."""
