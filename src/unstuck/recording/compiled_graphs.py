@@ -88,7 +88,7 @@ class _Fakes:
     def of(self, tensor: Tensor) -> Tensor:
         """What stands for it."""
         fake = tensor.clone() if _number(tensor) else self.mode.from_tensor(tensor, trace=False)
-        self._versions[id(fake)] = fake._version
+        self._versions[id(fake)] = _version(fake)
         return fake
 
     def of_held(self, tensor: Tensor) -> Tensor:
@@ -99,7 +99,11 @@ class _Fakes:
 
     def changed(self, fake: Tensor, listener: _Listener) -> bool:
         """Whether it was written to; an operator on a list of tensors gives them no new version."""
-        return fake._version != self._versions.get(id(fake), 0) or id(fake) in listener.operators.wrote
+        return _version(fake) != self._versions.get(id(fake), 0) or id(fake) in listener.operators.wrote
+
+
+def _version(tensor: Tensor) -> int:
+    return 0 if tensor.is_inference() else tensor._version
 
 
 def _told(value: Any, depends: Callable[[Tensor], bool]) -> tuple[Any, ...]:

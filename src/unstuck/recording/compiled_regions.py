@@ -16,7 +16,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable
-from functools import update_wrapper
+from functools import partial, update_wrapper
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -55,6 +55,9 @@ class Watcher(Protocol):
     def late_step(self, optimizer: Any) -> None:
         """An optimizer has stepped unseen."""
 
+    def covered(self, ours: Any, original: Any) -> None:
+        """The recorder put a function of its own in the place of one that stood in for an original, and is to go."""
+
 
 class CompiledRegions:
     """`attach` to keep out of compiled functions from now on, `detach` to leave Dynamo as it was."""
@@ -72,7 +75,8 @@ class CompiledRegions:
         self._contexts: weakref.WeakSet[Any] = weakref.WeakSet()
         self._undo: list[Callable[[], None]] = []
         self._versions: dict[Any, int] = {}
-        self._functions: tuple[Any, Any] = (None, None)
+        self._backward: _StandIn | None = None
+        self._grad: _StandIn | None = None
 
     def attach(self) -> None:
         """Patch Dynamo, as soon as it is imported."""
@@ -95,6 +99,7 @@ class CompiledRegions:
 
             context, graph = eval_frame._TorchDynamoContext, output_graph.OutputGraph
             self._undo += [
+                _replaced(eval_frame, "_maybe_set_eval_frame", self._in_switch),
                 _replaced(context, "__init__", self._in_context),
                 _replaced(graph, "call_user_compiler", self._in_graph),
             ]
@@ -113,6 +118,30 @@ class CompiledRegions:
             self._join(context)
 
         return __init__
+
+    def _in_switch(self, original: Callable[..., None]) -> Callable[..., None]:
+        """Dynamo turns itself on and off by this function: in code of theirs that it is kept out of, we can be."""
+
+        def _maybe_set_eval_frame(callback: Any) -> None:
+            inside = self._depth and threading.get_ident() == self._thread
+            if inside and callback is not None:
+                self._aside(True)
+            original(callback)
+            if inside and callback is None and self._disabled(sys._getframe(1)):
+                self._aside(False)
+
+        return _maybe_set_eval_frame
+
+    def _disabled(self, frame: FrameType) -> bool:
+        """Whether the call is about to enter a function of the person's that Dynamo is told to leave alone."""
+        function = frame.f_locals.get("fn") if frame.f_code.co_name == "_fn" else None
+        code = getattr(getattr(type(getattr(function, "__self__", None)), "forward", function), "__code__", None)
+        return code is not None and self._call_sites.relative(code.co_filename) is not None
+
+    def _aside(self, aside: bool) -> None:
+        if aside != self._tracer.aside:
+            self._tracer.watch(self._tracer.wanted, aside)
+            self._hooks.aside(aside)
 
     def _join(self, context: Any) -> None:
         if context.callback is not None:
@@ -146,20 +175,19 @@ class CompiledRegions:
             return _nothing
         self._depth += 1
         if self._depth == 1:
-            self._tracer.watch(self._tracer.wanted, aside=True)
-            self._hooks.aside(True)
-            self._functions = torch.autograd.backward, torch.autograd.grad
-            torch.autograd.backward = self._standing_in(self._functions[0], self._watcher.on_backward)
-            torch.autograd.grad = self._standing_in(self._functions[1], self._watcher.on_grad)
+            self._aside(True)
+            self._backward = _StandIn("backward", partial(self._standing_in, seen=self._watcher.on_backward))
+            self._grad = _StandIn("grad", partial(self._standing_in, seen=self._watcher.on_grad))
         return self._leave
 
     def _leave(self) -> None:
         self._depth -= 1
         if self._depth == 0:
             self._look_for_steps()
-            torch.autograd.backward, torch.autograd.grad = self._functions  # type: ignore[assignment]
-            self._hooks.aside(False)
-            self._tracer.watch(self._tracer.wanted, aside=False)
+            for function in (self._backward, self._grad):
+                if function is not None and not function.leave():
+                    self._watcher.covered(function.ours, function.original)
+            self._aside(False)
 
     def _standing_in(self, original: Callable[..., Any], seen: Callable[..., Any]) -> Callable[..., Any]:
         """For a function of autograd that the eager code between two graphs calls."""
@@ -193,7 +221,12 @@ class CompiledRegions:
         def function(*args: Any) -> Any:
             if self._backwards or not self._depth or threading.get_ident() != self._thread:
                 return compiled(*args)
-            return self._called(compiled, graph, args, sys._getframe(1))
+            before = self._tracer.aside  # Dynamo is off while the code that it made runs
+            try:
+                self._aside(True)
+                return self._called(compiled, graph, args, sys._getframe(1))
+            finally:
+                self._aside(before)
 
         return function
 
@@ -224,7 +257,7 @@ class CompiledRegions:
             with mode_stack.nothing():
                 return read(*args)
         except Unreadable as error:
-            self._notes.add(f"a compiled function could not be read: {error}")
+            self._notes.add(f"a compiled function could not be read: {str(error).splitlines()[0]}")
         except Exception as error:
             self._failed(error)
         return None
@@ -247,6 +280,22 @@ class CompiledRegions:
             if not resumed:
                 break
         return self._call_sites.outward(frame)
+
+
+class _StandIn:
+    """A function of torch.autograd with another in its place."""
+
+    def __init__(self, name: str, wrapped: Callable[[Any], Any]) -> None:
+        self._name, self.original = name, getattr(torch.autograd, name)
+        self.ours = wrapped(self.original)
+        setattr(torch.autograd, name, self.ours)
+
+    def leave(self) -> bool:
+        """Put the original back; False where something else has been put there meanwhile."""
+        still = getattr(torch.autograd, self._name) is self.ours
+        if still:
+            setattr(torch.autograd, self._name, self.original)
+        return still
 
 
 def _replaced(owner: Any, name: str, wrapped: Callable[[Any], Any]) -> Callable[[], None]:

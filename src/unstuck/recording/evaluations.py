@@ -116,7 +116,7 @@ def grouped(entries: list[Entry]) -> list[list[Entry]]:
             first = (entry.func, weights)
             groups.append([])
             made = set()
-        if groups and (fresh or known or weights):
+        if groups and (fresh or known or weights or not read):  # what reads nothing draws noise in compiled code
             groups[-1].append(entry)
             made.update(id(t) for t in tensors(entry.out))
     return groups

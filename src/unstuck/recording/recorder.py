@@ -242,6 +242,11 @@ class Recorder:
         else:
             self._guarded(self.observed.optimizers.late_step, optimizer, len(self.observed.passes))
 
+    def covered(self, ours: Any, original: Any) -> None:
+        """What the light mode has put over a function of torch is to stand on the original from now on."""
+        if self.sampled is not None:
+            self.sampled.sampling.stand_on(original, instead_of=ours)
+
     def check_budget(self) -> None:
         """Ask the script to stop (by raising BudgetSpent in its loop) once the budget is spent.
 

@@ -31,11 +31,13 @@ class TensorStore:
         self._by_identity: dict[int, tuple[weakref.ref[Tensor], int, str]] = {}
 
     def keep(self, tensor: Tensor, fresh: bool = False) -> str | None:
-        """The key of a copy of the tensor, or None where there is no room for it.
+        """The key of a copy of the tensor, or None where there is no room for it, or it never had data of its own.
 
         `fresh`: a small tensor is read even where it seems unchanged. Batch norm writes its running statistics without
         a new version; in training they are not read, so what they were at first will do there.
         """
+        if tensor.is_meta:
+            return None
         known = self._by_identity.get(id(tensor))
         seen = known is not None and known[0]() is tensor and known[1] == version(tensor) >= 0
         if known is not None and seen and not (fresh and tensor.numel() <= SMALL):
