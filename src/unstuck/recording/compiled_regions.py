@@ -265,7 +265,7 @@ class CompiledRegions:
     def _note(self, call: Prepared, made: Any, frame: FrameType) -> None:
         try:
             if call.written:
-                self._tracer.writes.write(call.written)
+                self._tracer.write(call.written)
             self._tracer.add(list(call.entries(made, self._around(frame))))
         except Exception as error:
             self._failed(error)

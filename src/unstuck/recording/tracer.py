@@ -190,12 +190,16 @@ class Tracer(TorchFunctionMode):
             return False
         written = [] if func in MARKING or not changes else weights or self.writes.behind(results)
         if written:
-            self.writes.write(written)
-            if self.wrote is not None:
-                self.wrote(written)
+            self.write(written)
         for weight in weights:
             self._perhaps_new(weight, args, kwargs)
         return bool(written or weights) or func in SILENT
+
+    def write(self, weights: list[Tensor]) -> None:
+        """A call has written to weights."""
+        self.writes.write(weights)
+        if self.wrote is not None:
+            self.wrote(weights)
 
     def _make_room(self) -> None:
         if len(self.entries) >= LONGEST:
