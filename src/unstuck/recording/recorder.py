@@ -90,7 +90,8 @@ class Recorder:
 
     def forked(self) -> None:
         """In a process that was forked (a DataLoader's worker): nothing of ours is left there."""
-        self._unhook()
+        self._hooks.place(None, None)
+        self._compiled.detach()
         for tap in (*self._taps, self.observed.settings, self.observed.constructions):
             tap.detach()
         if self.sampled is not None:
