@@ -53,3 +53,60 @@ def test_nothing_is_reported_in_the_graph_or_where_no_optimizer_holds_the_networ
     tmp_path: Path, held: str, way: str
 ) -> None:
     assert not found(tape_of(APART.format(held=held, way=way), tmp_path))
+
+
+MEANT = """
+import copy
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+torch.manual_seed(1)
+x, later = torch.randn(400, 6), torch.randn(400, 6)
+y = x.sum(1)
+net = nn.Sequential(nn.Linear(6, 16), nn.Tanh(), nn.Linear(16, 1))
+other = copy.deepcopy(net)
+{more}
+optimizer = torch.optim.Adam([*net.parameters()], lr=0.01)
+for epoch in range(2):
+    for rows in torch.randperm(400).split(40):
+        {loss}
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        {after}
+"""
+AIM = (
+    "with torch.no_grad(): aim = y[rows, None] + 0.9 * other(later[rows])\n        loss = F.mse_loss(net(x[rows]), aim)"
+)
+TARGETS = {
+    "a target network": (AIM, "[p.data.lerp_(q.data, 0.1) for p, q in zip(other.parameters(), net.parameters())]"),
+    "a target of its own": ("loss = F.mse_loss(net(x[rows]), y[rows, None] + 0.9 * net(later[rows]).detach())", "pass"),
+    "a coefficient": (
+        "out = net(x[rows])\n        loss = (out * (y[rows, None] - out.detach())).square().mean()",
+        "pass",
+    ),
+    "straight through": (
+        "out = net(x[rows])\n        loss = F.mse_loss(out + (out.sign() - out).detach(), y[rows, None])",
+        "pass",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", TARGETS)
+def test_a_cut_that_takes_nothing_from_training_is_not_reported(kind: str, tmp_path: Path) -> None:
+    loss, after = TARGETS[kind]
+    assert not found(tape_of(MEANT.format(more="", loss=loss, after=after), tmp_path))
+
+
+def test_the_second_player_s_loss_may_cut_the_first_player(tmp_path: Path) -> None:
+    more = "first = torch.optim.Adam(other.parameters(), lr=0.01)\njudge = nn.Linear(1, 1)\n"
+    loss = "loss = net(other(x[rows]).detach().expand(-1, 6)).mean()"
+    after = "first.zero_grad(); (-net(other(x[rows]).expand(-1, 6)).mean()).backward(); first.step()"
+    assert not found(tape_of(MEANT.format(more=more, loss=loss, after=after), tmp_path))
+
+
+def test_a_cut_in_the_middle_of_a_network_is_reported(tmp_path: Path) -> None:
+    loss = "loss = F.mse_loss(net[2](net[1](net[0](x[rows]).detach())), y[rows, None])"
+    (finding,) = found(tape_of(MEANT.format(more="", loss=loss, after="pass"), tmp_path))
+    assert "detach" in finding.message

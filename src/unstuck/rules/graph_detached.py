@@ -8,8 +8,9 @@ set `requires_grad` on the loss and run to the end without learning anything.
 
 ## How it is seen
 The recorded step is followed back from the loss. If no way leads to any trainable weight, that is the fault. If only
-some ways are cut, it may be meant (a target that must not move, a straight-through gradient): the step is then replayed
-without the cut.
+some ways are cut, it may be meant. It is where the weights behind the cut are in no optimizer (a target network, a
+teacher), get their gradient from another loss (a generator), or where what is cut off only enters the loss (a target
+that must not move). Elsewhere the step is replayed without the cut.
 
 ## What to do
 Compute the loss from the network's own output, as a tensor; use `.detach()` and `.item()` only for what is printed.
@@ -26,7 +27,7 @@ from unstuck.signals.reachability import taught_by
 from unstuck.signals.task import main_program
 from unstuck.tape.abstract import Knowns
 from unstuck.tape.model import Tape
-from unstuck.tape.program import Call, Program
+from unstuck.tape.program import Call, Program, Value, Weight
 
 STAGE = Stage.WIRING
 NEEDS_ROOM = True
@@ -47,7 +48,7 @@ def check(tape: Tape) -> Iterator[Finding]:
     trainable = {p.name for p in tape.parameters if p.trainable}
     taught = {name for n in {p.program for p in tape.passes} for name in taught_by(tape.programs[n])}
     if taught & trainable:
-        yield from _partly(tape, trainable)
+        yield from _partly(tape, trainable, taught)
         yield from _out_of_sight(tape, trainable, taught)
     else:
         yield from _severed(tape, trainable)
@@ -95,12 +96,13 @@ def _named(call: Call | None) -> str:
     return {"detach": "detach()", "data": ".data"}.get(call.name, f"what happens to the result of {call.name}")
 
 
-def _partly(tape: Tape, trainable: set[str]) -> Iterator[Finding]:
-    """Some ways are cut; whether that is meant, a replay without the cut shows."""
+def _partly(tape: Tape, trainable: set[str], taught: set[str]) -> Iterator[Finding]:
+    """Some ways are cut; whether that is meant, a replay without the cut shows, unless the step itself shows it."""
     program = tape.programs[main_program(tape)]
     behind = trainable & set(program.weights()) - taught_by(program)
+    held = {p.name for p in tape.parameters if p.optimizer >= 0}
     every = Knowns(program).cuts()
-    plain = [c for c in every if c.site and c.op.cuts != "flat"]
+    plain = [c for c in every if c.site and c.op.cuts != "flat" and not _meant(program, c, trainable, taught, held)]
     # Under no_grad, what keeps no weight from learning is bookkeeping (a power iteration, a running mean).
     cuts = {c.site: c for c in plain if c.site and (c.grad or behind)}
     for site, call in list(cuts.items())[:FEW]:
@@ -112,6 +114,29 @@ def _partly(tape: Tape, trainable: set[str]) -> Iterator[Finding]:
             Evidence("trainable weights without a gradient", len(behind), "none"),
         )
         yield Finding(FAULT, said, site, evidence, (KeepGraph(site),))
+
+
+def _meant(program: Program, cut: Call, trainable: set[str], taught: set[str], held: set[str]) -> bool:
+    """Whether a cut takes nothing from training that the script gives to it.
+
+    Weights that no optimizer holds are not to be trained by it (a target network, a teacher). Those that another loss
+    teaches get their gradient there (a generator, while the other player learns). Those that this loss teaches as well
+    get it past the cut, if what is cut off only enters the loss (a target made by the network itself): where it goes on
+    through layers, it is an early part of the network.
+    """
+    upstream = trainable & _upstream(program, cut)
+    if upstream - taught:
+        return not (upstream - taught) & held
+    return not upstream & taught_by(program) or not any(c.weights() for c in program.after(cut))
+
+
+def _upstream(program: Program, call: Call) -> set[str]:
+    """The weights that a call's arguments depend on."""
+    wanted = set(call.refs())
+    for earlier in reversed(program.calls):
+        if any(Value(out) in wanted for out in earlier.outs):
+            wanted.update(earlier.refs())
+    return {ref.name for ref in wanted if isinstance(ref, Weight)}
 
 
 def _out_of_sight(tape: Tape, trainable: set[str], taught: set[str]) -> Iterator[Finding]:

@@ -35,9 +35,9 @@ class Coverage:
     held: tuple[Parameter, ...]
     """The loss reaches them by gradient, and an optimizer holds them."""
     loose: tuple[Parameter, ...]
-    """The loss reaches them by gradient, they are trainable, and no optimizer holds them."""
+    """The loss reaches them by gradient, they are trainable, no optimizer holds them, and nothing else moves them."""
     frozen: tuple[Parameter, ...]
-    """Read by a training program and not trainable."""
+    """Read by a training program, not trainable, and the same in the end."""
 
     @property
     def unknown(self) -> tuple[Parameter, ...]:
@@ -80,9 +80,15 @@ class Coverage:
         return cls(
             tape,
             tuple(p for p in taught if p.optimizer >= 0),
-            tuple(p for p in taught if p.optimizer < 0),
-            tuple(p for p in known if not p.trainable),
+            tuple(p for p in taught if p.optimizer < 0 and not _follows(tape, p)),
+            tuple(p for p in known if not p.trainable and not _follows(tape, p)),
         )
+
+
+def _follows(tape: Tape, parameter: Parameter) -> bool:
+    """Whether the script itself moves a weight that no optimizer holds (a momentum encoder, a target network)."""
+    start, end = (tape.tensors.get(f"{kind}:{parameter.name}") for kind in "wf")
+    return parameter.optimizer < 0 and start is not None and end is not None and not torch.equal(start, end)
 
 
 def is_random(weight: Tensor) -> bool:
