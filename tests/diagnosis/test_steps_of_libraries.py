@@ -1,4 +1,4 @@
-"""Steps as training libraries make them, through the whole pipeline: closures inside a trainer, optimizers of their own."""
+"""Steps as libraries make them, through the whole pipeline: closures in a trainer, optimizers of their own."""
 
 from __future__ import annotations
 
