@@ -49,7 +49,9 @@ class Stage:
     code: int = 0
     leaves_tape: bool = True
 
-    def diagnose(self, tape: Path, options: Options, progress: Callable[[str], None]) -> Diagnosis:
+    def diagnose(
+        self, tape: Path, options: Options, progress: Callable[[str], None], reruns: object = None
+    ) -> Diagnosis:
         assert (tape / "tape.json").exists()
         progress("looking")
         self.options = options
@@ -62,7 +64,7 @@ class Stage:
         target: Target,
         tape: Path,
         limits: Limits = DEFAULT,
-        meanwhile: Callable[[], object] = lambda: None,
+        meanwhile: Callable[[Callable[[], bool]], object] = lambda over: None,
     ) -> int:
         self.recorded = (target, limits)
         if self.leaves_tape:

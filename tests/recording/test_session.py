@@ -21,7 +21,7 @@ def test_what_is_done_meanwhile_is_done_in_this_thread_before_the_child_ends(tmp
     script = tmp_path / "waits.py"
     go = tmp_path / "go"
     script.write_text(f"import os, time\nwhile not os.path.exists({str(go)!r}):\n    time.sleep(0.01)\n1 / 0\n")
-    code = session.record(Target(str(script), None), tmp_path / "tape", meanwhile=go.touch)
+    code = session.record(Target(str(script), None), tmp_path / "tape", meanwhile=lambda over: go.touch())
     assert code == 1
     assert load(tmp_path / "tape").stopped == "script failed: ZeroDivisionError: division by zero"
 

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -51,10 +51,10 @@ def run(options: argparse.Namespace, target: Target) -> int:
 def _reported(options: argparse.Namespace, target: Target, launch: Launch | None) -> int:
     folder = _home(target)
     try:
-        with _scratch() as tape:
-            _recorded(target, tape, options, launch)
+        with _scratch() as tape, closing(_Ahead(tape, options, alone=launch is None)) as ahead:
+            _recorded(target, tape, options, ahead, launch)
             folder = _home(target, tape)
-            report = _diagnosed(tape, options)
+            report = _diagnosed(tape, options, ahead.reruns)
     except Unsaid as end:
         report = Diagnosis(target.name, version("torch"), __version__, steps=0, stopped=str(end), learns=None)
     _show(report, options, folder, target.words)
@@ -74,7 +74,7 @@ def record(options: argparse.Namespace, target: Target) -> int:
         return several.beside(launch, target, options)
     try:
         with _scratch() as scratch, launch.reporting() if launch is not None else nullcontext():
-            code = _recorded(target, scratch, options, launch)
+            code = _recorded(target, scratch, options, lambda over: None, launch)
             shutil.rmtree(tape, ignore_errors=True)
             shutil.move(scratch, tape)
     except Unsaid as end:
@@ -162,14 +162,19 @@ def study(options: argparse.Namespace) -> int:
     return WELL
 
 
-def _recorded(target: Target, tape: Path, options: argparse.Namespace, launch: Launch | None = None) -> int:
+def _recorded(
+    target: Target,
+    tape: Path,
+    options: argparse.Namespace,
+    meanwhile: Callable[[Callable[[], bool]], object],
+    launch: Launch | None = None,
+) -> int:
     """Record the script; its return code. Raises Unsaid if it leaves no tape."""
     if (shown := syntax_error(target)) is not None:
         sys.stderr.write(shown)
         raise Unsaid("script failed: " + shown.strip().rpartition("\n")[2])
     if (line := check(target)) is not None:
         raise Refused(line)
-    meanwhile = _warmed if options.verb == "run" else lambda: None  # what the analysis imports, while the script runs
     allowed = limits(options.steps, options.seconds, EFFORT[options.effort])
     code = session.record(target, tape, allowed, meanwhile, launch and launch.folder)
     if not (tape / "tape.json").exists():
@@ -177,22 +182,42 @@ def _recorded(target: Target, tape: Path, options: argparse.Namespace, launch: L
     return code
 
 
-def _warmed() -> None:
-    with suppress(Exception):  # what is wrong with it shows when it is needed
-        importlib.import_module("unstuck.diagnosis.pipeline").warm()
+class _Ahead:
+    """What is done while the script runs: imports, and the experiments that will probably be asked for."""
+
+    def __init__(self, tape: Path, options: argparse.Namespace, alone: bool) -> None:
+        self._tape, self._options, self._alone = tape, options, alone
+        self.reruns: Any = None
+
+    def __call__(self, over: Callable[[], bool]) -> None:
+        with suppress(Exception):  # what is wrong with it shows when it is needed
+            ahead = importlib.import_module("unstuck.diagnosis.ahead")
+            if not self._alone:  # the tape of several ranks is merged at their end
+                return ahead.warm()
+            self.reruns = ahead.PatchedRuns()
+            ahead.work(self._tape, _asked(ahead, self._options), over, self.reruns)
+
+    def close(self) -> None:
+        """End what nobody asked for."""
+        if self.reruns is not None:
+            self.reruns.close()
 
 
-def _diagnosed(tape: Path, options: argparse.Namespace) -> Diagnosis:
+def _asked(pipeline: Any, options: argparse.Namespace) -> Any:
+    """The options of the diagnosis."""
+    return pipeline.Options(
+        prove=not getattr(options, "no_prove", False),
+        effort=EFFORT[getattr(options, "effort", "normal")],
+        uncontained=options.rerun_uncontained,
+    )
+
+
+def _diagnosed(tape: Path, options: argparse.Namespace, reruns: Any = None) -> Diagnosis:
     """The diagnosis of a tape. A failure of our own is one line; UNSTUCK_DEBUG=1 shows the traceback."""
     try:
         pipeline = importlib.import_module("unstuck.diagnosis.pipeline")
         with progress() as say:
-            asked = pipeline.Options(
-                prove=not getattr(options, "no_prove", False),
-                effort=EFFORT[getattr(options, "effort", "normal")],
-                uncontained=options.rerun_uncontained,
-            )
-            return pipeline.diagnose(tape, asked, say)
+            return pipeline.diagnose(tape, _asked(pipeline, options), say, reruns)
     except Exception as error:
         if os.environ.get("UNSTUCK_DEBUG"):
             traceback.print_exc()

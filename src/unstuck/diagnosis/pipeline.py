@@ -24,6 +24,7 @@ from unstuck.diagnosis.level import ended
 from unstuck.diagnosis.log import Budget, Patched
 from unstuck.diagnosis.model import Diagnosis, Finding, NotApplicable, Outcome
 from unstuck.diagnosis.plan import foresight
+from unstuck.diagnosis.rerun import PatchedRuns
 from unstuck.diagnosis.runners import Runners
 from unstuck.diagnosis.skill import settled
 from unstuck.replay.stacked import warm
@@ -54,8 +55,14 @@ class Options:
         return spent > self.effort * max(self.seconds - script, script)
 
 
-def diagnose(folder: Path, options: Options = Options(), say: Say = lambda _: None) -> Diagnosis:
-    """The diagnosis of a tape folder. Raises TapeError if there is no whole tape."""
+def diagnose(
+    folder: Path, options: Options = Options(), say: Say = lambda _: None, reruns: PatchedRuns | None = None
+) -> Diagnosis:
+    """The diagnosis of a tape folder. Raises TapeError if there is no whole tape.
+
+    `reruns`: patched scripts of which one may have begun while the script ran (`unstuck.diagnosis.ahead`). An interrupt
+    (Ctrl-C) ends the experiments, unless one has ended the script already: then it ends everything.
+    """
     # One core is left to the patched script: threads that wait for each other there would stand in its way.
     torch.set_num_threads(max(1, min(torch.get_num_threads(), (os.cpu_count() or 1) - 1)))
     clock, tape = Clock(), load(folder)
@@ -63,7 +70,8 @@ def diagnose(folder: Path, options: Options = Options(), say: Say = lambda _: No
     examination = Examination(tape)
     findings = examination.begin()
     budget = lambda: Budget(options.prove, late=options.late(tape.seconds, clock.spent()))
-    with closing(Runners(tape, say, options.effort, options.uncontained)) as run:
+    patched = PatchedRuns(options.uncontained) if reruns is None else reruns
+    with closing(Runners(tape, say, options.effort, patched)) as run:
         log = (Experiment(Request(Recorded()), "undecided", "the recorded run", run=run.run()),)
         if options.prove and any(f.remedies for f in findings):
             run.prepare()
@@ -71,7 +79,13 @@ def diagnose(folder: Path, options: Options = Options(), say: Say = lambda _: No
             request, ahead = step
             if ahead is not None:
                 run.begin(ahead)
-            experiment, found = examination.after(run(request), run)
+            try:
+                experiment, found = examination.after(run(request), run)
+            except KeyboardInterrupt:
+                if tape.facts.cut_by == "interrupt":
+                    raise
+                tape.notes = (*tape.notes, "the experiments were interrupted: those that are missing may show more")
+                break
             log, findings = (*log, experiment), (*findings, *found)
     seconds = {"script": tape.seconds, "diagnosis": clock.wall()}
     return conclude(tape, findings, log, examination.context(budget(), seconds))
@@ -101,9 +115,14 @@ class Examination:
         self._outcomes: dict[str, Outcome] = {}
         self._fired: set[str] = set()
 
-    def begin(self) -> tuple[Finding, ...]:
-        """What all rules find on the recorded tape."""
-        found, outcomes = examine(self._readings[()])
+    def begin(self, over: Callable[[], bool] = lambda: False) -> tuple[Finding, ...]:
+        """What all rules find on the recorded tape, or those that were asked before it was `over`."""
+        found: list[Finding] = []
+        outcomes: list[Outcome] = []
+        for name, rule in catalogue().items():
+            if not over():
+                more, told = examine(self._readings[()], {name: rule})
+                found, outcomes = found + more, outcomes + told
         self._outcomes = {o.fault: o for o in outcomes}
         self._fired = {f.fault for f in found}
         return tuple(found)

@@ -85,6 +85,12 @@ class PatchedRuns:
         self._waiting: Child | None = None
         self._ahead: tuple[object, Child] | None = None
 
+    @property
+    def processes(self) -> list[int]:
+        """Ids of the child processes, the one that runs a script last."""
+        ahead = None if self._ahead is None else self._ahead[1]
+        return [child.process.pid for child in (self._waiting, ahead) if child is not None]
+
     def prepare(self, tape: Tape) -> None:
         """Start the next child process, for a patched version of this tape's script."""
         self._waiting = self._waiting or Child(_likely(tape), self._uncontained)
@@ -284,8 +290,11 @@ def _not_contained(why: list[str]) -> NotContained:
 
 
 def _key(tape: Tape, sources: Mapping[str, str]) -> object:
+    """What is different in the patched run: while the script still runs, fewer files and variables are known."""
     command = tape.facts.command
-    return frozenset(sources.items()), command.args if command else (), command.environment if command else ()
+    changed = frozenset((path, text) for path, text in sources.items() if text != tape.sources.get(path))
+    variables = [(k, v) for k, v in (command.environment if command else ()) if os.environ.get(k) != v]
+    return changed, command.args if command else (), tuple(variables)
 
 
 def _likely(tape: Tape) -> tuple[str, ...]:

@@ -42,14 +42,14 @@ REASONS = (CannotApply, CannotReplay, CannotEdit, NotApplicable)
 class Runners:
     """The tapes, benches and patched scripts of one diagnosis. Call it with a request; close it at the end."""
 
-    def __init__(self, tape: Tape, say: Say, effort: float = 1.0, uncontained: bool = False) -> None:
+    def __init__(self, tape: Tape, say: Say, effort: float = 1.0, reruns: PatchedRuns | None = None) -> None:
         self.tapes: dict[Patched, Tape] = {(): tape}
         self.sweeps: dict[Patched, SweepReading] = {}
         self._sources: dict[Patched, Sources] = {(): started(tape)}
         self._benches: dict[Patched, Bench] = {}
         """The one that is in use."""
         self._runs: dict[Patched, Run] = {}
-        self._reruns = PatchedRuns(uncontained)
+        self._reruns = PatchedRuns() if reruns is None else reruns
         self._say, self._effort = say, effort
         self._kinds: Mapping[type, Callable[[Request], Experiment]] = {
             Replay: self._replay, Sweep: self._sweep, Resample: self._resample, Rerun: self._rerun,

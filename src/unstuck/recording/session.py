@@ -26,16 +26,16 @@ def record(
     target: Target,
     tape: Path,
     limits: Limits = DEFAULT,
-    meanwhile: Callable[[], object] = lambda: None,
+    meanwhile: Callable[[Callable[[], bool]], object] = lambda over: None,
     meeting: Path | None = None,
     beside: bool = False,
 ) -> int:
     """Run the target to its end or budget, with the tape written to a folder; the child's return code.
 
     Ctrl-C and SIGTERM end the script as they would without us; what was recorded until then can be examined. A second
-    one raises KeyboardInterrupt. `meanwhile` is called while the child runs, in this thread: a thread that is inside
-    torch when Python shuts down ends the process with SIGABRT (torch gives the interpreter's lock back in a C++
-    destructor, and Python ends threads that ask for it then).
+    one raises KeyboardInterrupt. `meanwhile` is called while the child runs, with a function that tells whether it is
+    over, in this thread: a thread that is inside torch when Python shuts down ends the process with SIGABRT (torch
+    gives the interpreter's lock back in a C++ destructor, and Python ends threads that ask for it then).
 
     `meeting` is the folder of a run of several processes; `beside`: this one leaves its tape there, for another.
     """
@@ -79,13 +79,13 @@ class _Relay:
         self._read, self._write = os.pipe()
         os.set_blocking(self._write, False)
 
-    def run(self, command: list[str], words: list[str], meanwhile: Callable[[], object]) -> int:
+    def run(self, command: list[str], words: list[str], meanwhile: Callable[[Callable[[], bool]], object]) -> int:
         """The child's return code, after `meanwhile` and its own end."""
         handled = [*command, "--wakeup", str(self._write)] if os.name == "posix" else command
         passed = {"pass_fds": (self._write,)} if os.name == "posix" else {}
         self._child = child = subprocess.Popen([*handled, *words], **passed)  # type: ignore[call-overload]
         try:
-            meanwhile()
+            meanwhile(lambda: child.poll() is not None)
             return child.wait()
         except KeyboardInterrupt:
             _ended(child)
