@@ -11,6 +11,7 @@ import pytest
 
 from tests.recorded import Record
 from unstuck.diagnosis import ahead, cores, rerun
+from unstuck.diagnosis.experiment import Rerun
 from unstuck.diagnosis.pipeline import Options, diagnose
 from unstuck.diagnosis.rerun import PatchedRuns
 from unstuck.rules.catalogue import catalogue
@@ -48,15 +49,15 @@ def test_the_rerun_that_begins_early_is_the_one_that_is_asked_for(
     mine, reruns = os.sched_getaffinity(0), PatchedRuns()
     try:
         folder = snapshot(tape, tmp_path / "tape")
-        ahead.work(folder, Options(), ends_after(2 * len(catalogue())), reruns)
-        assert len(orders) == 1 and os.sched_getaffinity(0) == mine
+        ahead.work(folder, Options(), lambda: bool(orders), reruns)
+        assert os.sched_getaffinity(0) == mine
         save(tape, folder)
         report = diagnose(folder, reruns=reruns)
     finally:
         reruns.close()
     assert "input-offset" in {f.fault for f in report.causes}
-    assert orders[0] in orders[:1] and report.patch is not None and report.patch.proven
-    assert sum(e.request.means == ahead.Rerun() for e in report.log) == len(orders)
+    assert report.patch is not None and report.patch.proven
+    assert sum(isinstance(e.request.means, Rerun) for e in report.log) == len(orders)
 
 
 @pytest.mark.parametrize("options", [Options(), Options(prove=False)])

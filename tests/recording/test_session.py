@@ -161,3 +161,9 @@ def test_a_budget_that_was_asked_for_ends_the_script(options: list[str], cut_by:
     _, _, tape = ended(start(tmp_path, CLEANS_UP, *options), tmp_path)
     assert (tape.stopped, tape.facts.cut_by) == ("budget", cut_by)
     assert tape.steps == 5 if cut_by == "steps" else tape.steps > 0
+
+
+def test_training_in_another_thread_is_named(tmp_path: Path) -> None:
+    threaded = "import threading\nt = threading.Thread(target=train, name='trainer')\nt.start(); t.join()\n"
+    _, _, tape = ended(start(tmp_path, threaded), tmp_path)
+    assert any("an optimizer steps in trainer" in note for note in tape.notes) and not tape.passes

@@ -118,6 +118,13 @@ def test_what_was_cut_is_said(recorded: Recording, said: str | None) -> None:
     assert lines[2:] == ((said,) if said else ())
 
 
+def test_why_no_training_step_was_seen_is_said_where_it_is_known() -> None:
+    report = msgspec.structs.replace(UNRECORDED, stopped="script ended")
+    assert verdict(report) == ("Nothing was recorded of a training step: script ended.",)
+    report = msgspec.structs.replace(report, notes=("not recorded: an optimizer steps in a thread",))
+    assert verdict(report) == ("Nothing was recorded of a training step: an optimizer steps in a thread.",)
+
+
 def test_a_suspect_without_experiments_or_remedies_has_other_advice() -> None:
     suspect = SUSPECTED.findings[0]
     untried = msgspec.structs.replace(suspect, effect=Effect("undecided", "no experiment was made"))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+UNRECORDED = "not recorded: "
+"""A note that begins so says what is not on the tape, and why."""
 MOST = 20
 """Notes on a tape. An error of ours that recurs in every step with another message would fill it otherwise."""
 

@@ -22,6 +22,7 @@ from torch import Tensor
 from unstuck.recording.budget import DEFAULT, Budget, Limits
 from unstuck.recording.compiled_regions import CompiledRegions
 from unstuck.recording.full_steps import FullSteps, Opened
+from unstuck.recording.notes import UNRECORDED
 from unstuck.recording.observed import Observed
 from unstuck.recording.open_steps import OpenStep, closure_of, watched, with_closure
 from unstuck.recording.optimizers import Gradients
@@ -186,7 +187,7 @@ class Recorder:
 
     def _before_step(self, optimizer: Any, args: Any, kwargs: Any) -> Any:
         if threading.get_ident() != self._thread:
-            return None
+            return self._elsewhere()
         closure = closure_of(args, kwargs)
         if self.sampled is not None:
             return self._before_sampled(args, kwargs, closure)
@@ -196,6 +197,12 @@ class Recorder:
         if closure is None or step is None:
             return None
         return with_closure(args, kwargs, watched(closure, partial(self._guarded, step.call), self._watching))
+
+    def _elsewhere(self) -> None:
+        """An optimizer steps in a thread that is not recorded."""
+        if not self.observed.passes:
+            name = threading.current_thread().name
+            self.observed.notes.add(f"{UNRECORDED}an optimizer steps in {name}, not in the thread that runs the script")
 
     def _begin(self, optimizer: Any, closure: Any) -> OpenStep:
         return self.observed.optimizers.begin_step(optimizer, closure is not None, len(self.observed.passes))

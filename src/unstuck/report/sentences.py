@@ -7,6 +7,7 @@ import math
 from unstuck.diagnosis.experiment import Experiment, Rerun, Resample, Sweep
 from unstuck.diagnosis.model import Diagnosis, Finding, Site
 from unstuck.diagnosis.skill import SHORTEST
+from unstuck.recording.notes import UNRECORDED
 
 KNOWN = {"observed": "observed on the tape", "read": "read in the source", "guessed": "inferred from a measurement"}
 """How a fact is known, in words."""
@@ -228,6 +229,9 @@ def _longer(diagnosis: Diagnosis) -> str:
 
 
 def _unseen(diagnosis: Diagnosis) -> str:
+    known = next((note for note in diagnosis.notes if note.startswith(UNRECORDED)), "")
+    if known:
+        return f"Nothing was recorded of a training step: {known.removeprefix(UNRECORDED)}."
     if diagnosis.stopped.startswith("script"):
         return f"Nothing was recorded of a training step: {diagnosis.stopped}."
     return f"Nothing can be said about {diagnosis.script}: {diagnosis.stopped}."
