@@ -65,6 +65,7 @@ class Stage:
         tape: Path,
         limits: Limits = DEFAULT,
         meanwhile: Callable[[Callable[[], bool]], object] = lambda over: None,
+        meeting: Path | None = None,
     ) -> int:
         self.recorded = (target, limits)
         if self.leaves_tape:

@@ -48,7 +48,7 @@ def test_the_rerun_that_begins_early_is_the_one_that_is_asked_for(
     monkeypatch.setattr(cores, "spare", lambda: frozenset([max(os.sched_getaffinity(0))]))
     mine, reruns = os.sched_getaffinity(0), PatchedRuns()
     try:
-        folder = snapshot(tape, tmp_path / "tape")
+        folder = snapshot(tape, tmp_path / "running")
         ahead.work(folder, Options(), lambda: bool(orders), reruns)
         assert os.sched_getaffinity(0) == mine
         save(tape, folder)
@@ -66,7 +66,7 @@ def test_nothing_begins_without_a_spare_core_or_experiments(
 ) -> None:
     monkeypatch.setattr(cores, "spare", lambda: frozenset() if options.prove else frozenset([0]))
     reruns = PatchedRuns()
-    ahead.work(snapshot(tape, tmp_path / "tape"), options, ends_after(10), reruns)
+    ahead.work(snapshot(tape, tmp_path / "running"), options, ends_after(10), reruns)
     assert not reruns.processes
 
 

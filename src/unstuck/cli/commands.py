@@ -192,10 +192,10 @@ class _Ahead:
     def __call__(self, over: Callable[[], bool]) -> None:
         with suppress(Exception):  # what is wrong with it shows when it is needed
             ahead = importlib.import_module("unstuck.diagnosis.ahead")
-            if not self._alone:  # the tape of several ranks is merged at their end
-                return ahead.warm()
-            self.reruns = ahead.PatchedRuns()
-            ahead.work(self._tape, _asked(ahead, self._options), over, self.reruns)
+            ahead.warm()
+            if self._alone:  # the tape of several ranks is merged at their end
+                self.reruns = ahead.PatchedRuns(self._options.rerun_uncontained)
+                ahead.work(self._tape, _asked(ahead, self._options), over, self.reruns)
 
     def close(self) -> None:
         """End what nobody asked for."""

@@ -17,12 +17,11 @@ import torch
 from unstuck.diagnosis import cores
 from unstuck.diagnosis.experiment import Experiment, Recorded, Request, Rerun
 from unstuck.diagnosis.log import Budget
-from unstuck.diagnosis.pipeline import Examination, Options
+from unstuck.diagnosis.pipeline import Examination, Options, warm
 from unstuck.diagnosis.plan import foresight
 from unstuck.diagnosis.rerun import PatchedRuns
 from unstuck.diagnosis.runners import Runners
 from unstuck.diagnosis.skill import SHORTEST
-from unstuck.replay.stacked import warm
 from unstuck.tape.files import TapeError, is_running, load
 from unstuck.tape.model import Tape
 
@@ -31,12 +30,13 @@ TRAINED = 4.0
 LOOKS = 0.25
 """Seconds between two looks for a snapshot."""
 
+__all__ = ["Options", "PatchedRuns", "warm", "work"]
+
 Over = Callable[[], bool]
 
 
 def work(folder: Path, options: Options, over: Over, reruns: PatchedRuns) -> None:
     """Begin, in `reruns`, what the diagnosis of the tape in `folder` will ask for; return when the script is `over`."""
-    warm()
     wanted = options.prove and not options.uncontained  # two that are not contained would write over each other
     while wanted and not over():
         if (tape := _snapshot(folder)) is not None:
