@@ -51,6 +51,7 @@ def test_the_table_of_roles(state: State, known: Known, never_meant: bool) -> No
     (Run(skill=0.0, curve=(0.0,) * 24, passes=30, task="classes"), "too-early"),
     (Run(skill=0.1, curve=tuple(i / 150 for i in range(24)), passes=400, task="classes", cut=True), "too-early"),
     (Run(skill=0.1, curve=tuple(i / 150 for i in range(24)), passes=400, task="classes"), "does-not-learn"),
+    (Run(skill=0.0, passes=400, task="classes", cut=True, warming=True), "too-early"),
     (Run(skill=-1.0, passes=400, task="classes", broke=True), "does-not-learn"),
     (Run(skill=0.9, passes=400, task="unknown"), "unknown"),
     (Run(skill=0.0, passes=400, task="binary", turns=True), "unknown"),

@@ -168,6 +168,8 @@ def learnt(skill: float, **more: Any) -> Run:
     (learnt(0.9, evaluation=0.1), learnt(0.9, evaluation=0.9), "heals"),
     (learnt(0.9, evaluation=0.8), learnt(0.9, evaluation=0.86), "helps"),
     (Run(ended=False, error="shapes differ"), learnt(0.0), "heals"),
+    (learnt(0.0, evaluation=0.0), learnt(0.9, evaluation=0.01), "undecided"),  # its rows by heart
+    (learnt(0.0, evaluation=0.0), learnt(0.9, evaluation=0.8), "heals"),
 ])  # fmt: skip
 def test_two_single_runs_are_compared_on_their_batches_and_their_evaluation(before: Run, after: Run, word: str) -> None:
     assert compared(before, after)[0] == word

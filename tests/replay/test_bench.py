@@ -69,3 +69,31 @@ def test_an_entry_of_the_log_is_the_same_on_the_same_tape(tmp_path: Path) -> Non
     one, other = (Bench(tape, seconds=0.4) for _ in range(2))
     assert len(one.course.passes) == len(other.course.passes)
     assert arm(one.written) == arm(other.written)
+
+
+SHORT = """
+import torch
+from torch import nn
+
+torch.manual_seed(0)
+x = torch.randn(600, 8)
+y = (x[:, :4].sum(1) > x[:, 4:].sum(1)).long()
+model = nn.Sequential(nn.Linear(8, 64), nn.ReLU(), nn.Linear(64, 2))
+optimizer = torch.optim.SGD(model.parameters(), lr={rate})
+for rows in torch.randperm(600).split(10):
+    optimizer.zero_grad()
+    loss = nn.functional.cross_entropy(model(x[rows]), y[rows])
+    loss.backward()
+    optimizer.step()
+"""
+
+
+@pytest.mark.parametrize(("rate", "short"), [(0.01, True), (1e-5, False)])
+def test_a_short_run_is_told_from_a_low_rate(rate: float, short: bool, tmp_path: Path) -> None:
+    tape = tape_of(SHORT.format(rate=rate), tmp_path)
+    sweep = Bench(tape).sweep()
+    assert sweep.short == short
+    readings = Readings(tape)
+    readings.give(sweep)
+    findings, _ = examine(readings, {"lr-too-low": catalogue()["lr-too-low"]})
+    assert bool(findings) != short

@@ -93,6 +93,8 @@ class Run(msgspec.Struct, frozen=True):
     error: str = ""
     cut: bool = False
     """It was stopped by the recorder's budget."""
+    warming: bool = False
+    """It was stopped while its schedule still raised the learning rate."""
     evaluation: float | None = None
     """Skill over the script's own last evaluation; None where it made none that can be scored."""
 
@@ -130,6 +132,8 @@ class Experiment(msgspec.Struct, frozen=True):
     interval: tuple[float, float] | None = None
     """Of the difference in skill, 95 %."""
     seconds: float = 0.0
+    short: bool = False
+    """It showed that the run as written learns in a few times as many steps."""
     judgeable: bool = True
     """Whether a falling loss of this run says anything of better and worse."""
     run: Run | None = None

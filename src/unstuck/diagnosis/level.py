@@ -11,7 +11,7 @@ from unstuck.diagnosis.experiment import Experiment, Recount, Request, Rerun, Re
 from unstuck.diagnosis.log import Book, Patched
 from unstuck.diagnosis.model import Finding, Remedy
 from unstuck.diagnosis.search import SCREEN, Search, is_effective, stage_of
-from unstuck.diagnosis.skill import PASSED, WORTH, leaves_room, settled
+from unstuck.diagnosis.skill import PASSED, WORTH, learns, leaves_room, settled, stuck
 from unstuck.diagnosis.stages import Stage
 
 FURTHER = 2
@@ -234,6 +234,11 @@ def is_fact(finding: Finding) -> bool:
 def ended(rerun: Experiment) -> bool:
     """Whether the patched script went through."""
     return rerun.run is not None and rerun.run.ended
+
+
+def by_heart(run: Run) -> bool:
+    """Whether it knows the rows it was trained on, and nothing of those of its last evaluation."""
+    return run.evaluation is not None and learns(run.known) and stuck(run.evaluation)
 
 
 def _known(rerun: Experiment | None) -> float:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import msgspec
 
 from unstuck.diagnosis.experiment import Experiment, Recount, Replay, Resample, Run, Sweep
-from unstuck.diagnosis.level import ended
+from unstuck.diagnosis.level import by_heart, ended
 from unstuck.diagnosis.log import upstream
 from unstuck.diagnosis.model import Effect, Finding, Known, Role, Site, State
 from unstuck.diagnosis.plan import Choice
@@ -51,7 +51,7 @@ def state_of(run: Run) -> State:
         return "learns-well" if learns(run.shown) else "below-headroom"  # its own batches show what can be learnt
     if learns(run.skill):
         return "unknown"  # how much more its rows hold is not known
-    early = run.passes < SHORTEST or (run.cut and rising(run.curve))
+    early = run.passes < SHORTEST or run.warming or (run.cut and rising(run.curve))
     return "too-early" if early else "does-not-learn"
 
 
@@ -74,7 +74,9 @@ class Judged:
     def state(self) -> State:
         """The state of the recorded run."""
         nothing_left = any(f.leaves_nothing and not f.behind and self.effect(f).word == "proven" for f in self.findings)
-        return "does-not-learn" if nothing_left else state_of(self.run)
+        state = state_of(self.run)
+        short = state == "does-not-learn" and any(e.short for e in self.log if not e.request.behind)
+        return "does-not-learn" if nothing_left else "too-early" if short else state
 
     def named(self, tape: Tape) -> tuple[Finding, ...]:
         """Every finding in its role: causes, then suspects (facts before guesses), then the rest."""
@@ -164,12 +166,12 @@ class Judged:
         return levels
 
     def _withdrawn(self, experiment: Experiment) -> bool:
-        """A replay that shows an effect, while the patched script's own run does worse than the script."""
+        """A replay that shows an effect, while the patched script does worse, or learns its training rows by heart."""
         rerun = self.choice.rerun
         if not isinstance(experiment.request.means, Replay) or rerun is None or rerun.run is None or not ended(rerun):
             return False
         written = set(experiment.request.remedies) <= set(rerun.request.remedies)
-        return written and rerun.run.known - self.run.known <= NO_WORSE
+        return written and (rerun.run.known - self.run.known <= NO_WORSE or by_heart(rerun.run))
 
     def _refutes(self, finding: Finding, experiment: Experiment) -> bool:
         means = experiment.request.means

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from itertools import combinations
 from typing import TypeVar
 
 import msgspec
 
 from unstuck.diagnosis.experiment import Arm, Experiment, Recount, Replay, Request, Rerun, Resample, Run, Sweep, Word
+from unstuck.diagnosis.level import by_heart
 from unstuck.diagnosis.log import Patched
 from unstuck.diagnosis.model import NotApplicable, Remedy
 from unstuck.diagnosis.recount import recounted
@@ -24,13 +24,15 @@ from unstuck.replay.resample import resampled
 from unstuck.replay.run import LaneResult
 from unstuck.signals.evaluation import FinalEvaluation
 from unstuck.signals.learning import Learning
+from unstuck.signals.rates import Rates
 from unstuck.signals.sweep import Sweep as SweepReading
+from unstuck.signals.task import in_turn
 from unstuck.source.text import Sources, started
 from unstuck.tape.interpreter import CannotReplay
 from unstuck.tape.model import Tape
 
 Say = Callable[[str], None]
-Reading = TypeVar("Reading", Learning, FinalEvaluation)
+Reading = TypeVar("Reading", Learning, FinalEvaluation, Rates)
 ELSEWHERE = 3
 """Places besides the first in which a number is tried to be written, each at the cost of a run."""
 DENIES = " (contained by Landlock, which denies connections and what programs other than Python write)"
@@ -122,7 +124,7 @@ class Runners:
         rate = sweep.base * sweep.best
         return Experiment(
             request, "undecided", f"{len(sweep.factors)} learning rates; the best is {rate:.3g}",
-            lanes=len(sweep.factors), steps=len(bench.course.passes),
+            lanes=len(sweep.factors), steps=len(bench.course.passes), short=sweep.short,
         )  # fmt: skip
 
     def _resample(self, request: Request) -> Experiment:
@@ -251,16 +253,14 @@ def run_of(tape: Tape, ended: bool | None = None) -> Run:
         return Run(whole, error=error, cut=tape.cut)
     return Run(
         ended=whole, skill=learning.final, curve=learning.skill, score=learning.score, passes=len(tape.passes),
-        task=learning.task.kind, broke=learning.broke, adrift=learning.adrift, turns=_in_turn(tape), error=error,
-        cut=tape.cut, evaluation=exam.skill if exam is not None else None,
+        task=learning.task.kind, broke=learning.broke, adrift=learning.adrift, turns=in_turn(tape), error=error,
+        cut=tape.cut, warming=tape.cut and _warming(tape), evaluation=exam.skill if exam is not None else None,
     )  # fmt: skip
 
 
-def _in_turn(tape: Tape) -> bool:
-    """Whether optimizers with weights of their own step after different backward passes, never after the same."""
-    holders = {p.optimizer for p in tape.parameters if p.trainable and p.optimizer >= 0}
-    steps = [{u.after for u in tape.updates if u.optimizer == n} for n in holders]
-    return any(not one & other for one, other in combinations([s for s in steps if s], 2))
+def _warming(tape: Tape) -> bool:
+    rates = _read(Rates, tape)
+    return rates is not None and rates.rising
 
 
 def _read(kind: type[Reading], tape: Tape) -> Reading | None:
@@ -295,6 +295,8 @@ def compared(before: Run, after: Run) -> tuple[Word, str]:
     if before.error:
         return "heals", f"the script stopped with an error; the patched script runs through ({now})"
     old, new = max(before.known, 0.0), after.known
+    if by_heart(after) and not by_heart(before):
+        return "undecided", f"{why}, but skill on its last evaluation is {after.evaluation:.3f}: it learns by heart"
     if new - old >= WORTH:
         return "heals" if healed(old, new) else "helps", why
     if new - before.known <= -WORTH:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from unstuck.diagnosis.model import NotApplicable, Remedy
+from unstuck.diagnosis.skill import WORTH
 from unstuck.remedies.treatment import CannotApply, Trial
 from unstuck.replay.cost import Manner
 from unstuck.replay.devices import device_of
@@ -16,9 +17,9 @@ from unstuck.replay.extent import SECONDS, SHORTEST, TELLING, UNPLAYABLE, beside
 from unstuck.replay.faithful import check
 from unstuck.replay.lanes import LANES, starts
 from unstuck.replay.redrawing import Redrawn
-from unstuck.replay.run import Course, LaneResult, LaneRun, course_of
+from unstuck.replay.run import Course, LaneResult, LaneRun, course_of, repeated
 from unstuck.replay.stacked import Traces, only_one_by_one, unplayable
-from unstuck.signals.sweep import Sweep
+from unstuck.signals.sweep import LONGER, Sweep
 from unstuck.signals.task import Task, main_program
 from unstuck.signals.yardstick import yardstick
 from unstuck.tape.interpreter import CannotReplay
@@ -170,7 +171,16 @@ class Bench:
         wide = self.bytes * len(factors) > WIDEST * self.lanes
         groups = torch.tensor(factors).split(self.lanes if wide else len(factors))
         skills = [skill for group in groups for skill in self._rates(trial, group)]
-        return Sweep(factors, tuple(skills), self.rate())
+        gains = max(skills) >= skills[factors.index(1.0)] + WORTH
+        return Sweep(factors, tuple(skills), self.rate(), self._longer(trial) if gains else -1.0)
+
+    def _longer(self, trial: Trial) -> float:
+        """Skill at the end of LONGER courses, one after the other, as more epochs would be; -1 if it is stopped."""
+        tape, course = repeated(trial.tape, self.course, LONGER)
+        start = starts(trial.start, trial.holders, 1, redrawn=False)
+        run = LaneRun(trial.with_(tape=tape), course, start, torch.ones(1), manner=self.manner)
+        result = run.to(len(course.passes), self.limit)
+        return float(result.skill()) if not result.stopped else -1.0
 
     def _rates(self, trial: Trial, factors: Tensor) -> list[float]:
         """The skill of each of these rates, which train in lanes of one group."""

@@ -7,6 +7,7 @@ import warnings
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
+import msgspec
 import torch
 from torch import Tensor
 
@@ -190,3 +191,13 @@ def course_of(tape: Tape, passes: tuple[Pass, ...], main: int, yard: Yardstick, 
     for update in tape.updates:
         updates.setdefault(update.after, []).append(update)
     return Course(tape, passes, {k: tuple(v) for k, v in updates.items()}, main, task, yard)
+
+
+def repeated(tape: Tape, course: Course, times: int) -> tuple[Tape, Course]:
+    """A course several times over: its passes and updates again, as a further epoch on the same batches."""
+    length, passes = len(course.passes), course.passes * times
+    updates = {
+        after + turn * length: tuple(msgspec.structs.replace(u, after=after + turn * length) for u in some)
+        for turn in range(times) for after, some in course.updates.items() if after <= length
+    }  # fmt: skip
+    return msgspec.structs.replace(tape, passes=passes), replace(course, passes=passes, updates=updates)

@@ -35,6 +35,8 @@ WEIGHTS = {"cross_entropy": 2, "nll_loss": 2, "binary_cross_entropy": 2, "binary
 """Losses with a weight for each class, or for each element, and its position."""
 IGNORING = {"cross_entropy": 4, "nll_loss": 4}
 """Losses that leave out one class number, and its position."""
+EVEN = 1e-3
+"""Relative difference of two losses that are equal but for rounding."""
 IGNORED = -100
 """Torch's default for it."""
 
@@ -115,6 +117,18 @@ class Counting:
         out = run(self.behind, self.weights, given, {})[self.behind.loss]  # type: ignore[arg-type]
         (gradient,) = torch.autograd.grad(out.double().sum(), losses)
         return gradient != 0
+
+    def even(self, read: Read) -> bool:
+        """Whether a residual and its negative cost the same; true where that cannot be measured."""
+        if self.behind is None:
+            return True
+        try:
+            size = 0.5 + torch.rand(self._shape(read(self.target)), generator=torch.Generator().manual_seed(0))
+            given = (_Slots(read, (*self.constants, part)) for part in (size, -size))
+            one, other = (run(self.behind, self.weights, g, {})[self.behind.loss].double().sum() for g in given)  # type: ignore[arg-type]
+        except REFUSED:
+            return True
+        return bool((one - other).abs() <= EVEN * torch.maximum(one.abs(), other.abs()))
 
     def _shape(self, target: Tensor) -> tuple[int, ...]:
         """Of the loss call's result on this target, whose batch may have another size than the recorded one."""

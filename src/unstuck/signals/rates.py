@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 from unstuck.diagnosis.model import NotApplicable
 from unstuck.tape.model import Tape
@@ -42,6 +43,12 @@ class Rates:
     def moves(self) -> bool:
         """Whether there is any schedule."""
         return max(self.values) > min(self.values)
+
+    @property
+    def rising(self) -> bool:
+        """Whether it never fell, and is at its highest only now: a warm-up that has not ended."""
+        pairs = pairwise(self.values)
+        return self.moves and all(one <= other for one, other in pairs) and self.values[-2] < self.peak
 
     @classmethod
     def read(cls, tape: Tape) -> Rates:

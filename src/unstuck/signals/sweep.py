@@ -5,7 +5,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from unstuck.diagnosis.skill import tied
+from unstuck.diagnosis.skill import learns, tied
+
+LONGER = 4
+"""Times as many steps as were recorded. A run that learns in these is too short; at a tenth of the rate it needs ten
+times as many."""
+
+
+HALF = 0.5
+"""Of the skill at the best rate."""
 
 
 @dataclass(frozen=True)
@@ -17,6 +25,13 @@ class Sweep:
     skills: tuple[float, ...]
     base: float
     """The recorded rate."""
+    longer: float = -1.0
+    """Skill at the recorded rate after LONGER times as many steps; -1 where that was not tried."""
+
+    @property
+    def short(self) -> bool:
+        """Whether the run is too short, not its rate too low: in a few times as many steps it learns as it is."""
+        return learns(self.longer) and self.longer > HALF * max(self.skills)
 
     @property
     def best(self) -> float:

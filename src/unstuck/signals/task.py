@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import combinations
+from math import prod
 
 import torch
 from torch import Tensor
@@ -12,8 +14,12 @@ from unstuck.diagnosis.model import NotApplicable
 from unstuck.signals.counted import IGNORED, Counting, counting
 from unstuck.tape import task
 from unstuck.tape.model import Pass, Tape
+from unstuck.tape.ops import SUBTRACTIONS
+from unstuck.tape.program import Value
 
 NAN = float("nan")
+PASSES = 8
+"""Batches with one and the same target: of two even classes in one size of batch, chance stays far below."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,45 @@ class Task(task.Task):
         outside = tuple(tape.tensors[k] for k in first.outside)
         found = cls.of(tape.programs[number], outside, lambda slot: _values(tape, number, slot))
         counts = counting(tape, tape.programs[number], found.loss, found.target, outside)
-        return replace(found, counting=counts)
+        asks = counts is None or _asks(tape, number, found, counts, outside)
+        return replace(found, counting=counts) if asks else cls("unknown", "value", None, None, found.loss)
+
+
+def _asks(tape: Tape, number: int, found: task.Task, counts: Counting, outside: tuple[Tensor, ...]) -> bool:
+    """Whether the target is what the network is to answer for each row: then a score against it says how it does.
+
+    A difference that costs more on one side than on the other (quantiles, advantages of a policy) asks for something
+    else than its target, and so does one that every target joins with several outputs. A target that only says where
+    in the batch a row stands (the pairs of a contrastive loss, the side of a player) belongs to no row.
+    """
+    assert found.target is not None
+    if found.loss is not None and found.loss.name in SUBTRACTIONS:
+        maker = tape.programs[number].maker(Value(found.output)) if found.output is not None else None
+        each = maker is None or prod(maker.shape) == outside[found.target].numel()
+        return each and counts.even(outside.__getitem__)
+    return not _by_place(tape, number, found)
+
+
+def _by_place(tape: Tape, number: int, found: task.Task) -> bool:
+    """Whether batches of one size have one target, though not one content: one label, or a class for each row."""
+    passes, target = [p for p in tape.passes if p.program == number], found.target
+    assert target is not None
+    first = tape.tensors[passes[0].outside[target]]
+    alike = [p for p in passes if tape.tensors[p.outside[target]].shape == first.shape]
+    kinds = len(first.unique()) if first.dim() and first.numel() == len(first) else 0
+    fixed = kinds == len(first) if found.kind == "classes" and kinds > 1 else kinds == 1 < first.numel()
+    if not fixed or len(alike) < PASSES:
+        return False
+    other = [slot for slot in range(tape.programs[number].slots) if slot != target]
+    moved = any(len({p.outside[slot] for p in alike}) > 1 for slot in other)
+    return moved and all(torch.equal(tape.tensors[p.outside[target]], first) for p in alike)
+
+
+def in_turn(tape: Tape) -> bool:
+    """Whether optimizers with weights of their own step after different backward passes, never after the same."""
+    holders = {p.optimizer for p in tape.parameters if p.trainable and p.optimizer >= 0}
+    steps = [{u.after for u in tape.updates if u.optimizer == n} for n in holders]
+    return any(not one & other for one, other in combinations([s for s in steps if s], 2))
 
 
 def main_program(tape: Tape, passes: tuple[Pass, ...] | None = None) -> int:

@@ -56,7 +56,7 @@ class Yardstick:
     def rows(self, task: Task, output: Tensor, target: Tensor) -> Tensor:
         """(lanes, K): hits per class, then rows per class; or squared error and squared distance from the mean."""
         if self.kind == "regression":
-            return self._squares(output, target)
+            return self._squares(output.sigmoid() if task.scale == "logit" else output, target)
         guess, truth = _decisions(task, output, target)
         known = counted(task, target)
         if self.fillers and known.shape == truth.shape:
@@ -171,7 +171,7 @@ def _class_axis(output: tuple[int, ...], target: tuple[int, ...]) -> int:
 def retask(task: Task, program: Program, outside: tuple[Tensor, ...]) -> Task:
     """The task as it stands in a treated program, whose loss and output may be others."""
     now = Task.of(program, outside)
-    if now.output is None:
+    if now.output is None or task.kind == "unknown":
         return task
     target = task.target if now.target is None else now.target
     return replace(now, kind=task.kind, classes=task.classes, target=target, counting=task.counting)

@@ -14,6 +14,7 @@ from unstuck.tape.program import Call, Outside, Program, Value
 
 Kind = Literal["binary", "classes", "multilabel", "regression", "unknown"]
 MOST_CLASSES = 1000
+SMOOTHED, LOOKED_AT = 2, 100_000
 
 
 @dataclass(frozen=True)
@@ -147,12 +148,20 @@ def _kind(loss: Op, target: Tensor, output: tuple[int, ...]) -> tuple[Kind, int]
     zero_one = whole and bool(((target == 0) | (target == 1)).all())
     wide = target.dim() > 1 and target.shape[-1] > 1
     if loss.scale in ("probability", "logit"):
+        if _graded(target):
+            return "regression", 0
         return ("multilabel" if wide else "binary"), 2
     if zero_one and wide and target.shape[-1] <= MOST_CLASSES and bool((target.sum(-1) == 1).all()):
         return "classes", target.shape[-1]
     if zero_one and not wide and bool(target.any()) and not bool(target.all()):
         return "binary", 2
     return "regression", 0
+
+
+def _graded(target: Tensor) -> bool:
+    """Shares between 0 and 1, of more than two sizes: grey values, not labels (smoothed labels have two)."""
+    within = target.is_floating_point() and bool(((target >= 0) & (target <= 1)).all())
+    return within and len(target.flatten()[:LOOKED_AT].unique()) > SMOOTHED
 
 
 def _multi_hot(target: Tensor, output: tuple[int, ...]) -> bool:

@@ -1,0 +1,75 @@
+"""What is asked for: a target that a loss meets is not always the answer for its row."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.recorded import tape_of
+from unstuck.signals.learning import Learning
+from unstuck.signals.task import Task, in_turn
+
+SCRIPT = """
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+torch.manual_seed(0)
+rows = torch.randn(240, 4)
+model = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, {outputs}))
+optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+for step in range({steps}):
+    x = rows[torch.randperm(240)[:24]]
+    {loss}
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+Q = "y = x[:, :1] + 1; e = y - model(x)"
+CASES = {
+    "squares by hand": (1, f"{Q}; loss = e.pow(2).mean()", "regression"),
+    "distances by hand": (1, f"{Q}; loss = e.abs().mean()", "regression"),
+    "one quantile": (1, f"{Q}; loss = torch.maximum(0.9 * e, -0.1 * e).mean()", "unknown"),
+    "three quantiles": (
+        3, f"{Q}; q = torch.tensor([0.1, 0.5, 0.9]); loss = torch.maximum(q * e, (q - 1) * e).mean()", "unknown"
+    ),
+    "a policy's advantage": (2, "e = x[:, 0] - model(x)[:, 0]; loss = -(torch.randn(24) * e).mean()", "unknown"),
+    "pairs of a batch": (
+        8, "z = F.normalize(model(x), dim=1); loss = F.cross_entropy(z @ z.T / 0.5, torch.arange(24))", "unknown"
+    ),
+    "one side of two players": (
+        1, "loss = F.binary_cross_entropy_with_logits(model(x), torch.ones(24, 1))", "unknown"
+    ),
+    "classes": (3, "loss = F.cross_entropy(model(x), x[:, :3].argmax(1))", "classes"),
+    "two labels": (1, "loss = F.binary_cross_entropy_with_logits(model(x)[:, 0], (x[:, 0] > 0).float())", "binary"),
+    "smoothed labels": (
+        1, "loss = F.binary_cross_entropy_with_logits(model(x)[:, 0], (x[:, 0] > 0) * 0.9 + 0.05)", "binary"
+    ),
+    "grey values": (4, "loss = F.binary_cross_entropy(model(x).sigmoid(), x.sigmoid())", "regression"),
+    "grey values from logits": (
+        4, "loss = F.binary_cross_entropy_with_logits(model(x), x.sigmoid())", "regression"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_kinds(case: str, tmp_path: Path) -> None:
+    outputs, loss, kind = CASES[case]
+    assert Task.read(tape_of(SCRIPT.format(outputs=outputs, steps=12, loss=loss), tmp_path)).kind == kind
+
+
+def test_grey_values_are_scored_as_probabilities(tmp_path: Path) -> None:
+    outputs, loss, _ = CASES["grey values from logits"]
+    learning = Learning.read(tape_of(SCRIPT.format(outputs=outputs, steps=300, loss=loss), tmp_path))
+    assert learning.yardstick.name == "r2" and learning.final > 0.8
+
+
+def test_the_same_rows_and_targets_in_every_step_are_a_task(tmp_path: Path) -> None:
+    loss = "x = rows[:4]; loss = F.cross_entropy(model(x), torch.arange(4))"
+    assert Task.read(tape_of(SCRIPT.format(outputs=4, steps=12, loss=loss), tmp_path)).kind == "classes"
+
+
+def test_one_optimizer_does_not_take_turns(tmp_path: Path) -> None:
+    outputs, loss, _ = CASES["classes"]
+    assert not in_turn(tape_of(SCRIPT.format(outputs=outputs, steps=4, loss=loss), tmp_path))
