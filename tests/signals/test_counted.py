@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from tests.recorded import tape_of
+from unstuck.diagnosis.model import NotApplicable
 from unstuck.signals.evaluation import FinalEvaluation
 from unstuck.signals.learning import Learning
 from unstuck.signals.losses import Losses, flat
@@ -198,3 +199,15 @@ def test_a_label_of_padding_alone_counts_in_no_evaluation(tmp_path: Path) -> Non
     score = scored.format(score="score = right.float().mean()")
     tape = tape_of(text.format(steps=150, filler=filler, loss=loss) + score, tmp_path)
     assert FinalEvaluation.read(tape).score == 1.0
+
+
+def test_rows_that_predictions_are_picked_by_are_no_targets(tmp_path: Path) -> None:
+    text = TOKENS.format(steps=20, filler=-100, loss=FORMS["torch's default"][1])
+    recall = """
+with torch.no_grad():
+    x = torch.randint(0, 5, (12, 6))
+    rare = x.argmax(1) > 3
+    print((model(x).argmax(-1)[rare] == 1).float().mean())
+"""
+    with pytest.raises(NotApplicable):
+        FinalEvaluation.read(tape_of(text + recall, tmp_path))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.recorded import tape_of
@@ -84,3 +85,27 @@ def test_only_the_training_set_is_all_shared(tmp_path: Path) -> None:
 
 def test_equal_rows_of_few_values_are_chance(tmp_path: Path) -> None:
     assert _overlap(tmp_path, FIT + "accuracy(model, second)", "x = (torch.rand(400, 6) > 0.5) * 0.7") == (0.0, 0.0)
+
+
+ONCE = """
+for part in range(15):  # one epoch of rows that come but once, of which the tape holds the first ones
+    train(model, optimizer, TensorDataset(more[part * 80 :][:80], (more[part * 80 :][:80, 0] > 0).long()))
+"""
+
+
+def test_nothing_is_said_of_training_rows_that_were_recorded_in_part(tmp_path: Path) -> None:
+    rows = "more = torch.randn(1200, 6)"
+    last = "all_of_it = TensorDataset(more[torch.randperm(1200)], torch.zeros(1200).long()); accuracy(model, all_of_it)"
+    text = SCRIPT.format(rows=rows, loop="pass") + ONCE + last
+    tape = tape_of(text, tmp_path)
+    half = msgspec.structs.replace(tape, passes=tape.passes[:15], late=tape.passes[15:], late_at=tuple(range(15, 30)))
+    found = Overlap.read(half)
+    assert not found.everything and found.shared == (0.0, 0.0)
+
+
+def test_a_set_evaluated_more_often_than_another_has_no_copies(tmp_path: Path) -> None:
+    mixed = "TensorDataset(x[200:], y[200:])"
+    share, copies = _overlap(
+        tmp_path, FIT + f"accuracy(model, second); accuracy(model, {mixed}); accuracy(model, {mixed})"
+    )
+    assert 0.1 < share < 0.9 and copies == 0.0

@@ -83,7 +83,7 @@ def target_of(program: Program, output: Value, outside: tuple[Tensor, ...]) -> i
     maker = program.maker(output)
     rows = maker.shape[0] if maker and maker.shape else -1
     for call in program.calls:
-        for ref in call.refs():
+        for ref in call.refs() if call.op.hands_on != "some" else ():  # what rows are picked by is no answer
             if isinstance(ref, Outside) and ref not in inputs and outside[ref.slot].shape[:1] == (rows,):
                 return ref.slot
     return None

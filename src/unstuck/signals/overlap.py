@@ -21,8 +21,12 @@ LIMIT = 20_000
 """Rows of either kind, at most: a bound on time and memory."""
 ALL = 0.995
 """A batch of which this share was trained on is an evaluation of the training set (a training accuracy)."""
+LATE, NEW = 0.75, 0.01
+"""In the last quarter of the recorded steps, the share of rows that may be new where the training set is known."""
 DISTINCT = 3
 """Values in a row, at least: blank images and silent windows are equal to each other."""
+AGAIN = 0.5
+"""Share of a batch's rows that were evaluated just before, from which on a set is evaluated again."""
 CHANCE, COLUMNS, SAMPLE = 0.01, 64, 1000
 """Equal rows expected by chance, at most, if columns were independent; estimated from so many columns and rows."""
 
@@ -44,6 +48,8 @@ class Overlap:
     steps: tuple[int, ...]
     """The training step of each row."""
     batches: tuple[Batch, ...]
+    everything: bool = True
+    """All rows that were trained on are here."""
 
     @classmethod
     def read(cls, tape: Tape) -> Overlap:
@@ -60,7 +66,8 @@ class Overlap:
         if not trained or sum(len(b.rows) for b in batches) < FEWEST:
             raise NotApplicable("no evaluation was recorded whose inputs can be compared with those of the training")
         steps = tuple(b.after for b in trained for _ in range(len(b.rows)))
-        return cls(torch.cat([b.rows for b in trained]), steps, batches)
+        kept = sum(len(b.rows) for b in trained) >= sum(len(tape.tensors[k]) for k in begun) and not tape.late
+        return cls(torch.cat([b.rows for b in trained]), steps, batches, kept)
 
     @cached_property
     def judged(self) -> Tensor:
@@ -80,9 +87,10 @@ class Overlap:
     def shared(self) -> tuple[float, float]:
         """Share of evaluation rows trained on before, and of copies of such a row in one round of evaluations.
 
-        Evaluations of the training set are left out, unless there is nothing else.
+        Evaluations of the training set are left out, unless there is nothing else. Where only a part of the training
+        rows was recorded, these look like others of which a part was trained on: then nothing is said.
         """
-        if self._by_chance():
+        if self._by_chance() or not self._whole():
             return 0.0, 0.0
         known = [(b, [self._first.get(k, b.after) < b.after for k in _keys(b.rows)]) for b in self.batches if b.after]
         kept = [(b, flags) for b, flags in known if sum(flags) < ALL * len(flags)]
@@ -100,6 +108,15 @@ class Overlap:
                 found[key] = step
         return found
 
+    def _whole(self) -> bool:
+        """Whether the training rows are known: all were kept, or towards the end of the recording none was new."""
+        if self.everything:
+            return True
+        begin = LATE * max(self.steps)
+        late = [n for n, step in enumerate(self.steps) if step >= begin]
+        new = sum(self._first.get(key, 0) >= begin for key in _keys(self.trained[late]))
+        return new <= NEW * len(late)
+
     def _by_chance(self) -> bool:
         """Whether equal rows are no wonder: few columns of few values."""
         table = self.trained.flatten(1)[:SAMPLE]
@@ -115,18 +132,24 @@ def _agreement(column: Tensor) -> float:
 
 
 def _rounds(kept: list[tuple[Batch, list[bool]]]) -> list[Counter[bytes]]:
-    """Per round (evaluations between two training steps): how often each row occurs, those not trained on as ''."""
-    rounds: dict[int, Counter[bytes]] = {}
+    """Per round over a set: how often each row occurs, those not trained on as ''.
+
+    A round ends with a training step, and where a batch comes of which most rows were there already: the same set is
+    evaluated again. Copies within one set are few among many, so no batch is full of them.
+    """
+    rounds, met, after = [Counter[bytes]()], set[bytes](), -1
     for batch, flags in kept:
-        keys = (key if flag else b"" for key, flag in zip(_keys(batch.rows), flags, strict=True))
-        rounds.setdefault(batch.after, Counter()).update(keys)
-    return list(rounds.values())
+        keys = _keys(batch.rows)
+        if batch.after != after or sum(key in met for key in keys) > AGAIN * len(keys):
+            rounds, met, after = [*rounds, Counter()], set(), batch.after
+        met.update(keys)
+        rounds[-1].update(key if flag else b"" for key, flag in zip(keys, flags, strict=True))
+    return rounds
 
 
 def _copies(times: Counter[bytes]) -> int:
-    """Further occurrences of rows that were trained on; a round may evaluate everything more than once."""
-    known = [n for key, n in times.items() if key]
-    return sum(n - min(known) for n in known)
+    """Further occurrences of rows that were trained on."""
+    return sum(n - 1 for key, n in times.items() if key)
 
 
 def _weights(tape: Tape, program: int) -> set[str]:
