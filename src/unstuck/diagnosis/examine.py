@@ -16,6 +16,8 @@ from unstuck.signals.learning import Learning
 from unstuck.tape.model import Tape
 
 Origin = Literal["tape", "sweep"]
+NO_ROOM = "the run learns well"
+"""Why a rule was not asked: its silence does not show that what it found before is gone."""
 
 
 class Readings:
@@ -75,7 +77,7 @@ def _of_rule(finding: Finding, rule: Rule, behind: Patched, origin: Origin) -> F
 def _ask(rule: Rule, readings: Readings) -> tuple[list[Finding], Outcome]:
     try:
         if rule.needs_room and not _leaves_room(readings):
-            return [], Outcome(rule.fault, "quiet", "the run learns well")
+            return [], Outcome(rule.fault, "quiet", NO_ROOM)
         found = list(rule.check(**{name: _given(readings, kind) for name, kind in _needs(rule).items()}))
     except NotApplicable as reason:
         return [], Outcome(rule.fault, "not-applicable", str(reason))

@@ -18,7 +18,7 @@ import msgspec
 import torch
 
 from unstuck.diagnosis.conclude import Context, conclude
-from unstuck.diagnosis.examine import Readings, examine, readers
+from unstuck.diagnosis.examine import NO_ROOM, Readings, examine, readers
 from unstuck.diagnosis.experiment import Experiment, Recorded, Request, Rerun, Sweep
 from unstuck.diagnosis.level import ended
 from unstuck.diagnosis.log import Budget, Patched
@@ -153,7 +153,7 @@ class Examination:
         poor = not settled(experiment.run.known) if experiment.run is not None else False
         rules = {name: rule for name, rule in catalogue().items() if poor or name in self._fired}
         found, outcomes = examine(readings, rules)
-        asked = tuple(o.fault for o in outcomes if o.status != "not-applicable")
+        asked = tuple(o.fault for o in outcomes if o.status != "not-applicable" and o.reason != NO_ROOM)
         return msgspec.structs.replace(experiment, asked=asked), found
 
     def context(self, budget: Budget, seconds: dict[str, float]) -> Context:
