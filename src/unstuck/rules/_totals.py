@@ -22,13 +22,13 @@ WRONG = {
 """Severity by what is summed and what it is divided by: a loss on another scale still shows whether it falls."""
 
 
-def wrong_totals(totals: Totals, printed: Printed | None) -> Iterator[Finding]:
-    """Report totals that are certainly wrong."""
+def wrong_totals(totals: Totals, printed: Printed | None, means: bool) -> Iterator[Finding]:
+    """Report totals that are certainly wrong. `means`: on the tape, the training loss is a mean over its batch."""
     for total in totals.all:
         yield from _stranger(totals, total, printed)
         yield from _overwritten(totals, total)
         yield from _never_restarted(totals, total)
-        yield from _miscounted(totals, total)
+        yield from _miscounted(totals, total, means)
         yield from _last_size(totals, total)
 
 
@@ -141,13 +141,13 @@ def _is_length(node: ast.expr) -> bool:
     return isinstance(node, ast.Call) and ast.unparse(node.func) == "len"
 
 
-def _miscounted(totals: Totals, total: Total) -> Iterator[Finding]:
+def _miscounted(totals: Totals, total: Total, means: bool) -> Iterator[Finding]:
     loops = {loop for b in total.adds for loop in totals.source.loops(b.statement)[:1]}
     kinds = {totals.amount(b.value) for b in total.adds if b.value is not None}
     if len(loops) != 1 or len(kinds) != 1 or total.sets:
         return
     loop, kind = loops.pop(), kinds.pop()
-    if not totals.batched(loop):
+    if not totals.batched(loop) or (kind.startswith("loss") and not means):
         return
     for read in _after(totals.source, total, loop):
         divisor = totals.divisor(read)

@@ -50,7 +50,7 @@ def check(
     predictions: Predictions, printed: Printed | None, recount: Recomputed | None, tape: Tape
 ) -> Iterator[Finding]:
     """Report what the source shows, proven by the recomputed accuracy; else a wrong accuracy by itself."""
-    read = [*wrong_totals(predictions.totals, printed), *wrong_decisions(predictions)]
+    read = [*wrong_totals(predictions.totals, printed, _is_mean(tape)), *wrong_decisions(predictions)]
     wrong = _miscounted(recount) if recount is not None else None
     if wrong is None:
         yield from read
@@ -58,6 +58,16 @@ def check(
         yield from (_confirmed(f, wrong) for f in read)
     else:
         yield from (_misprinted(wrong, _spread(tape)), *read)
+
+
+def _is_mean(tape: Tape) -> bool:
+    """Whether no program of the training adds its rows up: such a total belongs over the number of samples."""
+    programs = {p.program for p in tape.passes}
+    return not any(_sums(call) for number in programs for call in tape.programs[number].calls)
+
+
+def _sums(call: Call) -> bool:
+    return call.kwargs.get("reduction") == "sum" or (call.name == "sum" and call.shape == ())
 
 
 def verify(before: Tape, after: Tape) -> str | None:
