@@ -116,6 +116,7 @@ def test_the_same_rows_on_all_ranks_are_said_and_not_counted_twice() -> None:
     whole = merged(_tape(0, seed=5), [_tape(1, seed=5)])
     assert any("the same rows in each of 6 steps" in note for note in whole.notes)
     assert whole.tensors[whole.passes[0].outside[0]].shape == (4, 3)
+    assert whole.facts.ranks == (2, 1, 2)
 
 
 def test_the_rank_that_failed_first_says_why_unless_all_were_asked_to_stop() -> None:

@@ -216,6 +216,8 @@ class Child:
             tape = load(self.folder / containment.RESULT / "tape") if not broken else None
         except TapeError:
             tape = None
+        if tape is not None and tape.error and "line" in tape.error:  # a launcher prints more below it
+            error = [str(tape.error["line"])]
         return PatchedRun(code, tape, ([*words, *error] or [""])[-1], means, broken)
 
     def _ended(self, limit: float) -> tuple[int | None, str] | None:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from unstuck.recording.observed import Observed
 from unstuck.recording.optimizers import Gradients
+from unstuck.recording.sharding import local
 from unstuck.recording.slicing import needed
 from unstuck.recording.tracer import Entry
 from unstuck.tape.model import Pass
@@ -55,6 +56,8 @@ class FullSteps:
         `adds`: the backward adds to the gradients in `.grad`, and does not return them.
         """
         observed = self._observed
+        if observed.sharding.look(observed.tracer.entries):
+            return Opened(local(loss), [], None)
         entries = needed([*self._older, *observed.tracer.entries], loss)
         inside = {id(e) for e in entries}
         self._reaches_back = self._reaches_back or any(id(e) in inside for e in self._older)

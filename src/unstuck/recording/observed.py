@@ -25,6 +25,7 @@ from unstuck.recording.programs import Programs
 from unstuck.recording.retained_graphs import RetainedGraphs
 from unstuck.recording.sampling import Sampling
 from unstuck.recording.settings_read import SettingsRead
+from unstuck.recording.sharding import Sharding
 from unstuck.recording.tensor_store import LIMIT, TensorStore
 from unstuck.recording.tracer import Entry, Tracer, tensors
 from unstuck.tape.model import Command, Facts, Graphs, Pass, Rank, Tape
@@ -61,6 +62,7 @@ class Observed:
         self.losses: list[float] = []
         self.rank: Rank | None = None
         """The process's place among those that train together, once that is known."""
+        self.sharding = Sharding()
 
     def place(self) -> None:
         """Before a step: find out whether other processes train with this one."""
@@ -101,6 +103,8 @@ class Observed:
 
     def evaluate(self, inside: set[int]) -> None:
         """Keep the forwards among the calls since the last step that are not `inside` (ids of entries) a backward's."""
+        if self.sharding.look(self.tracer.entries):
+            return
         for number in self.forwards.look(self.tracer.entries, inside, len(self.passes), self.programs.trained):
             self.meet(self.programs.weights(number))
 
@@ -152,7 +156,7 @@ class Observed:
             late_at=tuple(len(self.losses) + place for place, _ in sampling.batches),
             error=error,
             sources=self.call_sites.texts() | self.settings.texts,
-            notes=tuple(self.notes.lines),
+            notes=(*self.notes.lines, *self.sharding.notes()),
             seconds=budget.passed(),
             facts=Facts(
                 command,
@@ -164,7 +168,7 @@ class Observed:
                 device=self._device(),
                 memory=max(0, peak() - self.store.bytes - sampling.store.bytes),
                 rank=self.rank,
-                sharded=self.store.sharded,
+                sharded=self.sharding.kind,
                 ended=time.time(),
             ),
             tensors=self.store.tensors | sampling.store.tensors | self._final(),

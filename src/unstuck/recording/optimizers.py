@@ -15,6 +15,7 @@ from unstuck.recording.hand_updates import HandUpdates
 from unstuck.recording.open_steps import OpenStep, OpenSteps, Stepped, real
 from unstuck.recording.parameter_names import Names
 from unstuck.recording.seen_optimizers import SeenOptimizers, numbered
+from unstuck.recording.sharding import distributed
 from unstuck.recording.weight_writes import WeightWrites
 from unstuck.tape.model import Optimizer, Parameter, Update
 
@@ -213,5 +214,7 @@ def _number(value: Any) -> float:
 
 def _norm(gradients: list[Tensor | None]) -> float | None:
     dense = [g.detach() for g in gradients if g is not None]
+    if any(distributed(g) for g in dense):
+        return None
     dense = [g.coalesce().values() if g.is_sparse else g for g in dense]
     return float(torch.stack([g.float().norm() for g in dense]).norm()) if dense else None

@@ -13,6 +13,9 @@ FEW = 1000
 SCANS = 40
 """How often all objects are searched for modules; a script that makes models by the hundred gets plain names."""
 
+WRAPPERS = {"torch._dynamo.": "_orig_mod", "torch.nn.parallel.": "module", "torch.distributed.": "module"}
+"""Where torch's wrappers come from, and under what name each holds the module that it stands around."""
+
 
 class Names:
     """Remembers every weight it has named (and holds it, so that an id never means two tensors)."""
@@ -80,7 +83,7 @@ class Names:
 def _owners() -> dict[int, tuple[str, nn.Module, str]]:
     # type(), not isinstance(): asking a lazy proxy for its class would wake it up.
     alive = [o for o in gc.get_objects() if issubclass(type(o), nn.Module)]
-    alive = [m for m in alive if not _compiled(m) or not _variable(m._modules["_orig_mod"])]
+    alive = [m for m in alive if not (inside := _inside(m)) or not _variable(m._modules[inside])]
     children = {id(child) for module in alive for child in module._modules.values() if child is not None}
     found: dict[int, tuple[str, nn.Module, str]] = {}
     for root in (m for m in alive if id(m) not in children):
@@ -89,15 +92,27 @@ def _owners() -> dict[int, tuple[str, nn.Module, str]]:
             for leaf, parameter in module._parameters.items():
                 if parameter is not None:
                     start = variable or type(root).__name__.lower()
-                    inner = path.replace("_orig_mod", "").strip(".") if _compiled(root) else path
-                    name = ".".join(filter(None, (start, inner, leaf)))
+                    name = ".".join(filter(None, (start, _path(root, path), leaf)))
                     found.setdefault(id(parameter), (variable, module, name))
     return found
 
 
-def _compiled(module: nn.Module) -> bool:
-    """Whether it is what `torch.compile` makes of a module, around which it stands."""
-    return type(module).__module__.startswith("torch._dynamo.") and "_orig_mod" in module._modules
+def _path(root: nn.Module, path: str) -> str:
+    """The path of a module without the wrappers on its way: what `state_dict` of the bare model calls it."""
+    module: nn.Module | None = root
+    parts = []
+    for part in path.split("."):
+        parts += [] if module is not None and part == _inside(module) else [part]
+        module = module._modules.get(part) if module is not None else None
+    return ".".join(parts)
+
+
+def _inside(module: nn.Module) -> str:
+    """Under what name a wrapper of torch's (`torch.compile`, DistributedDataParallel) holds the module that it stands
+    around; "" for any other module."""
+    place = type(module).__module__
+    name = next((held for home, held in WRAPPERS.items() if place.startswith(home)), "")
+    return name if name in module._modules else ""
 
 
 def _variable(thing: object) -> str:

@@ -68,8 +68,8 @@ class Launch:
 
     def await_report(self) -> None:
         """Wait until the reporting rank is done."""
-        until = time.monotonic() + LINGER
-        while time.monotonic() < until and alive(_number(self.folder / "reporter")):
+        until, reporter = time.monotonic() + LINGER, _number(self.folder / "reporter")
+        while time.monotonic() < until and alive(reporter):
             time.sleep(POLL)
 
 

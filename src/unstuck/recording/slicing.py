@@ -18,8 +18,8 @@ from unstuck.tape.program import DERIVATIVE, Call, Named, Outside, Program, Ref,
 name_of = inspect.unwrap(resolve_name)
 """Unwrapped: as torch wraps it, every call makes all modules forget which warnings they have shown."""
 NAMED = (torch.dtype, torch.device, torch.layout, torch.memory_format)
-CHECKPOINT = "CheckpointFunction"
-"""Of torch.utils.checkpoint: its backward is that of the calls inside it."""
+PLAIN = ("CheckpointFunction", "_DDPSink")
+"""Of torch.utils.checkpoint and of DistributedDataParallel: their backward is that of the calls inside them."""
 BATCH_NORM = "torch.nn.functional.batch_norm"
 
 
@@ -149,7 +149,7 @@ class _Cutter:
         for entry in reversed(entries):
             owner = "" if entry.grad else next((o for t in entry.results if (o := made.get(id(t)) or _owner(t))), "")
             made.update((id(t), owner) for t in tensors((entry.args, entry.kwargs)) if owner and not t.requires_grad)
-            if owner and owner != CHECKPOINT:
+            if owner and owner not in PLAIN:
                 self.missing = f"a torch.autograd.Function with a backward of its own ({owner})"
             found.append(entry._replace(grad=True) if owner else entry)
         return found[::-1]

@@ -7,6 +7,7 @@ import weakref
 import torch
 from torch import Tensor
 
+from unstuck.recording.sharding import gone, local
 from unstuck.recording.versions import version
 
 LIMIT = 256 * 2**20
@@ -25,8 +26,6 @@ class TensorStore:
         self.tensors: dict[str, Tensor] = {}
         self.name, self._stored = name, 0
         self.limit, self.bytes, self.full = limit, 0, False
-        self.sharded = ""
-        """What parts of tensors were kept as (DTensor: of each weight this process has one part only)."""
         self._by_content: dict[tuple[object, ...], str] = {}
         self._by_identity: dict[int, tuple[weakref.ref[Tensor], int, str]] = {}
 
@@ -36,13 +35,13 @@ class TensorStore:
         `fresh`: a small tensor is read even where it seems unchanged. Batch norm writes its running statistics without
         a new version; in training they are not read, so what they were at first will do there.
         """
-        if tensor.is_meta:
+        if tensor.is_meta or gone(tensor):
             return None
         known = self._by_identity.get(id(tensor))
         seen = known is not None and known[0]() is tensor and known[1] == version(tensor) >= 0
         if known is not None and seen and not (fresh and tensor.numel() <= SMALL):
             return known[2]
-        plain = self._local(tensor.detach())
+        plain = local(tensor.detach())
         plain = (plain.to_dense() if plain.layout is not torch.strided else plain).cpu()
         content = _content(plain)
         key = self._by_content.get(content) if content else None
@@ -53,14 +52,8 @@ class TensorStore:
 
     def put(self, key: str, tensor: Tensor) -> None:
         """Keep a copy under a name of its own (initial weights: always, whatever the bound)."""
-        self.tensors[key] = self._local(tensor.detach()).cpu().clone(memory_format=torch.contiguous_format)
-
-    def _local(self, tensor: Tensor) -> Tensor:
-        """The part of a distributed tensor that lies here; gathering the rest would be a call that all ranks make."""
-        if hasattr(tensor, "to_local") and type(tensor) is not Tensor:
-            self.sharded = type(tensor).__name__
-            return tensor.to_local()  # type: ignore[attr-defined]
-        return tensor
+        if not gone(tensor):
+            self.tensors[key] = local(tensor.detach()).cpu().clone(memory_format=torch.contiguous_format)
 
     def only(self, keys: set[str]) -> None:
         """Let everything else go."""

@@ -84,6 +84,8 @@ def _joint(ranks: Sequence[Tape]) -> tuple[Tape, list[str]]:
         tape, notes = _merged_passes(chosen)
     except CannotJoin as reason:
         return _counted(base, world, 1, len(ranks)), [f"{seen}; rank {_rank(base)} stands for all: {reason}"]
+    if all(p.outside == q.outside for p, q in zip(tape.passes, base.passes, strict=False)):
+        return _counted(tape, world, 1, len(ranks)), [seen, *notes]
     joined = f"{seen}; each batch on the tape holds the rows of {len(chosen)} ranks"
     return _counted(tape, world, len(chosen), len(ranks)), [joined, *notes]
 
