@@ -94,7 +94,7 @@ def test_steps_that_are_not_one_step_leave_the_first_rank_alone(change: dict, wh
     whole = merged(one, [other])
     assert whole.facts.ranks == (2, 1, 2)
     assert whole.passes == one.passes
-    assert any(why in note for note in whole.notes)
+    assert any(why in note for note in whole.facts.processes)
 
 
 def test_ranks_that_begin_apart_are_not_merged() -> None:
@@ -102,19 +102,19 @@ def test_ranks_that_begin_apart_are_not_merged() -> None:
     other.tensors["w:net.weight"] = torch.zeros(1, 3)
     whole = merged(_tape(0), [other])
     assert whole.facts.ranks.merged == 1
-    assert any("begin with different weights" in note for note in whole.notes)
+    assert any("begin with different weights" in note for note in whole.facts.processes)
 
 
 def test_gradients_that_are_not_averaged_are_said() -> None:
     other = _tape(1)
     other.tensors["f:net.weight"] = torch.zeros(1, 3)
-    assert any("gradients are not averaged" in note for note in merged(_tape(0), [other]).notes)
-    assert not any("averaged" in note for note in merged(_tape(0), [_tape(1)]).notes)
+    assert any("gradients are not averaged" in note for note in merged(_tape(0), [other]).facts.processes)
+    assert not any("averaged" in note for note in merged(_tape(0), [_tape(1)]).facts.processes)
 
 
 def test_the_same_rows_on_all_ranks_are_said_and_not_counted_twice() -> None:
     whole = merged(_tape(0, seed=5), [_tape(1, seed=5)])
-    assert any("the same rows in each of 6 steps" in note for note in whole.notes)
+    assert any("the same rows in each of 6 steps" in note for note in whole.facts.processes)
     assert whole.tensors[whole.passes[0].outside[0]].shape == (4, 3)
     assert whole.facts.ranks == (2, 1, 2)
 
@@ -142,4 +142,4 @@ def test_processes_that_train_each_for_itself_are_not_mixed() -> None:
     longer = _tape(0, facts=Facts(), steps=9)
     whole = merged(launcher, [_tape(1, facts=Facts()), longer])
     assert whole.passes == longer.passes
-    assert any("1 more process" in note for note in whole.notes)
+    assert any("1 more process" in note for note in whole.facts.processes)

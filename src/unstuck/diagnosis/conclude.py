@@ -139,4 +139,10 @@ def recording(tape: Tape) -> Recording:
     command, cut_by = tape.facts.command, tape.facts.cut_by
     if not cut_by and tape.stopped == "budget":  # an older tape does not say it
         cut_by = "steps" if command is not None and tape.steps >= command.steps else "seconds"
-    return Recording(tape.steps, None, cast(Cut, cut_by) if cut_by else None, tape.facts.trained or tape.seconds)
+    return Recording(
+        tape.steps,
+        None,
+        cast(Cut, cut_by) if cut_by else None,
+        tape.facts.trained or tape.seconds,
+        tape.facts.processes,
+    )

@@ -156,6 +156,8 @@ class Recording(msgspec.Struct, frozen=True):
     cut_by: Cut | None = None
     seconds: float = 0.0
     """Seconds of training, long pauses left out."""
+    processes: tuple[str, ...] = ()
+    """Where the run had several processes: which were recorded, which were not, and what they show."""
 
 
 class Diagnosis(msgspec.Struct, frozen=True):

@@ -44,7 +44,8 @@ def _again(tape: Tape) -> Tape:
 
 
 def _with(tape: Tape, notes: list[str]) -> Tape:
-    return msgspec.structs.replace(tape, notes=(*tape.notes, *notes)) if notes else tape
+    said = (*tape.facts.processes, *notes)
+    return msgspec.structs.replace(tape, facts=msgspec.structs.replace(tape.facts, processes=said))
 
 
 def _unrecorded(named: list[str]) -> list[str]:

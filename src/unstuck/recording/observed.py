@@ -156,7 +156,7 @@ class Observed:
             late_at=tuple(len(self.losses) + place for place, _ in sampling.batches),
             error=error,
             sources=self.call_sites.texts() | self.settings.texts,
-            notes=(*self.notes.lines, *self.sharding.notes()),
+            notes=tuple(self.notes.lines),
             seconds=budget.passed(),
             facts=Facts(
                 command,
@@ -169,6 +169,7 @@ class Observed:
                 memory=max(0, peak() - self.store.bytes - sampling.store.bytes),
                 rank=self.rank,
                 sharded=self.sharding.kind,
+                processes=self.sharding.said(),
                 ended=time.time(),
             ),
             tensors=self.store.tensors | sampling.store.tensors | self._final(),

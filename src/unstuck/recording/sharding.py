@@ -31,11 +31,9 @@ class Sharding:
             self.kind = next(_kinds(entries), "")
         return bool(self.kind)
 
-    def notes(self) -> tuple[str, ...]:
+    def said(self) -> tuple[str, ...]:
         """What is to be said of it."""
-        said = (
-            f"only the losses were recorded: the weights are sharded ({self.kind}), and there is no replay"
-        )
+        said = f"only the losses were recorded: the weights are sharded ({self.kind}), and there is no replay"
         return (said,) if self.kind else ()
 
 

@@ -46,8 +46,15 @@ def decisive(diagnosis: Diagnosis) -> Experiment | None:
 def verdict(diagnosis: Diagnosis) -> tuple[str, ...]:
     """The verdict: the state of the run, what causes it, and what the fix does. Each is a line of its own."""
     if not diagnosis.steps and not diagnosis.causes and not diagnosis.suspects:
-        return (_unseen(diagnosis),)
-    return tuple(filter(None, (_state(diagnosis), _named(diagnosis), _fix(diagnosis), _cut(diagnosis))))
+        return (_unseen(diagnosis), *processes(diagnosis))
+    lines = (_state(diagnosis), _named(diagnosis), _fix(diagnosis), _cut(diagnosis), *processes(diagnosis))
+    return tuple(filter(None, lines))
+
+
+def processes(diagnosis: Diagnosis) -> tuple[str, ...]:
+    """What is to be said where the run had several processes."""
+    said = diagnosis.recorded.processes if diagnosis.recorded is not None else ()
+    return tuple(f"{line[:1].upper()}{line[1:]}." for line in said)
 
 
 def next_steps(diagnosis: Diagnosis, target: str = "") -> tuple[str, ...]:

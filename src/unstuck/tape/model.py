@@ -210,6 +210,8 @@ class Facts(msgspec.Struct, frozen=True):
     sharded: str = ""
     """Why the weights on the tape are parts of the model's ("" where they are whole)."""
     ranks: Ranks = Ranks()
+    processes: tuple[str, ...] = ()
+    """What is to be said of the processes of the run: which were recorded, which were not, and what they show."""
     ended: float = 0.0
     """When the recording ended, in seconds since the epoch: which of several processes failed first."""
 

@@ -70,8 +70,10 @@ def _told(joint: Tape, base: Tape, own: Tape, trained: Sequence[Tape], stopped: 
     return msgspec.structs.replace(
         joint, stopped=end, error=error, script=base.script if base.script in base.sources or not same else own.script,
         sources={**own.sources, **joint.sources} if same else joint.sources,
-        notes=tuple(dict.fromkeys((*notes, *own.notes, *base.notes))),
-        facts=msgspec.structs.replace(joint.facts, command=own.facts.command),
+        notes=tuple(dict.fromkeys((*own.notes, *base.notes))),
+        facts=msgspec.structs.replace(
+            joint.facts, command=own.facts.command, processes=(*notes, *joint.facts.processes)
+        ),
     )  # fmt: skip
 
 
