@@ -79,3 +79,11 @@ def test_what_a_killed_run_left_is_no_rank_of_the_next(tmp_path: Path) -> None:
         assert Meeting(launch.folder).stop() is None
         assert Meeting(launch.folder).others() == []
     assert not launch.folder.exists()
+
+
+def test_a_daemon_which_ends_with_the_script_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    running = tmp_path / str(os.getppid())
+    running.mkdir()
+    (running / "daemon").touch()
+    monkeypatch.setattr("time.sleep", pytest.fail)
+    assert Meeting(tmp_path).gathered() == [running]

@@ -18,10 +18,12 @@ class Ended(BudgetSpent, SystemExit):
     """The budget is spent: multiprocessing ends the process with exit code 0, without a traceback."""
 
 
-def begin(where: Path, folder: Path, words: Sequence[str], what: str) -> Callable[[], bool]:
+def begin(where: Path, folder: Path, words: Sequence[str], what: str, daemon: bool) -> Callable[[], bool]:
     """Begin to record this process; the function to call at its end tells whether the budget ended it."""
     meeting = Meeting(where)
     out = meeting.join(what)
+    if daemon:
+        meeting.mark("daemon")
     recorder = Recorder(folder, limits(words), meeting)
     recorder.budget.raises = Ended
     recorder.attach()

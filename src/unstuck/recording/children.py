@@ -107,7 +107,7 @@ class Children:
             if not what:
                 return original(process)
             method = process._start_method or multiprocessing.get_start_method()  # which start() settles too
-            order = Order(self.meeting.folder, self.folder, self.words, what, method == "spawn")
+            order = Order(self.meeting.folder, self.folder, self.words, what, method == "spawn", process.daemon)
             multiprocessing.util.register_after_fork(order, Order.begin)  # as long as the order lives
             process._unstuck = order
             try:
@@ -121,9 +121,11 @@ class Children:
 class Order:
     """What a multiprocessing child has to do: record itself. It travels with the process object."""
 
-    def __init__(self, meeting: Path, folder: Path, words: tuple[str, ...], what: str, spawned: bool) -> None:
+    def __init__(
+        self, meeting: Path, folder: Path, words: tuple[str, ...], what: str, spawned: bool, daemon: bool
+    ) -> None:
         self.meeting, self.folder, self.words, self.what, self.parent = meeting, folder, words, what, os.getpid()
-        self.spawned = spawned
+        self.spawned, self.daemon = spawned, daemon
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """In the child: begin now or, where multiprocessing still has to clean up what a fork left, after that."""
@@ -143,7 +145,7 @@ class Order:
         try:
             from unstuck.recording.beside import begin
 
-            end = begin(self.meeting, self.folder, self.words, self.what)
+            end = begin(self.meeting, self.folder, self.words, self.what, self.daemon)
         except Exception:  # the child runs without us
             if os.environ.get("UNSTUCK_DEBUG"):
                 traceback.print_exc()

@@ -24,7 +24,7 @@ def gathered(own: Tape, meeting: Meeting, named: list[str]) -> Tape:
     from unstuck.tape.ranks import merged  # reads programs, which a run of one process need not
 
     folders = meeting.gathered(AFTER_FAILURE if own.error else LATE)
-    late = [_what(f) for f in folders if meeting.running(f)]
+    late = [_what(f) for f in folders if meeting.running(f) and (f / "training").exists()]
     tapes = [tape for f in folders if (tape := _read(f / "tape")) is not None]
     whole = _again(merged(own, tapes, meeting.stop() is not None))
     if meeting.folder.name.endswith(".ranks"):
@@ -57,7 +57,7 @@ def _unrecorded(named: list[str]) -> list[str]:
 
 
 def _missing(late: list[str]) -> list[str]:
-    return [f"not recorded: {what}, which was still running after the script's end" for what in late]
+    return [f"not recorded: {what}, a process that trains and was still running at the script's end" for what in late]
 
 
 def _what(folder: Path) -> str:

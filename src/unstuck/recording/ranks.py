@@ -108,11 +108,15 @@ class Meeting:
         (mine / "what.json").write_text(json.dumps(what), encoding="utf-8")
         return mine / "tape"
 
-    def leave(self) -> None:
-        """Say that this process's tape is there, or will not come."""
+    def mark(self, word: str) -> None:
+        """Say of this process that it is "training", or a "daemon": one that Python ends with its parent."""
         mine = self.folder / str(os.getpid())
         if mine.exists():
-            (mine / "ended").touch()
+            (mine / word).touch()
+
+    def leave(self) -> None:
+        """Say that this process's tape is there, or will not come."""
+        self.mark("ended")
 
     def others(self) -> list[Path]:
         """The folders of all other processes that take part."""
@@ -121,9 +125,9 @@ class Meeting:
         return sorted((f for f in found if f.name.isdigit() and f.name != mine), key=lambda f: int(f.name))
 
     def gathered(self, seconds: float = LATE) -> list[Path]:
-        """The same, once each of them has left its tape or is gone, or after so many seconds."""
+        """The same, once each of them (but daemons) has left its tape or is gone, or after so many seconds."""
         until = time.monotonic() + seconds
-        while any(self.running(f) for f in self.others()) and time.monotonic() < until:
+        while any(self.running(f) and not (f / "daemon").exists() for f in self.others()) and time.monotonic() < until:
             time.sleep(POLL)
         return self.others()
 

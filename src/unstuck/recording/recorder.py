@@ -171,6 +171,8 @@ class Recorder:
         else:
             self.budget.begin()
             self.observed.place()
+            if self._meeting is not None and not self.trained:
+                self._meeting.mark("training")
             opened = self._full.open(plain, adds)
         return opened if opened is None else opened._replace(factor=factor)
 
