@@ -30,6 +30,7 @@ QUICK = (
     "weighted_sampler",
     "noisy_labels",
     "accumulate_micro_batches",
+    "trial_of_thirty_steps",
 )
 LIMIT = 300
 """Seconds for one of them; the slowest took 30 with nine processes on two cores."""

@@ -201,13 +201,14 @@ def test_a_label_of_padding_alone_counts_in_no_evaluation(tmp_path: Path) -> Non
     assert FinalEvaluation.read(tape).score == 1.0
 
 
-def test_rows_that_predictions_are_picked_by_are_no_targets(tmp_path: Path) -> None:
+@pytest.mark.parametrize("recall", ("right[rare].float().mean()", "(right & rare).sum() / rare.sum()"))
+def test_rows_that_predictions_are_picked_by_are_no_targets(recall: str, tmp_path: Path) -> None:
     text = TOKENS.format(steps=20, filler=-100, loss=FORMS["torch's default"][1])
-    recall = """
+    score = f"""
 with torch.no_grad():
     x = torch.randint(0, 5, (12, 6))
-    rare = x.argmax(1) > 3
-    print((model(x).argmax(-1)[rare] == 1).float().mean())
+    rare, right = x > 3, model(x).argmax(-1) == 1
+    print({recall})
 """
     with pytest.raises(NotApplicable):
-        FinalEvaluation.read(tape_of(text + recall, tmp_path))
+        FinalEvaluation.read(tape_of(text + score, tmp_path))

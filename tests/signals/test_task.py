@@ -8,7 +8,7 @@ import pytest
 
 from tests.recorded import tape_of
 from unstuck.signals.learning import Learning
-from unstuck.signals.task import Task, in_turn
+from unstuck.signals.task import Task, alternate, in_turn
 
 SCRIPT = """
 import torch
@@ -70,6 +70,26 @@ def test_the_same_rows_and_targets_in_every_step_are_a_task(tmp_path: Path) -> N
     assert Task.read(tape_of(SCRIPT.format(outputs=4, steps=12, loss=loss), tmp_path)).kind == "classes"
 
 
-def test_one_optimizer_does_not_take_turns(tmp_path: Path) -> None:
-    outputs, loss, _ = CASES["classes"]
-    assert not in_turn(tape_of(SCRIPT.format(outputs=outputs, steps=4, loss=loss), tmp_path))
+TURNS = """
+import torch
+from torch import nn
+
+torch.manual_seed(0)
+models = [nn.Linear(3, 1), nn.Linear(3, 1)]
+optimizers = [torch.optim.SGD(m.parameters(), lr=0.1) for m in models]
+for n in {order}:
+    loss = nn.functional.mse_loss(models[n](torch.randn(8, 3)), torch.randn(8, 1))
+    optimizers[n].zero_grad()
+    loss.backward()
+    optimizers[n].step()
+"""
+
+
+@pytest.mark.parametrize(
+    ("order", "turns", "players"),
+    [("[0, 1] * 5", True, True), ("[0] * 5 + [1] * 5", True, False), ("[0] * 5", False, False)],
+    ids=["players", "one fit after the other", "one network"],
+)
+def test_players_step_all_along(order: str, turns: bool, players: bool, tmp_path: Path) -> None:
+    tape = tape_of(TURNS.format(order=order), tmp_path)
+    assert (in_turn(tape), alternate(tape)) == (turns, players)

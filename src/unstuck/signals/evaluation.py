@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from unstuck.diagnosis.model import NotApplicable
-from unstuck.signals.counted import counting
+from unstuck.signals.counted import CONJUNCTIONS, counting
 from unstuck.signals.task import Task, main_program
 from unstuck.signals.yardstick import Yardstick, yardstick
 from unstuck.tape.interpreter import CannotReplay, run
@@ -83,7 +83,8 @@ def target_of(program: Program, output: Value, outside: tuple[Tensor, ...]) -> i
     maker = program.maker(output)
     rows = maker.shape[0] if maker and maker.shape else -1
     for call in program.calls:
-        for ref in call.refs() if call.op.hands_on != "some" else ():  # what rows are picked by is no answer
+        masks = call.op.hands_on == "some" or call.name in CONJUNCTIONS  # what rows are picked by is no answer
+        for ref in call.refs() if not masks else ():
             if isinstance(ref, Outside) and ref not in inputs and outside[ref.slot].shape[:1] == (rows,):
                 return ref.slot
     return None

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from unstuck.diagnosis.model import NotApplicable
 from unstuck.signals.samples import Samples
-from unstuck.signals.task import in_turn
+from unstuck.signals.task import alternate
 from unstuck.tape.model import Tape
 
 MOST = 1_000
@@ -42,7 +42,7 @@ class Relation:
 
     @classmethod
     def read(cls, tape: Tape) -> Relation:
-        if in_turn(tape):
+        if alternate(tape):
             raise NotApplicable("several networks are trained in turn: their targets belong to no rows")
         rows = Samples.read(tape)
         first = _firsts(rows.group)[:MOST]

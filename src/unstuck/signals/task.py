@@ -97,9 +97,20 @@ def _by_place(tape: Tape, number: int, found: task.Task) -> bool:
 
 def in_turn(tape: Tape) -> bool:
     """Whether optimizers with weights of their own step after different backward passes, never after the same."""
+    return any(not one & other for one, other in combinations(_steps(tape), 2))
+
+
+def alternate(tape: Tape) -> bool:
+    """Whether they do so all along, as players of a game do: one fit after the other is no game."""
+    pairs = combinations(_steps(tape), 2)
+    return any(not one & other and min(one) < max(other) and min(other) < max(one) for one, other in pairs)
+
+
+def _steps(tape: Tape) -> list[set[int]]:
+    """Per optimizer that holds weights: how many passes came before each of its steps."""
     holders = {p.optimizer for p in tape.parameters if p.trainable and p.optimizer >= 0}
-    steps = [{u.after for u in tape.updates if u.optimizer == n} for n in holders]
-    return any(not one & other for one, other in combinations([s for s in steps if s], 2))
+    steps = ({u.after for u in tape.updates if u.optimizer == n} for n in sorted(holders))
+    return [s for s in steps if s]
 
 
 def main_program(tape: Tape, passes: tuple[Pass, ...] | None = None) -> int:
