@@ -27,6 +27,7 @@ from unstuck.diagnosis.plan import foresight
 from unstuck.diagnosis.rerun import PatchedRuns
 from unstuck.diagnosis.runners import Runners
 from unstuck.diagnosis.skill import settled
+from unstuck.replay.allocator import give_back
 from unstuck.replay.stacked import warm
 from unstuck.rules.catalogue import catalogue
 from unstuck.signals.learning import Learning
@@ -63,6 +64,7 @@ def diagnose(
     `reruns`: patched scripts of which one may have begun while the script ran (`unstuck.diagnosis.ahead`). An interrupt
     (Ctrl-C) ends the experiments, unless one has ended the script already: then it ends everything.
     """
+    give_back()
     # One core is left to the patched script: threads that wait for each other there would stand in its way.
     torch.set_num_threads(max(1, min(torch.get_num_threads(), (os.cpu_count() or 1) - 1)))
     clock, tape = Clock(), load(folder)

@@ -19,6 +19,8 @@ PASSES = 6_000
 """Passes recorded in full; later ones leave their loss only."""
 LOOKED_BACK = 6
 """Of so many passes the calls of the two steps before are kept as well, to see whether a backward reaches them."""
+HELD = 128 * 2**20
+"""... but not if they hold more bytes than this: a heavy step's activations would be in memory three times."""
 GRADIENTS = 40
 """Gradient norms are taken for the first passes, then for every such one."""
 
@@ -43,6 +45,8 @@ class FullSteps:
         self._older: list[Entry] = []
         self._last: list[Entry] = []
         self._reaches_back = False
+        self._keeps = False
+        """The calls of the step that is under way are kept for the next two."""
 
     @property
     def spent(self) -> bool:
@@ -53,8 +57,18 @@ class FullSteps:
     def open(self, loss: Tensor, adds: bool = True) -> Opened:
         """Before a backward: cut the program, keep the batch, look for gradients left over.
 
-        `adds`: the backward adds to the gradients in `.grad`, and does not return them.
+        `adds`: the backward adds to the gradients in `.grad`, and does not return them. The calls are let go here where
+        no later step can need them: autograd frees activations as it goes, and so must the recording.
         """
+        opened, tracer = self._opened(loss, adds), self._observed.tracer
+        looks = len(self._observed.passes) < LOOKED_BACK and _bytes(tracer.entries) <= HELD
+        self._keeps = self._reaches_back or looks
+        if not self._keeps:
+            self._older, self._last = [], []
+            tracer.clear()
+        return opened
+
+    def _opened(self, loss: Tensor, adds: bool) -> Opened:
         observed = self._observed
         if observed.sharding.look(observed.tracer.entries):
             return Opened(local(loss), [], None)
@@ -98,9 +112,8 @@ class FullSteps:
     def turn(self) -> None:
         """Forget the step, but for the calls that a later backward may still reach (a GAN's two losses share some)."""
         tracer = self._observed.tracer
-        recent = self._reaches_back or len(self._observed.passes) < LOOKED_BACK
-        self._older = [*self._last, *tracer.entries] if recent else []
-        self._last = tracer.entries if recent else []
+        self._older = [*self._last, *tracer.entries] if self._keeps else []
+        self._last = tracer.entries if self._keeps else []
         tracer.clear()
 
     def forget(self) -> None:
@@ -110,6 +123,11 @@ class FullSteps:
     def _gradients(self, opened: Opened, given: Gradients | None) -> tuple[float, ...]:
         count = len(self._observed.passes)
         return gradient_norms(opened, given) if count < GRADIENTS or count % GRADIENTS == 0 else ()
+
+
+def _bytes(entries: list[Entry]) -> int:
+    """Bytes of what the calls made, each tensor by itself."""
+    return sum(t.numel() * t.element_size() for entry in entries for t in entry.results)
 
 
 def gradient_norms(opened: Opened, given: Gradients | None = None) -> tuple[float, ...]:

@@ -47,7 +47,7 @@ OURS = 350 * 2**20
 UNKNOWN = 300 * 2**20
 """Bytes that a script holds besides weights and activations, if the tape does not say how much it held."""
 COPIES = 5
-"""Of each lane's weights: themselves, a gradient, two moments, and what the optimizer's step makes."""
+"""Of each lane's weights: themselves, a gradient, two moments, and in a sweep what they were before a step."""
 BACKWARD = 1.5
 """Bytes in a step per byte of what its calls return: what backward holds besides."""
 UNPLAYABLE = (RuntimeError, NotImplementedError, TypeError, ValueError, KeyError, IndexError, CannotReplay)

@@ -147,10 +147,12 @@ class LaneRun:
     def _pass(self, p: Pass) -> None:
         trial, outside = self.trial, self._entering(p)
         task = self._task(p, outside)
+        stale = frozenset() if trial.clear else frozenset(p.stale)
+        self.lanes.forget(p.program, stale)
         loss, value, gradients = self.lanes.step(p.program, outside, task.output if task else None)
         if task:
             _note(self.result, task, loss, value, outside)
-        self.lanes.give(gradients, frozenset() if trial.clear else frozenset(p.stale))
+        self.lanes.give(gradients, stale)
         self._after(1)
 
     def _evaluations(self, update: Update) -> None:

@@ -134,6 +134,12 @@ class Lanes:
         shapes = tuple((name, tuple(t.shape), t.dtype) for name, t in [*stacked.items(), *enumerate(outside)])
         return self.traces.of((wanted, shapes), baked, lambda: make_fx(step)(stacked, outside))
 
+    def forget(self, program: int, stale: frozenset[str]) -> None:
+        """Let go of the gradients that the next step of this program replaces: a copy of all lanes' weights."""
+        for name in self.trial.programs[program].weights():
+            if name in self.trained and name not in stale:
+                self.trained[name].grad = None
+
     def give(self, gradients: dict[str, Tensor], stale: frozenset[str]) -> None:
         """Leave gradients in the weights; on top of what is there for those that are `stale`."""
         for name, gradient in gradients.items():

@@ -10,12 +10,14 @@ import torch
 from torch import Tensor
 
 from unstuck.diagnosis.model import NotApplicable
-from unstuck.tape.interpreter import CannotReplay, run
+from unstuck.tape.interpreter import CannotReplay, walk
 from unstuck.tape.model import Pass, Tape
 from unstuck.tape.program import Call, Outside, Program, Value
 
 BATCHES = 6
 """Batches that are run, spread evenly over the tape."""
+NUMBERS, FEWEST = 200_000_000, 2
+"""Numbers that a heavy step's calls may make over all batches: fewer batches are run, FEWEST at least."""
 LONGEST = 2_000
 """Programs with more calls than this are not run: their values would fill the memory."""
 FLAT = 0.999
@@ -48,29 +50,51 @@ def measured(tape: Tape, number: int, calls: Sequence[Call]) -> list[tuple[Value
     if program.missing or len(program.calls) > LONGEST:
         raise NotApplicable(program.missing or f"its step has {len(program.calls)} calls")
     passes = [p for p in tape.passes if p.program == number]
-    sample = [passes[i * (len(passes) - 1) // max(BATCHES - 1, 1)] for i in range(min(BATCHES, len(passes)))]
+    made = sum(math.prod(call.shape) for call in program.calls)
+    count = max(FEWEST, min(BATCHES, NUMBERS // max(made, 1)))
+    sample = [passes[i * (len(passes) - 1) // max(count - 1, 1)] for i in range(min(count, len(passes)))]
     last = "f" if all(f"f:{name}" in tape.tensors for name in program.weights()) else "w"
-    states = (zip(*_runs(tape, program, sample, calls, when), strict=True) for when in ("w", last))
-    start, end = ([_values(program, *row) for row in zip(calls, seen, strict=True)] for seen in states)
+    start, end = (list(map(_summed, _runs(tape, program, sample, calls, when))) for when in ("w", last))
     return list(zip(start, end, strict=True))
+
+
+class _Part(NamedTuple):
+    """What one batch shows of a call: sums over its values."""
+
+    numbers: int
+    squares: float
+    flat: int
+    low: int
+    high: int
+    alive: Tensor
+    """(units,) which are not 0 in some row."""
+    wide: bool
+    """The values have an axis besides that of rows."""
+    given: float
 
 
 def _runs(
     tape: Tape, program: Program, passes: list[Pass], calls: Sequence[Call], when: str
-) -> Iterator[list[tuple[Tensor, float]]]:
-    """Per batch: what each call gives, and the largest magnitude of what it is given."""
+) -> Iterator[tuple[_Part, ...]]:
+    """Per call: what each batch shows of it. The values themselves are let go: those of all layers would not fit."""
     weights = {name: tape.tensors[f"{when}:{name}"] for name in program.weights()}
-    for p in passes:
-        outside = tuple(tape.tensors[key] for key in p.outside)
-        try:
-            with torch.no_grad(), torch.random.fork_rng(devices=[]):
-                torch.manual_seed(0)
-                values = run(program, weights, outside, {})
-                yield [(values[call.outs[0]], _largest(call, values, outside)) for call in calls]
-        except (CannotReplay, RuntimeError, TypeError, ValueError, KeyError, IndexError) as error:
-            text = str(error).strip().splitlines()
-            why = text[0][:120] if text else type(error).__name__
-            raise NotApplicable(f"its step cannot be run again ({why})") from error
+    return zip(*(_run(tape, program, p, calls, weights) for p in passes), strict=True)
+
+
+def _run(tape: Tape, program: Program, p: Pass, calls: Sequence[Call], weights: dict[str, Tensor]) -> list[_Part]:
+    outside = tuple(tape.tensors[key] for key in p.outside)
+    asked, parts = {id(call) for call in calls}, dict[int, _Part]()
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            for call, values in walk(program, weights, outside, {}):
+                if id(call) in asked:
+                    parts[id(call)] = _part(program, call, values[call.outs[0]], _largest(call, values, outside))
+    except (CannotReplay, RuntimeError, TypeError, ValueError, KeyError, IndexError) as error:
+        text = str(error).strip().splitlines()
+        why = text[0][:120] if text else type(error).__name__
+        raise NotApplicable(f"its step cannot be run again ({why})") from error
+    return [parts[id(call)] for call in calls]
 
 
 def _largest(call: Call, values: dict[int, Tensor], outside: tuple[Tensor, ...]) -> float:
@@ -79,21 +103,36 @@ def _largest(call: Call, values: dict[int, Tensor], outside: tuple[Tensor, ...])
     return float(given.abs().max()) if given is not None and given.numel() else 0.0
 
 
-def _values(program: Program, call: Call, seen: Sequence[tuple[Tensor, float]]) -> Values:
-    numbers = torch.cat([out.reshape(-1) for out, _ in seen]).double()
+def _part(program: Program, call: Call, out: Tensor, given: float) -> _Part:
     low, high = _bounds(call)
     middle, reach = (low + high) / 2, FLAT * (high - low) / 2
-    flat = (numbers - middle).abs() > reach if math.isfinite(reach) else torch.zeros_like(numbers)
-    alive = [_alive(program, call, out) for out, _ in seen]
+    values = out if out.is_floating_point() else out.double()
+    count = lambda which: int(which.sum())
+    return _Part(
+        numbers=out.numel(),
+        squares=float(torch.linalg.vector_norm(values, dtype=torch.float64)) ** 2,
+        flat=count((values - middle).abs() > reach) if math.isfinite(reach) else 0,
+        low=count(out == low),
+        high=count(out == high),
+        alive=_alive(program, call, out),
+        wide=out.dim() > 1,
+        given=given,
+    )
+
+
+def _summed(parts: Sequence[_Part]) -> Values:
+    alive = [part.alive for part in parts]
     alike = all(a.shape == alive[0].shape for a in alive)
+    total = sum(part.numbers for part in parts)
+    share = lambda counted: counted / total if total else math.nan
     return Values(
-        units=alive[0].numel() if seen[0][0].dim() > 1 else 0,
-        scale=float(numbers.square().mean().sqrt()),
+        units=alive[0].numel() if parts[0].wide else 0,
+        scale=math.sqrt(share(sum(part.squares for part in parts))),
         silent=1.0 - float(torch.stack(alive).any(0).double().mean()) if alike and alive[0].numel() else 0.0,
-        flat=float(flat.double().mean()),
-        low=float((numbers == low).double().mean()),
-        high=float((numbers == high).double().mean()),
-        given=max(given for _, given in seen),
+        flat=share(sum(part.flat for part in parts)),
+        low=share(sum(part.low for part in parts)),
+        high=share(sum(part.high for part in parts)),
+        given=max(part.given for part in parts),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -71,16 +71,34 @@ def run(
     kept: Collection[int] | None = None,
 ) -> Values:
     """Run every call of a program; returns the values it makes by number, all of them or those that are `kept`."""
+    made: Values = {}
+    for _, values in walk(program, weights, outside, constants, way, kept):
+        made = values
+    return made
+
+
+def walk(
+    program: Program,
+    weights: dict[str, Tensor],
+    outside: tuple[Tensor, ...],
+    constants: dict[str, Tensor],
+    way: Way = CAREFUL,
+    kept: Collection[int] | None = (),
+) -> Iterator[tuple[Call, Values]]:
+    """Each call of a program once it has run, with the values that are still needed, its arguments among them.
+
+    So a reading of all layers holds one layer's values at a time. `kept`: values to hold to the end; None for all.
+    """
     values: Values = {}
     spaces = (way, values, weights, outside, constants)
     over = {} if kept is None else _over(program, kept)
     for at, call in enumerate(program.calls):
         out = _call(call, functools.partial(_read, *spaces), way)
-        results = list(_tensors(out))
-        values.update(zip(call.outs, results, strict=False))
+        values.update(zip(call.outs, _tensors(out), strict=False))
+        del out
+        yield call, values
         for number in over.get(at, ()):
             values.pop(number, None)
-    return values
 
 
 def _over(program: Program, kept: Collection[int]) -> dict[int, list[int]]:
