@@ -178,8 +178,11 @@ class Bench:
         """Skill at the end of LONGER courses, one after the other, as more epochs would be; -1 if it is stopped."""
         tape, course = repeated(trial.tape, self.course, LONGER)
         start = starts(trial.start, trial.holders, 1, redrawn=False)
-        run = LaneRun(trial.with_(tape=tape), course, start, torch.ones(1), manner=self.manner)
-        result = run.to(len(course.passes), self.limit)
+        try:
+            run = LaneRun(trial.with_(tape=tape), course, start, torch.ones(1), manner=self.manner)
+            result = run.to(len(course.passes), self.limit)
+        except UNPLAYABLE:  # a sweep is no less true if its longer run diverges
+            return -1.0
         return float(result.skill()) if not result.stopped else -1.0
 
     def _rates(self, trial: Trial, factors: Tensor) -> list[float]:
