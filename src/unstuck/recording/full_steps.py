@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from typing import NamedTuple
 
 import msgspec
 from torch import Tensor
 
+from unstuck.recording.gradients import Norms, left_over
 from unstuck.recording.observed import Observed
 from unstuck.recording.optimizers import Gradients
+from unstuck.recording.past_calls import PastCalls
 from unstuck.recording.sharding import local
 from unstuck.recording.slicing import needed
-from unstuck.recording.tracer import Entry
 from unstuck.tape.model import Pass
 
 PASSES = 6_000
 """Passes recorded in full; later ones leave their loss only."""
 LOOKED_BACK = 6
 """Of so many passes the calls of the two steps before are kept as well, to see whether a backward reaches them."""
-HELD = 128 * 2**20
-"""... but not if they hold more bytes than this: a heavy step's activations would be in memory three times."""
 GRADIENTS = 40
 """Gradient norms are taken for the first passes, then for every such one."""
 
@@ -38,15 +38,12 @@ class Opened(NamedTuple):
 
 
 class FullSteps:
-    """Records every step that it is given. `open` before a backward, `close` after it, then `turn`."""
+    """Records every step that it is given. `open` before a backward and `rest` at once, `close` after it."""
 
     def __init__(self, observed: Observed) -> None:
         self._observed = observed
-        self._older: list[Entry] = []
-        self._last: list[Entry] = []
+        self._past: deque[PastCalls] = deque(maxlen=2)
         self._reaches_back = False
-        self._keeps = False
-        """The calls of the step that is under way are kept for the next two."""
 
     @property
     def spent(self) -> bool:
@@ -57,32 +54,22 @@ class FullSteps:
     def open(self, loss: Tensor, adds: bool = True) -> Opened:
         """Before a backward: cut the program, keep the batch, look for gradients left over.
 
-        `adds`: the backward adds to the gradients in `.grad`, and does not return them. The calls are let go here where
-        no later step can need them: autograd frees activations as it goes, and so must the recording.
+        `adds`: the backward adds to the gradients in `.grad`, and does not return them.
         """
-        opened, tracer = self._opened(loss, adds), self._observed.tracer
-        looks = len(self._observed.passes) < LOOKED_BACK and _bytes(tracer.entries) <= HELD
-        self._keeps = self._reaches_back or looks
-        if not self._keeps:
-            self._older, self._last = [], []
-            tracer.clear()
-        return opened
-
-    def _opened(self, loss: Tensor, adds: bool) -> Opened:
         observed = self._observed
         if observed.sharding.look(observed.tracer.entries):
             return Opened(local(loss), [], None)
-        entries = needed([*self._older, *observed.tracer.entries], loss)
+        older = [entry for calls in self._past for entry in calls.recalled()]
+        entries = needed([*older, *observed.tracer.entries], loss)
         inside = {id(e) for e in entries}
-        self._reaches_back = self._reaches_back or any(id(e) in inside for e in self._older)
+        self._reaches_back = self._reaches_back or any(id(e) in inside for e in older)
         observed.follow(entries)
         observed.evaluate(inside)
         number, outside = observed.programs.cut(entries, loss)
         observed.optimizers.between(observed.tracer.writes, observed.names, len(observed.passes))
         keys = [observed.store.keep(t) for t in outside]
         weights = observed.programs.weights(number)
-        left = (t for t in weights if adds and t.grad is not None and bool(t.grad.any()))
-        stale = tuple(observed.names.of(t) for t in left)
+        stale = self._stale(weights) if adds else ()
         observed.meet(weights)
         observed.modes.look(number, weights, len(observed.passes))
         if None in keys:
@@ -109,28 +96,36 @@ class FullSteps:
                 opened.weights, observed.names, len(observed.passes), given, opened.factor
             )
 
-    def turn(self) -> None:
-        """Forget the step, but for the calls that a later backward may still reach (a GAN's two losses share some)."""
-        tracer = self._observed.tracer
-        self._older = [*self._last, *tracer.entries] if self._keeps else []
-        self._last = tracer.entries if self._keeps else []
-        tracer.clear()
+    def rest(self) -> None:
+        """The backward may begin: let go of what the step has made, so that the backward can free it."""
+        observed = self._observed
+        recent = self._reaches_back or len(observed.passes) < LOOKED_BACK
+        entries = observed.tracer.entries
+        observed.tracer.clear()
+        if recent:  # a GAN's two losses share some calls
+            self._past.append(PastCalls(entries))
+        else:
+            self._past.clear()
 
     def forget(self) -> None:
         """Let all calls go: tensors that workers share must not outlive the script's own references to them."""
-        self._older, self._last = [], []
+        self._past.clear()
+
+    def _stale(self, weights: list[Tensor]) -> tuple[str, ...]:
+        """The weights that still hold a gradient; of a large one, a part is enough once training has begun."""
+        left = left_over([t.grad for t in weights], self._now())
+        return tuple(self._observed.names.of(t) for t, some in zip(weights, left, strict=True) if some)
+
+    def _now(self) -> bool:
+        """Whether this is one of the steps that are looked at closely."""
+        count = len(self._observed.passes)
+        return count < GRADIENTS or count % GRADIENTS == 0
 
     def _gradients(self, opened: Opened, given: Gradients | None) -> tuple[float, ...]:
-        count = len(self._observed.passes)
-        return gradient_norms(opened, given) if count < GRADIENTS or count % GRADIENTS == 0 else ()
+        return gradient_norms(opened, self._observed.optimizers.norms, given) if self._now() else ()
 
 
-def _bytes(entries: list[Entry]) -> int:
-    """Bytes of what the calls made, each tensor by itself."""
-    return sum(t.numel() * t.element_size() for entry in entries for t in entry.results)
-
-
-def gradient_norms(opened: Opened, given: Gradients | None = None) -> tuple[float, ...]:
+def gradient_norms(opened: Opened, norms: Norms, given: Gradients | None = None) -> tuple[float, ...]:
     """The norm of each weight's gradient; NaN where it has none."""
-    found = [t.grad if given is None else given.get(id(t)) for t in opened.weights]
-    return tuple(math.nan if g is None else float(g.detach().float().norm()) / opened.factor for g in found)
+    found = norms.of([t.grad if given is None else given.get(id(t)) for t in opened.weights])
+    return tuple(math.nan if norm is None else norm / opened.factor for norm in found)

@@ -48,3 +48,9 @@ class LossScaling:
         """The factor at this moment; 1 where nothing scales."""
         scaler = self._scaler() if self._scaler is not None else None
         return 1.0 if scaler is None else float(scaler.get_scale()) or 1.0
+
+    def device_factor(self) -> float | Tensor:
+        """The same without waiting for another device, where torch's own scaler has it there."""
+        scaler = self._scaler() if self._scaler is not None else None
+        held = getattr(scaler, "_scale", None)
+        return held if isinstance(held, Tensor) and held.device.type != "cpu" else self.factor()

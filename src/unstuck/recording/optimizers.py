@@ -7,10 +7,10 @@ from collections import Counter
 from typing import Any, NamedTuple
 
 import msgspec
-import torch
 from torch import Tensor
 
 from unstuck.recording.constructions import Constructions
+from unstuck.recording.gradients import Norms, total
 from unstuck.recording.hand_updates import HandUpdates
 from unstuck.recording.open_steps import OpenStep, OpenSteps, Stepped, real
 from unstuck.recording.parameter_names import Names
@@ -49,6 +49,7 @@ class OptimizerObserver:
         self._by_hand = HandUpdates()
         self._open = OpenSteps()
         self._clips: list[tuple[float, float]] = []
+        self.norms = Norms()
         self._norm_after_backward: float | None = None
         self._since_backward = True
         """There was a step since the last backward."""
@@ -94,7 +95,7 @@ class OptimizerObserver:
         """
         found = {names.of(t): g for t in weights if (g := t.grad if given is None else given.get(id(t))) is not None}
         if passes <= NORMS:
-            norm = _norm(list(found.values()))
+            norm = self._norm(list(found.values()))
             self._norm_after_backward = None if norm is None else norm / factor
         if not self.stepped or self._seen.by_hand:
             self._by_hand.look(found, {names.of(t): t for t in weights})
@@ -149,10 +150,15 @@ class OptimizerObserver:
         after = step.passes if several else passes
         return Update(index, after, rates, step.norm, several, step.empty, evaluations=made if several else 0)
 
+    def _norm(self, gradients: list[Tensor | None]) -> float | None:
+        if any(g is not None and distributed(g) for g in gradients):
+            return None
+        return total(self.norms.of(gradients))
+
     def _norm_of(self, step: OpenStep) -> float | None:
         if self.steps >= NORMS and self.steps % NORMS != 0:
             return None
-        norm = _norm([p.grad for p in step.weights])
+        norm = self._norm([p.grad for p in step.weights])
         if self._norm_after_backward and norm and len(self._clips) < NORMS and not self._since_backward:
             self._clips.append((self._norm_after_backward, norm))
         return norm
@@ -210,11 +216,3 @@ class OptimizerObserver:
 
 def _number(value: Any) -> float:
     return float(value) if isinstance(value, int | float | Tensor) else math.nan
-
-
-def _norm(gradients: list[Tensor | None]) -> float | None:
-    dense = [g.detach() for g in gradients if g is not None]
-    if any(distributed(g) for g in dense):
-        return None
-    dense = [g.coalesce().values() if g.is_sparse else g for g in dense]
-    return float(torch.stack([g.float().norm() for g in dense]).norm()) if dense else None

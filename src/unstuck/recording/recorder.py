@@ -85,6 +85,7 @@ class Recorder:
         if self.sampled is not None:
             self.sampled.sampling.detach()
             self.sampled.fold()
+            self._guarded(self.sampled.sampling.read)
         self.observed.tracer.watch(False)
         self._guarded(self.observed.leftovers)
         self._full.forget()
@@ -132,6 +133,7 @@ class Recorder:
         """A call of a function that runs a backward, which is done here."""
         loss = args[0] if args else kwargs.get("tensors", kwargs.get("self"))
         opened = self._guarded(self._open, loss)
+        self._guarded(self._full.rest)
         try:
             result = func(*args, **kwargs)
         except Exception as error:
@@ -152,6 +154,7 @@ class Recorder:
         if not any(t in self.observed.names or isinstance(t, torch.nn.Parameter) or is_weight(t) for t in inputs):
             return func(*args, **kwargs)
         opened = self._guarded(self._open, args[0] if args else kwargs.get("outputs"), adds=False)
+        self._guarded(self._full.rest)
         result = func(*args, **kwargs)
         given = {id(t): g for t, g in zip(inputs, result, strict=False) if g is not None}
         self._guarded(self._close, opened, "", given)
@@ -163,7 +166,7 @@ class Recorder:
             return None
         if self.sampled is None and self._full.spent:
             self.sampled = SampledSteps(self.observed, self.budget)
-            self.sampled.sampling.factor = self.observed.tracer.scaling.factor
+            self.sampled.sampling.factor = self.observed.tracer.scaling.device_factor
             self._sample(self.sampled.sampling)
         plain, factor = self.observed.tracer.scaling.undone(loss)
         if self.sampled is not None:
@@ -183,7 +186,6 @@ class Recorder:
                 self.sampled.close(opened, loss)
             else:
                 self._full.close(opened, loss, error, given)
-        self._full.turn()
 
     # -- optimizer steps ---------------------------------------------------------------------------------------------
 

@@ -49,7 +49,7 @@ class SampledSteps:
         """After the backward."""
         assert opened.step is not None
         whole = "" not in opened.step.outside
-        norms = gradient_norms(opened)
+        norms = gradient_norms(opened, self._observed.optimizers.norms)
         self.sampling.add(msgspec.structs.replace(opened.step, loss=loss, gradient=norms) if whole else None)
 
     def fold(self) -> None:

@@ -13,12 +13,13 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from unstuck.recording.gradients import numbers
 from unstuck.recording.tensor_store import TensorStore
 from unstuck.recording.thinned import Thinned
 from unstuck.tape.model import Pass
@@ -46,12 +47,14 @@ class Sampling:
         self.rates: Thinned[tuple[float, ...]] = Thinned(LOSSES)
         self.batches: Thinned[Pass] = Thinned(BATCHES, EVERY)
         self.watching = False
-        self.factor: Callable[[], float] = lambda: 1.0
+        self.factor: Callable[[], float | Tensor] = lambda: 1.0
         """What the losses are multiplied by on their way into the engine."""
         self.due, self.left, self.deadline = 0, 0.0, -math.inf
         """Backwards and steps that may go by, and the time until which they may, before the recorder looks."""
-        self._losses: list[float | None] = []
-        self._rates: list[list[float]] = []
+        self._losses: list[float | Tensor | None] = []
+        self._far: list[float | Tensor | None] = []
+        """Losses since the first that lies on another device, which is not waited for."""
+        self._rates: list[list[float | Tensor]] = []
         self._original: Callable[..., Any] | None = None
         self._ours: Callable[..., Any] | None = None
 
@@ -63,7 +66,7 @@ class Sampling:
         def backward(tensors: Any, *args: Any, **kwargs: Any) -> Any:
             if not self.watching:  # a watched step's loss is noted where it is watched
                 try:
-                    losses.append(tensors.item() / self.factor())
+                    losses.append(number(tensors, self.factor()))
                 except Exception:  # several losses, or several numbers: there is no one loss
                     losses.append(None)
                 if len(losses) > MOST:  # nobody steps any more
@@ -90,7 +93,7 @@ class Sampling:
             if threading.get_ident() != thread:
                 return
             try:
-                rates.append([float(group["lr"]) for group in optimizer.param_groups])
+                rates.append([number(group["lr"]) for group in optimizer.param_groups])
             except Exception:  # a rate of some other kind
                 rates.append([math.nan])
             if len(losses) >= self.due or len(rates) >= self.left or now() >= self.deadline:
@@ -102,19 +105,37 @@ class Sampling:
         """Put what was noted since the last look where it belongs; the number of steps, which began with `step`."""
         self._sort()
         steps = len(self._rates)
-        for number, rates in enumerate(self._rates, step):
-            self.rates.add((number, *rates))
+        for place, rates in enumerate(self._rates, step):
+            if self.rates.wants():
+                self.rates.add((place, *map(float, rates)))
+            else:
+                self.rates.skip()
         self._rates.clear()
         return steps
 
     def _sort(self) -> None:
-        for loss in self._losses:
-            self.losses.skip() if loss is None else self.losses.add(loss)
         self.batches.skip(len(self._losses))
+        if self._far or any(isinstance(loss, Tensor) for loss in self._losses):
+            self._far += self._losses
+            if len(self._far) >= CHUNK:
+                self.read()
+        else:
+            self._add(self._losses)
         self._losses.clear()
+
+    def read(self) -> None:
+        """Fetch the losses that lie on another device; this waits for it."""
+        far, self._far = self._far, []
+        found = iter(numbers([loss for loss in far if isinstance(loss, Tensor)]))
+        self._add([next(found) if isinstance(loss, Tensor) else loss for loss in far])
+
+    def _add(self, losses: Sequence[float | Tensor | None]) -> None:
+        for loss in losses:
+            self.losses.skip() if loss is None else self.losses.add(float(loss))
 
     def note(self, loss: Tensor) -> None:
         """The loss of a watched backward."""
+        self.read()
         self.losses.add(float(loss.detach())) if loss.numel() == 1 else self.losses.skip()
 
     def keep(self, tensors: tuple[Tensor, ...]) -> tuple[str, ...]:
@@ -135,6 +156,15 @@ class Sampling:
 
     def _sweep(self) -> None:
         self.store.only({key for _, p in self.batches for key in (*p.outside, p.output)})
+
+
+def number(value: Any, factor: float | Tensor = 1.0) -> float | Tensor:
+    """A tensor of one number over a factor, or a plain one; a copy where it lies on another device than the CPU."""
+    if not isinstance(value, Tensor) or value.device.type == "cpu":
+        return float(value) / float(factor)
+    if value.numel() != 1:
+        raise ValueError("not one number")
+    return value.detach().reshape(()) / factor
 
 
 def _like(ours: Callable[..., Any], original: Callable[..., Any]) -> Callable[..., Any]:

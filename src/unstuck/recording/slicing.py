@@ -147,11 +147,11 @@ class _Cutter:
         made: dict[int, str] = {}
         found = []
         for entry in reversed(entries):
-            owner = "" if entry.grad else next((o for t in entry.results if (o := made.get(id(t)) or _owner(t))), "")
-            made.update((id(t), owner) for t in tensors((entry.args, entry.kwargs)) if owner and not t.requires_grad)
-            if owner and owner not in PLAIN:
-                self.missing = f"a torch.autograd.Function with a backward of its own ({owner})"
-            found.append(entry._replace(grad=True) if owner else entry)
+            own = "" if entry.grad else next((o for t in entry.results if (o := made.get(id(t)) or owner(t))), "")
+            made.update((id(t), own) for t in tensors((entry.args, entry.kwargs)) if own and not t.requires_grad)
+            if own and own not in PLAIN:
+                self.missing = f"a torch.autograd.Function with a backward of its own ({own})"
+            found.append(entry._replace(grad=True) if own else entry)
         return found[::-1]
 
     def _untraceable(self, entry: Entry) -> None:
@@ -187,7 +187,7 @@ class _Cutter:
         return Outside(len(self.outside) - 1)
 
 
-def _owner(tensor: Tensor) -> str:
+def owner(tensor: Tensor) -> str:
     """The name of the torch.autograd.Function that returned a tensor ("" for none)."""
     try:
         made = tensor.grad_fn
