@@ -91,7 +91,7 @@ def test_norms_are_taken_anew_where_a_gradient_has_changed() -> None:
     gradients = [torch.tensor([3.0, 4.0]), None, torch.tensor([12.0])]
     assert norms.of(gradients) == [5.0, None, 12.0]
     assert total(norms.of(gradients)) == pytest.approx(13.0)
-    torch._foreach_mul_([gradients[0], gradients[2]], 2.0)
+    torch._foreach_mul_([gradients[0], gradients[2]], 2.0)  # type: ignore[attr-defined]
     assert norms.of(gradients) == [10.0, None, 24.0]
     gradients[0].data[0] = 0.0  # type: ignore[index]  # torch gives no new version for it
     assert norms.of(gradients) == [8.0, None, 24.0]
