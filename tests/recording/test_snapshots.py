@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.recorded import Record
-from unstuck.recording.snapshots import FIRST, SHARE, Snapshots
+from unstuck.recording.snapshots import FIRST, SHARE, Size, Snapshots
 from unstuck.tape.files import RUNNING, close, is_running, load, save
 from unstuck.tape.model import Tape
 
@@ -29,13 +29,12 @@ def running(tape: Tape) -> Tape:
 
 def test_a_snapshot_is_a_tape(record: Record, tmp_path: Path) -> None:
     whole, out = record(TRAINS), tmp_path / "out"
-    size = [(len(whole.passes), 1_000)]
     part = msgspec.structs.replace(
         running(whole), passes=whole.passes[:1], tensors={k: t for k, t in whole.tensors.items() if k[:2] != "t:"} |
         {k: whole.tensors[k] for k in (*whole.passes[0].outside, whole.passes[0].output) if k},
     )  # fmt: skip
     tapes = iter([part, running(whole)])
-    snapshots = Snapshots(out, lambda: next(tapes), lambda: size[0])
+    snapshots = Snapshots(out, lambda: next(tapes), lambda: Size(3, 9, 1_000, 100))
     snapshots.look(FIRST / 2)
     assert not out.exists()
     snapshots.look(FIRST)
@@ -50,8 +49,10 @@ def test_a_snapshot_is_a_tape(record: Record, tmp_path: Path) -> None:
     assert not is_running(out) and load(out).stopped == whole.stopped
 
 
-@pytest.mark.parametrize("size", [(10**6, 0), (0, 2**33)])
-def test_a_snapshot_that_would_cost_too_much_is_put_off(size: tuple[int, int], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "size", [Size(10**6, 0, 0, 0), Size(0, 10**6, 0, 0), Size(0, 0, 2**34, 0), Size(0, 0, 0, 2**34)]
+)
+def test_a_snapshot_that_would_cost_too_much_is_put_off(size: Size, tmp_path: Path) -> None:
     def never() -> Tape:
         raise AssertionError("it was written")
 

@@ -26,6 +26,7 @@ from unstuck.recording.retained_graphs import RetainedGraphs
 from unstuck.recording.sampling import Sampling
 from unstuck.recording.settings_read import SettingsRead
 from unstuck.recording.sharding import Sharding
+from unstuck.recording.snapshots import Size
 from unstuck.recording.tensor_store import LIMIT, TensorStore
 from unstuck.recording.tracer import Entry, Tracer, tensors
 from unstuck.tape.model import Command, Facts, Graphs, Pass, Rank, Tape
@@ -175,11 +176,11 @@ class Observed:
             tensors=self.store.tensors | sampling.store.tensors | self._final(),
         )
 
-    def size(self) -> tuple[int, int]:
-        """How many steps and forwards are on the tape, and the bytes of its tensors."""
-        items = len(self.passes) + len(self.forwards.kept) + self.optimizers.steps
+    def size(self) -> Size:
+        """How much there is to write."""
+        items = len(self.passes) + len(self.forwards.kept)
         weights = sum(t.numel() * t.element_size() for _, t in self.names.all())
-        return items, self.store.bytes + 2 * weights
+        return Size(items, len(self.store.tensors), self.store.bytes, weights)
 
     def _final(self) -> dict[str, Tensor]:
         """Copies of the weights as they are now."""

@@ -8,51 +8,60 @@ time that has passed.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from unstuck.tape.files import Journal
 from unstuck.tape.model import Tape
 
 FIRST = 1.0
 """Seconds of training before the first snapshot; each of the next comes after twice the time of the one before."""
-SHARE = 0.01
+SHARE = 0.02
 """A snapshot may cost this share of the time that has passed."""
 AGAIN = 1.25
 """One that would cost more is put off until this many times the time has passed."""
-PER_ITEM, PER_BYTE = 25e-6, 1 / 400e6
-"""Seconds to write a step or an evaluation, and a byte of its tensors: for the first estimate."""
+PER_ITEM, PER_TENSOR, PER_BYTE = 12e-6, 12e-6, 1 / 500e6
+"""Seconds to write a step or an evaluation, a tensor, and a byte of it. An estimate, which a busy machine does not
+change."""
+
+
+class Size(NamedTuple):
+    """How large a tape is."""
+
+    items: int
+    """Steps and evaluations: all are written again."""
+    tensors: int
+    bytes: int
+    """Of these tensors: they are written once."""
+    weights: int
+    """Bytes of the weights, which are written again."""
 
 
 class Snapshots:
-    """Writes `tape()` into a folder when that is due. `size` tells its items, and the bytes of its tensors."""
+    """Writes `tape()` into a folder when that is due."""
 
-    def __init__(self, folder: Path, tape: Callable[[], Tape], size: Callable[[], tuple[int, int]]) -> None:
+    def __init__(self, folder: Path, tape: Callable[[], Tape], size: Callable[[], Size]) -> None:
         self._journal, self._tape, self._size = Journal(folder), tape, size
         self._due, self._process = FIRST, os.getpid()
-        self._seconds, self._at = 0.0, 0.0
-        """What the last one cost, and how much time had passed before it."""
+        self._written = Size(0, 0, 0, 0)
 
     def look(self, passed: float) -> None:
         """Write one if that is due, `passed` seconds after the first backward."""
         if passed < self._due or os.getpid() != self._process:
             return
-        if self._cost(passed) > SHARE * passed:
+        size = self._size()
+        if self._cost(size) > SHARE * passed:
             self._due = AGAIN * passed
             return
-        began = time.thread_time()  # the work itself, however busy the machine is
         self.write()
-        self._seconds, self._at = time.thread_time() - began, passed
-        self._due = 2 * passed
+        self._written, self._due = size, 2 * passed
 
     def write(self) -> None:
         """Write one now."""
         self._journal.write(self._tape())
 
-    def _cost(self, passed: float) -> float:
+    def _cost(self, size: Size) -> float:
         """Seconds that the next one will probably take."""
-        if self._at:
-            return self._seconds * passed / self._at
-        items, size = self._size()
-        return PER_ITEM * items + PER_BYTE * size
+        tensors, fresh = size.tensors - self._written.tensors, size.bytes - self._written.bytes
+        return PER_ITEM * size.items + PER_TENSOR * tensors + PER_BYTE * (fresh + size.weights)

@@ -17,6 +17,7 @@ import msgspec
 
 from unstuck.tape.model import Tape
 from unstuck.tape.program import restored, stored
+from unstuck.tape.tensors import write
 
 FORMAT = 1
 """Raised whenever an older version could misread a newer tape. Fields that are absent get their defaults."""
@@ -32,8 +33,6 @@ class TapeError(Exception):
 
 def save(tape: Tape, folder: Path) -> None:
     """Write the tape, whole or not at all; replaces an earlier tape, never anything else (TapeError)."""
-    from safetensors.torch import save_file
-
     folder = Path(folder)
     if folder.exists() and not (folder / "tape.json").exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise TapeError(f"{folder} exists and is not a tape; nothing was written")
@@ -41,7 +40,7 @@ def save(tape: Tape, folder: Path) -> None:
     scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         (scratch / "tape.json").write_text(json.dumps(_plain(tape)), encoding="utf-8")
-        save_file({k: t.contiguous() for k, t in tape.tensors.items()}, scratch / "tensors.safetensors")
+        write(tape.tensors, scratch / "tensors.safetensors")
         if folder.exists():
             shutil.rmtree(folder)
         scratch.replace(folder)
@@ -60,17 +59,15 @@ class Journal:
 
     def write(self, tape: Tape) -> None:
         """Bring the folder up to date; a reader sees the tape as it was before, or as it is now."""
-        from safetensors.torch import save_file
-
         self.folder.mkdir(parents=True, exist_ok=True)
         final = {k: t for k, t in tape.tensors.items() if k.startswith("f:")}
         new = {k: t for k, t in tape.tensors.items() if k not in self._written and k not in final}
         if new:
-            save_file(new, self.folder / f"tensors-{self._files}.safetensors")
+            write(new, self.folder / f"tensors-{self._files}.safetensors")
             self._files += 1
             self._written |= new.keys()
         if final:
-            save_file(final, self.folder / ".final")
+            write(final, self.folder / ".final")
             (self.folder / ".final").replace(self.folder / "final.safetensors")
         _replace(self.folder, _plain(tape))
 
