@@ -73,3 +73,17 @@ def test_nothing_begins_without_a_spare_core_or_experiments(
 def test_never_all_cores_are_spare() -> None:
     chosen = cores.spare(0.1)
     assert not chosen or chosen < os.sched_getaffinity(0)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "near"),
+    [
+        ("x = (x - 90.03) / 2.01", "x = (x - 90.1) / 2.00", True),
+        ("lr = 1e-2", "lr = 1e-3", False),
+        ("x = (x - 90.03)", "y = (x - 90.03)", False),
+        ("x = 1", "x = 1 + 1", False),
+    ],
+)
+def test_patches_that_differ_by_a_little_in_numbers(one: str, other: str, near: bool) -> None:
+    assert rerun.nearly({"a.py": one}, {"a.py": other}) == near
+    assert not rerun.nearly({"a.py": one}, {"b.py": one})

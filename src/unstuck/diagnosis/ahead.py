@@ -76,8 +76,6 @@ def _foreseen(tape: Tape, options: Options, over: Over, reruns: PatchedRuns) -> 
     """Examine and replay the snapshot until a rerun is foreseen, and begin that; whether one began."""
     examination, run = Examination(tape), Runners(tape, lambda _: None, options.effort, reruns)
     findings = examination.begin(over)
-    if not any(f.remedies for f in findings):
-        return False
     run.prepare()
     log = (Experiment(Request(Recorded()), "undecided", "the recorded run", run=run.run()),)
     while not over():

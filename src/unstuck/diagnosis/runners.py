@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import TypeVar
 
 import msgspec
@@ -88,7 +89,7 @@ class Runners:
         sources, written, _ = self._edited(request.behind, request.remedies)
         if written:
             with suppress(OSError):  # it is told when the script is asked for
-                self._reruns.begin(commanded(self.tapes[()], sources), sources.files)
+                self._reruns.begin(commanded(self.tapes[()], sources), sources.files, _kinds(written))
 
     def close(self) -> None:
         """End whatever still runs."""
@@ -145,7 +146,7 @@ class Runners:
             except Exception as error:  # an edit that fails costs its remedy, not the report
                 reason = str(error) if isinstance(error, CannotEdit) else f"{type(error).__name__}: {error}"
                 notes.append(f"{remedy.name} was not written into the patch: {reason}"[:200])
-        return sources, written, notes
+        return replace(sources, files=self._reruns.under_way(sources.files, _kinds(written))), written, notes
 
     def _rerun(self, request: Request) -> Experiment:
         sources, written, notes = self._edited(request.behind, request.remedies)
@@ -214,6 +215,10 @@ def commanded(tape: Tape, sources: Sources) -> Tape:
         return tape
     command = msgspec.structs.replace(command, args=sources.arguments, environment=sources.environment)
     return msgspec.structs.replace(tape, facts=msgspec.structs.replace(tape.facts, command=command))
+
+
+def _kinds(remedies: Iterable[Remedy]) -> tuple[str, ...]:
+    return tuple(remedy.name for remedy in remedies)
 
 
 def failed(request: Request, why: str) -> Experiment:
