@@ -103,7 +103,7 @@ class CompiledRegions:
                 _replaced(context, "__init__", self._in_context),
                 _replaced(graph, "call_user_compiler", self._in_graph),
             ]
-            trace_rules.SKIP_DIRS.append(str(Path(__file__).parents[1]) + "/")
+            trace_rules.SKIP_DIRS.append(str(Path(__file__).parent) + "/")
             trace_rules._recompile_re()
         except (ImportError, AttributeError) as error:
             self._notes.add(f"compiled functions cannot be read with this version of torch ({error})")
