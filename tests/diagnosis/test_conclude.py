@@ -9,7 +9,7 @@ import pytest
 from tests.diagnosis.test_plan import DEAD, RATE, SCALE, TOTALS, UNCLEARED, WELL, skills
 from tests.diagnosis.worlds import World, found
 from unstuck.diagnosis.conclude import Context, conclude
-from unstuck.diagnosis.experiment import Run
+from unstuck.diagnosis.experiment import Experiment, Recorded, Request, Run, Sweep
 from unstuck.diagnosis.log import Budget
 from unstuck.diagnosis.model import Diagnosis, Known, Role, State, proven
 from unstuck.diagnosis.roles import role, state_of
@@ -155,3 +155,16 @@ def test_every_experiment_is_in_the_log_also_one_that_failed() -> None:
     diagnosis = concluded(World([SCALE], unplayable="its step cannot be replayed"))
     assert any(not e.made and e.why == "its step cannot be replayed" for e in diagnosis.log)
     assert "no replay: its step cannot be replayed" in diagnosis.notes
+
+
+@pytest.mark.parametrize(("short", "slope", "state"), [
+    (True, 1 / 160, "too-early"), (True, 0.0, "does-not-learn"), (False, 1 / 160, "does-not-learn"),
+])  # fmt: skip
+def test_a_run_that_improves_and_learns_in_more_steps_is_too_early(short: bool, slope: float, state: State) -> None:
+    run = Run(skill=0.12, curve=tuple(n * slope for n in range(24)), passes=88, task="classes")
+    log = (
+        Experiment(Request(Recorded()), "undecided", "the recorded run", run=run),
+        Experiment(Request(Sweep()), "undecided", "14 learning rates", short=short),
+    )
+    tape = Tape(script="train.py", folder="", torch="2", stopped="script ended")
+    assert conclude(tape, [], log).state == state

@@ -17,7 +17,7 @@ from unstuck.diagnosis.level import by_heart, ended
 from unstuck.diagnosis.log import upstream
 from unstuck.diagnosis.model import Effect, Finding, Known, Role, Site, State
 from unstuck.diagnosis.plan import Choice
-from unstuck.diagnosis.skill import NO_WORSE, SHORTEST, learns, rising, settled
+from unstuck.diagnosis.skill import NO_WORSE, SHORTEST, improves, learns, rising, settled
 from unstuck.diagnosis.stages import Stage
 from unstuck.tape.model import Tape
 
@@ -75,7 +75,8 @@ class Judged:
         """The state of the recorded run."""
         nothing_left = any(f.leaves_nothing and not f.behind and self.effect(f).word == "proven" for f in self.findings)
         state = state_of(self.run)
-        short = state == "does-not-learn" and any(e.short for e in self.log if not e.request.behind)
+        shown = any(e.short for e in self.log if not e.request.behind)
+        short = shown and state == "does-not-learn" and improves(self.run.curve)
         return "does-not-learn" if nothing_left else "too-early" if short else state
 
     def named(self, tape: Tape) -> tuple[Finding, ...]:

@@ -7,8 +7,8 @@ the outputs stay close to one value for every input.
 
 ## How it is seen
 The recorded batches are replayed from the recorded weights at many learning rates at once. The run as written learns
-little, and a rate at least ten times higher reaches a clearly higher skill in the same number of steps, which the
-written rate does not do in four times as many.
+little, and a rate at least ten times higher reaches a clearly higher skill in the same number of steps. A run that
+improves, and learns at its own rate in four times as many steps, is only too short.
 
 ## What to do
 Use the rate that did best. Training longer at the old rate would do the same, but takes at least ten times as many
@@ -42,7 +42,8 @@ def check(tape: Tape, sweep: Sweep, learning: Learning, rates: Rates | None) -> 
     if tape.cut and rates is not None and rates.rising:
         return  # a warm-up that has not ended: its rate is still to come
     factor, written = better(sweep, learning.final, lambda f: f >= AWAY), first_rate(tape)
-    if factor is None or not written or sweep.short:
+    short = sweep.short and improves(learning.skill)
+    if factor is None or not written or short:
         return
     rate = rounded(written * factor)
     remedy, where = set_rate(tape, rate / written)
