@@ -5,15 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from unstuck.diagnosis.skill import learns, tied
+from unstuck.diagnosis.skill import WORTH, learns, tied
 
 LONGER = 4
 """Times as many steps as were recorded. A run that learns in these is too short; at a tenth of the rate it needs ten
 times as many."""
-
-
-HALF = 0.5
-"""Of the skill at the best rate."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +26,9 @@ class Sweep:
 
     @property
     def short(self) -> bool:
-        """Whether the run is too short, not its rate too low: in a few times as many steps it learns as it is."""
-        return learns(self.longer) and self.longer > HALF * max(self.skills)
+        """Whether the run is too short, not its rate too low: in a few times as many steps it catches up with the best
+        rate, to a difference that is not worth having."""
+        return learns(self.longer) and self.longer > max(self.skills) - WORTH
 
     @property
     def best(self) -> float:
