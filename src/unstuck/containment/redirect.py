@@ -193,7 +193,7 @@ class Redirect(Translating):
 
             def call(sock: Any, address: Any) -> Any:
                 named = isinstance(address, str) and address and not address.startswith("\0")
-                return old(sock, self._to(address, translate) if named else address)
+                return _at_a_short_path(old, sock, self._to(address, translate)) if named else old(sock, address)
 
             return self._wrapped(old, call)
 
@@ -205,6 +205,21 @@ class Redirect(Translating):
         if not place.startswith(self.layer.folder):
             raise PermissionError(errno.EACCES, "contained: this socket leads out", path)
         return place
+
+
+# sizeof(sun_path) of unix(7), with its closing zero byte
+SOCKET_PATH = 108
+
+
+def _at_a_short_path(call: Function, sock: Any, path: str) -> Any:
+    """Binds or connects where the folder of the layer makes a path that the script's own fits in too long."""
+    if len(os.fsencode(path)) < SOCKET_PATH:
+        return call(sock, path)
+    folder = os.open(os.path.dirname(path), os.O_PATH | os.O_DIRECTORY)
+    try:
+        return call(sock, f"/proc/self/fd/{folder}/{os.path.basename(path)}")
+    finally:
+        os.close(folder)
 
 
 io_open, io_open_code = io.open, io.open_code
