@@ -39,8 +39,8 @@ class Unsaid(Exception):
 
 def run(options: argparse.Namespace, target: Target) -> int:
     """Record the script, diagnose its tape, report."""
-    parser.check_output(options.json)
-    parser.check_output(options.patch)
+    for path in (options.json, options.patch, options.sarif):
+        parser.check_output(path)
     launch = launched()
     if launch is not None and launch.rank:
         return several.beside(launch, target, options)
@@ -59,6 +59,7 @@ def _reported(options: argparse.Namespace, target: Target, launch: Launch | None
         report = Diagnosis(target.name, version("torch"), __version__, steps=0, stopped=str(end), learns=None)
     _show(report, options, folder, target.words)
     _write_json(report, options)
+    _write_sarif(report, options, folder)
     _write_patch(report, options, folder)
     return _code(report)
 
@@ -92,10 +93,12 @@ def show(options: argparse.Namespace) -> int:
 
 def prove(options: argparse.Namespace) -> int:
     """Diagnose a tape."""
-    parser.check_output(options.json)
+    for path in (options.json, options.sarif):
+        parser.check_output(path)
     report, folder = _of_tape(options)
     _show(report, options, folder)
     _write_json(report, options)
+    _write_sarif(report, options, folder)
     return _code(report)
 
 
@@ -276,6 +279,19 @@ def _write_json(report: Diagnosis, options: argparse.Namespace) -> None:
         sys.stdout.write(as_json.render(report))
     elif options.json is not None:
         written(Path(options.json), as_json.render(report))
+
+
+def _write_sarif(report: Diagnosis, options: argparse.Namespace, folder: Path) -> None:
+    from unstuck.report import sarif
+
+    if options.sarif is not None:
+        here = Path.cwd()
+        root = folder.relative_to(here).as_posix() if folder.is_relative_to(here) else ""
+        text = sarif.render(report, root=root)
+        if options.sarif == "-":
+            sys.stdout.write(text)
+        else:
+            written(Path(options.sarif), text)
 
 
 def _write_patch(report: Diagnosis, options: argparse.Namespace, folder: Path) -> None:

@@ -24,7 +24,7 @@ VERBS = {
 
 EFFORT = {"quick": 0.4, "normal": 1.0, "thorough": 4.0}
 """Factor on how long a default recording and the experiments may take."""
-VALUED = {"--steps", "--seconds", "--effort", "--json", "--patch", "-o", "--out"}
+VALUED = {"--steps", "--seconds", "--effort", "--json", "--sarif", "--patch", "-o", "--out"}
 """Options that take a value: the word after one of these is not the script."""
 
 
@@ -96,6 +96,7 @@ def _add_options(verb: str, add: Callable[..., object]) -> None:
         add("tape", metavar="TAPE", help="a folder written by record")
     if verb in ("run", "prove"):
         add("--json", metavar="FILE", help="write the diagnosis as JSON ('-' for stdout)")
+        add("--sarif", metavar="FILE", help="write the findings as SARIF, for code scanning ('-' for stdout)")
         add("--quiet", action="store_true", help="print only the verdict")
         add("--verbose", action="store_true", help="print everything: all experiments, hints, rules that do not apply")
     if verb in ("run", "fix"):
