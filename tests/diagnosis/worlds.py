@@ -11,6 +11,7 @@ import msgspec
 from unstuck.diagnosis.experiment import (
     Arm,
     Experiment,
+    Micro,
     Recorded,
     Recount,
     Replay,
@@ -22,7 +23,7 @@ from unstuck.diagnosis.experiment import (
     Word,
 )
 from unstuck.diagnosis.log import Budget
-from unstuck.diagnosis.model import Finding
+from unstuck.diagnosis.model import Finding, Statement
 from unstuck.diagnosis.plan import Choice, plan, settle
 from unstuck.diagnosis.skill import LEAST, healed
 from unstuck.diagnosis.stages import Stage
@@ -65,6 +66,8 @@ class World:
     """Of resampling, by kind."""
     reported: Word = "undecided"
     swept: list[Finding] = field(default_factory=list)
+    micro: dict[str, list[Finding]] = field(default_factory=dict)
+    """What rules find with the reading of a micro-experiment, by its name."""
     behind: dict[frozenset[str], list[Finding]] = field(default_factory=dict)
     unplayable: str = ""
     log: list[Experiment] = field(default_factory=list)
@@ -89,7 +92,7 @@ class World:
         """One experiment, and what is found on what it leaves."""
         kinds: dict[type, Callable[[Request], tuple[Experiment, list[Finding]]]] = {
             Replay: self._replay, Rerun: self._rerun, Sweep: self._sweep, Resample: self._resample,
-            Recount: self._recount,
+            Recount: self._recount, Micro: self._micro,
         }  # fmt: skip
         return kinds[type(request.means)](request)
 
@@ -124,6 +127,14 @@ class World:
     def _resample(self, request: Request) -> tuple[Experiment, list[Finding]]:
         assert isinstance(request.means, Resample)
         return Experiment(request, self.shown[request.means.kind], "rows"), []
+
+    def _micro(self, request: Request) -> tuple[Experiment, list[Finding]]:
+        assert isinstance(request.means, Micro)
+        kind = request.means.kind
+        more = [msgspec.structs.replace(f, origin=kind) for f in self.micro.get(kind, [])]
+        asked = tuple(f.fault for f in more)
+        told = (Statement(f"{kind} shows this", None, kind, {}, "".join(asked[:1])),)
+        return Experiment(request, "undecided", kind, asked=asked, statements=told), more
 
     def _recount(self, request: Request) -> tuple[Experiment, list[Finding]]:
         return Experiment(request, self.reported, "reports"), []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import tempfile
 from pathlib import Path
@@ -10,16 +11,19 @@ import pytest
 import torch
 
 from tests.recorded import tape_of
-from unstuck.diagnosis.examine import Readings, examine
+from unstuck.diagnosis.examine import Readings, examine, readers
 from unstuck.diagnosis.experiment import Arm
-from unstuck.diagnosis.model import Finding, Remedy
+from unstuck.diagnosis.model import Finding, NotApplicable, Remedy
 from unstuck.diagnosis.verdict import judge
+from unstuck.micro.catalogue import micro_experiments
+from unstuck.micro.step import Recorded
 from unstuck.remedies.treatment import CannotApply, CannotEdit
 from unstuck.replay.bench import Bench
 from unstuck.replay.run import LaneResult
 from unstuck.rules.catalogue import Rule, catalogue
 from unstuck.signals.learning import Learning
 from unstuck.source.text import Sources
+from unstuck.tape.interpreter import CannotReplay
 from unstuck.tape.model import Tape
 
 RULES = catalogue()
@@ -44,6 +48,10 @@ def findings(rule: Rule, text: str) -> list[Finding]:
     readings = Readings(recorded(text))
     if rule.fault in SWEPT:
         readings.give(bench(text).sweep())
+    for micro in micro_experiments().values():
+        if rule.fault in readers(micro.reading):
+            with contextlib.suppress(NotApplicable, CannotReplay):
+                readings.give(micro.ask(Recorded(recorded(text))))
     found, (outcome,) = examine(readings, {rule.fault: rule})
     assert "failed" not in outcome.reason, outcome.reason
     return found

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from unstuck.diagnosis.model import Diagnosis, FileChange, Finding, Outcome, Patch, Site
+from unstuck.diagnosis.model import Diagnosis, FileChange, Finding, Outcome, Patch, Site, Statement
 from unstuck.diagnosis.patch import diff, digest
 from unstuck.tape.model import Tape
 from unstuck.tape.notebook import Notebook
@@ -33,6 +33,7 @@ def in_cells(diagnosis: Diagnosis, tape: Tape) -> Diagnosis:
         findings=tuple(_finding(book, f) for f in diagnosis.findings),
         outcomes=tuple(_outcome(book, o) for o in diagnosis.outcomes),
         notes=tuple(_said(book, note) for note in diagnosis.notes),
+        statements=tuple(_statement(book, s) for s in diagnosis.statements),
         patch=_patch(tape, book, diagnosis.patch) if diagnosis.patch is not None else None,
     )
 
@@ -40,6 +41,11 @@ def in_cells(diagnosis: Diagnosis, tape: Tape) -> Diagnosis:
 def _finding(book: Notebook, finding: Finding) -> Finding:
     site = _place(book, finding.site) if finding.site is not None else None
     return msgspec.structs.replace(finding, site=site, message=_said(book, finding.message))
+
+
+def _statement(book: Notebook, statement: Statement) -> Statement:
+    site = _place(book, statement.site) if statement.site is not None else None
+    return msgspec.structs.replace(statement, site=site, what=_said(book, statement.what))
 
 
 def _outcome(book: Notebook, outcome: Outcome) -> Outcome:

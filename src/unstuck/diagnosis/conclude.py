@@ -11,7 +11,18 @@ from unstuck.diagnosis.cells import in_cells
 from unstuck.diagnosis.experiment import Experiment, Recount, Replay, Run
 from unstuck.diagnosis.level import ended
 from unstuck.diagnosis.log import Budget
-from unstuck.diagnosis.model import Cut, Diagnosis, FileChange, Finding, Metric, Outcome, Patch, Recording, State
+from unstuck.diagnosis.model import (
+    Cut,
+    Diagnosis,
+    FileChange,
+    Finding,
+    Metric,
+    Outcome,
+    Patch,
+    Recording,
+    State,
+    Statement,
+)
 from unstuck.diagnosis.patch import diff, digest
 from unstuck.diagnosis.plan import Choice, settle
 from unstuck.diagnosis.roles import Judged
@@ -48,9 +59,15 @@ def conclude(
         decisive=log.index(decisive) - 1 if decisive is not None else None,
         patch=patch(tape, judged, loud), outcomes=context.outcomes,
         notes=tuple(dict.fromkeys((*tape.notes, *context.notes, *(n for e in log for n in e.notes), *unreplayed(log)))),
-        verified=verified(log, choice.last), seconds=context.seconds,
+        verified=verified(log, choice.last), seconds=context.seconds, statements=statements(log, loud),
     )  # fmt: skip
     return in_cells(diagnosis, tape)
+
+
+def statements(log: Sequence[Experiment], loud: set[str]) -> tuple[Statement, ...]:
+    """What micro-experiments on the recorded run show, without what a cause or suspect names."""
+    told = (s for e in log if not e.request.behind for s in e.statements)
+    return tuple({(s.what, s.site): s for s in told if s.fault not in loud}.values())
 
 
 def learning(state: State, run: Run) -> bool | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
@@ -15,7 +15,6 @@ from unstuck.rules.catalogue import Rule, catalogue
 from unstuck.signals.learning import Learning
 from unstuck.tape.model import Tape
 
-Origin = Literal["tape", "sweep"]
 NO_ROOM = "the run learns well"
 """Why a rule was not asked: its silence does not show that what it found before is gone."""
 
@@ -50,7 +49,7 @@ class Readings:
 
 
 def examine(
-    readings: Readings, rules: dict[str, Rule] | None = None, origin: Origin = "tape"
+    readings: Readings, rules: dict[str, Rule] | None = None, origin: str = "tape"
 ) -> tuple[list[Finding], list[Outcome]]:
     """All findings of the rules, and what became of each rule."""
     findings, outcomes = [], []
@@ -66,7 +65,7 @@ def readers(kind: type) -> dict[str, Rule]:
     return {name: rule for name, rule in catalogue().items() if kind in _kinds(rule)}
 
 
-def _of_rule(finding: Finding, rule: Rule, behind: Patched, origin: Origin) -> Finding:
+def _of_rule(finding: Finding, rule: Rule, behind: Patched, origin: str) -> Finding:
     """The finding with what its rule says of the fault."""
     return msgspec.structs.replace(
         finding, stage=rule.stage, never_meant=rule.never_meant, leaves_nothing=rule.leaves_nothing, origin=origin,

@@ -45,6 +45,12 @@ class Resample(msgspec.Struct, frozen=True, tag="resample"):
     kind: str
 
 
+class Micro(msgspec.Struct, frozen=True, tag="micro"):
+    """A micro-experiment: a question to one or two recorded steps, by the name of its module in `unstuck.micro`."""
+
+    kind: str
+
+
 class Rerun(msgspec.Struct, frozen=True, tag="rerun"):
     """The patched script, run for itself and recorded."""
 
@@ -55,7 +61,7 @@ class Recount(msgspec.Struct, frozen=True, tag="recount"):
     fault: str
 
 
-Means = Recorded | Replay | Sweep | Resample | Rerun | Recount
+Means = Recorded | Replay | Sweep | Resample | Micro | Rerun | Recount
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -150,6 +156,10 @@ class Experiment(msgspec.Struct, frozen=True):
     """Variables of the environment that are set for it."""
     contained: str = ""
     """Of a patched script that was run: the means of containment, "namespaces" or "landlock", or "none"."""
+    statements: tuple[Any, ...] = ()
+    """What a micro-experiment shows, as `unstuck.diagnosis.model.Statement`s."""
+    numbers: dict[str, float] = {}
+    """What it measured, by name."""
 
     @property
     def gain(self) -> float:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import msgspec
 
 from unstuck.diagnosis.combine import combined
-from unstuck.diagnosis.experiment import Experiment, Recount, Request, Rerun, Resample, Run, Sweep
+from unstuck.diagnosis.experiment import Experiment, Micro, Recount, Request, Rerun, Resample, Run, Sweep
 from unstuck.diagnosis.log import Book, Patched
 from unstuck.diagnosis.model import Finding, Remedy
 from unstuck.diagnosis.search import SCREEN, Search, is_effective, stage_of
@@ -36,6 +36,11 @@ class Level:
     def findings(self) -> list[Finding]:
         """What was found on this tape, causes before consequences."""
         return self.worthwhile(self.book.found(self.behind))
+
+    def micro(self) -> None:
+        """Put the questions to the recorded steps that need no rule to ask them."""
+        for kind in self.book.budget.micro:
+            self.book.ask(Request(Micro(kind), behind=self.behind))
 
     def resample(self) -> None:
         """Make the experiments with the recorded rows that rules name."""

@@ -6,13 +6,13 @@ yet, raises `Needed`, which is the plan's answer: this experiment comes next.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
-from unstuck.diagnosis.experiment import Experiment, Recorded, Replay, Request, Rerun, Run, Sweep
+from unstuck.diagnosis.experiment import Experiment, Micro, Recorded, Replay, Request, Rerun, Run, Sweep
 from unstuck.diagnosis.model import Finding
 
 Patched = tuple[Any, ...]
@@ -29,6 +29,8 @@ class Budget(msgspec.Struct, frozen=True):
     """How often a patched script's own tape is examined for a fault that hid behind another."""
     reruns: int = 4
     """Patched scripts run per round, where replay cannot tell."""
+    micro: tuple[str, ...] = ()
+    """Micro-experiments to make, in this order."""
 
 
 class Needed(Exception):
@@ -80,17 +82,26 @@ class Book:
         return found.run if found is not None else None
 
     def found(self, behind: Patched = (), swept: bool = True) -> list[Finding]:
-        """Findings on one tape, causes before consequences; what a sweep answered takes the place of a guess."""
-        sweep = self.known(Request(Sweep(), behind=behind)) if swept else None
-        asked = set(sweep.asked) if sweep is not None else set()
-        ours = [f for f in self.findings if f.behind == behind]
-        kept = [f for f in ours if (f.origin == "sweep" if f.fault in asked else f.origin == "tape")]
-        return sorted(kept, key=upstream)
+        """Findings on one tape, causes before consequences; what an experiment answered takes the place of a guess."""
+        log = [e for e in self.log if swept or not isinstance(e.request.means, Sweep)]
+        return sorted(latest((f for f in self.findings if f.behind == behind), log, behind), key=upstream)
 
     def replays(self, behind: Patched = ()) -> Iterator[Experiment]:
         """Every replay of remedies on one tape."""
         replayed = (e for e in self.log if isinstance(e.request.means, Replay) and e.request.remedies)
         return (e for e in replayed if e.request.behind == behind)
+
+
+def latest(findings: Iterable[Finding], log: Sequence[Experiment], behind: Patched) -> list[Finding]:
+    """Those findings of one tape that stand: where a rule was asked again with what an experiment read, the last."""
+    asked = {fault: origin(e) for e in log if e.request.behind == behind and origin(e) for fault in e.asked}
+    return [f for f in findings if f.origin == asked.get(f.fault, "tape")]
+
+
+def origin(experiment: Experiment) -> str:
+    """What rules read that are asked again after an experiment with the recorded steps; "" where none are."""
+    means = experiment.request.means
+    return means.kind if isinstance(means, Micro) else "sweep" if isinstance(means, Sweep) else ""
 
 
 def _of(experiment: Experiment, behind: Patched) -> bool:

@@ -84,10 +84,23 @@ class Finding(msgspec.Struct, frozen=True):
     never_meant: bool = False
     leaves_nothing: bool = False
     """Of the rule: see `unstuck.rules.catalogue.Rule`. Filled in when the rule is asked."""
-    origin: Literal["tape", "sweep"] = "tape"
-    """What the rule read."""
+    origin: str = "tape"
+    """What the rule read: "tape", "sweep", or the name of a micro-experiment."""
     behind: tuple[Any, ...] = ()
     """Remedies of the patched run on whose tape it was found; () for the recorded run."""
+
+
+class Statement(msgspec.Struct, frozen=True):
+    """A plain fact that a micro-experiment shows: neither a fault nor an accusation."""
+
+    what: str
+    """One clause without a full stop, the noun first."""
+    site: Site | None
+    experiment: str
+    """The micro-experiment's name."""
+    numbers: dict[str, float] = {}
+    fault: str = ""
+    """The fault that a rule names this by ("" where there is none): told only where no rule does."""
 
 
 class Patch(msgspec.Struct, frozen=True):
@@ -183,6 +196,8 @@ class Diagnosis(msgspec.Struct, frozen=True):
     notes: tuple[str, ...] = ()
     verified: str = ""
     """What the patched script itself did in its own run ("" where none was made)."""
+    statements: tuple[Statement, ...] = ()
+    """What micro-experiments show and no cause or suspect names."""
     seconds: dict[str, float] = {}
 
     @property

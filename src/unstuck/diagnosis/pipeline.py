@@ -19,7 +19,7 @@ import torch
 
 from unstuck.diagnosis.conclude import Context, conclude
 from unstuck.diagnosis.examine import NO_ROOM, Readings, examine, readers
-from unstuck.diagnosis.experiment import Experiment, Recorded, Request, Rerun, Sweep
+from unstuck.diagnosis.experiment import Experiment, Micro, Recorded, Request, Rerun, Sweep
 from unstuck.diagnosis.level import ended
 from unstuck.diagnosis.log import Budget, Patched
 from unstuck.diagnosis.model import Diagnosis, Finding, NotApplicable, Outcome
@@ -27,11 +27,11 @@ from unstuck.diagnosis.plan import foresight
 from unstuck.diagnosis.rerun import PatchedRuns
 from unstuck.diagnosis.runners import Runners
 from unstuck.diagnosis.skill import settled
+from unstuck.micro.catalogue import micro_experiments
 from unstuck.replay.allocator import give_back
 from unstuck.replay.stacked import warm
 from unstuck.rules.catalogue import catalogue
 from unstuck.signals.learning import Learning
-from unstuck.signals.sweep import Sweep as SweepReading
 from unstuck.tape.files import load
 from unstuck.tape.model import Tape
 
@@ -71,7 +71,8 @@ def diagnose(
     say("reading the tape")
     examination = Examination(tape)
     findings = examination.begin()
-    budget = lambda: Budget(options.prove, late=options.late(tape.seconds, clock.spent()))
+    micro = tuple(micro_experiments())
+    budget = lambda: Budget(options.prove, late=options.late(tape.seconds, clock.spent()), micro=micro)
     patched = PatchedRuns(options.uncontained) if reruns is None else reruns
     with closing(Runners(tape, say, options.effort, patched)) as run:
         log = (Experiment(Request(Recorded()), "undecided", "the recorded run", run=run.run()),)
@@ -133,16 +134,22 @@ class Examination:
         """The experiment with the faults that were looked for again on what it left, and what was found there."""
         request = experiment.request
         if isinstance(request.means, Sweep) and request.behind in run.sweeps:
-            return self._swept(experiment, run.sweeps[request.behind])
+            return self._read(experiment, run.sweeps[request.behind], "sweep")
+        if (
+            isinstance(request.means, Micro)
+            and (read := run.micros.get((request.means.kind, request.behind))) is not None
+        ):
+            return self._read(experiment, read, request.means.kind)
         tape = run.tapes.get((*request.behind, *request.remedies))
         if isinstance(request.means, Rerun) and ended(experiment) and tape is not None:
             return self._rerun(experiment, tape)
         return experiment, []
 
-    def _swept(self, experiment: Experiment, sweep: SweepReading) -> tuple[Experiment, list[Finding]]:
+    def _read(self, experiment: Experiment, read: object, origin: str) -> tuple[Experiment, list[Finding]]:
+        """Ask the rules again that read what an experiment gave."""
         readings, behind = self._readings[experiment.request.behind], experiment.request.behind
-        readings.give(sweep)
-        found, outcomes = examine(readings, readers(SweepReading), "sweep")
+        readings.give(read)
+        found, outcomes = examine(readings, readers(type(read)), origin)
         if not behind:
             self._outcomes |= {o.fault: o for o in outcomes}
             self._fired |= {f.fault for f in found}

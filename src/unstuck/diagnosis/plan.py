@@ -2,6 +2,7 @@
 
 On the tape of the recorded run, and then on that of the best patched run for as long as something hides behind:
 
+0. micro-experiments on one or two recorded steps, cheap ones first, on the recorded run only;
 1. experiments with the recorded rows that rules name (`Finding.settles`);
 2. replays: remedies are screened, the best replayed over the whole course, combined and pruned (`search`);
 3. a sweep of learning rates, where nothing has healed the run;
@@ -60,9 +61,13 @@ def settle(findings: Sequence[Finding], log: Sequence[Experiment], budget: Budge
 
 def choose(book: Book, behind: Patched = (), round: int = 1) -> Choice:
     """The choice on one tape, and on the tapes of the patched runs that it leads to."""
-    if not book.budget.prove or book.run(behind) is None:
+    if book.run(behind) is None:
         return Choice()
     level = Level(book, behind)
+    if not behind:
+        level.micro()
+    if not book.budget.prove:
+        return Choice()
     level.resample()
     replay = level.search()
     rerun = level.rerun(replay)

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import msgspec
 
-from unstuck.diagnosis.experiment import Experiment, Recount, Replay, Resample, Run, Sweep
+from unstuck.diagnosis.experiment import Experiment, Recount, Replay, Resample, Run
 from unstuck.diagnosis.level import by_heart, ended
-from unstuck.diagnosis.log import upstream
+from unstuck.diagnosis.log import latest, upstream
 from unstuck.diagnosis.model import Effect, Finding, Known, Role, Site, State
 from unstuck.diagnosis.plan import Choice
 from unstuck.diagnosis.skill import NO_WORSE, SHORTEST, improves, learns, rising, settled
@@ -89,9 +89,7 @@ class Judged:
 
     def _shown(self, tape: Tape) -> list[Finding]:
         """Findings on the recorded tape, and what its inner part answers behind the patch, at home in the text."""
-        sweeps = (e for e in self.log if isinstance(e.request.means, Sweep) and not e.request.behind)
-        swept = {fault for e in sweeps for fault in e.asked}
-        ours = [f for f in self.findings if not f.behind and (f.fault not in swept or f.origin == "sweep")]
+        ours = latest((f for f in self.findings if not f.behind), self.log, ())
         known = {f.fault for f in ours}
         inner, outer = self.choice.inner, self.choice.rerun
         if inner is None or inner.rerun is None or outer is None:

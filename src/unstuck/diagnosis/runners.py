@@ -9,8 +9,21 @@ from dataclasses import replace
 from typing import TypeVar
 
 import msgspec
+import torch
 
-from unstuck.diagnosis.experiment import Arm, Experiment, Recount, Replay, Request, Rerun, Resample, Run, Sweep, Word
+from unstuck.diagnosis.experiment import (
+    Arm,
+    Experiment,
+    Micro,
+    Recount,
+    Replay,
+    Request,
+    Rerun,
+    Resample,
+    Run,
+    Sweep,
+    Word,
+)
 from unstuck.diagnosis.level import by_heart
 from unstuck.diagnosis.log import Patched
 from unstuck.diagnosis.model import NotApplicable, Remedy
@@ -18,8 +31,11 @@ from unstuck.diagnosis.recount import recounted
 from unstuck.diagnosis.rerun import PatchedRun, PatchedRuns
 from unstuck.diagnosis.skill import LEAST, STUCK, WORTH, healed, settled
 from unstuck.diagnosis.verdict import judge
+from unstuck.micro.catalogue import micro_experiments
+from unstuck.micro.step import REFUSED, Recorded
 from unstuck.remedies.treatment import CannotApply, CannotEdit, Treatment
 from unstuck.replay.bench import SECONDS, Bench
+from unstuck.replay.devices import device_of
 from unstuck.replay.extent import beside
 from unstuck.replay.resample import resampled
 from unstuck.replay.run import LaneResult
@@ -38,6 +54,8 @@ ELSEWHERE = 3
 """Places besides the first in which a number is tried to be written, each at the cost of a run."""
 DENIES = " (contained by Landlock, which denies connections and what programs other than Python write)"
 """Said of a patched script that failed under it: that may be why."""
+MICRO_STEPS, MICRO_SECONDS = 60, 2.0
+"""Steps, or seconds where the steps are light, that all micro-experiments together may take as long as."""
 REASONS = (CannotApply, CannotReplay, CannotEdit, NotApplicable)
 """Why an experiment cannot be made; anything else is a failure of ours."""
 
@@ -48,6 +66,10 @@ class Runners:
     def __init__(self, tape: Tape, say: Say, effort: float = 1.0, reruns: PatchedRuns | None = None) -> None:
         self.tapes: dict[Patched, Tape] = {(): tape}
         self.sweeps: dict[Patched, SweepReading] = {}
+        self.micros: dict[tuple[str, Patched], object] = {}
+        """Readings of the micro-experiments that were made, by name and tape."""
+        self._spent = 0.0
+        """Seconds of the micro-experiments."""
         self._sources: dict[Patched, Sources] = {(): started(tape)}
         self._benches: dict[Patched, Bench] = {}
         """The one that is in use."""
@@ -56,7 +78,7 @@ class Runners:
         self._say, self._effort = say, effort
         self._kinds: Mapping[type, Callable[[Request], Experiment]] = {
             Replay: self._replay, Sweep: self._sweep, Resample: self._resample, Rerun: self._rerun,
-            Recount: self._recount,
+            Recount: self._recount, Micro: self._micro,
         }  # fmt: skip
 
     def __call__(self, request: Request) -> Experiment:
@@ -127,6 +149,21 @@ class Runners:
             request, "undecided", f"{len(sweep.factors)} learning rates; the best is {rate:.3g}",
             lanes=len(sweep.factors), steps=len(bench.course.passes), short=sweep.short,
         )  # fmt: skip
+
+    def _micro(self, request: Request) -> Experiment:
+        assert isinstance(request.means, Micro)
+        tape, micro = self.tapes[request.behind], micro_experiments()[request.means.kind]
+        if self._spent > allowed(tape) * self._effort:
+            raise CannotReplay("the time of the micro-experiments is used up")
+        began = time.thread_time()
+        try:
+            read = micro.ask(Recorded(tape, torch.device(device_of(tape))))
+        except REFUSED as error:
+            raise CannotReplay(str(error).strip().partition("\n")[0][:160] or type(error).__name__) from error
+        finally:
+            self._spent += time.thread_time() - began
+        self.micros[micro.name, request.behind] = read
+        return Experiment(request, "undecided", read.why, statements=read.statements, numbers=read.numbers)
 
     def _resample(self, request: Request) -> Experiment:
         assert isinstance(request.means, Resample)
@@ -206,6 +243,11 @@ class Runners:
         if shown is None:
             return Experiment(request, "undecided", "nothing that both scripts report is different")
         return Experiment(request, shown.word, shown.why)
+
+
+def allowed(tape: Tape) -> float:
+    """Seconds that micro-experiments on a tape may take together: MICRO_STEPS of its steps, MICRO_SECONDS at least."""
+    return max(MICRO_SECONDS, MICRO_STEPS * tape.facts.trained / max(1, tape.steps))
 
 
 def commanded(tape: Tape, sources: Sources) -> Tape:
@@ -325,4 +367,6 @@ def _said(request: Request) -> str:
             return "replaying many learning rates"
         case Resample(kind=kind):
             return f"replaying the recorded rows: {kind}"
+        case Micro(kind=kind):
+            return f"looking at the recorded steps: {kind}"
     return "comparing what both scripts report"

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from unstuck.diagnosis.experiment import Experiment
+from unstuck.diagnosis.experiment import Experiment, Micro
 from unstuck.diagnosis.model import FORMAT, Diagnosis, Finding
 from unstuck.report.sentences import means, to_settle
 
@@ -35,6 +35,8 @@ def plain(diagnosis: Diagnosis) -> dict[str, Any]:
         "causes": [_cause(finding) for finding in diagnosis.causes],
         "findings": [_finding(finding, diagnosis) for finding in diagnosis.findings],
         "proofs": [_proof(e) for e in diagnosis.log if e.request.remedies or e.request.faults],
+        "statements": _built(diagnosis.statements),
+        "micro": [_micro(e) for e in diagnosis.log if isinstance(e.request.means, Micro)],
         "patch": _patch(diagnosis),
         "outcomes": _built(diagnosis.outcomes),
         "notes": list(diagnosis.notes),
@@ -102,6 +104,12 @@ def _proof(experiment: Experiment) -> dict[str, Any]:
         "seconds": experiment.seconds,
         "contained": experiment.contained or None,
     }
+
+
+def _micro(experiment: Experiment) -> dict[str, Any]:
+    assert isinstance(experiment.request.means, Micro)
+    told = {"experiment": experiment.request.means.kind, "made": experiment.made, "why": experiment.why}
+    return {**told, "numbers": experiment.numbers, "seconds": experiment.seconds}
 
 
 def _patch(diagnosis: Diagnosis) -> dict[str, Any] | None:

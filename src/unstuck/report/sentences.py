@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from unstuck.diagnosis.experiment import Experiment, Rerun, Resample, Sweep
+from unstuck.diagnosis.experiment import Experiment, Micro, Rerun, Resample, Sweep
 from unstuck.diagnosis.model import Diagnosis, Finding, Site
 from unstuck.diagnosis.skill import SHORTEST
 from unstuck.recording.notes import UNRECORDED
@@ -101,6 +101,8 @@ def means(experiment: Experiment) -> str:
             return f"rows: {kind}"
         case Sweep():
             return "learning rates"
+        case Micro(kind=kind):
+            return f"recorded step: {kind}"
     return type(experiment.request.means).__name__.lower()
 
 

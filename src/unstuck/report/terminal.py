@@ -13,8 +13,8 @@ from rich.markdown import Markdown
 from rich.padding import Padding
 from rich.text import Text
 
-from unstuck.diagnosis.experiment import Experiment
-from unstuck.diagnosis.model import Diagnosis, Finding
+from unstuck.diagnosis.experiment import Experiment, Micro
+from unstuck.diagnosis.model import Diagnosis, Finding, Statement
 from unstuck.report import plot
 from unstuck.report.layout import printed, stacked, table, titled
 from unstuck.report.sentences import (
@@ -33,8 +33,9 @@ from unstuck.report.sentences import verdict as sentences
 from unstuck.rules.catalogue import pages
 from unstuck.tape.notebook import read
 
-LINES, TRIED, SHOWN, READINGS = 24, 6, 3, 3
-"""Lines of the diff, experiments, suspects, and readings per finding on the first screen; --verbose shows all."""
+LINES, TRIED, SHOWN, READINGS, STATED = 24, 6, 3, 3, 3
+"""Lines of the diff, experiments, suspects, readings per finding, and statements on the first screen; --verbose shows
+all."""
 WORDS = {"heals": "green", "helps": "green", "harms": "red"}
 SCALE = "skill: 0 is the best constant prediction, 1 is perfect; of a replay, the median of its lanes"
 DIFF = {"+++": "bold", "---": "bold", "@@": "cyan", "+": "green", "-": "red"}
@@ -55,6 +56,7 @@ def render(
         _verdict(diagnosis),
         *_causes(diagnosis, folder),
         *_suspects(diagnosis, folder, verbose),
+        *_statements(diagnosis, folder, verbose),
         *_patch(diagnosis, verbose),
         *_tried(diagnosis, verbose),
         *(_details(diagnosis, width, ascii) if verbose else ()),
@@ -121,11 +123,23 @@ def _suspects(diagnosis: Diagnosis, folder: Path | None, verbose: bool) -> Itera
     yield titled("Suspects, not proven", *parts)
 
 
+def _statements(diagnosis: Diagnosis, folder: Path | None, verbose: bool) -> Iterator[RenderableType]:
+    shown = diagnosis.statements if verbose else diagnosis.statements[:STATED]
+    parts: list[RenderableType] = []
+    for statement in shown:
+        line = Text.assemble((f"{place(statement.site)}  " if statement.site else "", "cyan"), statement.what)
+        parts.append(stacked(line, *(Padding(part, (0, 0, 0, 2)) for part in _quoted(statement, folder))))
+    left = len(diagnosis.statements) - len(shown)
+    parts += [Text(f"... and {left} more (--verbose)")] if left else []
+    if parts:
+        yield titled("Seen in the recorded steps", *parts)
+
+
 def _line(finding: Finding) -> Text:
     return Text.assemble((" ".join(filter(None, (place(finding.site), finding.fault))), "cyan"), "  ", finding.message)
 
 
-def _quoted(finding: Finding, folder: Path | None) -> list[Text]:
+def _quoted(finding: Finding | Statement, folder: Path | None) -> list[Text]:
     site = finding.site
     if site is None or folder is None:
         return []
@@ -160,7 +174,8 @@ def _ink(line: str) -> str:
 
 
 def _tried(diagnosis: Diagnosis, verbose: bool) -> Iterator[RenderableType]:
-    made = [e for e in diagnosis.log if e.request.remedies or e.made]
+    log = [e for e in diagnosis.log if not isinstance(e.request.means, Micro)]
+    made = [e for e in log if e.request.remedies or e.made]
     done = [e for e in made if e.made and (e.request.remedies or e.request.faults)]
     left = [e for e in made if not e.made]
     best = decisive(diagnosis)
@@ -202,11 +217,19 @@ def _details(diagnosis: Diagnosis, width: int, ascii: bool) -> Iterator[Renderab
         if reason := _paragraph(known.get(fault, ""), "## Why it hurts"):
             yield titled(f"Why {fault} hurts", Text(reason))
     yield from _curve(diagnosis, width, ascii)
+    yield from _micro(diagnosis)
     for title, role in (("No longer detected with the patch", "consequence"), ("Hints", "hint")):
         lines = [_line(f) for f in diagnosis.findings if f.role == role]
         if lines:
             yield titled(title, *lines)
     yield from _unexamined(diagnosis)
+
+
+def _micro(diagnosis: Diagnosis) -> Iterator[RenderableType]:
+    asked = [(e, e.request.means) for e in diagnosis.log]
+    told = [(m.kind, e.why if e.made else f"not made ({e.why})") for e, m in asked if isinstance(m, Micro)]
+    if told:
+        yield titled("Micro-experiments on recorded steps", *(Text(f"{kind}: {why}") for kind, why in told))
 
 
 def _paragraph(text: str, heading: str) -> str:

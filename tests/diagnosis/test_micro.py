@@ -1,0 +1,51 @@
+"""Micro-experiments in the plan: they come first, need no rule, and what no rule names is told as a statement."""
+
+from __future__ import annotations
+
+from tests.diagnosis.test_conclude import concluded, roles
+from tests.diagnosis.test_plan import SCALE, WELL, skills
+from tests.diagnosis.worlds import World, found
+from unstuck.diagnosis.experiment import Micro
+from unstuck.diagnosis.log import Budget
+from unstuck.diagnosis.model import proven
+from unstuck.diagnosis.stages import Stage
+
+BUDGET = Budget(micro=("birth", "rows"))
+
+
+def kinds(world: World) -> list[str]:
+    return [e.request.means.kind for e in world.log if isinstance(e.request.means, Micro)]
+
+
+def test_they_are_made_first_and_on_a_run_that_learns_too() -> None:
+    world = World([], run=WELL)
+    world.diagnose(BUDGET)
+    assert kinds(world) == ["birth", "rows"]
+    assert len(world.log) == 3
+    other = World([SCALE], replayed=skills(scale=0.9))
+    other.diagnose(BUDGET)
+    assert isinstance(other.log[1].request.means, Micro) and isinstance(other.log[2].request.means, Micro)
+
+
+def test_they_are_made_without_proof_too() -> None:
+    world = World([SCALE])
+    world.diagnose(Budget(prove=False, micro=("birth",)))
+    assert kinds(world) == ["birth"] and len(world.log) == 2
+
+
+def test_a_rule_that_reads_one_is_asked_again_and_its_answer_counts() -> None:
+    sure = found("nonfinite-gradient", stage=Stage.OUTPUT, known="observed", effect=proven("it is born here"))
+    guess = found("nonfinite-gradient", stage=Stage.OUTPUT)
+    world = World([guess], micro={"birth": [sure]})
+    diagnosis = concluded(world, BUDGET)
+    assert roles(diagnosis) == {"nonfinite-gradient": "cause"}
+    assert [f.effect.word for f in diagnosis.findings] == ["proven"]
+
+
+def test_what_no_cause_or_suspect_names_is_a_statement() -> None:
+    sure = found("nonfinite-gradient", stage=Stage.OUTPUT, known="observed", effect=proven("it is born here"))
+    named = concluded(World([], micro={"birth": [sure]}), BUDGET)
+    assert [s.what for s in named.statements] == ["rows shows this"]
+    bare = concluded(World([], run=WELL), BUDGET)
+    assert [s.experiment for s in bare.statements] == ["birth", "rows"]
+    assert not bare.findings
