@@ -35,6 +35,17 @@ CASES = {
         3, f"{Q}; q = torch.tensor([0.1, 0.5, 0.9]); loss = torch.maximum(q * e, (q - 1) * e).mean()", "unknown"
     ),
     "a policy's advantage": (2, "e = x[:, 0] - model(x)[:, 0]; loss = -(torch.randn(24) * e).mean()", "unknown"),
+    "an actor and its critic": (
+        3,
+        "o = model(x); a = torch.randint(0, 2, (24,)); r = x[:, 0] + a; "
+        "p = F.log_softmax(o[:, :2], 1)[range(24), a.numpy()]; "
+        "loss = F.mse_loss(o[:, 2], r) - (p * (r - o[:, 2].detach())).mean()",
+        "unknown",
+    ),
+    "rows weighted, never below 0": (
+        3, "w = x[:, 0].abs(); loss = (w * F.cross_entropy(model(x), x[:, :3].argmax(1), reduction='none')).mean()",
+        "classes",
+    ),
     "pairs of a batch": (
         8, "z = F.normalize(model(x), dim=1); loss = F.cross_entropy(z @ z.T / 0.5, torch.arange(24))", "unknown"
     ),

@@ -254,7 +254,7 @@ def _loaded(folder: Path) -> Any:
 
 
 def _code(report: Diagnosis) -> int:
-    if report.causes or report.suspects:
+    if report.causes or report.suspects or report.broke:
         return SICK
     return UNSAID if failed(report) or not report.steps else WELL
 

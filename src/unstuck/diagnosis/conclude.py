@@ -26,6 +26,7 @@ from unstuck.diagnosis.model import (
 from unstuck.diagnosis.patch import diff, digest
 from unstuck.diagnosis.plan import Choice, settle
 from unstuck.diagnosis.roles import Judged
+from unstuck.diagnosis.sanity import sane
 from unstuck.diagnosis.skill import NO_WORSE, WORTH, learns
 from unstuck.tape.model import Tape
 
@@ -60,8 +61,9 @@ def conclude(
         patch=patch(tape, judged, loud), outcomes=context.outcomes,
         notes=tuple(dict.fromkeys((*tape.notes, *context.notes, *(n for e in log for n in e.notes), *unreplayed(log)))),
         verified=verified(log, choice.last), seconds=context.seconds, statements=statements(log, loud),
+        broke=recorded.broke, unjudged=recorded.unjudged,
     )  # fmt: skip
-    return in_cells(diagnosis, tape)
+    return in_cells(sane(diagnosis, tape), tape)
 
 
 def statements(log: Sequence[Experiment], loud: set[str]) -> tuple[Statement, ...]:

@@ -96,6 +96,8 @@ class Run(msgspec.Struct, frozen=True):
     """No task is known and the loss takes both signs: its size says nothing."""
     turns: bool = False
     """Several optimizers step in turn, each on weights of its own (a GAN): no score says how well the run does."""
+    flat: bool = False
+    """All recorded targets are equal: the constant answer is perfect, and no score says how well the run does."""
     error: str = ""
     cut: bool = False
     """It was stopped by the recorder's budget."""
@@ -107,7 +109,18 @@ class Run(msgspec.Struct, frozen=True):
     @property
     def judged(self) -> bool:
         """Whether its score says how well it does."""
-        return self.skill is not None and self.task != "unknown" and not self.turns
+        return self.skill is not None and self.task != "unknown" and not self.turns and not self.flat
+
+    @property
+    def unjudged(self) -> str:
+        """Why its score does not say how well it does ("" where it does, or where nothing was trained)."""
+        if self.skill is None or self.judged:
+            return ""
+        if self.turns:
+            return "several optimizers step in turn, each on weights of its own"
+        if self.flat:
+            return "all recorded targets are equal"
+        return "its loss does not compare an answer for each row with a target that belongs to that row"
 
     @property
     def known(self) -> float:

@@ -199,6 +199,10 @@ class Diagnosis(msgspec.Struct, frozen=True):
     statements: tuple[Statement, ...] = ()
     """What micro-experiments show and no cause or suspect names."""
     seconds: dict[str, float] = {}
+    broke: bool = False
+    """The loss became NaN or infinite."""
+    unjudged: str = ""
+    """Why no score says how well the run does ("" where one does, or where nothing was trained)."""
 
     @property
     def causes(self) -> tuple[Finding, ...]:

@@ -300,8 +300,9 @@ def run_of(tape: Tape, ended: bool | None = None) -> Run:
         return Run(whole, error=error, cut=tape.cut)
     return Run(
         ended=whole, skill=learning.final, curve=learning.skill, score=learning.score, passes=len(tape.passes),
-        task=learning.task.kind, broke=learning.broke, adrift=learning.adrift, turns=in_turn(tape), error=error,
-        cut=tape.cut, warming=tape.cut and _warming(tape), evaluation=exam.skill if exam is not None else None,
+        task=learning.task.kind, broke=learning.broke, adrift=learning.adrift, turns=in_turn(tape),
+        flat=learning.yardstick.flat, error=error, cut=tape.cut, warming=tape.cut and _warming(tape),
+        evaluation=exam.skill if exam is not None else None,
     )  # fmt: skip
 
 

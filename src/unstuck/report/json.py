@@ -30,6 +30,8 @@ def plain(diagnosis: Diagnosis) -> dict[str, Any]:
         "metric": _built(diagnosis.metric),
         "learns": diagnosis.learns,
         "state": diagnosis.state,
+        "unjudged": diagnosis.unjudged or None,
+        "loss_is_finite": not diagnosis.broke,
         "headroom": _built(diagnosis.headroom),
         "recorded": _built(diagnosis.recorded),
         "causes": [_cause(finding) for finding in diagnosis.causes],

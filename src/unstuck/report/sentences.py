@@ -145,6 +145,10 @@ def _state(diagnosis: Diagnosis) -> str:
     score = _score(diagnosis)
     if diagnosis.state == "too-early":
         return f"Too early to tell whether {script} learns after {_count(diagnosis.steps)}{score}."
+    if diagnosis.broke:
+        return f"{script} does not learn: its loss becomes NaN or infinite."
+    if diagnosis.unjudged:
+        return f"{script} cannot be judged by its score: {diagnosis.unjudged}."
     if diagnosis.learns is None:
         return f"No score says whether {script} learns: unknown task, or several models trained in turn."
     if diagnosis.state == "below-headroom":
@@ -158,6 +162,8 @@ def _score(diagnosis: Diagnosis) -> str:
     metric = diagnosis.metric
     if metric is None or metric.as_written is None:
         return ""
+    if metric.constant == 0 and metric.as_written < -1:  # R2 has no lower bound: the size says nothing
+        return f": {metric.name} below -1 on each batch before its update, worse than the mean of the targets"
     constant = f" (baseline {number(metric.constant)})" if metric.constant is not None else ""
     return f": {metric.name} {number(metric.as_written)} on each batch before its update{constant}"
 

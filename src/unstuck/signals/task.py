@@ -12,6 +12,7 @@ from torch import Tensor
 
 from unstuck.diagnosis.model import NotApplicable
 from unstuck.signals.counted import IGNORED, Counting, counting
+from unstuck.signals.rewards import rewards
 from unstuck.tape import task
 from unstuck.tape.model import Pass, Tape
 from unstuck.tape.ops import SUBTRACTIONS
@@ -70,11 +71,15 @@ def _asks(tape: Tape, number: int, found: task.Task, counts: Counting, outside: 
 
     A difference that costs more on one side than on the other (quantiles, advantages of a policy) asks for something
     else than its target, and so does one that every target joins with several outputs. A target that only says where
-    in the batch a row stands (the pairs of a contrastive loss, the side of a player) belongs to no row.
+    in the batch a row stands (the pairs of a contrastive loss, the side of a player) belongs to no row. Nor is a target
+    asked for where another term of the loss rewards what the network chose (an actor and its critic).
     """
     assert found.target is not None
+    program = tape.programs[number]
+    if rewards(program, {name: tape.start(name) for name in program.weights()}, outside):
+        return False
     if found.loss is not None and found.loss.name in SUBTRACTIONS:
-        maker = tape.programs[number].maker(Value(found.output)) if found.output is not None else None
+        maker = program.maker(Value(found.output)) if found.output is not None else None
         each = maker is None or prod(maker.shape) == outside[found.target].numel()
         return each and counts.even(outside.__getitem__)
     return not _by_place(tape, number, found)

@@ -15,6 +15,9 @@ from unstuck.tape.program import Program
 IMBALANCED = 0.8
 """From this share of the largest class on, accuracy is the mean over classes: the constant would be too good."""
 
+FLAT = 1e-12
+"""Variance of equal targets, relative to the square of their mean: float32 rounds at 6e-8, squared 4e-15."""
+
 
 @dataclass(frozen=True)
 class Yardstick:
@@ -35,6 +38,13 @@ class Yardstick:
     def balanced(self) -> bool:
         """Whether hits are averaged over classes rather than rows."""
         return bool(self.counts.numel()) and float(self.counts.max() / self.counts.sum()) >= IMBALANCED
+
+    @property
+    def flat(self) -> bool:
+        """Whether all targets are equal, so that the constant answer is perfect."""
+        if self.kind == "regression":
+            return self.variance <= FLAT * float(self.mean.double().square().mean())
+        return bool(self.counts.sum() > 0) and int((self.counts > 0).sum()) == 1
 
     @property
     def name(self) -> str:

@@ -1,0 +1,114 @@
+"""What a finished diagnosis can never say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.whole import diagnosed
+from unstuck.diagnosis.experiment import Experiment, Replay, Request, Run
+from unstuck.diagnosis.model import Diagnosis, Finding, Metric, Patch, proven
+from unstuck.diagnosis.roles import state_of
+from unstuck.diagnosis.sanity import sane
+from unstuck.tape.model import Optimizer, Tape
+
+
+def tape(kind: str = "SGD") -> Tape:
+    return Tape(script="train.py", folder=".", torch="2", stopped="script ended", optimizers=(Optimizer(kind),))
+
+
+def diagnosis(**more: object) -> Diagnosis:
+    plain = Diagnosis("train.py", "2", "0", 400, "script ended", False, "does-not-learn")
+    return msgspec.structs.replace(plain, **more)
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Stands for the remedy that sets a rate."""
+
+    rate: float
+    name: str = "set-rate"
+
+
+def slow(rate: float) -> Diagnosis:
+    cause = Finding("lr-too-low", "too low", remedies=(Rate(rate),), role="cause", severity="error", effect=proven("x"))
+    return diagnosis(findings=(cause,), patch=Patch("likely", True, "diff", ("set-rate",)))
+
+
+@pytest.mark.parametrize(("kind", "rate", "kept"), [
+    ("SGD", 200.0, False), ("SGD", 10.0, True), ("Adam", 200.0, False), ("Adam", 3.0, False), ("Adam", 0.1, True),
+])  # fmt: skip
+def test_no_rate_that_nobody_uses_is_proven(kind: str, rate: float, kept: bool) -> None:
+    done = sane(slow(rate), tape(kind))
+    assert [f.role for f in done.findings] == ["cause" if kept else "suspect"]
+    assert done.patch is not None
+    assert done.patch.proven is kept and done.patch.trust == ("likely" if kept else "advice")
+
+
+def test_no_difference_needs_runs() -> None:
+    empty = Experiment(Request(Replay()), "no-difference", "median skill nan", lanes=0)
+    done = sane(diagnosis(log=(empty, msgspec.structs.replace(empty, lanes=8))), tape())
+    assert [e.word for e in done.log] == ["not-tried", "no-difference"]
+
+
+@pytest.mark.parametrize(("state", "score", "after"), [
+    ("does-not-learn", 1.0, "unknown"), ("does-not-learn", 0.5, "does-not-learn"), ("learns-well", 0.5, "unknown"),
+    ("learns-well", 0.99, "learns-well"),
+])  # fmt: skip
+def test_the_state_is_never_denied_by_the_score_beside_it(state: str, score: float, after: str) -> None:
+    suspect = Finding("dead-relu", "dead", role="suspect", severity="warning")
+    done = sane(diagnosis(state=state, metric=Metric("accuracy", 0.5, score), findings=(suspect,)), tape())
+    assert done.state == after
+    assert (done.findings[0].role == "suspect") is (after == state)
+
+
+@pytest.mark.parametrize("run", [
+    Run(skill=0.0, passes=400, task="binary", flat=True), Run(skill=0.0, passes=400, task="unknown"),
+    Run(skill=0.0, passes=400, task="classes", turns=True),
+])  # fmt: skip
+def test_a_run_that_no_score_can_judge_says_why(run: Run) -> None:
+    assert state_of(run) == "unknown" and run.unjudged
+
+
+LOOP = """
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+torch.manual_seed(0)
+x = torch.randn(400, 6)
+model = nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 3))
+optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+for step in range(60):
+    b = x[torch.randint(0, 400, (32,))]
+    {loss}
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+print(loss.item())
+"""
+UNJUDGED = {
+    "one class": "loss = F.cross_entropy(model(b), torch.ones(32, dtype=torch.long))",
+    "contrastive": "z = F.normalize(torch.cat([model(b), model(b + 0.1 * torch.randn_like(b))]), dim=1); "
+    "s = (z @ z.T / 0.5).fill_diagonal_(-1e9); loss = F.cross_entropy(s, torch.arange(64).roll(32))",
+    "physics": "b.requires_grad_(); u = model(b); "
+    "d = torch.autograd.grad(u.sum(), b, create_graph=True)[0]; loss = (d.sum(1) + u.sum(1)).pow(2).mean()",
+    "policy": "p = torch.distributions.Categorical(logits=model(b)); a = p.sample(); "
+    "r = (a == b[:, :3].argmax(1)).float(); loss = -(p.log_prob(a) * (r - r.mean())).mean()",
+}
+
+
+@pytest.mark.parametrize("kind", UNJUDGED)
+def test_tasks_without_a_score_are_not_called_sick(kind: str, tmp_path: Path) -> None:
+    done = diagnosed(LOOP.format(loss=UNJUDGED[kind]), tmp_path / "work", prove=False).diagnosis
+    assert (done.state, done.learns) == ("unknown", None)
+    assert done.unjudged and not done.causes and not done.suspects
+
+
+def test_a_loss_that_is_not_a_number_is_told(tmp_path: Path) -> None:
+    loss = "loss = (model(b) * 0 / 0).mean() + F.mse_loss(model(b), b[:, :3])"
+    done = diagnosed(LOOP.format(loss=loss), tmp_path / "work", prove=False).diagnosis
+    assert done.broke and done.state == "does-not-learn"
