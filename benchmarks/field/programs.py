@@ -1,15 +1,15 @@
 """The programs to run, from a manifest that the caller writes.
 
-    [[program]]
-    name = "vae"
-    source = "pytorch/examples"            # for the table
-    folder = "pytorch-examples"            # copied afresh for each run; relative to the manifest
-    cwd = "vae"                            # inside the folder; "." by default
-    argv = ["main.py", "--epochs", "2"]
-    env = { PYTHONPATH = "." }             # relative entries of PYTHONPATH are those of the folder
-    varies = 'time [\\d.]+ms'              # parts of stdout that no two runs share
-    score = 'accuracy ([\\d.]+)'           # the last match on stdout is the result; read by `mutants`
-    better = "higher"                      # or "lower"
+[[program]]
+name = "vae"
+source = "pytorch/examples"            # for the table
+folder = "pytorch-examples"            # copied afresh for each run; relative to the manifest
+cwd = "vae"                            # inside the folder; "." by default
+argv = ["main.py", "--epochs", "2"]
+env = { PYTHONPATH = "." }             # relative entries of PYTHONPATH are those of the folder
+varies = 'time [\\d.]+ms'              # parts of stdout that no two runs share
+score = 'accuracy ([\\d.]+)'           # the last match on stdout is the result; read by `mutants`
+better = "higher"                      # or "lower"
 """
 
 from __future__ import annotations

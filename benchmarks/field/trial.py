@@ -56,9 +56,7 @@ def tried(program: Program, scratch: Path, limit: float, options: list[str]) -> 
     return _row(program, plain, under, diagnosis, cut, said), under.err
 
 
-def under_tool(
-    program: Program, scratch: Path, limit: float, options: list[str]
-) -> tuple[measured.Outcome, dict]:
+def under_tool(program: Program, scratch: Path, limit: float, options: list[str]) -> tuple[measured.Outcome, dict]:
     """The program under `unstuck run`, and its diagnosis ({} where there is none)."""
     said = scratch / "diagnosis.json"
     said.unlink(missing_ok=True)
