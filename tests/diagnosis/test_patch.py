@@ -110,8 +110,9 @@ def test_earlier_originals_stay(tmp_path: Path) -> None:
         pytest.param("x.py", None, id="a new file that is there already"),
         pytest.param("gone.py", "a\n", id="a file that is gone"),
         pytest.param("folder", "a\n", id="a folder"),
-        pytest.param("../x.py", "a\n", id="outside the folder"),
-        pytest.param("link/x.py", "a\n", id="outside through a link"),
+        pytest.param("../new.py", None, id="a new file outside the folder"),
+        pytest.param("link/new.py", None, id="a new file outside through a link"),
+        pytest.param("../x.py", "b\n", id="another text outside the folder"),
     ],
 )
 def test_what_is_not_the_diagnosed_file_is_not_written(path: str, before: str | None, tmp_path: Path) -> None:
@@ -129,6 +130,18 @@ def test_a_linked_script_is_changed_in_its_place(tmp_path: Path) -> None:
     apply([FileChange("train.py", digest("a\n"), "b\n")], tmp_path)
     assert (tmp_path / "train.py").is_symlink()
     assert (tmp_path / "real.py").read_text() == "b\n"
+
+
+def test_files_beside_the_scripts_folder_are_changed_and_shown_from_the_folder_above(tmp_path: Path) -> None:
+    put(tmp_path, {"in/train.py": "1\n", "pkg/model.py": "a\n"})
+    old, new = {"train.py": "1\n", "../pkg/model.py": "a\n"}, {"train.py": "2\n", "../pkg/model.py": "b\n"}
+    shown = diff(old, new, str(tmp_path / "in"))
+    assert shown.startswith("Paths are relative to .. of the script's folder.\n")
+    subprocess.run(["git", "apply", "-"], input=shown, text=True, cwd=tmp_path, check=True)
+    assert ((tmp_path / "in/train.py").read_text(), (tmp_path / "pkg/model.py").read_text()) == ("2\n", "b\n")
+    put(tmp_path, {"in/train.py": "1\n", "pkg/model.py": "a\n"})
+    apply(changes(old, new), tmp_path / "in")
+    assert ((tmp_path / "in/train.py").read_text(), (tmp_path / "pkg/model.py").read_text()) == ("2\n", "b\n")
 
 
 def test_equal_is_empty() -> None:

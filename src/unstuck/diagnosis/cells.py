@@ -76,8 +76,8 @@ def _patch(tape: Tape, book: Notebook, patch: Patch) -> Patch:
     before = {**tape.sources, book.path: book.content}
     after = on_disk(tape, changed)
     files = tuple(FileChange(path, digest(before.get(path)), text) for path, text in after.items())
-    others = diff(tape.sources, {path: text for path, text in changed.items() if path != book.path})
-    return msgspec.structs.replace(patch, diff=diff(before, after), files=files, cells=cells + others)
+    others = diff(tape.sources, {path: text for path, text in changed.items() if path != book.path}, tape.folder)
+    return msgspec.structs.replace(patch, diff=diff(before, after, tape.folder), files=files, cells=cells + others)
 
 
 def _cells(book: Notebook, text: str) -> str:

@@ -100,7 +100,7 @@ def patch(tape: Tape, judged: Judged, loud: set[str]) -> Patch | None:
     last, reruns = judged.choice.last, [c.rerun for c in judged.levels if c.rerun is not None]
     if last is None or not loud & {fault for e in reruns for fault in e.request.faults}:
         return None
-    shown = diff(tape.sources, dict(last.files))
+    shown = diff(tape.sources, dict(last.files), tape.folder)
     if not shown and not last.arguments and not last.environment:
         return None
     order = ("safe", "likely", "advice")

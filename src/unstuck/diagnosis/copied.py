@@ -13,6 +13,10 @@ MANY = 4_000
 """Folders with more entries than this are linked as a whole below their first level."""
 
 
+class NotCopied(OSError):
+    """The run needs other text in a file that the copy does not hold."""
+
+
 def moved(cwd: str, folder: Path, stage: Path) -> str:
     """The place of a working directory in the copy; itself where it is outside the folder."""
     here = Path(cwd)
@@ -20,13 +24,23 @@ def moved(cwd: str, folder: Path, stage: Path) -> str:
 
 
 def copied(folder: Path, stage: Path, sources: Mapping[str, str]) -> Path:
-    """Copy a folder to `stage`, with some of its files replaced; the copy."""
+    """Copy a folder to `stage`, with some of its files replaced; the copy.
+
+    Raises NotCopied if a file to be replaced is outside the folder: the copy would import it as it is.
+    """
+    outside = [path for path in sources if ".." in Path(path).parts]
+    if other := next((path for path in outside if _other(folder / path, sources[path])), None):
+        raise NotCopied(f"{other} is outside the folder of which a copy is made")
     stage.mkdir(parents=True)
     for entry in folder.iterdir():
         _bring(entry, stage / entry.name)
-    for path, text in sources.items():
-        _put(stage, path, text)
+    for path in sources.keys() - set(outside):
+        _put(stage, path, sources[path])
     return stage
+
+
+def _other(file: Path, text: str) -> bool:
+    return not file.is_file() or file.read_bytes() != text.encode("utf-8")
 
 
 def _bring(entry: Path, to: Path) -> None:

@@ -1,7 +1,8 @@
 """Unified diffs to show, and whole files to write, to the byte: CRLF, a missing last newline and new files included.
 
 The headers are plain `--- a/x`, `+++ b/x` without a `diff --git` line: `git apply` then takes the paths as relative to
-the folder it is called in, which is the script's.
+the folder it is called in, which is the script's; or the nearest one above it that holds all changed files, where some
+lie outside the script's. A line before the first header then says which.
 """
 
 from __future__ import annotations
@@ -23,13 +24,22 @@ class PatchError(Exception):
     """The patch does not fit the files; the message is one line. Nothing was written."""
 
 
-def diff(old: Mapping[str, str], new: Mapping[str, str]) -> str:
-    """The unified diff between two sets of files (path -> text); "" where they are equal."""
-    return "".join(_of_file(path, old.get(path), text) for path, text in sorted(new.items()) if old.get(path) != text)
+def diff(old: Mapping[str, str], new: Mapping[str, str], folder: str = "") -> str:
+    """The unified diff between two sets of files (path below or beside `folder` -> text); "" where they are equal."""
+    changed = {path: text for path, text in sorted(new.items()) if old.get(path) != text}
+    up = max((Path(path).parts.count("..") for path in changed), default=0)
+    told = f"Paths are relative to {'/'.join(['..'] * up)} of the script's folder.\n" if up else ""
+    return told + "".join(_of_file(_below(path, folder, up), old.get(path), text) for path, text in changed.items())
+
+
+def _below(path: str, folder: str, up: int) -> str:
+    """A path relative to the folder so many levels above the script's."""
+    if up:
+        path = os.path.relpath(Path(folder or Path.cwd(), path), Path(folder or Path.cwd(), *[".."] * up))
+    return path.replace(os.sep, "/")
 
 
 def _of_file(path: str, old: str | None, new: str) -> str:
-    path = path.replace(os.sep, "/")
     # A tab ends a name that holds a blank, so that the blank does not end it.
     end = "\t" if " " in path else ""
     before = NOTHING if old is None else f"a/{path}{end}"
@@ -64,7 +74,8 @@ def apply(changes: Iterable[FileChange], folder: Path) -> list[Path]:
 
 def _checked(change: FileChange, folder: Path) -> tuple[Path, bytes | None]:
     path = folder / change.path
-    if not path.resolve().is_relative_to(folder.resolve()):
+    # A file elsewhere is one that was imported from there; its content has to be the recorded one, as below.
+    if change.before is None and not path.resolve().is_relative_to(folder.resolve()):
         raise PatchError(f"{change.path}: outside the script's folder")
     try:
         before = path.read_bytes() if change.before is not None or path.exists() else None

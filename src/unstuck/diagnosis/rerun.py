@@ -205,7 +205,7 @@ class Child:
         words = ["-m", command.module] if command.module else [path or ""]
         budget = Limits(command.steps, LONGER * command.seconds, command.least, LONGER * command.longest).words()
         argv = ["--out", str(self.folder / containment.RESULT / "tape"), *budget, "--", *words, *command.args]
-        files = {str(folder / name): text for name, text in sources.items()} if stage == folder else {}
+        files = {os.path.normpath(folder / name): text for name, text in sources.items()} if stage == folder else {}
         cwd, environment = moved(command.cwd, folder, stage), dict(command.environment)
         order = {"cwd": cwd, "argv": argv, "environment": environment, "files": files}
         assert self.process.stdin is not None

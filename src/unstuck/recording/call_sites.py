@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import sys
-import sysconfig
 from itertools import islice
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Protocol
 
+from unstuck.recording.theirs import Theirs
 from unstuck.tape.notebook import Notebook
 from unstuck.tape.site import Site
 
-_NOT_THEIRS = ("site-packages", "dist-packages", "/lib/python")
 DEEPEST = 12
 """How many of the person's own frames are kept for one call; recursion beyond that says nothing new."""
 
@@ -32,8 +31,7 @@ class CallSites:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.resolve()
-        self._ours = str(Path(__file__).resolve().parents[1])
-        self._library = sysconfig.get_paths()["stdlib"]
+        self._theirs = Theirs(folder)
         self._relative: dict[str, str | None] = {}
         self._texts: dict[str, str] = {}
         self._sites: dict[tuple[int, int], tuple[CodeType, Site]] = {}
@@ -45,10 +43,14 @@ class CallSites:
         return dict(self._texts)
 
     def imported(self) -> None:
-        """Take in the files of the person's that are imported and of which no frame was seen: constants, settings."""
+        """Take in the files of the person's that are imported and of which no frame was seen: constants, settings.
+
+        Outside the script's folder, those beside a file of which a frame was seen.
+        """
+        beside = {str((self.folder / name).resolve().parent) for name in self._texts}
         for module in list(sys.modules.values()):
             path = getattr(module, "__dict__", {}).get("__file__")
-            if isinstance(path, str) and path.startswith(str(self.folder)) and path.endswith(".py"):
+            if isinstance(path, str) and path.endswith(".py") and path.startswith((str(self.folder), *beside)):
                 self.relative(path)
 
     def sites(self, depth: int = 2) -> tuple[Site, ...]:
@@ -65,7 +67,7 @@ class CallSites:
         return tuple(found)
 
     def relative(self, filename: str) -> str | None:
-        """A file's path relative to the person's folder; None for the files of libraries, and for ours."""
+        """A file's path relative to the script's folder; None for the files of libraries, and for ours."""
         if self.cells is not None and self.cells.line(filename, 1) is not None:
             return self.cells.book.path
         if filename not in self._relative:
@@ -80,13 +82,7 @@ class CallSites:
         return line if place is None else place
 
     def _find(self, filename: str) -> str | None:
-        if filename.startswith("<"):
-            return None
-        path = Path(filename).resolve()
-        text = str(path)
-        if text.startswith((self._ours, self._library)) or any(part in text for part in _NOT_THEIRS):
-            return None
-        return str(path.relative_to(self.folder)) if path.is_relative_to(self.folder) else None
+        return None if filename.startswith("<") else self._theirs.relative(Path(filename))
 
     def _site(self, frame: FrameType) -> Site:
         # The key holds the code object alive beside its id, so that the id cannot be given to another.

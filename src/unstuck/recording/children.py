@@ -24,6 +24,7 @@ from typing import Any
 
 from unstuck.recording.ranks import Meeting, alive
 from unstuck.recording.script import Target
+from unstuck.recording.theirs import Theirs
 
 SPAWNED = "torch.multiprocessing.spawn"
 """The module whose processes run a function of somebody else: mp.spawn."""
@@ -200,7 +201,7 @@ def _theirs(process: Any, folder: Path) -> str:
     if type(process).run is multiprocessing.process.BaseProcess.run and target is None:
         return ""
     file = getattr(sys.modules.get(getattr(place, "__module__", "")), "__file__", None)
-    if file is None or _installed(Path(file)) or not Path(file).resolve().is_relative_to(folder.resolve()):
+    if file is None or Theirs(folder).relative(Path(file)) is None:
         return ""
     return getattr(place, "__qualname__", type(place).__name__)
 

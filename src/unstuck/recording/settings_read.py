@@ -1,4 +1,4 @@
-"""The small settings files in the person's folder that the run opens for reading, with their text at that moment.
+"""The small settings files of the person's that the run opens for reading, with their text at that moment.
 
 An audit hook (PEP 578) sees every way of opening a file and changes nothing. It cannot be removed again, so there is
 one for the process, which does nothing while nobody listens.
@@ -12,6 +12,7 @@ import weakref
 from pathlib import Path
 from typing import Any
 
+from unstuck.recording.theirs import Theirs
 from unstuck.tape.settings import is_settings
 
 LARGEST = 64 * 1024
@@ -24,10 +25,10 @@ _hooked = False
 
 
 class SettingsRead:
-    """Texts of settings files below a folder, by path relative to it."""
+    """Texts of settings files, by path relative to the script's folder."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder.resolve()
+        self._theirs = Theirs(folder)
         self.texts: dict[str, str] = {}
         self._busy = False
 
@@ -50,8 +51,9 @@ class SettingsRead:
         self._busy = True
         try:
             found = Path(path).resolve()
-            if found.is_relative_to(self.folder) and found.stat().st_size <= LARGEST:
-                self.texts.setdefault(str(found.relative_to(self.folder)), found.read_bytes().decode("utf-8"))
+            name = self._theirs.setting(found)
+            if name is not None and found.stat().st_size <= LARGEST:
+                self.texts.setdefault(name, found.read_bytes().decode("utf-8"))
         except (OSError, UnicodeDecodeError, ValueError):
             return  # what cannot be read is not theirs to edit
         finally:
