@@ -17,7 +17,7 @@ import torch
 from unstuck.diagnosis import cores
 from unstuck.diagnosis.experiment import Experiment, Recorded, Request, Rerun
 from unstuck.diagnosis.log import Budget
-from unstuck.diagnosis.pipeline import Examination, Options, warm
+from unstuck.diagnosis.pipeline import Examination, Options, unwarned, warm
 from unstuck.diagnosis.plan import foresight
 from unstuck.diagnosis.rerun import PatchedRuns
 from unstuck.diagnosis.runners import Runners
@@ -35,6 +35,7 @@ __all__ = ["Options", "PatchedRuns", "warm", "work"]
 Over = Callable[[], bool]
 
 
+@unwarned()
 def work(folder: Path, options: Options, over: Over, reruns: PatchedRuns) -> None:
     """Begin, in `reruns`, what the diagnosis of the tape in `folder` will ask for; return when the script is `over`."""
     wanted = options.prove and not options.uncontained  # two that are not contained would write over each other

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
-from contextlib import closing
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
@@ -56,6 +57,14 @@ class Options:
         return spent > self.effort * max(self.seconds - script, script)
 
 
+@contextmanager
+def unwarned() -> Iterator[None]:
+    """Without warnings: the recorded calls gave theirs while the script ran, and are made again by each replay."""
+    with warnings.catch_warnings(action="ignore"):
+        yield
+
+
+@unwarned()
 def diagnose(
     folder: Path, options: Options = Options(), say: Say = lambda _: None, reruns: PatchedRuns | None = None
 ) -> Diagnosis:
