@@ -176,3 +176,14 @@ def test_an_error_of_the_recorder_is_a_note_and_the_script_goes_on(
     tape = record(STYLES["module"])
     assert tape.stopped == "script ended"
     assert tape.notes == ("recording error: RuntimeError: no room (a training step was not recorded)",)
+
+
+def test_values_that_change_their_class_stay_the_same_values(record: Record) -> None:
+    """As fastai's do: torch tells no function mode of `as_subclass`."""
+    script = STYLES["module"].replace(".squeeze(1)", ".as_subclass(Own).squeeze(1)")
+    assert script != STYLES["module"]
+    tape = record("import torch\nclass Own(torch.Tensor):\n    pass\n" + script)
+    assert {step.error for step in tape.passes} == {""}
+    names = [call.function for call in tape.programs[0].calls]
+    assert "torch.Tensor.view_as" in names and "torch.nn.functional.linear" in names
+    assert tape.losses == record(STYLES["module"]).losses

@@ -34,7 +34,8 @@ SKIPPED = {
 }
 """A gradient is no value of the program, and what only takes a value's shape does not depend on it (noise is data)."""
 
-
+ALIAS = "AliasBackward0"
+"""What autograd calls the step from a tensor to another that is the same."""
 SILENT = {torch.Tensor.data.__set__}  # type: ignore[attr-defined]
 
 
@@ -176,12 +177,33 @@ class Tracer(TorchFunctionMode):
         if not results or self._of_weights(func, args, kwargs, results):
             return
         self._make_room()
+        self._adopt(args)
         cast = _cast(results[0].device.type)
         self.entries.append(
             Entry(func, tuple(args), kwargs, out, results, self.sites(), torch.is_grad_enabled(), cast, before)
         )
         self.made.update((id(t), t) for t in results)
         self.scaling.look(func, args, out, sys._getframe(2))
+
+    def _adopt(self, args: Any) -> None:
+        """Keep the step from a tensor to the same one of another class (`as_subclass`), which torch tells no mode."""
+        for tensor in tensors(args):
+            if id(tensor) not in self.made and (source := self._recast(tensor)) is not None:
+                entry = Entry(
+                    torch.Tensor.view_as, (source, source), {}, tensor, (tensor,), self.sites(), True, "", None
+                )
+                self.entries.append(entry)
+                self.made[id(tensor)] = tensor
+
+    def _recast(self, tensor: Tensor) -> Tensor | None:
+        """The tensor of which another is an alias; None where it is none, or of nothing that was made here."""
+        node = tensor.grad_fn
+        if node is None or node.name() != ALIAS:
+            return None
+        above = node.next_functions[0][0]
+        if hasattr(above, "variable"):
+            return above.variable
+        return next((made for made in reversed(self.made.values()) if made.grad_fn is above), None)
 
     def _of_weights(self, func: Any, args: Any, kwargs: Any, results: tuple[Tensor, ...]) -> bool:
         """Whether a call writes to weights or makes new ones: the script's business, not a step of the program."""
