@@ -24,12 +24,12 @@ from benchmarks.field.trial import Row, tried
 
 def main() -> None:
     """Words in, rows out."""
-    words, options = _split(sys.argv[1:])
+    words, options = split(sys.argv[1:])
     asked = _parser().parse_args(words)
     if asked.table:
         print(table(rows(asked.table)), end="")
         return
-    for program in _chosen(programs.read(asked.manifest), asked.only):
+    for program in chosen(programs.read(asked.manifest), asked.only):
         row, report = tried(program, asked.scratch, asked.limit, options)
         print(row.line(), flush=True)
         _keep(asked, row, report)
@@ -41,12 +41,14 @@ def rows(path: Path) -> list[Row]:
     return list({line["name"]: Row(**line) for line in lines}.values())
 
 
-def _split(words: list[str]) -> tuple[list[str], list[str]]:
+def split(words: list[str]) -> tuple[list[str], list[str]]:
+    """The words before `--`, and those after it."""
     at = words.index("--") if "--" in words else len(words)
     return words[:at], words[at + 1 :]
 
 
-def _chosen(every: tuple[programs.Program, ...], only: str) -> list[programs.Program]:
+def chosen(every: tuple[programs.Program, ...], only: str) -> list[programs.Program]:
+    """The programs with these names, or all."""
     names = [name for name in only.split(",") if name]
     return [program for program in every if not names or program.name in names]
 

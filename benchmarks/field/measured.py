@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,13 +36,23 @@ class Outcome:
     home: trees.Tree
 
 
-def run(command: list[str], program: Program, scratch: Path, limit: float) -> Outcome:
-    """The command in a copy of the program's folder, always at the same path, so that printed paths agree."""
+def as_published(folder: Path) -> None:
+    """Change nothing."""
+
+
+def run(
+    command: list[str], program: Program, scratch: Path, limit: float, prepare: Callable[[Path], None] = as_published
+) -> Outcome:
+    """The command in a copy of the program's folder, always at the same path, so that printed paths agree.
+
+    `prepare` may change the copy before; it is given the folder in which the command is run.
+    """
     copy, home = scratch / "run" / program.folder.name, scratch / "home"
     for place in (copy.parent, home):
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir(parents=True)
     shutil.copytree(program.folder, copy, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+    prepare(copy / program.cwd)
     before, began = trees.tree(copy), time.monotonic()
     with (scratch / "out").open("wb") as out, (scratch / "err").open("wb") as err:
         started = subprocess.Popen(

@@ -14,7 +14,9 @@ better = "higher"                      # or "lower"
 
 from __future__ import annotations
 
+import math
 import os
+import re
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +35,18 @@ class Program:
     varies: str = ""
     score: str = ""
     better: str = "higher"
+    margin: float = 0.1
+    mutated: str = ""
+
+    def result(self, out: str) -> float | None:
+        """The number that the program prints as its result; None where it prints none."""
+        found = re.findall(self.score, out) if self.score else []
+        return float(found[-1]) if found else None
+
+    def worse(self, result: float | None, base: float) -> bool:
+        """Whether a result is worse than another by more than the margin; so is none, and NaN."""
+        loss = math.inf if result is None else (base - result if self.better == "higher" else result - base)
+        return not loss <= self.margin
 
     def surroundings(self, copy: Path, home: Path) -> dict[str, str]:
         """The environment of a run in this copy: one thread, a home of its own, no tracker or hub on the network."""

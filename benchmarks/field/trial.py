@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -56,12 +57,18 @@ def tried(program: Program, scratch: Path, limit: float, options: list[str]) -> 
     return _row(program, plain, under, diagnosis, cut, said), under.err
 
 
-def under_tool(program: Program, scratch: Path, limit: float, options: list[str]) -> tuple[measured.Outcome, dict]:
+def under_tool(
+    program: Program,
+    scratch: Path,
+    limit: float,
+    options: list[str],
+    prepare: Callable[[Path], None] = measured.as_published,
+) -> tuple[measured.Outcome, dict]:
     """The program under `unstuck run`, and its diagnosis ({} where there is none)."""
     said = scratch / "diagnosis.json"
     said.unlink(missing_ok=True)
     command = [sys.executable, "-m", "unstuck", "run", "--json", str(said), *options, *program.argv]
-    under = measured.run(command, program, scratch, limit)
+    under = measured.run(command, program, scratch, limit, prepare)
     return under, json.loads(said.read_text()) if said.exists() else {}
 
 

@@ -201,8 +201,8 @@ class Tracer(TorchFunctionMode):
         if node is None or node.name() != ALIAS:
             return None
         above = node.next_functions[0][0]
-        if hasattr(above, "variable"):
-            return above.variable
+        if (leaf := getattr(above, "variable", None)) is not None:
+            return leaf
         return next((made for made in reversed(self.made.values()) if made.grad_fn is above), None)
 
     def _of_weights(self, func: Any, args: Any, kwargs: Any, results: tuple[Tensor, ...]) -> bool:
