@@ -160,7 +160,7 @@ def test_resampling_is_made_before_anything_is_replayed() -> None:
     misaligned = found("label-misaligned", stage=Stage.TARGETS, settles=("halves",), leaves_nothing=True)
     world = World([misaligned, RATE], replayed=skills(rate=0.9), shown={"halves": "helps"})
     choice = world.diagnose()
-    assert isinstance(world.log[1].request.means, Resample)
+    assert isinstance(world.log[2].request.means, Resample)
     assert choice.rerun is None, "nothing downstream of labels that belong to other rows can help"
 
 

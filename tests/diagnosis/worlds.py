@@ -10,7 +10,9 @@ import msgspec
 
 from unstuck.diagnosis.experiment import (
     Arm,
+    Baseline,
     Experiment,
+    Headroom,
     Micro,
     Recorded,
     Recount,
@@ -69,6 +71,7 @@ class World:
     micro: dict[str, list[Finding]] = field(default_factory=dict)
     """What rules find with the reading of a micro-experiment, by its name."""
     behind: dict[frozenset[str], list[Finding]] = field(default_factory=dict)
+    headroom: Headroom | None = None
     unplayable: str = ""
     log: list[Experiment] = field(default_factory=list)
 
@@ -92,9 +95,13 @@ class World:
         """One experiment, and what is found on what it leaves."""
         kinds: dict[type, Callable[[Request], tuple[Experiment, list[Finding]]]] = {
             Replay: self._replay, Rerun: self._rerun, Sweep: self._sweep, Resample: self._resample,
-            Recount: self._recount, Micro: self._micro,
+            Recount: self._recount, Micro: self._micro, Baseline: self._baseline,
         }  # fmt: skip
         return kinds[type(request.means)](request)
+
+    def _baseline(self, request: Request) -> tuple[Experiment, list[Finding]]:
+        word: Word = "undecided" if self.headroom is not None else "not-tried"
+        return Experiment(request, word, "", headroom=self.headroom), []
 
     def _replay(self, request: Request) -> tuple[Experiment, list[Finding]]:
         assert isinstance(request.means, Replay)

@@ -9,13 +9,15 @@ from typing import cast
 from unstuck import __version__
 from unstuck.diagnosis.cells import in_cells
 from unstuck.diagnosis.experiment import Experiment, Recount, Replay, Run
-from unstuck.diagnosis.level import ended
+from unstuck.diagnosis.level import ended, headroom_of
 from unstuck.diagnosis.log import Budget
 from unstuck.diagnosis.model import (
     Cut,
     Diagnosis,
     FileChange,
     Finding,
+    Gap,
+    Headroom,
     Metric,
     Outcome,
     Patch,
@@ -27,7 +29,7 @@ from unstuck.diagnosis.patch import diff, digest
 from unstuck.diagnosis.plan import Choice, settle
 from unstuck.diagnosis.roles import Judged
 from unstuck.diagnosis.sanity import sane
-from unstuck.diagnosis.skill import NO_WORSE, WORTH, learns
+from unstuck.diagnosis.skill import NO_WORSE, WORTH, apart, learns
 from unstuck.tape.model import Tape
 
 
@@ -55,7 +57,8 @@ def conclude(
     diagnosis = Diagnosis(
         script=tape.script, torch=tape.torch, version=__version__, steps=tape.steps, stopped=tape.stopped,
         learns=learning(judged.state, recorded), state=judged.state,
-        metric=metric(recorded, choice, context), recorded=recording(tape),
+        metric=metric(recorded, choice, context), headroom=headroom_of(log), gap=gap(recorded, headroom_of(log)),
+        recorded=recording(tape),
         findings=named, log=tuple(log[1:]),
         decisive=log.index(decisive) - 1 if decisive is not None else None,
         patch=patch(tape, judged, loud), outcomes=context.outcomes,
@@ -81,6 +84,14 @@ def learning(state: State, run: Run) -> bool | None:
     if run.skill is None or not run.judged:
         return None
     return learns(run.skill)
+
+
+def gap(run: Run, headroom: Headroom | None) -> Gap | None:
+    """The distance between rows trained on and rows that the script's last evaluation asks about, where it is wide."""
+    if headroom is None or not headroom.held or run.score is None or not run.judged:
+        return None
+    wide = apart(run.known, headroom.skill(headroom.run))
+    return Gap(headroom.metric, run.score, headroom.run) if wide else None
 
 
 def metric(run: Run, choice: Choice, context: Context) -> Metric | None:

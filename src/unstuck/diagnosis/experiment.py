@@ -25,6 +25,44 @@ class Arm(msgspec.Struct, frozen=True):
         return median(self.lanes) if self.lanes else -1.0
 
 
+class Headroom(msgspec.Struct, frozen=True):
+    """What simple strong learners reach on the recorded rows, each asked about rows it was not trained on."""
+
+    metric: str
+    run: float
+    """The run's own: on the rows of its last evaluation if they are asked about, else on each batch before its update,
+    most of which it had trained on before."""
+    baseline: float
+    """The best learner's."""
+    by: str
+    interval: tuple[float, float] = (0.0, 0.0)
+    """Of the baseline, 95 %."""
+    gain: tuple[float, float] = (0.0, 0.0)
+    """Of the difference in skill, baseline - run, 95 %."""
+    constant: float | None = None
+    """The best constant answer's."""
+    control: float | None = None
+    """The best learner's where the targets it trains on are shuffled; None where no time was left."""
+    learners: dict[str, float] = {}
+    rows: int = 0
+    """Rows asked about."""
+    held: bool = False
+    """They are those of the script's own last evaluation: both answer the same rows."""
+
+    def skill(self, score: float) -> float:
+        """A score on the scale of skill: 0 for the best constant answer, 1 for perfection."""
+        base = self.constant or 0.0
+        return max(-1.0, (score - base) / max(1 - base, 1e-9))
+
+
+class Gap(msgspec.Struct, frozen=True):
+    """Training rows are learnt, and those of the script's own last evaluation are not."""
+
+    metric: str
+    training: float
+    held_out: float
+
+
 class Recorded(msgspec.Struct, frozen=True, tag="recorded"):
     """The recording itself: the first entry of every log."""
 
@@ -55,13 +93,17 @@ class Rerun(msgspec.Struct, frozen=True, tag="rerun"):
     """The patched script, run for itself and recorded."""
 
 
+class Baseline(msgspec.Struct, frozen=True, tag="baseline"):
+    """Simple learners on the recorded rows, beside the run: what the rows hold."""
+
+
 class Recount(msgspec.Struct, frozen=True, tag="recount"):
     """What both scripts print and evaluate, compared: for a fault that leaves the training as it is."""
 
     fault: str
 
 
-Means = Recorded | Replay | Sweep | Resample | Micro | Rerun | Recount
+Means = Recorded | Replay | Sweep | Resample | Micro | Rerun | Recount | Baseline
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -167,6 +209,8 @@ class Experiment(msgspec.Struct, frozen=True):
     """The command line of the patched script, where it is another than the recorded one."""
     environment: tuple[tuple[str, str], ...] = ()
     """Variables of the environment that are set for it."""
+    headroom: Headroom | None = None
+    """Of a baseline."""
     contained: str = ""
     """Of a patched script that was run: the means of containment, "namespaces" or "landlock", or "none"."""
     statements: tuple[Any, ...] = ()

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
 
 from unstuck.diagnosis.combine import combined
-from unstuck.diagnosis.experiment import Experiment, Micro, Recount, Request, Rerun, Resample, Run, Sweep
+from unstuck.diagnosis.experiment import (
+    Baseline,
+    Experiment,
+    Headroom,
+    Micro,
+    Recount,
+    Request,
+    Rerun,
+    Resample,
+    Run,
+    Sweep,
+)
 from unstuck.diagnosis.log import Book, Patched
 from unstuck.diagnosis.model import Finding, Remedy
 from unstuck.diagnosis.search import SCREEN, Search, is_effective, stage_of
-from unstuck.diagnosis.skill import PASSED, WORTH, learns, leaves_room, settled, stuck
+from unstuck.diagnosis.skill import PASSED, WORTH, below, learns, leaves_room, settled, stuck
 from unstuck.diagnosis.stages import Stage
 
 FURTHER = 2
@@ -42,10 +54,21 @@ class Level:
         for kind in self.book.budget.micro:
             self.book.ask(Request(Micro(kind), behind=self.behind))
 
+    def baseline(self) -> None:
+        """Measure what simple learners reach on the recorded rows, where the run leaves room."""
+        run = self.run
+        if not self.behind and run.judged and leaves_room(run.shown):
+            self.book.ask(Request(Baseline()))
+
+    @property
+    def headroom(self) -> Headroom | None:
+        """What simple learners reach; None where that is not known, or not asked."""
+        return headroom_of(self.book.log)
+
     def resample(self) -> None:
-        """Make the experiments with the recorded rows that rules name."""
+        """Make the experiments with the recorded rows that rules name; one is not needed where learners answer it."""
         for finding in self.book.found(self.behind):
-            for kind in finding.settles:
+            for kind in finding.settles if not related(finding, self.headroom) else ():
                 self.book.ask(Request(Resample(kind), (), (finding.fault,), self.behind))
 
     def worthwhile(self, findings: list[Finding]) -> list[Finding]:
@@ -78,12 +101,16 @@ class Level:
         return combined(search, best)
 
     def _well(self, chosen: Experiment | None) -> bool:
-        return settled(self.run.known) or (chosen is not None and settled(chosen.treated.final))
+        return self._content(max(self.run.known, chosen.treated.final if chosen is not None else 0.0))
+
+    def _content(self, skill: float) -> bool:
+        """Whether a skill is as much as there is reason to look for."""
+        return settled(skill) and not is_below(self.headroom, skill)
 
     def _facts_heal(self) -> bool:
         """Whether the patched script learns with the facts alone: then no rate has to be looked for."""
         rerun = self._ran(self.facts())
-        return rerun is not None and settled(_known(rerun))
+        return rerun is not None and self._content(_known(rerun))
 
     def _nothing_left(self) -> bool:
         return any(f.leaves_nothing and self._proven(f) for f in self.book.found(self.behind))
@@ -94,6 +121,8 @@ class Level:
         if run.skill is None or ((run.adrift or run.turns) and not run.broke):
             return False
         suspected = any(f.remedies and not is_fact(f) for f in self.findings)
+        if not self.behind and is_below(self.headroom):
+            return True
         well = not leaves_room(run.skill) and (run.evaluation is None or run.evaluation >= PASSED)
         return not settled(run.skill) or (suspected and not well)
 
@@ -191,7 +220,7 @@ class Level:
         if not self.run.judged and not self.run.broke:
             return False
         learnt = max(self.run.shown, best.run.shown if best is not None and best.run is not None else 0.0)
-        return replay is None and not settled(learnt) and any(f.remedies for f in self.findings)
+        return replay is None and not self._content(learnt) and any(f.remedies for f in self.findings)
 
     def _by_rerun(self, best: Experiment | None) -> Experiment | None:
         """One remedy after the other, most upstream first, on top of what has helped; without what replay refuted."""
@@ -230,6 +259,16 @@ Answer = tuple[Remedy, tuple[str, ...]]
 """A remedy and the faults it answers."""
 
 
+def headroom_of(log: Sequence[Experiment]) -> Headroom | None:
+    """What simple learners reach on the recorded rows, if a log holds it."""
+    return next((e.headroom for e in log if e.headroom is not None), None)
+
+
+def related(finding: Finding, headroom: Headroom | None) -> bool:
+    """Whether a finding says that labels are unrelated to their rows, and a simple learner predicts them."""
+    return "halves" in finding.settles and headroom is not None and learns(headroom.skill(headroom.interval[0]))
+
+
 def is_fact(finding: Finding) -> bool:
     """Whether a finding belongs into the patch without a replay: nobody means it, or only reports can show it."""
     meant = not finding.never_meant and finding.stage is not Stage.REPORTING
@@ -239,6 +278,14 @@ def is_fact(finding: Finding) -> bool:
 def ended(rerun: Experiment) -> bool:
     """Whether the patched script went through."""
     return rerun.run is not None and rerun.run.ended
+
+
+def is_below(headroom: Headroom | None, skill: float | None = None) -> bool:
+    """Whether the rows hold clearly more than a run gets out of them, or than a skill that a treated one reaches."""
+    if headroom is None:
+        return False
+    run = headroom.skill(headroom.run)
+    return below(run if skill is None else max(run, skill), run + headroom.gain[0])
 
 
 def by_heart(run: Run) -> bool:

@@ -7,6 +7,8 @@ from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 import msgspec
 
 from unstuck.diagnosis.experiment import Experiment
+from unstuck.diagnosis.experiment import Gap as Gap
+from unstuck.diagnosis.experiment import Headroom as Headroom
 from unstuck.diagnosis.stages import Stage
 from unstuck.tape.site import Site as Site
 
@@ -152,15 +154,6 @@ class Metric(msgspec.Struct, frozen=True):
     treated: float | None = None
 
 
-class Headroom(msgspec.Struct, frozen=True):
-    """What simple strong learners reach on the recorded rows, beside the run."""
-
-    metric: str
-    run: float
-    baseline: float
-    by: str
-
-
 class Recording(msgspec.Struct, frozen=True):
     """How much of the run was seen."""
 
@@ -185,6 +178,7 @@ class Diagnosis(msgspec.Struct, frozen=True):
     state: State = "unknown"
     metric: Metric | None = None
     headroom: Headroom | None = None
+    gap: Gap | None = None
     recorded: Recording | None = None
     findings: tuple[Finding, ...] = ()
     log: tuple[Experiment, ...] = ()

@@ -3,7 +3,8 @@
 On the tape of the recorded run, and then on that of the best patched run for as long as something hides behind:
 
 0. micro-experiments on one or two recorded steps, cheap ones first, on the recorded run only;
-1. experiments with the recorded rows that rules name (`Finding.settles`);
+1. what simple learners reach on the recorded rows, and experiments with these rows that rules name
+   (`Finding.settles`);
 2. replays: remedies are screened, the best replayed over the whole course, combined and pruned (`search`);
 3. a sweep of learning rates, where nothing has healed the run;
 4. the patched script, run for itself, with what replay proved and what is written in the text; where replay could
@@ -68,6 +69,7 @@ def choose(book: Book, behind: Patched = (), round: int = 1) -> Choice:
         level.micro()
     if not book.budget.prove:
         return Choice()
+    level.baseline()
     level.resample()
     replay = level.search()
     rerun = level.rerun(replay)

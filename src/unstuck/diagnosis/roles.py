@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from unstuck.diagnosis.experiment import Experiment, Recount, Replay, Resample, Run
-from unstuck.diagnosis.level import by_heart, ended
+from unstuck.diagnosis.experiment import Experiment, Headroom, Recount, Replay, Resample, Run
+from unstuck.diagnosis.level import by_heart, ended, headroom_of, is_below, related
 from unstuck.diagnosis.log import latest, upstream
 from unstuck.diagnosis.model import Effect, Finding, Known, Role, Site, State
 from unstuck.diagnosis.plan import Choice
@@ -41,17 +41,21 @@ def role(effect: str, known: Known, never_meant: bool, state: State) -> Role:
     return "suspect" if never_meant and known != "guessed" else "hint"
 
 
-def state_of(run: Run) -> State:
-    """The state of a run, by its skill on each batch before its update."""
+def state_of(run: Run, headroom: Headroom | None = None) -> State:
+    """The state of a run, by its skill on each batch before its update, beside what its rows hold."""
     if run.broke:
         return "does-not-learn"
     if run.skill is None or not run.judged:
         return "unknown"
-    if settled(run.skill):
-        return "learns-well" if learns(run.shown) else "below-headroom"  # its own batches show what can be learnt
-    if learns(run.skill):
-        return "unknown"  # how much more its rows hold is not known
     early = run.passes < SHORTEST or run.warming or (run.cut and rising(run.curve))
+    if settled(run.skill) and not learns(run.shown):
+        return "below-headroom"  # its own batches show what can be learnt
+    if learns(run.skill) and is_below(headroom) and not rising(run.curve):
+        return "below-headroom"
+    if settled(run.skill):
+        return "learns-well"
+    if learns(run.skill):
+        return "too-early" if early else "unknown"  # how much more its rows hold is not known
     return "too-early" if early else "does-not-learn"
 
 
@@ -74,7 +78,7 @@ class Judged:
     def state(self) -> State:
         """The state of the recorded run."""
         nothing_left = any(f.leaves_nothing and not f.behind and self.effect(f).word == "proven" for f in self.findings)
-        state = state_of(self.run)
+        state = state_of(self.run, headroom_of(self.log))
         shown = any(e.short for e in self.log if not e.request.behind)
         short = shown and state == "does-not-learn" and improves(self.run.curve)
         return "does-not-learn" if nothing_left else "too-early" if short else state
@@ -134,6 +138,9 @@ class Judged:
         proof = next((e for e in self._proofs(finding, about)), None)
         if proof is not None:
             return Effect("proven", proof.why)
+        known = headroom_of(self.log)
+        if known is not None and related(finding, known) and not finding.behind:
+            return Effect("refuted", f"the labels follow from the rows: {known.by} reach {known.baseline:.3f}")
         refuting = next((e for e in about if self._refutes(finding, e)), None)
         if refuting is not None:
             return Effect("refuted", f"{refuting.why} ({refuting.power})" if refuting.power else refuting.why)

@@ -13,6 +13,7 @@ import torch
 
 from unstuck.diagnosis.experiment import (
     Arm,
+    Baseline,
     Experiment,
     Micro,
     Recount,
@@ -31,6 +32,8 @@ from unstuck.diagnosis.recount import recounted
 from unstuck.diagnosis.rerun import PatchedRun, PatchedRuns
 from unstuck.diagnosis.skill import LEAST, STUCK, WORTH, healed, settled
 from unstuck.diagnosis.verdict import judge
+from unstuck.headroom.measure import SECONDS as BASELINES
+from unstuck.headroom.measure import measured
 from unstuck.micro.catalogue import micro_experiments
 from unstuck.micro.step import REFUSED, Recorded
 from unstuck.remedies.treatment import CannotApply, CannotEdit, Treatment
@@ -78,7 +81,7 @@ class Runners:
         self._say, self._effort = say, effort
         self._kinds: Mapping[type, Callable[[Request], Experiment]] = {
             Replay: self._replay, Sweep: self._sweep, Resample: self._resample, Rerun: self._rerun,
-            Recount: self._recount, Micro: self._micro,
+            Recount: self._recount, Micro: self._micro, Baseline: self._baseline,
         }  # fmt: skip
 
     def __call__(self, request: Request) -> Experiment:
@@ -172,6 +175,12 @@ class Runners:
             request, shown.word, shown.why, lanes=shown.lanes, steps=shown.steps,
             without=Arm(lanes=(shown.before,)), treated=Arm(lanes=(shown.after,)),
         )  # fmt: skip
+
+    def _baseline(self, request: Request) -> Experiment:
+        run, tape = self.run(request.behind), self.tapes[request.behind]
+        found = measured(tape, run.score, self._effort * BASELINES)
+        why = f"{found.by} reach {found.baseline:.3f}, the run {found.run:.3f}"
+        return Experiment(request, "undecided", why, headroom=found)
 
     def _edited(self, behind: Patched, remedies: Iterable[Remedy]) -> tuple[Sources, list[Remedy], list[str]]:
         """The sources with every remedy that finds its place; the others become notes."""
@@ -370,4 +379,6 @@ def _said(request: Request) -> str:
             return f"replaying the recorded rows: {kind}"
         case Micro(kind=kind):
             return f"looking at the recorded steps: {kind}"
+        case Baseline():
+            return "asking simple learners what the recorded rows hold"
     return "comparing what both scripts report"

@@ -93,6 +93,16 @@ def healed(before: float, after: float) -> bool:
     return after - before >= ROOM * (1 - before) or before <= STUCK or (before < POOR and after >= FOLD * before)
 
 
+def below(run: float, baseline: float) -> bool:
+    """Whether the rows hold clearly more than a run gets out of them: by the lower end of the baseline's interval."""
+    return worth_having(max(0.0, run), baseline)
+
+
+def apart(training: float, held_out: float) -> bool:
+    """Whether a run knows the rows it trains on much better than others: by more than what a network learns anyhow."""
+    return settled(training) and worth_having(max(0.0, held_out), training)
+
+
 def improves(curve: Sequence[float], by: float = TIED) -> bool:
     """Whether the second half of a curve lies above the first: a run that was cut off may still arrive by itself."""
     half = len(curve) // 2

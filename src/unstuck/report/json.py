@@ -33,6 +33,7 @@ def plain(diagnosis: Diagnosis) -> dict[str, Any]:
         "unjudged": diagnosis.unjudged or None,
         "loss_is_finite": not diagnosis.broke,
         "headroom": _built(diagnosis.headroom),
+        "gap": _built(diagnosis.gap),
         "recorded": _built(diagnosis.recorded),
         "causes": [_cause(finding) for finding in diagnosis.causes],
         "findings": [_finding(finding, diagnosis) for finding in diagnosis.findings],

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from unstuck.diagnosis.experiment import Experiment, Micro, Rerun, Resample, Sweep
-from unstuck.diagnosis.model import Diagnosis, Finding, Site
-from unstuck.diagnosis.skill import SHORTEST
+from unstuck.diagnosis.model import Diagnosis, Finding, Headroom, Site
+from unstuck.diagnosis.skill import LEAST, SHORTEST, below, settled
 from unstuck.recording.notes import UNRECORDED
 
 KNOWN = {"observed": "observed on the tape", "read": "read in the source", "guessed": "inferred from a measurement"}
@@ -47,8 +47,41 @@ def verdict(diagnosis: Diagnosis) -> tuple[str, ...]:
     """The verdict: the state of the run, what causes it, and what the fix does. Each is a line of its own."""
     if not diagnosis.steps and not diagnosis.causes and not diagnosis.suspects:
         return (_unseen(diagnosis), *processes(diagnosis))
-    lines = (_state(diagnosis), _named(diagnosis), _fix(diagnosis), _cut(diagnosis), *processes(diagnosis))
+    held = (headroom(diagnosis), gap(diagnosis))
+    lines = (_state(diagnosis), *held, _named(diagnosis), _fix(diagnosis), _cut(diagnosis), *processes(diagnosis))
     return tuple(filter(None, lines))
+
+
+def headroom(diagnosis: Diagnosis) -> str:
+    """What simple learners reach on the same rows, beside the network."""
+    found = diagnosis.headroom
+    if found is None or diagnosis.state == "learns-well":
+        return ""
+    by, _, rows = found.by.partition(" on ")
+    own, best = number(found.run, 2), number(found.baseline, 2)
+    same = "the same rows" if found.held else f"{rows} (rows not trained on)"
+    if is_below(found):
+        said = f"Your network: {found.metric} {own}. On {same}, {by} reaches {best}"
+        return f"{said}: the data hold it, the program does not get it."
+    if found.gain[0] < LEAST and not settled(found.skill(found.run)):
+        beaten = number(max(found.run, found.constant or 0.0), 2)
+        return f"Nothing we tried beats {found.metric} {beaten} either ({by}: {best}): look at the labels."
+    return f"On {same}, {by} reaches {found.metric} {best}; your network {own}."
+
+
+def is_below(found: Headroom) -> bool:
+    """Whether the rows hold clearly more than the network gets out of them."""
+    run = found.skill(found.run)
+    return below(run, run + found.gain[0])
+
+
+def gap(diagnosis: Diagnosis) -> str:
+    """The distance between rows trained on and others."""
+    found = diagnosis.gap
+    if found is None:
+        return ""
+    wide = f"{found.metric} {number(found.training, 2)} on training rows, {number(found.held_out, 2)} on rows"
+    return f"Gap: {wide} of its last evaluation that it was not trained on."
 
 
 def processes(diagnosis: Diagnosis) -> tuple[str, ...]:
@@ -152,7 +185,9 @@ def _state(diagnosis: Diagnosis) -> str:
     if diagnosis.learns is None:
         return f"No score says whether {script} learns: unknown task, or several models trained in turn."
     if diagnosis.state == "below-headroom":
-        return f"{script} learns its training batches and scores poorly in its own evaluation{score}."
+        if diagnosis.headroom is None or not is_below(diagnosis.headroom):
+            return f"{script} learns its training batches and scores poorly in its own evaluation{score}."
+        return f"{script} learns less than its data hold{score}."
     if diagnosis.learns and diagnosis.state == "unknown":
         return f"{script} learns partly{score}."
     return f"{script} {'learns' if diagnosis.learns else 'does not learn'}{score}."

@@ -6,6 +6,7 @@ is low.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -39,27 +40,44 @@ class FinalEvaluation:
         if not last or len(tape.losses) != len(tape.passes) or task.output is None:
             raise NotApplicable("no evaluation after the last training step is on the tape")
         yard = yardstick(tape, number, task)
-        parts = [p for e in last if (p := _rows(tape, tape.programs[number], task, yard, e)) is not None]
+        parts = [p for _, _, output, wanted in answers(tape) if (p := _rows(yard, task, output, wanted)) is not None]
         if not parts:
             raise NotApplicable("the last evaluation's targets are not known")
         score = yard.score(torch.stack(parts).sum(0))
         return cls(float(score), float(yard.skill(score)), yard.name, len(parts))
 
 
-def _rows(tape: Tape, training: Program, task: Task, yard: Yardstick, evaluation: Evaluation) -> Tensor | None:
+def answers(tape: Tape) -> Iterator[tuple[Program, tuple[Tensor, ...], Tensor, Tensor]]:
+    """The evaluations after the last training step: program, batch, the trained network's output, what is wanted."""
+    number, task = main_program(tape), Task.read(tape)
+    for evaluation in tape.evaluations:
+        if evaluation.after == len(tape.passes) and (found := _answer(tape, number, task, evaluation)) is not None:
+            yield found
+
+
+def _rows(yard: Yardstick, task: Task, output: Tensor, wanted: Tensor) -> Tensor | None:
+    try:
+        return yard.rows(task, output.unsqueeze(0), wanted)[0]
+    except (RuntimeError, IndexError, TypeError, ValueError):
+        return None
+
+
+def _answer(
+    tape: Tape, number: int, task: Task, evaluation: Evaluation
+) -> tuple[Program, tuple[Tensor, ...], Tensor, Tensor] | None:
     program = tape.programs[evaluation.program]
     outside = tuple(tape.tensors[k] for k in evaluation.outside)
-    assert task.output is not None
-    output = handed_on(training, task.output, program)
-    target = target_of(program, output, outside) if output is not None else None
-    if output is None or target is None:
+    output = handed_on(tape.programs[number], task.output, program) if task.output is not None else None
+    if output is None or target_of(program, output, outside, -1) is None:
         return None
     try:
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             torch.manual_seed(0)
             values = run(program, _final(tape, program), outside, {})
-        wanted = _wanted(tape, program, replace(task, target=target), outside)
-        return yard.rows(task, values[output.id].unsqueeze(0), wanted)[0]
+        target = target_of(program, output, outside, len(values[output.id]))
+        if target is None:
+            return None
+        return program, outside, values[output.id], _wanted(tape, program, replace(task, target=target), outside)
     except (CannotReplay, RuntimeError, IndexError, KeyError, TypeError, ValueError):
         return None
 
@@ -77,14 +95,17 @@ def _final(tape: Tape, program: Program) -> dict[str, Tensor]:
     return {name: tape.tensors[f"f:{name}"] for name in program.weights()}
 
 
-def target_of(program: Program, output: Value, outside: tuple[Tensor, ...]) -> int | None:
-    """The slot of the targets: the first with a row for each output that no call reads beside a weight."""
+def target_of(program: Program, output: Value, outside: tuple[Tensor, ...], rows: int = 0) -> int | None:
+    """The slot of the targets: the first with a row for each output that no call reads beside a weight.
+
+    `rows` of the output on this batch; -1 for any number, 0 for as many as when the program was first run.
+    """
     inputs = {r for c in program.calls if any(isinstance(w, Weight) for w in c.refs()) for r in c.refs()}
     maker = program.maker(output)
-    rows = maker.shape[0] if maker and maker.shape else -1
+    rows = rows or (maker.shape[0] if maker and maker.shape else -2)
     for call in program.calls:
         masks = call.op.hands_on == "some" or call.name in CONJUNCTIONS  # what rows are picked by is no answer
         for ref in call.refs() if not masks else ():
-            if isinstance(ref, Outside) and ref not in inputs and outside[ref.slot].shape[:1] == (rows,):
+            if isinstance(ref, Outside) and ref not in inputs and rows in (-1, *outside[ref.slot].shape[:1]):
                 return ref.slot
     return None

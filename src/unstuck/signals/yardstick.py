@@ -67,7 +67,7 @@ class Yardstick:
         """(lanes, K): hits per class, then rows per class; or squared error and squared distance from the mean."""
         if self.kind == "regression":
             return self._squares(output.sigmoid() if task.scale == "logit" else output, target)
-        guess, truth = _decisions(task, output, target)
+        guess, truth = decisions(task, output, target)
         known = counted(task, target)
         if self.fillers and known.shape == truth.shape:
             known = known & ~torch.isin(truth, torch.tensor(self.fillers))
@@ -157,7 +157,7 @@ def _truth(task: Task, target: Tensor) -> Tensor:
     return torch.nan_to_num(target.double()).round().long().clamp(min=0)
 
 
-def _decisions(task: Task, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+def decisions(task: Task, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """(guesses (lanes, rows), truth (rows,)) as class numbers; a row that is not a number is always wrong."""
     truth = _truth(task, target).reshape(-1)
     if task.kind == "classes":
