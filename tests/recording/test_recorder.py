@@ -187,3 +187,41 @@ def test_values_that_change_their_class_stay_the_same_values(record: Record) -> 
     names = [call.function for call in tape.programs[0].calls]
     assert "torch.Tensor.view_as" in names and "torch.nn.functional.linear" in names
     assert tape.losses == record(STYLES["module"]).losses
+
+
+def test_a_rollout_that_an_update_reads_is_data_to_it(record: Record) -> None:
+    script = """
+import torch
+from torch import nn
+torch.manual_seed(0)
+net = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 1))
+optimizer = torch.optim.Adam(net.parameters())
+seen, values = torch.zeros(200, 4, 3), torch.zeros(200, 4)
+for epoch in range(2):
+    for step in range(200):
+        seen[step] = torch.randn(4, 3)
+        with torch.no_grad():
+            values[step] = net(seen[step]).flatten()
+    for batch in range(3):
+        rows = torch.randint(200, (16,))
+        loss = ((net(seen[rows]).squeeze(-1) - values[rows] - 1) ** 2).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+"""
+    tape = record(script)
+    assert len(tape.passes) == 6
+    assert max(len(program.calls) for program in tape.programs if program.loss >= 0) < 20
+
+
+def test_a_kernel_of_one_number_in_channels_last_is_recorded(record: Record) -> None:
+    script = STYLES["module"].replace(
+        "net = Net()", "net = Net()\nnet.c = nn.Conv2d(64, 1, 1).to(memory_format=torch.channels_last)"
+    )
+    script = script.replace(
+        "    optimizer.zero_grad()",
+        "    loss = loss + net.c(torch.ones(1, 64, 2, 2)).mean()\n    optimizer.zero_grad()",
+    )
+    assert script.count("net.c") == 2
+    tape = record(script)
+    assert (len(tape.passes), tape.notes) == (5, ())

@@ -14,7 +14,7 @@ from unstuck.recording.observed import Observed
 from unstuck.recording.optimizers import Gradients
 from unstuck.recording.past_calls import PastCalls
 from unstuck.recording.sharding import local
-from unstuck.recording.slicing import needed
+from unstuck.recording.slicing import needed, without_memory
 from unstuck.tape.model import Pass
 
 PASSES = 6_000
@@ -65,6 +65,7 @@ class FullSteps:
         self._reaches_back = self._reaches_back or any(id(e) in inside for e in older)
         observed.follow(entries)
         observed.evaluate(inside)
+        entries = without_memory(entries, loss)
         number, outside = observed.programs.cut(entries, loss)
         observed.optimizers.between(observed.tracer.writes, observed.names, len(observed.passes))
         keys = [observed.store.keep(t) for t in outside]

@@ -20,6 +20,10 @@ name_of = inspect.unwrap(resolve_name)
 NAMED = (torch.dtype, torch.device, torch.layout, torch.memory_format)
 PLAIN = ("CheckpointFunction", "_DDPSink")
 """Of torch.utils.checkpoint and of DistributedDataParallel: their backward is that of the calls inside them."""
+FEW = 256
+"""Calls of a program that may all stay; a forward of a ResNet-50 makes fewer."""
+TIMES = 16
+"""Calls without a gradient to one with: a teacher is rarely so many times the size of its student."""
 BATCH_NORM = "torch.nn.functional.batch_norm"
 
 
@@ -38,6 +42,19 @@ def needed(entries: list[Entry], target: Tensor) -> list[Entry]:
             kept.append(entry)
             wanted.update(id(t) for t in tensors((entry.args, entry.kwargs)))
     return kept[::-1]
+
+
+def without_memory(entries: list[Entry], target: Tensor) -> list[Entry]:
+    """Of the `needed` entries those that a gradient can pass, where the others are far more: they filled a memory.
+
+    A rollout of 128 actions is thousands of calls before the first update that reads it, and data to all others. The
+    few calls that a teacher or a target network makes, or a value that was detached by mistake, stay in the program.
+    """
+    if len(entries) <= FEW:
+        return entries
+    passed = [e for e in entries if any(t.requires_grad for t in e.results)]
+    own = any(owner(t) for e in passed for t in e.results)  # the calls inside such a function have no gradient either
+    return entries if own or len(entries) - len(passed) <= TIMES * len(passed) else needed(passed, target)
 
 
 def program(

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from unstuck.recording.sharding import gone, local
 from unstuck.recording.versions import version
+from unstuck.tape.tensors import raw
 
 LIMIT = 256 * 2**20
 """Bytes of tensors a tape may hold, in memory and on disk."""
@@ -79,5 +80,4 @@ class TensorStore:
 def _content(plain: Tensor) -> tuple[object, ...] | None:
     if plain.numel() * plain.element_size() > HASHED:
         return None
-    data = plain.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes() if plain.numel() else b""
-    return tuple(plain.shape), plain.dtype, hash(data)
+    return tuple(plain.shape), plain.dtype, hash(bytes(raw(plain.contiguous())))

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from unstuck.tape.tensors import raw
+
 TENSORS, NUMBERS = 4, 16
 """So many tensors of a list leave so many of their numbers in a sample."""
 
@@ -35,4 +37,4 @@ def _numbers(tensor: Tensor) -> bytes:
     flat = tensor.detach()
     while flat.dim() > 1:
         flat = flat[0]
-    return flat.reshape(-1)[:NUMBERS].contiguous().view(torch.uint8).numpy().tobytes()
+    return bytes(raw(flat.reshape(-1)[:NUMBERS].contiguous()))

@@ -33,7 +33,7 @@ def write(tensors: Mapping[str, Tensor], path: Path) -> None:
     for name, tensor in ordered:
         end = at + tensor.numel() * tensor.element_size()
         header[name] = {"dtype": NAMES[_kind(tensor)], "shape": list(tensor.shape), "data_offsets": [at, end]}
-        parts.append(_bytes(tensor))
+        parts.append(raw(tensor))
         at = end
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % ALIGNED)
@@ -45,7 +45,11 @@ def _kind(tensor: Tensor) -> str:
     return str(tensor.dtype).removeprefix("torch.")
 
 
-def _bytes(tensor: Tensor) -> memoryview | bytes:
+def raw(tensor: Tensor) -> memoryview | bytes:
+    """The bytes of a contiguous tensor on the CPU, without a copy."""
     import torch
 
-    return tensor.reshape(-1).view(torch.uint8).numpy().data if tensor.numel() else b""
+    flat = tensor.reshape(-1)
+    # A single number may have any stride (a 1x1 kernel in channels_last), and torch views stride 1 alone as bytes.
+    flat = flat.as_strided((1,), (1,)) if len(flat) == 1 else flat
+    return flat.view(torch.uint8).numpy().data if len(flat) else b""
