@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from unstuck.tabular.fit.estimators import Classifier, Regressor
     from unstuck.tabular.scaling import NotEquivalent, Recipe, equivalent, rescaled
+    from unstuck.trial.entry import try_patch
 
 __version__ = "0.1.0"
 """The only place of the version: pyproject.toml reads it from here."""
@@ -19,10 +20,11 @@ _HOMES = {
     "Recipe": "unstuck.tabular.scaling",
     "equivalent": "unstuck.tabular.scaling",
     "rescaled": "unstuck.tabular.scaling",
+    "try_patch": "unstuck.trial.entry",
 }
 """The module of each public name. It is imported on first use: `import unstuck` loads neither numpy nor torch."""
 
-__all__ = ["Classifier", "NotEquivalent", "Recipe", "Regressor", "__version__", "equivalent", "rescaled"]
+__all__ = ["Classifier", "NotEquivalent", "Recipe", "Regressor", "__version__", "equivalent", "rescaled", "try_patch"]
 
 
 def __getattr__(name: str) -> Any:

@@ -83,6 +83,13 @@ def record(options: argparse.Namespace, target: Target) -> int:
     return told(f"the tape is {tape}", code if 0 <= code < 256 else UNSAID)
 
 
+def attempt(options: argparse.Namespace, target: Target) -> int:
+    """Put a change on trial; 0 where it helps or heals."""
+    from unstuck.cli import trials
+
+    return trials.attempt(options, target)
+
+
 def show(options: argparse.Namespace) -> int:
     """Print what is on a tape."""
     from unstuck.report import tape_view
@@ -317,8 +324,8 @@ def _scratch() -> Iterator[Path]:
 
 
 VERBS: dict[str, Callable[..., int]] = {
-    "run": run, "record": record, "show": show, "prove": prove, "fix": fix, "explain": explain, "fit": fit,
-    "predict": predict, "study": study,
+    "run": run, "try": attempt, "record": record, "show": show, "prove": prove, "fix": fix, "explain": explain,
+    "fit": fit, "predict": predict, "study": study,
 }  # fmt: skip
 
 

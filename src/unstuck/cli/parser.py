@@ -12,6 +12,7 @@ from unstuck.recording.script import Target
 
 VERBS = {
     "run": "record a script, find why it does not learn, prove the fix, report",
+    "try": "put a change on trial: paired runs of the script with and without it",
     "record": "only record a script; use show, prove and fix on the tape",
     "show": "print what is on a tape",
     "prove": "diagnose a tape",
@@ -24,7 +25,10 @@ VERBS = {
 
 EFFORT = {"quick": 0.4, "normal": 1.0, "thorough": 4.0}
 """Factor on how long a default recording and the experiments may take."""
-VALUED = {"--steps", "--seconds", "--effort", "--json", "--sarif", "--patch", "-o", "--out"}
+VALUED = {
+    *("--steps", "--seconds", "--effort", "--json", "--sarif", "--patch", "-o", "--out"),
+    *("--with", "--set", "--seeds", "--worth"),
+}
 """Options that take a value: the word after one of these is not the script."""
 
 
@@ -36,7 +40,7 @@ def read(words: list[str]) -> tuple[argparse.Namespace, Target | None]:
     """Our options and, for run and record, the script; argparse itself handles --help and mistakes."""
     if words and words[0] not in (*VERBS, "-h", "--help", "--version"):
         words = ["run", *words]
-    launches = words[:1] in (["run"], ["record"])
+    launches = words[:1] in (["run"], ["record"], ["try"])
     own, theirs = _split(words) if launches else (words, [])
     parser = _parser()
     options = parser.parse_args(own)
@@ -73,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"unstuck {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", title="verbs", prog="unstuck")
     for name, does in VERBS.items():
-        usage = _usage(name) if name in ("run", "record") else None
+        usage = _usage(name) if name in ("run", "record", "try") else None
         one = verbs.add_parser(name, help=does, description=does.capitalize() + ".", usage=usage, allow_abbrev=False)
         _add_options(name, one.add_argument)
     return parser
@@ -90,6 +94,8 @@ def _add_options(verb: str, add: Callable[..., object]) -> None:
     if verb in ("run", "record", "prove", "fix"):
         what = {"record": "recording", "run": "recording and experiments"}.get(verb, "experiments")
         add("--effort", choices=tuple(EFFORT), default="normal", help=f"how long {what} may take: x0.4, x1 or x4")
+    if verb == "try":
+        _add_trial_options(add)
     if verb == "record":
         add("-o", "--out", required=True, metavar="TAPE", help="tape folder to write")
     if verb in ("show", "prove", "fix"):
@@ -102,7 +108,7 @@ def _add_options(verb: str, add: Callable[..., object]) -> None:
     if verb in ("run", "fix"):
         add("--patch", metavar="FILE", help="write the patch as a diff for `git apply`, relative to SCRIPT's folder")
         add("--write", action="store_true", help="apply the patch to the script (keeps a .orig copy)")
-    if verb in ("run", "prove", "fix"):
+    if verb in ("run", "prove", "fix", "try"):
         add("--rerun-uncontained", action="store_true", help="run the patched script though it cannot be contained")
     if verb == "run":
         add("--no-prove", action="store_true", help="stop after the findings")
@@ -117,6 +123,25 @@ def _add_options(verb: str, add: Callable[..., object]) -> None:
         add("--data", metavar="PATH", help="path to the dataset (rice, cifar)")
         add("--html", metavar="FILE", help="write a self-contained HTML page with figures")
         add("--quick", action="store_true", help="fewer seeds and epochs")
+
+
+def _add_trial_options(add: Callable[..., object]) -> None:
+    add("--patch", metavar="FILE", help="a unified diff, relative to SCRIPT's folder ('-' for stdin)")
+    add("--with", dest="other", metavar="OTHER.py", help="another script in the place of SCRIPT")
+    add("--set", dest="values", action="append", default=[], metavar="NAME=VALUE",
+        help="another value where NAME gets it: an option of the script, or a number in its text")  # fmt: skip
+    add("--seeds", type=_seeds, metavar="N", help="pairs of runs at most (default: 8)")
+    add("--worth", type=_positive(float), metavar="D", help="the difference worth having (default: 0.05)")
+    add("--higher-is-better", action="store_true", help="of the number that both programs print")
+    add("--lower-is-better", action="store_true", help="... or the other way round")
+    add("--json", metavar="FILE", help="write the result as JSON ('-' for stdout)")
+    add("--quiet", action="store_true", help="print only the verdict")
+
+
+def _seeds(text: str) -> int:
+    if not text.isdigit() or int(text) < 2:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number of at least 2")
+    return int(text)
 
 
 def _add_fit_options(verb: str, add: Callable[..., object]) -> None:

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -40,6 +40,8 @@ CLOSE = 0.05
 """Numbers of two patches that differ by no more than this share of the larger are as good as equal."""
 SHOWN = 4096
 """Bytes at the end of its output that are searched for its last line."""
+OUTPUT = 2**22
+"""Bytes at the end of its output that are handed on."""
 GOING = 15.0
 """Seconds until a child that was told to end is killed."""
 
@@ -168,7 +170,10 @@ class Child:
     all there is none, and the child is ours.
     """
 
-    def __init__(self, likely: tuple[str, ...] = (), uncontained: bool = False) -> None:
+    def __init__(
+        self, likely: tuple[str, ...] = (), uncontained: bool = False, environment: Mapping[str, str] | None = None
+    ) -> None:
+        self._environment = {**os.environ, **(environment or {})}
         self.scratch = tempfile.TemporaryDirectory(prefix="unstuck-", ignore_cleanup_errors=True)
         self.folder = Path(self.scratch.name).resolve()
         (self.folder / containment.RESULT).mkdir()
@@ -190,11 +195,14 @@ class Child:
             # Ctrl-C is for us to see: closing the pipe ends everything, in order.
             return subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=out, stderr=err, pass_fds=pipes,
-                process_group=0 if pipes else None,
+                process_group=0 if pipes else None, env=self._environment,
             )  # fmt: skip
 
-    def order(self, command: Command, folder: Path, sources: Mapping[str, str]) -> None:
-        """Run the recorded command with some files of its folder replaced. Raises NotContained."""
+    def order(self, command: Command, folder: Path, sources: Mapping[str, str], options: Sequence[str] = ()) -> None:
+        """Run the recorded command with some files of its folder replaced. Raises NotContained.
+
+        `options`: more options of the recording process.
+        """
         means = self._means()
         stage = folder
         if means == "none":
@@ -204,7 +212,7 @@ class Child:
             path = str(stage / Path(path).name)
         words = ["-m", command.module] if command.module else [path or ""]
         budget = Limits(command.steps, LONGER * command.seconds, command.least, LONGER * command.longest).words()
-        argv = ["--out", str(self.folder / containment.RESULT / "tape"), *budget, "--", *words, *command.args]
+        argv = ["--out", str(self.folder / containment.RESULT / "tape"), *budget, *options, "--", *words, *command.args]
         files = {os.path.normpath(folder / name): text for name, text in sources.items()} if stage == folder else {}
         cwd, environment = moved(command.cwd, folder, stage), dict(command.environment)
         order = {"cwd": cwd, "argv": argv, "environment": environment, "files": files}
@@ -245,11 +253,18 @@ class Child:
             return self.process.wait(limit), ""
         return None
 
+    def output(self) -> str:
+        """What it printed, or the last OUTPUT bytes of it."""
+        return self._tail("out", OUTPUT)
+
+    def _tail(self, name: str, size: int) -> str:
+        with (self.folder / name).open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - size))
+            return file.read().decode("utf-8", "replace")
+
     def _lines(self, name: str) -> list[str]:
         """The last non-empty lines it printed."""
-        with (self.folder / name).open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - SHOWN))
-            return [line for line in file.read().decode("utf-8", "replace").splitlines() if line.strip()]
+        return [line for line in self._tail(name, SHOWN).splitlines() if line.strip()]
 
     def close(self) -> None:
         """Stop it and whatever it started, and remove its folder."""
@@ -330,7 +345,11 @@ def _key(tape: Tape, sources: Mapping[str, str]) -> object:
 
 
 def _likely(tape: Tape) -> tuple[str, ...]:
-    """Folders in which the script will probably write."""
     command = tape.facts.command
-    places = (tape.folder, command.cwd if command is not None else "", tempfile.gettempdir(), "/var/tmp", Path.home())
+    return likely(tape.folder, command.cwd if command is not None else "")
+
+
+def likely(folder: str, cwd: str) -> tuple[str, ...]:
+    """Folders in which a script of that folder will probably write."""
+    places = (folder, cwd, tempfile.gettempdir(), "/var/tmp", Path.home())
     return tuple(dict.fromkeys(os.path.realpath(place) for place in places if place))

@@ -9,6 +9,7 @@ of a run, and leaves its tape where they meet (`--ranks FOLDER`).
 from __future__ import annotations
 
 import argparse
+import atexit
 import importlib
 import json
 import os
@@ -31,11 +32,18 @@ from unstuck.recording.script import Target
 from unstuck.tape.model import Command
 from unstuck.tape.settings import NUMBER
 
+SEEDS = "seeds.json"
+"""Beside the tape: how often each call that seeds a generator was made, where seeds were shifted."""
+
 
 def main() -> int:
     """Run and record; the exit code is the script's."""
     waiting = sys.argv[1:2] == ["--wait"]
     options, target = arguments(_received(*sys.argv[2:]) if waiting else sys.argv[1:])
+    if options.shift is not None:
+        _seeded(options.shift, Path(options.out).absolute().with_name(SEEDS))
+    if options.plain:
+        return execute(target)
     here = Path.cwd()  # the script may go elsewhere
     environment = dict(os.environ)
     script = target.path or target.module or ""
@@ -68,6 +76,15 @@ def main() -> int:
         if options.beside:
             meeting.leave()
     return code
+
+
+def _seeded(shift: int, told: Path) -> None:
+    """Shift the seeds that the target sets; at the end, the calls that set them are told."""
+    from unstuck.recording.seeding import Seeds
+
+    seeds = Seeds(shift)
+    seeds.install()
+    atexit.register(lambda: told.write_text(json.dumps(seeds.calls), encoding="utf-8"))
 
 
 def _places(options: argparse.Namespace, target: Target) -> tuple[Path, Meeting]:

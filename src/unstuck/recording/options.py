@@ -34,5 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=float, default=SECONDS)
     parser.add_argument("--least", type=int, default=LEAST)
     parser.add_argument("--longest", type=float, default=LONGEST)
+    parser.add_argument("--plain", action="store_true", help="run the target without recording it")
+    parser.add_argument("--shift", type=int, help="what is added to every seed that the target sets")
     parser.add_argument("--wakeup", type=int, help="a pipe that gets the number of every signal that is handled")
     return parser

@@ -66,6 +66,12 @@ class Printed:
             raise NotApplicable("no printed line with a number was recorded")
         return cls(tuple(_line(s) for s in tape.said))
 
+    @classmethod
+    def of(cls, text: str) -> Printed:
+        """The lines with numbers of a program's whole output."""
+        lines = (line.rpartition("\r")[2] for line in text.splitlines())
+        return cls(tuple(_line(Said(0, 0, -1, line)) for line in lines if NUMBER.search(line)))
+
     def last(self) -> dict[str, Line]:
         """The last line of each form."""
         return {line.form: line for line in self.lines}

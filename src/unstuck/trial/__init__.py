@@ -1,0 +1,1 @@
+"""A change on trial: paired, contained runs of two programs from the same seeds, and what they show."""

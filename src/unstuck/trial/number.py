@@ -1,0 +1,119 @@
+"""The person's own number: the last one that both programs print under the same words, and which way it is better."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from unstuck.diagnosis.skill import ROOM
+from unstuck.signals.printed import Line, Number, Printed
+
+Way = Literal[1, -1, 0]
+"""Higher is better, lower is better, or not known."""
+
+
+@dataclass(frozen=True)
+class Label:
+    """Which number of a program's output is looked at."""
+
+    form: str
+    """The line, with # in the place of its numbers."""
+    at: int
+    """Which number of the line."""
+    words: str
+    better: Way
+    because: str = ""
+    """How it is known which way is better."""
+
+    def course(self, printed: Printed) -> list[float]:
+        """Every value of it, in order."""
+        return [line.numbers[self.at].value for line in printed.lines if line.form == self.form]
+
+    def value(self, printed: Printed) -> float | None:
+        """Its last value; None where it was not printed."""
+        return next(iter(self.course(printed)[::-1]), None)
+
+    def directed(self, better: Way, because: str) -> Label:
+        """The same number with the way in which it is better."""
+        return replace(self, better=better, because=because)
+
+
+def shared(before: Printed, after: Printed) -> Label | None:
+    """The last number of the original's output that the other program prints in the same form too.
+
+    Numbers whose words say which way is better go first: the last line may tell the seconds or the name of a file.
+    """
+    forms = after.last()
+    common = [line for line in reversed(list(before.last().values())) if line.form in forms]
+    common.sort(key=lambda line: -_last_at(before, line))
+    found = [_label(line, n) for line in common for n in reversed(range(len(line.numbers)))]
+    return next((label for label in found if label.better), found[0] if found else None)
+
+
+def _last_at(printed: Printed, line: Line) -> int:
+    return max(n for n, other in enumerate(printed.lines) if other is line)
+
+
+def _label(line: Line, at: int) -> Label:
+    number: Number = line.numbers[at]
+    words = " ".join(number.words[-3:]) or "the last number"
+    better: Way = 1 if number.better > 0 else -1 if number.better < 0 else 0
+    return Label(line.form, at, words, better, "by its name" if better else "")
+
+
+def alike(pairs: Sequence[tuple[Printed, Printed]]) -> bool:
+    """Whether both programs print the same courses in every pair, and other ones in another pair."""
+    courses = [(_directed(one, other), _directed(other, one)) for one, other in pairs]
+    return all(one == other for one, other in courses) and any(one != courses[0][0] for one, _ in courses)
+
+
+def _directed(printed: Printed, other: Printed) -> list[tuple[str, str]]:
+    """Every number that has a direction in the lines that both programs print."""
+    forms = other.last().keys()
+    lines = (line for line in printed.lines if line.form in forms)
+    return [(line.form, repr(n.value)) for line in lines for n in line.numbers if n.better]
+
+
+@dataclass(frozen=True)
+class Scale:
+    """From a printed number to a score on which a difference of 0.05 is worth having, whatever the number is."""
+
+    kind: Literal["share", "per cent", "ratio", "size"]
+    better: Way
+    unit: float = 1.0
+
+    def score(self, value: float) -> float:
+        """Higher is better. What is no number is as bad as can be."""
+        if self.kind == "ratio":
+            return -math.log(min(max(value, 1 / WIDEST), WIDEST)) if value == value else -math.log(WIDEST)
+        lowest = -FURTHEST if self.kind == "size" else LOWEST
+        return max(lowest, min(self.better * value / self.unit, FURTHEST)) if value == value else lowest
+
+    def healed(self, before: float, after: float) -> bool:
+        """Whether a score that is beyond doubt better is at least half of the way to perfection better."""
+        if self.kind == "ratio":
+            return after - before >= math.log(1 / ROOM)
+        return self.kind != "size" and after - before >= ROOM * (1 - max(before, 0.0))
+
+
+WIDEST = 1e30
+"""A loss beyond it, or below its inverse, counts as that."""
+LOWEST = -1.0
+"""Score of an r2 below it: such a run is as bad as any."""
+FURTHEST = 10.0
+"""Times the size of the first pair's numbers, beyond which no difference is made."""
+
+
+def scale(better: Way, values: Sequence[float]) -> Scale:
+    """The scale for numbers like these: accuracies and r2 as they are, per cents as shares, losses by their logarithm,
+    anything else by its size."""
+    known = [v for v in values if math.isfinite(v)] or [0.0]
+    if better < 0 and min(known) > 0:
+        return Scale("ratio", better)
+    if better > 0 and max(known) <= 1:
+        return Scale("share", better)
+    if better > 0 and max(known) <= 100 and min(known) >= 0:
+        return Scale("per cent", better, 100.0)
+    return Scale("size", better, max(map(abs, known)) or 1.0)
