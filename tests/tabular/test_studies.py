@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unstuck.cli.commands import main
+from unstuck.report.html.figures import Axis, Bars, Heatmap, Histogram, Lines, Series, Spread, number, told
 from unstuck.tabular.studies import heart_rate, rice, saturation, terminal
 from unstuck.tabular.studies.heart_rate import variants as hearts
 from unstuck.tabular.studies.heart_rate.courses import fed, train_all
@@ -24,21 +25,7 @@ from unstuck.tabular.studies.nets import Net, Pace, module, train
 from unstuck.tabular.studies.rice import printed_log
 from unstuck.tabular.studies.rice import table as tables
 from unstuck.tabular.studies.rice import training as grains
-from unstuck.tabular.studies.story import (
-    Axis,
-    Bars,
-    Heatmap,
-    Histogram,
-    Lines,
-    Request,
-    Section,
-    Series,
-    Spread,
-    Study,
-    Unavailable,
-    number,
-    told,
-)
+from unstuck.tabular.studies.story import Request, Section, Study, Unavailable
 
 SAMPLE = Path(__file__).parents[2] / "examples/rice.csv"
 FULL = Path(os.environ.get("UNSTUCK_DATA", "/nonexistent")) / "rice.csv"

@@ -13,21 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from unstuck.report.html.figures import Axis, Bars, Figure, Heatmap, Histogram, Lines, Series, Spread, Table
+from unstuck.report.html.scale import Scale
 from unstuck.tabular.studies.page import render
-from unstuck.tabular.studies.page.scale import Scale
-from unstuck.tabular.studies.story import (
-    Axis,
-    Bars,
-    Figure,
-    Heatmap,
-    Histogram,
-    Lines,
-    Section,
-    Series,
-    Spread,
-    Study,
-    Table,
-)
+from unstuck.tabular.studies.story import Section, Study
 
 EVIL = "<script>alert('1')</script> & \"quoted\" \x00\x1b \ud800"
 SEEDS = Spread((190.0, 620.0, math.inf))

@@ -8,22 +8,10 @@ from collections.abc import Iterator
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from unstuck.report.html.figures import Bars, Figure, Heatmap, Histogram, Lines, Series, Spread, number, told
+from unstuck.report.html.figures import Table as Data
 from unstuck.report.layout import printed, stacked, table, titled
-from unstuck.tabular.studies.story import (
-    SAID,
-    Bars,
-    Figure,
-    Heatmap,
-    Histogram,
-    Lines,
-    Section,
-    Series,
-    Spread,
-    Study,
-    number,
-    told,
-)
-from unstuck.tabular.studies.story import Table as Data
+from unstuck.tabular.studies.story import SAID, Section, Study
 
 HEIGHT, COLUMNS = 10, 60
 MARKS = "*o+x#%@&"

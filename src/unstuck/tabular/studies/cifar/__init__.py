@@ -7,11 +7,12 @@ import platform
 
 import torch
 
+from unstuck.report.html.figures import number
 from unstuck.tabular.studies.cifar import advice, causes, law, rates, source, weights
 from unstuck.tabular.studies.cifar.evidence import Evidence, Plan, gather, span
 from unstuck.tabular.studies.cifar.variants import BASELINE, BOTH, EXACT, EXPLODING, RATE, SCALED, STANDARDISED
 from unstuck.tabular.studies.cifar.wording import points, shown
-from unstuck.tabular.studies.story import Progress, Request, Study, number
+from unstuck.tabular.studies.story import Progress, Request, Study
 
 READING = 0.02
 """Approximate share of the run spent reading the images."""

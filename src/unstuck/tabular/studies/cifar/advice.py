@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from unstuck.report.html.figures import Cell, Spread, Table, number
 from unstuck.tabular.studies.cifar.evidence import Evidence
 from unstuck.tabular.studies.cifar.variants import BASELINE, CENTRED, HE, REPEATED, STANDARDISED, UNDECAYED, Variant
 from unstuck.tabular.studies.cifar.wording import by_epoch, listed, points
-from unstuck.tabular.studies.story import Cell, Section, Spread, Table, number, share
+from unstuck.tabular.studies.story import Section, share
 
 LIMIT = 50.0
 """The answers' estimate of the best accuracy of such a network, in percent."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from unstuck.report.html.figures import Axis, Cell, Histogram, Table, number
 from unstuck.tabular.studies.cifar.evidence import Evidence
 from unstuck.tabular.studies.cifar.microscope import KEPT, Watch
 from unstuck.tabular.studies.cifar.variants import (
@@ -32,7 +33,7 @@ from unstuck.tabular.studies.cifar.wording import (
     points,
     shown,
 )
-from unstuck.tabular.studies.story import Axis, Cell, Histogram, Section, Table, number
+from unstuck.tabular.studies.story import Section
 
 REPORTED = {BASELINE: 50.0, RATE: 43.0, BOTH: 50.0}
 """Test accuracies reported by the asker, percent."""

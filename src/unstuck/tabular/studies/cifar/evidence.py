@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
+from unstuck.report.html.figures import Spread
 from unstuck.tabular.studies.cifar import identities, machine, microscope, training
 from unstuck.tabular.studies.cifar.identities import Identity
 from unstuck.tabular.studies.cifar.inputs import Pictures
@@ -26,7 +27,7 @@ from unstuck.tabular.studies.cifar.variants import (
     at_scale,
 )
 from unstuck.tabular.studies.cifar.workers import Workers, workers
-from unstuck.tabular.studies.story import Progress, Request, Spread
+from unstuck.tabular.studies.story import Progress, Request
 
 PROTOCOL = Protocol()
 

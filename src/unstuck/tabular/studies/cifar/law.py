@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import torch
 
+from unstuck.report.html.figures import Axis, Cell, Lines, Series, Table, number
 from unstuck.tabular.scaling import Recipe, balanced
 from unstuck.tabular.studies.cifar.evidence import Evidence
 from unstuck.tabular.studies.cifar.identities import Identity
 from unstuck.tabular.studies.cifar.variants import ASKED, BASELINE, BOTH, EXACT, RATE, WRITTEN, C, Variant
 from unstuck.tabular.studies.cifar.wording import listed, points
-from unstuck.tabular.studies.story import Axis, Cell, Lines, Section, Series, Table, number
+from unstuck.tabular.studies.story import Section
 
 DERIVATION = (
     "On inputs c x the weights W1 / c give the same network: U = c W1 acts on the original images. The gradient of "

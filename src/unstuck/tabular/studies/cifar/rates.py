@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from unstuck.report.html.figures import Axis, number
 from unstuck.tabular.studies.cifar.causes import PROBED
 from unstuck.tabular.studies.cifar.evidence import Evidence
 from unstuck.tabular.studies.cifar.variants import BASELINE, BOTH, FIRST_SQUARE, FROZEN, INIT_UP, RATE, SQUARE
@@ -16,7 +17,7 @@ from unstuck.tabular.studies.cifar.wording import (
     points,
     shown,
 )
-from unstuck.tabular.studies.story import Axis, Section, number
+from unstuck.tabular.studies.story import Section
 
 LATE = (9, 29)
 """Steps at which the dead units are reported."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 
+from unstuck.report.html.figures import Axis, Lines, Series, Table, number
 from unstuck.tabular.studies.cifar.causes import PROBED
 from unstuck.tabular.studies.cifar.evidence import Evidence
 from unstuck.tabular.studies.cifar.variants import (
@@ -19,7 +20,7 @@ from unstuck.tabular.studies.cifar.variants import (
     Variant,
 )
 from unstuck.tabular.studies.cifar.wording import LOSS, STEP, at, first_losses, listed, percent, points, shown, smoothed
-from unstuck.tabular.studies.story import Axis, Lines, Section, Series, Table, number
+from unstuck.tabular.studies.story import Section
 
 FLAT = math.log(10)
 """The loss of a uniform prediction."""

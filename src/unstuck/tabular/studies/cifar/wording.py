@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from unstuck.report.html.figures import Axis, Lines, Series, Spread, number
 from unstuck.tabular.studies.cifar.evidence import Evidence
 from unstuck.tabular.studies.cifar.variants import Variant
-from unstuck.tabular.studies.story import Axis, Lines, Series, Spread, number
 
 STEP = Axis("step")
 LOSS = Axis("training loss", log=True)

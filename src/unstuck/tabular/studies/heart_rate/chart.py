@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from unstuck.report.html.figures import Axis, Heatmap, Spread
 from unstuck.tabular.studies.heart_rate.courses import Trained, train_all
 from unstuck.tabular.studies.heart_rate.data import Form, Source
 from unstuck.tabular.studies.heart_rate.variants import SHORT, WIDTH, Variant
 from unstuck.tabular.studies.nets import Net, Pace
-from unstuck.tabular.studies.story import Axis, Heatmap, Spread
 
 CENTRES = (0.0, 3.0, 10.0, 30.0, 92.0, 300.0)
 SPREADS = (1.0, 3.0, 10.0, 30.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from unstuck.report.html.figures import Axis, Bars, Cell, Lines, Table, each, number
 from unstuck.tabular.studies.heart_rate import variants as v
 from unstuck.tabular.studies.heart_rate.courses import fed
 from unstuck.tabular.studies.heart_rate.eval_mode import Evaluated
@@ -9,18 +10,7 @@ from unstuck.tabular.studies.heart_rate.run import Run
 from unstuck.tabular.studies.heart_rate.variants import Variant
 from unstuck.tabular.studies.heart_rate.words import EPOCHS, got, times
 from unstuck.tabular.studies.saturation import edges
-from unstuck.tabular.studies.story import (
-    Axis,
-    Bars,
-    Cell,
-    Lines,
-    Section,
-    Table,
-    each,
-    judged,
-    number,
-    share,
-)
+from unstuck.tabular.studies.story import Section, judged, share
 
 
 def question(run: Run) -> Section:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from unstuck.report.html.figures import Axis, Histogram, Table, number
 from unstuck.tabular.studies.heart_rate import variants as v
 from unstuck.tabular.studies.heart_rate.run import Run
 from unstuck.tabular.studies.heart_rate.words import times
-from unstuck.tabular.studies.story import Axis, Histogram, Section, Table, judged, number, share
+from unstuck.tabular.studies.story import Section, judged, share
 
 
 def not_foreseen(run: Run) -> Section:

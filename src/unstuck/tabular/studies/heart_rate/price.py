@@ -8,12 +8,12 @@ from collections.abc import Iterator
 
 import torch
 
+from unstuck.report.html.figures import number
 from unstuck.tabular.studies.heart_rate import variants as v
 from unstuck.tabular.studies.heart_rate.data import COUNT, draw, formed
 from unstuck.tabular.studies.heart_rate.run import Run
 from unstuck.tabular.studies.heart_rate.variants import Variant
 from unstuck.tabular.studies.nets import module, train
-from unstuck.tabular.studies.story import number
 
 STEPS, REPEATS = 100, 3
 

@@ -10,13 +10,13 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from unstuck.report.html.figures import Series, Spread
 from unstuck.tabular.studies.heart_rate.chart import Chart
 from unstuck.tabular.studies.heart_rate.courses import EVERY, SPARSE, Course, Trained, fed
 from unstuck.tabular.studies.heart_rate.firstlook import SATURATED, FirstLook, look
 from unstuck.tabular.studies.heart_rate.variants import Variant
 from unstuck.tabular.studies.lanes import Lanes, with_one
 from unstuck.tabular.studies.nets import Pace
-from unstuck.tabular.studies.story import Series, Spread
 
 
 @dataclass(frozen=True)

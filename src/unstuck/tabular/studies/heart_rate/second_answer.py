@@ -6,10 +6,11 @@ import math
 
 import torch
 
+from unstuck.report.html.figures import Axis, Lines, Series, Table, each, number
 from unstuck.tabular.studies.heart_rate import variants as v
 from unstuck.tabular.studies.heart_rate.run import Run
 from unstuck.tabular.studies.heart_rate.words import EPOCHS, got
-from unstuck.tabular.studies.story import Axis, Lines, Section, Series, Table, each, judged, number, share
+from unstuck.tabular.studies.story import Section, judged, share
 
 DRAWN = 1.0
 """Weights and biases of a layer with one input are drawn from [-1, 1]."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import statistics
 
+from unstuck.report.html.figures import Axis, Lines, Series, Table, each, number
 from unstuck.tabular.studies.heart_rate import variants as v
 from unstuck.tabular.studies.heart_rate.chart import CENTRES, COLUMNS, RATES, SGD_RATES, SPREADS, WIDTHS, place
 from unstuck.tabular.studies.heart_rate.run import Run
-from unstuck.tabular.studies.story import Axis, Lines, Section, Series, Table, each, judged, number, share
+from unstuck.tabular.studies.story import Section, judged, share
 
 
 def chart(run: Run) -> Section:

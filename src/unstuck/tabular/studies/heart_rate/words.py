@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from unstuck.tabular.studies.story import Axis, Spread, number
+from unstuck.report.html.figures import Axis, Spread, number
 
 EPOCHS = Axis("epoch", log=True)
 

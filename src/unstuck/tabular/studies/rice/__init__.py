@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from unstuck.report.html.figures import number
 from unstuck.tabular.studies.lanes import one_thread
 from unstuck.tabular.studies.rice import cures, stuck
 from unstuck.tabular.studies.rice.faults import others
@@ -9,7 +10,7 @@ from unstuck.tabular.studies.rice.price import price
 from unstuck.tabular.studies.rice.run import MAXABS, RAW, RAW_LOGITS, Run
 from unstuck.tabular.studies.rice.table import find, read
 from unstuck.tabular.studies.rice.training import EPOCHS, stretches, train_all, variants
-from unstuck.tabular.studies.story import Progress, Request, Study, number
+from unstuck.tabular.studies.story import Progress, Request, Study
 
 SEEDS, QUICK_SEEDS, QUICK_EPOCHS = 20, 4, 3
 FEW_SEEDS = 5

@@ -6,10 +6,11 @@ import statistics
 
 import numpy as np
 
+from unstuck.report.html.figures import Axis, Bars, Lines, Series, Table, number
 from unstuck.tabular.studies.rice.run import MAXABS, MAXABS_LOGITS, RAW, RAW_LOGITS, ZSCORE, ZSCORE_LOGITS, Run
 from unstuck.tabular.studies.rice.table import FACTORS, stretched
 from unstuck.tabular.studies.rice.training import Variant
-from unstuck.tabular.studies.story import Axis, Bars, Lines, Section, Series, Table, judged, number, share
+from unstuck.tabular.studies.story import Section, judged, share
 
 SHOWN = 4
 """Number of seeds drawn one by one."""

@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
+from unstuck.report.html.figures import Table, number
 from unstuck.tabular.studies.lanes import Lanes, packed, with_one
 from unstuck.tabular.studies.nets import Net, Pace, module
 from unstuck.tabular.studies.rice.printed_log import DIVISOR
 from unstuck.tabular.studies.rice.run import MAXABS, RAW, RAW_LOGITS, ZSCORE, ZSCORE_LOGITS, Run
 from unstuck.tabular.studies.rice.table import formed, sizes
 from unstuck.tabular.studies.rice.training import BATCH, HIDDEN, RATE, Variant
-from unstuck.tabular.studies.story import Section, Table, judged, number, share
+from unstuck.tabular.studies.story import Section, judged, share
 
 STEPS = 200
 

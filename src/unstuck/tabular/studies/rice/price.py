@@ -8,11 +8,11 @@ from collections.abc import Iterator
 
 import torch
 
+from unstuck.report.html.figures import number
 from unstuck.tabular.studies.nets import Pace, module, train
 from unstuck.tabular.studies.rice.run import MAXABS, MAXABS_LOGITS, Run
 from unstuck.tabular.studies.rice.table import Rice, formed, sizes
 from unstuck.tabular.studies.rice.training import BATCH, RATE, Variant, net_of
-from unstuck.tabular.studies.story import number
 
 STEPS, REPEATS = 300, 3
 

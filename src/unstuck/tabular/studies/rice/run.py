@@ -7,11 +7,11 @@ from functools import cached_property
 
 import torch
 
+from unstuck.report.html.figures import Spread
 from unstuck.tabular.studies.rice.start import Start, look
 from unstuck.tabular.studies.rice.table import PLAIN, Rice, split
 from unstuck.tabular.studies.rice.training import Course, Trained, Variant
 from unstuck.tabular.studies.saturation import Edges, edges
-from unstuck.tabular.studies.story import Spread
 
 RAW = Variant("raw", "probabilities")
 RAW_LOGITS = Variant("raw", "logits")

@@ -6,6 +6,7 @@ import statistics
 
 import torch
 
+from unstuck.report.html.figures import Axis, Histogram, Lines, Series, Table, number
 from unstuck.tabular.studies.rice.printed_log import (
     DIVISOR,
     PRINTED,
@@ -20,7 +21,7 @@ from unstuck.tabular.studies.rice.run import MAXABS, RAW, RAW_LOGITS, Run
 from unstuck.tabular.studies.rice.table import sizes
 from unstuck.tabular.studies.rice.training import RATE, Course, Variant
 from unstuck.tabular.studies.saturation import POINTS, at, inner_slope
-from unstuck.tabular.studies.story import Axis, Histogram, Lines, Section, Series, Table, judged, number, share
+from unstuck.tabular.studies.story import Section, judged, share
 
 
 def frozen(run: Run) -> Section:

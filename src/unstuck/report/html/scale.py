@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from unstuck.tabular.studies.story import number
+from unstuck.report.html.figures import number
 
 FARTHEST = 1e300
 """Larger values are clipped to this, so that their differences stay finite."""

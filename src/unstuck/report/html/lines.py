@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from xml.etree.ElementTree import Element
 
-from unstuck.tabular.studies.page.frame import (
+from unstuck.report.html.figures import Lines, Series, number
+from unstuck.report.html.frame import (
     WIDTH,
     across,
     colour,
@@ -19,9 +20,8 @@ from unstuck.tabular.studies.page.frame import (
     shortened,
     upward,
 )
-from unstuck.tabular.studies.page.markup import tag
-from unstuck.tabular.studies.page.scale import Scale
-from unstuck.tabular.studies.story import Lines, Series, number
+from unstuck.report.html.markup import tag
+from unstuck.report.html.scale import Scale
 
 TOP, BOTTOM, HEIGHT = 30.0, 290.0, 336.0
 FEW = 16

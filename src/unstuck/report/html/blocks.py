@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
-from unstuck.tabular.studies.page.frame import (
+from unstuck.report.html.figures import Bars, Heatmap, Histogram, Spread, number, told
+from unstuck.report.html.frame import (
     WIDTH,
     across,
     colour,
@@ -17,9 +18,8 @@ from unstuck.tabular.studies.page.frame import (
     rule,
     shortened,
 )
-from unstuck.tabular.studies.page.markup import tag
-from unstuck.tabular.studies.page.scale import Scale
-from unstuck.tabular.studies.story import Bars, Heatmap, Histogram, Spread, number, told
+from unstuck.report.html.markup import tag
+from unstuck.report.html.scale import Scale
 
 ROW, TOP = 26.0, 12.0
 BAND = 66.0

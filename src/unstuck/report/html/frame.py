@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from xml.etree.ElementTree import Element
 
-from unstuck.tabular.studies.page.markup import Child, tag
-from unstuck.tabular.studies.page.scale import Scale
-from unstuck.tabular.studies.story import Axis, Cell, Spread, each, told
+from unstuck.report.html.figures import Axis, Cell, Spread, each, told
+from unstuck.report.html.markup import Child, tag
+from unstuck.report.html.scale import Scale
 
 WIDTH = 720.0
 COLOURS = 8

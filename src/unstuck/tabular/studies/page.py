@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
-from unstuck.tabular.studies.page import blocks, lines
-from unstuck.tabular.studies.page.frame import grid
-from unstuck.tabular.studies.page.markup import Child, tag, written
-from unstuck.tabular.studies.page.style import STYLE
-from unstuck.tabular.studies.story import SAID, Bars, Figure, Heatmap, Histogram, Lines, Section, Study, Table, Verdict
+from unstuck.report.html import blocks, lines
+from unstuck.report.html.figures import Bars, Figure, Heatmap, Histogram, Lines, Table
+from unstuck.report.html.frame import grid
+from unstuck.report.html.markup import Child, tag, written
+from unstuck.report.html.style import STYLE
+from unstuck.tabular.studies.story import SAID, Section, Study, Verdict
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 """The page may only use its own style; the browser blocks all network requests."""
