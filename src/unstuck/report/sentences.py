@@ -163,6 +163,52 @@ def to_settle(finding: Finding, diagnosis: Diagnosis) -> str:
     return f"apply {finding.remedies[0].name} and compare two runs (unstuck explain {finding.fault})"
 
 
+def tried(diagnosis: Diagnosis) -> tuple[list[Experiment], list[Experiment]]:
+    """The experiments with a verdict, the decisive one and those that work first; and those that were not made."""
+    log = [e for e in diagnosis.log if not isinstance(e.request.means, Micro)]
+    done = [e for e in log if e.made and (e.request.remedies or e.request.faults)]
+    left = [e for e in log if e.request.remedies and not e.made]
+    best = decisive(diagnosis)
+    return sorted(done, key=lambda e: (e is not best, not e.works, e.word == "no-difference")), left
+
+
+def row(experiment: Experiment) -> tuple[str, ...]:
+    """An experiment under COLUMNS."""
+    replayed = bool(experiment.treated.lanes)
+    before, after = (experiment.without.final, experiment.treated.final) if replayed else (None, None)
+    on = f"{experiment.lanes} x {experiment.steps} steps" if experiment.steps else ""
+    p = number(experiment.p, 2) if experiment.p is not None else ""
+    return what(experiment), means(experiment), experiment.word, number(before, 2), number(after, 2), on, p
+
+
+COLUMNS = ("experiment", "by", "verdict", "skill", "with it", "on", "p")
+"""What `row` gives of an experiment."""
+SCALE = "skill: 0 is the best constant prediction, 1 is perfect; of a replay, the median of its lanes"
+"""What the numbers of `row` are."""
+
+
+def what(experiment: Experiment) -> str:
+    """What was tried: its remedies, else its faults."""
+    names = " + ".join(dict.fromkeys(r.name for r in experiment.request.remedies))
+    return names or listed(experiment.request.faults) or "as written"
+
+
+def untold(diagnosis: Diagnosis) -> tuple[str, ...]:
+    """What a reader must not conclude from the report."""
+    missed = sum(o.status == "not-applicable" for o in diagnosis.outcomes)
+    patch = diagnosis.patch
+    lines = (
+        _cut(diagnosis),
+        f"{missed} of {len(diagnosis.outcomes)} rules do not apply to this program or could not be read." if missed else "",
+        "The patch was run on this machine with this script's seed and data; it does not say how other data behave."
+        if patch is not None and patch.proven
+        else "The patch has not been shown to help: compare two runs before keeping it." if patch is not None else "",
+        "Faults outside the list of `unstuck explain` are seen only where an experiment shows their effect.",
+        *diagnosis.notes,
+    )
+    return tuple(dict.fromkeys(filter(None, lines)))
+
+
 def checked(diagnosis: Diagnosis) -> str:
     """How many rules were applicable."""
     looked = sum(o.status != "not-applicable" for o in diagnosis.outcomes)

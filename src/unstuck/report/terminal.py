@@ -13,31 +13,21 @@ from rich.markdown import Markdown
 from rich.padding import Padding
 from rich.text import Text
 
-from unstuck.diagnosis.experiment import Experiment, Micro
+from unstuck.diagnosis.experiment import Experiment
 from unstuck.diagnosis.model import Diagnosis, Finding, Statement
 from unstuck.report import plot
 from unstuck.report.layout import printed, stacked, table, titled
+from unstuck.report.quoting import line_of
 from unstuck.report.sentences import (
-    KNOWN,
-    at_heart,
-    contained,
-    decisive,
-    listed,
-    means,
-    next_steps,
-    number,
-    place,
-    to_settle,
+    COLUMNS, SCALE, KNOWN, at_heart, contained, decisive, listed, means, next_steps, number, place, row, to_settle, tried, untold, what
 )
 from unstuck.report.sentences import verdict as sentences
 from unstuck.rules.catalogue import pages
-from unstuck.tape.notebook import read
 
 LINES, TRIED, SHOWN, READINGS, STATED = 24, 6, 3, 3, 3
 """Lines of the diff, experiments, suspects, readings per finding, and statements on the first screen; --verbose shows
 all."""
 WORDS = {"heals": "green", "helps": "green", "harms": "red"}
-SCALE = "skill: 0 is the best constant prediction, 1 is perfect; of a replay, the median of its lanes"
 DIFF = {"+++": "bold", "---": "bold", "@@": "cyan", "+": "green", "-": "red"}
 
 
@@ -139,16 +129,9 @@ def _line(finding: Finding) -> Text:
     return Text.assemble((" ".join(filter(None, (place(finding.site), finding.fault))), "cyan"), "  ", finding.message)
 
 
-def _quoted(finding: Finding | Statement, folder: Path | None) -> list[Text]:
-    site = finding.site
-    if site is None or folder is None:
-        return []
-    try:
-        text = (folder / site.file).read_text(encoding="utf-8", errors="replace")
-        line = read(site.file, text).line(site.cell, site.line) if site.cell else text.split("\n")[site.line - 1]
-        return [Text(f"{site.line:>6} | {line.strip()}", "bold")]
-    except (OSError, IndexError, ValueError):
-        return []
+def _quoted(said: Finding | Statement, folder: Path | None) -> list[Text]:
+    line = line_of(said.site, folder)
+    return [Text(f"{said.site.line:>6} | {line}", "bold")] if line and said.site is not None else []
 
 
 def _readings(finding: Finding) -> list[Text]:
@@ -174,41 +157,24 @@ def _ink(line: str) -> str:
 
 
 def _tried(diagnosis: Diagnosis, verbose: bool) -> Iterator[RenderableType]:
-    log = [e for e in diagnosis.log if not isinstance(e.request.means, Micro)]
-    made = [e for e in log if e.request.remedies or e.made]
-    done = [e for e in made if e.made and (e.request.remedies or e.request.faults)]
-    left = [e for e in made if not e.made]
-    best = decisive(diagnosis)
-    ranked = sorted(done, key=lambda e: (e is not best, not e.works, e.word == "no-difference"))
-    rows = table("experiment", "by", "verdict", "skill", "with it", "on", "p")
+    ranked, left = tried(diagnosis)
+    rows = table(*COLUMNS)
     rows.columns[2].no_wrap = True
     for experiment in ranked if verbose else ranked[:TRIED]:
         rows.add_row(*_row(experiment))
     more = [Text(f"... and {len(ranked) - TRIED} more (--verbose)")] if len(ranked) > TRIED and not verbose else []
     loud = {f.fault for f in (*diagnosis.causes, *diagnosis.suspects)}
     shown = left if verbose else [e for e in left if loud & set(e.request.faults)][:2]
-    missed = dict.fromkeys(f"{'failed' if e.run else 'not tried'}: {_what(e)}: {e.why}" for e in shown)
+    missed = dict.fromkeys(f"{'failed' if e.run else 'not tried'}: {what(e)}: {e.why}" for e in shown)
     ran = [contained(diagnosis)] if verbose or any(e.contained == "none" for e in diagnosis.log) else []
-    told = [Text(line) for line in (*([SCALE] if done else []), *filter(None, ran), *missed)]
-    if done or told:
-        yield titled("What was tried", *([rows] if done else []), *more, *told)
+    told = [Text(line) for line in (*([SCALE] if ranked else []), *filter(None, ran), *missed)]
+    if ranked or told:
+        yield titled("What was tried", *([rows] if ranked else []), *more, *told)
 
 
 def _row(experiment: Experiment) -> tuple[Text, ...]:
-    replayed = bool(experiment.treated.lanes)
-    before, after = (experiment.without.final, experiment.treated.final) if replayed else (None, None)
-    on = f"{experiment.lanes} x {experiment.steps} steps" if experiment.steps else ""
-    word = Text(experiment.word, WORDS.get(experiment.word, "default"))
-    numbers = (number(before, 2), number(after, 2), on, number(experiment.p, 2) if experiment.p is not None else "")
-    return Text(_what(experiment)), Text(means(experiment)), word, *map(Text, numbers)
-
-
-def _what(experiment: Experiment) -> str:
-    return (
-        " + ".join(dict.fromkeys(r.name for r in experiment.request.remedies))
-        or listed(experiment.request.faults)
-        or "as written"
-    )
+    what, by, word, *numbers = row(experiment)
+    return Text(what), Text(by), Text(word, WORDS.get(word, "default")), *map(Text, numbers)
 
 
 def _details(diagnosis: Diagnosis, width: int, ascii: bool) -> Iterator[RenderableType]:
@@ -257,8 +223,8 @@ def _unexamined(diagnosis: Diagnosis) -> Iterator[RenderableType]:
     if missed:
         lines = (Text(f"{listed(tuple(faults))}: {reason}") for reason, faults in missed.items())
         yield titled("Rules that do not apply", *lines)
-    if diagnosis.notes:
-        yield titled("Notes", *map(Text, diagnosis.notes))
+    if lines := untold(diagnosis):
+        yield titled("What this report does not tell", *map(Text, lines))
 
 
 def _next(diagnosis: Diagnosis, target: str, verbose: bool) -> Iterator[RenderableType]:

@@ -71,3 +71,34 @@ text {{ fill: var(--ink); }}
 @media (prefers-color-scheme: dark) {{ .s5 .tick, .s6 .tick {{ fill: var(--deep); }} }}
 @media print {{ section {{ break-inside: avoid; }} }}
 """
+
+DIAGNOSIS = (
+    STYLE
+    + """
+main { max-width: 58rem; }
+header { border-left: 6px solid var(--line); padding-left: 1rem; }
+header h1 { margin: .2rem 0 .4rem; font-size: 1.6rem; overflow-wrap: anywhere; }
+header.sick { border-color: var(--no); } header.suspect { border-color: var(--partly); }
+header.well { border-color: var(--yes); }
+.kicker { color: var(--soft); font-size: .85rem; margin: 0; }
+section { margin-top: 2rem; }
+.finding { background: var(--panel); border-radius: 6px; padding: .7rem 1rem; margin: .6rem 0; }
+.finding h3 { font-size: 1rem; letter-spacing: 0; text-transform: none; color: var(--ink); margin: 0 0 .3rem; }
+.badge { font-size: .75rem; border: 1px solid var(--line); border-radius: 4px; padding: 0 .4rem; color: var(--soft); }
+.cause .badge { color: var(--no); border-color: var(--no); }
+.suspect .badge { color: var(--partly); border-color: var(--partly); }
+pre { overflow-x: auto; background: var(--panel); padding: .6rem .8rem; border-radius: 6px; font-size: .85rem; }
+.finding pre { margin: .3rem 0; padding: .2rem .6rem; border-left: 3px solid var(--line); border-radius: 0; }
+code { font-family: ui-monospace, monospace; overflow-wrap: anywhere; }
+pre code { overflow-wrap: normal; }
+.diff span { display: block; min-height: 1.3em; line-height: 1.4; }
+.diff .added { color: var(--yes); } .diff .removed { color: var(--no); } .diff .place { color: var(--c1); }
+.gallery { display: flex; flex-wrap: wrap; gap: .8rem; }
+.gallery img { image-rendering: pixelated; border: 1px solid var(--line); }
+.gallery .note { margin: 0; max-width: 96px; line-height: 1.25; }
+footer h2 { font-size: 1rem; }
+:focus-visible { outline: 2px solid var(--c1); }
+@media print { .paper { overflow: visible; } pre { white-space: pre-wrap; } }
+"""
+)
+"""For the page of a diagnosis."""
