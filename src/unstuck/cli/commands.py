@@ -39,7 +39,7 @@ class Unsaid(Exception):
 
 def run(options: argparse.Namespace, target: Target) -> int:
     """Record the script, diagnose its tape, report."""
-    for path in (options.json, options.patch, options.sarif):
+    for path in (options.json, options.patch, options.sarif, options.html):
         parser.check_output(path)
     launch = launched()
     if launch is not None and launch.rank:
@@ -55,6 +55,7 @@ def _reported(options: argparse.Namespace, target: Target, launch: Launch | None
             _recorded(target, tape, options, ahead, launch)
             folder = _home(target, tape)
             report = _diagnosed(tape, options, ahead.reruns)
+            _write_page(report, options, folder, tape, target.words)
     except Unsaid as end:
         report = Diagnosis(target.name, version("torch"), __version__, steps=0, stopped=str(end), learns=None)
     _show(report, options, folder, target.words)
@@ -94,15 +95,21 @@ def show(options: argparse.Namespace) -> int:
     """Print what is on a tape."""
     from unstuck.report import tape_view
 
-    sys.stdout.write(tape_view.render(_loaded(Path(options.tape)), **paper(sys.stdout)))
+    parser.check_output(options.html)
+    tape = _loaded(Path(options.tape))
+    sys.stdout.write(tape_view.render(tape, **paper(sys.stdout)))
+    if options.html is not None:
+        shown = Diagnosis(tape.script, tape.torch, __version__, tape.steps, tape.stopped, learns=None)
+        _write_page(shown, options, Path(tape.folder), Path(options.tape))
     return WELL
 
 
 def prove(options: argparse.Namespace) -> int:
     """Diagnose a tape."""
-    for path in (options.json, options.sarif):
+    for path in (options.json, options.sarif, options.html):
         parser.check_output(path)
     report, folder = _of_tape(options)
+    _write_page(report, options, folder, Path(options.tape))
     _show(report, options, folder)
     _write_json(report, options)
     _write_sarif(report, options, folder)
@@ -286,6 +293,19 @@ def _write_json(report: Diagnosis, options: argparse.Namespace) -> None:
         sys.stdout.write(as_json.render(report))
     elif options.json is not None:
         written(Path(options.json), as_json.render(report))
+
+
+def _write_page(report: Diagnosis, options: argparse.Namespace, folder: Path, tape: Path, target: str = "") -> None:
+    """The page, with figures where the tape can be read; a failure of ours is one line."""
+    if options.html is None:
+        return
+    from unstuck.report.html import page
+
+    try:
+        looks = importlib.import_module("unstuck.signals.looks").looks(_loaded(tape)) if report.steps else None
+        written(Path(options.html), page.render(report, looks, folder=folder, target=target))
+    except Exception as error:
+        told(f"{options.html} was not written: {type(error).__name__}: {error}", MISUSED)
 
 
 def _write_sarif(report: Diagnosis, options: argparse.Namespace, folder: Path) -> None:

@@ -26,7 +26,7 @@ VERBS = {
 EFFORT = {"quick": 0.4, "normal": 1.0, "thorough": 4.0}
 """Factor on how long a default recording and the experiments may take."""
 VALUED = {
-    *("--steps", "--seconds", "--effort", "--json", "--sarif", "--patch", "-o", "--out"),
+    *("--steps", "--seconds", "--effort", "--json", "--sarif", "--html", "--patch", "-o", "--out"),
     *("--with", "--set", "--seeds", "--worth"),
 }
 """Options that take a value: the word after one of these is not the script."""
@@ -100,6 +100,8 @@ def _add_options(verb: str, add: Callable[..., object]) -> None:
         add("-o", "--out", required=True, metavar="TAPE", help="tape folder to write")
     if verb in ("show", "prove", "fix"):
         add("tape", metavar="TAPE", help="a folder written by record")
+    if verb in ("run", "prove", "show"):
+        add("--html", metavar="FILE", help="write one self-contained HTML page with figures")
     if verb in ("run", "prove"):
         add("--json", metavar="FILE", help="write the diagnosis as JSON ('-' for stdout)")
         add("--sarif", metavar="FILE", help="write the findings as SARIF, for code scanning ('-' for stdout)")

@@ -193,20 +193,32 @@ def what(experiment: Experiment) -> str:
     return names or listed(experiment.request.faults) or "as written"
 
 
+def short(page: str) -> tuple[str, str]:
+    """A rule's page in short: its title, and why the fault hurts, on one line."""
+    reason = paragraph(page, "## Why it hurts")
+    return page.partition("\n")[0].rstrip("."), reason
+
+
+def paragraph(page: str, heading: str) -> str:
+    """The first paragraph below a heading of a page, on one line."""
+    _, _, after = page.partition(heading + "\n")
+    return " ".join(after.strip().partition("\n\n")[0].split())
+
+
 def untold(diagnosis: Diagnosis) -> tuple[str, ...]:
     """What a reader must not conclude from the report."""
     missed = sum(o.status == "not-applicable" for o in diagnosis.outcomes)
-    patch = diagnosis.patch
-    lines = (
-        _cut(diagnosis),
-        f"{missed} of {len(diagnosis.outcomes)} rules do not apply to this program or could not be read." if missed else "",
-        "The patch was run on this machine with this script's seed and data; it does not say how other data behave."
-        if patch is not None and patch.proven
-        else "The patch has not been shown to help: compare two runs before keeping it." if patch is not None else "",
-        "Faults outside the list of `unstuck explain` are seen only where an experiment shows their effect.",
-        *diagnosis.notes,
-    )
+    rules = f"{missed} of {len(diagnosis.outcomes)} rules do not apply to this program or could not be read."
+    lines = (_cut(diagnosis), rules if missed else "", _unsure(diagnosis), *diagnosis.notes)
     return tuple(dict.fromkeys(filter(None, lines)))
+
+
+def _unsure(diagnosis: Diagnosis) -> str:
+    if diagnosis.patch is None:
+        return ""
+    if not diagnosis.patch.proven:
+        return "The patch is not proven to help: compare two runs before keeping it."
+    return "The patch was proven with this script's seed and data; other data may behave differently."
 
 
 def checked(diagnosis: Diagnosis) -> str:

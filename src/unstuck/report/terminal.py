@@ -13,13 +13,28 @@ from rich.markdown import Markdown
 from rich.padding import Padding
 from rich.text import Text
 
-from unstuck.diagnosis.experiment import Experiment
+from unstuck.diagnosis.experiment import Experiment, Micro
 from unstuck.diagnosis.model import Diagnosis, Finding, Statement
 from unstuck.report import plot
 from unstuck.report.layout import printed, stacked, table, titled
 from unstuck.report.quoting import line_of
 from unstuck.report.sentences import (
-    COLUMNS, SCALE, KNOWN, at_heart, contained, decisive, listed, means, next_steps, number, place, row, to_settle, tried, untold, what
+    COLUMNS,
+    KNOWN,
+    SCALE,
+    at_heart,
+    contained,
+    decisive,
+    listed,
+    next_steps,
+    number,
+    paragraph,
+    place,
+    row,
+    to_settle,
+    tried,
+    untold,
+    what,
 )
 from unstuck.report.sentences import verdict as sentences
 from unstuck.rules.catalogue import pages
@@ -180,7 +195,7 @@ def _row(experiment: Experiment) -> tuple[Text, ...]:
 def _details(diagnosis: Diagnosis, width: int, ascii: bool) -> Iterator[RenderableType]:
     known = pages()
     for fault in at_heart(diagnosis) if diagnosis.causes else ():
-        if reason := _paragraph(known.get(fault, ""), "## Why it hurts"):
+        if reason := paragraph(known.get(fault, ""), "## Why it hurts"):
             yield titled(f"Why {fault} hurts", Text(reason))
     yield from _curve(diagnosis, width, ascii)
     yield from _micro(diagnosis)
@@ -196,12 +211,6 @@ def _micro(diagnosis: Diagnosis) -> Iterator[RenderableType]:
     told = [(m.kind, e.why if e.made else f"not made ({e.why})") for e, m in asked if isinstance(m, Micro)]
     if told:
         yield titled("Micro-experiments on recorded steps", *(Text(f"{kind}: {why}") for kind, why in told))
-
-
-def _paragraph(text: str, heading: str) -> str:
-    """The first paragraph below a heading, on one line."""
-    _, _, after = text.partition(heading + "\n")
-    return " ".join(after.strip().partition("\n\n")[0].split())
 
 
 def _curve(diagnosis: Diagnosis, width: int, ascii: bool) -> Iterator[RenderableType]:

@@ -44,8 +44,13 @@ def _append(element: Element, child: Element | str) -> None:
 
 
 def _plain(value: str | float) -> str:
-    """Coordinates to a tenth of a pixel; texts without control characters and lone surrogates."""
+    """Coordinates to a tenth of a pixel; texts as they can be written."""
     if not isinstance(value, str):
         return f"{value:.1f}".removesuffix(".0")
-    text = value.encode("utf-8", "replace").decode("utf-8")
-    return "".join(sign for sign in text if sign >= " " or sign in KEPT)
+    return clean(value)
+
+
+def clean(text: str) -> str:
+    """The text without control characters and lone surrogates."""
+    kept = text.encode("utf-8", "replace").decode("utf-8")
+    return "".join(sign for sign in kept if sign >= " " or sign in KEPT)

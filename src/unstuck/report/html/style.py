@@ -98,6 +98,7 @@ pre code { overflow-wrap: normal; }
 .gallery .note { margin: 0; max-width: 96px; line-height: 1.25; }
 footer h2 { font-size: 1rem; }
 :focus-visible { outline: 2px solid var(--c1); }
+@media (max-width: 40rem) { pre { white-space: pre-wrap; overflow-wrap: anywhere; } }
 @media print { .paper { overflow: visible; } pre { white-space: pre-wrap; } }
 """
 )
