@@ -83,6 +83,10 @@ class _Page:
             "causes": [self._finding(f) for f in report.causes],
             "suspects": [self._finding(f) for f in report.suspects],
             "others": [self._finding(f) for f in quiet],
+            "statements": [
+                {"what": s.what, "place": words.place(s.site), "line": line_of(s.site, self.folder)}
+                for s in report.statements
+            ],
             "patch": self._patch(),
             "verified": report.verified,
             "next": words.next_steps(report, self.target),
