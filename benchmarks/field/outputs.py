@@ -6,13 +6,15 @@ import re
 
 NUMBER = r"[-+]?\d+\.?\d*(?:e[-+]?\d+)?"
 
+WORDS = ("equal", "equal but for numbers", "differs")
+
 
 def compared(plain: str, under: str, cut: bool, varies: str = "") -> str:
-    """`equal`, `equal but for numbers` or `differs`; of a run that was cut, for what it printed until then."""
+    """One of WORDS; of a run that was cut, for what it printed until then."""
     a, b = _masked(plain, varies), _masked(under, varies)
     if _same(a, b, cut):
-        return "equal"
-    return "equal but for numbers" if _same(_masked(a, NUMBER), _masked(b, NUMBER), cut) else "differs"
+        return WORDS[0]
+    return WORDS[1] if _same(_masked(a, NUMBER), _masked(b, NUMBER), cut) else WORDS[2]
 
 
 def _masked(text: str, pattern: str) -> str:

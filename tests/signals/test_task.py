@@ -42,6 +42,13 @@ CASES = {
         "loss = F.mse_loss(o[:, 2], r) - (p * (r - o[:, 2].detach())).mean()",
         "unknown",
     ),
+    "the larger of two clipped terms, and a critic": (
+        3,
+        "o = model(x); a = torch.randint(0, 2, (24,)).numpy(); v = torch.randn(24); r = x[:, 0]; "
+        "p = F.log_softmax(o[:, :2], 1)[range(24), a]; q = (p - p.detach()).exp(); "
+        "loss = torch.max(-v * q, -v * q.clamp(0.8, 1.2)).mean() + (o[:, 2] - r).pow(2).mean()",
+        "unknown",
+    ),
     "rows weighted, never below 0": (
         3, "w = x[:, 0].abs(); loss = (w * F.cross_entropy(model(x), x[:, :3].argmax(1), reduction='none')).mean()",
         "classes",

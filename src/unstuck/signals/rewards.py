@@ -15,6 +15,9 @@ from unstuck.tape.program import Call, Outside, Program, Ref, Value, Weight
 
 PASSING = frozenset({"sum", "mean", "nanmean", "neg", "add", "sub", "rsub", "mul", "div", "amin", "min", "minimum"})
 """Calls that a reward stays a reward behind: linear ones, and the smaller of two (the clipped ratio of PPO)."""
+LARGER = frozenset({"max", "maximum"})
+"""Calls behind which it stays one where both terms are learnt: the clipped ratio again, with its sign turned first. The
+larger of a term and 0 is a hinge."""
 EITHER = 0.02
 """Share of factors of the rarer sign: advantages are centred, weights of rows and masks are never negative."""
 
@@ -22,7 +25,7 @@ EITHER = 0.02
 def rewards(program: Program, weights: dict[str, Tensor], outside: tuple[Tensor, ...]) -> bool:
     """Whether the loss of a program has such a term, on one recorded batch; false where that cannot be computed."""
     known = Knowns(program)
-    terms = [c for c in program.calls if _weighs(c, known) and _reaches(program, c)]
+    terms = [c for c in program.calls if _weighs(c, known) and _reaches(program, c, known)]
     return any(_both(program, call, known, weights, outside) for call in terms)
 
 
@@ -33,15 +36,21 @@ def _weighs(call: Call, known: Knowns) -> bool:
     return product and sum(known[r].taught for r in refs) == 1
 
 
-def _reaches(program: Program, call: Call) -> bool:
+def _reaches(program: Program, call: Call, known: Knowns) -> bool:
     """Whether the loss is linear in what a call makes."""
     reached, refs = {call.outs[0]}, set(call.outs)
     for later in program.after(call):
         read = [r for r in later.refs() if isinstance(r, Value) and r.id in refs]
         refs.update(later.outs)
-        if any(r.id in reached for r in read) and (later.op.name in PASSING or later.op.hands_on):
+        if any(r.id in reached for r in read) and _passes(later, known):
             reached.update(later.outs)
     return program.loss in reached
+
+
+def _passes(call: Call, known: Knowns) -> bool:
+    if call.op.name in LARGER:
+        return len(call.refs()) == 2 and all(known[r].taught for r in call.refs())
+    return call.op.name in PASSING or bool(call.op.hands_on)
 
 
 def _both(program: Program, call: Call, known: Knowns, weights: dict[str, Tensor], outside: tuple[Tensor, ...]) -> bool:
