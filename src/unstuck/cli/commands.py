@@ -268,7 +268,7 @@ def _loaded(folder: Path) -> Any:
 
 
 def _code(report: Diagnosis) -> int:
-    if report.causes or report.suspects or report.broke:
+    if report.causes or report.suspects or report.broke or report.misled:
         return SICK
     return UNSAID if failed(report) or not report.steps else WELL
 

@@ -9,7 +9,7 @@ from typing import cast
 from unstuck import __version__
 from unstuck.diagnosis.cells import in_cells
 from unstuck.diagnosis.experiment import Experiment, Recount, Replay, Run
-from unstuck.diagnosis.level import ended, headroom_of
+from unstuck.diagnosis.level import ended, headroom_of, still_prints
 from unstuck.diagnosis.log import Budget
 from unstuck.diagnosis.model import (
     Cut,
@@ -29,7 +29,7 @@ from unstuck.diagnosis.patch import diff, digest
 from unstuck.diagnosis.plan import Choice, settle
 from unstuck.diagnosis.roles import Judged
 from unstuck.diagnosis.sanity import sane
-from unstuck.diagnosis.skill import NO_WORSE, WORTH, apart, learns
+from unstuck.diagnosis.skill import NO_WORSE, WORTH, apart, learns, settled
 from unstuck.tape.model import Tape
 
 
@@ -64,7 +64,7 @@ def conclude(
         patch=patch(tape, judged, loud), outcomes=context.outcomes,
         notes=tuple(dict.fromkeys((*tape.notes, *context.notes, *(n for e in log for n in e.notes), *unreplayed(log)))),
         verified=verified(log, choice.last), seconds=context.seconds, statements=statements(log, loud),
-        broke=recorded.broke, unjudged=recorded.unjudged,
+        scores=recorded.scores, misled=misled(judged), broke=recorded.broke, unjudged=recorded.unjudged,
     )  # fmt: skip
     return in_cells(sane(diagnosis, tape), tape)
 
@@ -73,6 +73,13 @@ def statements(log: Sequence[Experiment], loud: set[str]) -> tuple[Statement, ..
     """What micro-experiments on the recorded run show, without what a cause or suspect names."""
     told = (s for e in log if not e.request.behind for s in e.statements)
     return tuple({(s.what, s.site): s for s in told if s.fault not in loud}.values())
+
+
+def misled(judged: Judged) -> bool:
+    """Whether the training goes well, while the score that the script prints is at chance or below."""
+    run, printed = judged.run, judged.run.scores.printed
+    poor = printed is not None and not learns(printed.skill)
+    return poor and settled(run.known) and judged.state == "below-headroom"
 
 
 def learning(state: State, run: Run) -> bool | None:
@@ -139,7 +146,7 @@ def _option(arguments: Sequence[str], n: int) -> Sequence[str]:
 
 def patch_proven(judged: Judged, last: Experiment) -> bool:
     """The patched script's own run learns clearly better, or reports what is right and learns no worse."""
-    if not ended(last) or last.run is None:
+    if not ended(last) or last.run is None or still_prints(judged.run, last.run):
         return False
     gain = last.run.known - max(judged.run.known, 0.0)
     shown = bool(recounts(judged.log, last))

@@ -121,6 +121,32 @@ class Request(msgspec.Struct, frozen=True):
         return type(self.means), self.means, self.remedies, self.behind
 
 
+class PrintedScore(msgspec.Struct, frozen=True):
+    """A score that the script printed."""
+
+    label: str
+    value: float
+    """As printed."""
+    skill: float
+    """0 for the best constant answer on the training targets, 1 for perfection; never below -1."""
+    file: str = ""
+    line: int | None = None
+
+    def __str__(self) -> str:
+        return f"{self.label} {self.value:g}"
+
+
+class Scores(msgspec.Struct, frozen=True):
+    """Three numbers that never stand for each other; None where unknown."""
+
+    training: float | None = None
+    """On each batch before its own update, over the last quarter of the run."""
+    held_out: float | None = None
+    """On the rows of the script's last evaluation that were not trained on, as the network answered there."""
+    printed: PrintedScore | None = None
+    """What the script says of itself: the last score that it printed."""
+
+
 class Run(msgspec.Struct, frozen=True):
     """How one run of the script went: the recorded one, or that of a patched script."""
 
@@ -147,6 +173,7 @@ class Run(msgspec.Struct, frozen=True):
     """It was stopped while its schedule still raised the learning rate."""
     evaluation: float | None = None
     """Skill over the script's own last evaluation; None where it made none that can be scored."""
+    scores: Scores = Scores()
 
     @property
     def judged(self) -> bool:
@@ -173,8 +200,10 @@ class Run(msgspec.Struct, frozen=True):
 
     @property
     def shown(self) -> float:
-        """The lower of the skill on its batches and on its last evaluation: what it can be said to have learnt."""
-        return self.known if self.evaluation is None else min(self.known, self.evaluation)
+        """The lowest skill on its batches, on its last evaluation, and as it prints it: what it is known to have
+        learnt."""
+        told = (self.evaluation, self.scores.printed.skill if self.scores.printed is not None else None)
+        return min((self.known, *(t for t in told if t is not None)))
 
 
 class Experiment(msgspec.Struct, frozen=True):

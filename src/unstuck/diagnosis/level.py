@@ -23,7 +23,7 @@ from unstuck.diagnosis.experiment import (
 from unstuck.diagnosis.log import Book, Patched
 from unstuck.diagnosis.model import Finding, Remedy
 from unstuck.diagnosis.search import SCREEN, Search, is_effective, stage_of
-from unstuck.diagnosis.skill import PASSED, WORTH, below, learns, leaves_room, settled, stuck
+from unstuck.diagnosis.skill import PASSED, WORTH, below, differs, learns, leaves_room, settled, stuck
 from unstuck.diagnosis.stages import Stage
 
 FURTHER = 2
@@ -291,6 +291,14 @@ def is_below(headroom: Headroom | None, skill: float | None = None) -> bool:
 def by_heart(run: Run) -> bool:
     """Whether it knows the rows it was trained on, and nothing of those of its last evaluation."""
     return run.evaluation is not None and learns(run.known) and stuck(run.evaluation)
+
+
+def still_prints(before: Run, after: Run) -> bool:
+    """Whether the score that a run prints is poor, and no better in another run: then that run healed nothing."""
+    was, now = before.scores.printed, after.scores.printed
+    if was is None or now is None:
+        return False
+    return not learns(max(was.skill, now.skill)) and not differs(was.skill, now.skill)
 
 
 def _known(rerun: Experiment | None) -> float:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import msgspec
 
-from unstuck.diagnosis.experiment import Experiment
+from unstuck.diagnosis.experiment import Experiment, Scores
 from unstuck.diagnosis.experiment import Gap as Gap
 from unstuck.diagnosis.experiment import Headroom as Headroom
 from unstuck.diagnosis.stages import Stage
@@ -193,6 +193,10 @@ class Diagnosis(msgspec.Struct, frozen=True):
     statements: tuple[Statement, ...] = ()
     """What micro-experiments show and no cause or suspect names."""
     seconds: dict[str, float] = {}
+    scores: Scores = Scores()
+    """The run's scores: on training batches, on rows held out, and as printed."""
+    misled: bool = False
+    """The training goes well, while the score that the script prints is at chance or below."""
     broke: bool = False
     """The loss became NaN or infinite."""
     unjudged: str = ""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import msgspec
 
 from unstuck.diagnosis.experiment import Experiment, Headroom, Recount, Replay, Resample, Run
-from unstuck.diagnosis.level import by_heart, ended, headroom_of, is_below, related
+from unstuck.diagnosis.level import by_heart, ended, headroom_of, is_below, related, still_prints
 from unstuck.diagnosis.log import latest, upstream
 from unstuck.diagnosis.model import Effect, Finding, Known, Role, Site, State
 from unstuck.diagnosis.plan import Choice
@@ -57,6 +57,10 @@ def state_of(run: Run, headroom: Headroom | None = None) -> State:
     if learns(run.skill):
         return "too-early" if early else "unknown"  # how much more its rows hold is not known
     return "too-early" if early else "does-not-learn"
+
+
+DURING = {Stage.INIT, Stage.ARCHITECTURE, Stage.OPTIMISATION, Stage.MECHANISM, Stage.CAPACITY}
+"""Stages of what would show on the batches trained on."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +121,8 @@ class Judged:
 
     def _in_role(self, finding: Finding, state: State, causes: set[str]) -> Finding:
         what = role(finding.effect.word, finding.known, finding.never_meant, state)
+        if what == "suspect" and finding.known == "guessed" and settled(self.run.known) and finding.stage in DURING:
+            what = "hint"  # the training does well: what is wrong comes after it
         if what in ("hint", "suspect") and causes and self._gone(finding):
             what = "consequence"
         severity = {"cause": "error", "suspect": "warning"}.get(what, "hint")
@@ -177,7 +183,9 @@ class Judged:
         if not isinstance(experiment.request.means, Replay) or rerun is None or rerun.run is None or not ended(rerun):
             return False
         written = set(experiment.request.remedies) <= set(rerun.request.remedies)
-        return written and (rerun.run.known - self.run.known <= NO_WORSE or by_heart(rerun.run))
+        return written and (
+            rerun.run.known - self.run.known <= NO_WORSE or by_heart(rerun.run) or still_prints(self.run, rerun.run)
+        )
 
     def _refutes(self, finding: Finding, experiment: Experiment) -> bool:
         means = experiment.request.means

@@ -16,16 +16,18 @@ from unstuck.diagnosis.experiment import (
     Baseline,
     Experiment,
     Micro,
+    PrintedScore,
     Recount,
     Replay,
     Request,
     Rerun,
     Resample,
     Run,
+    Scores,
     Sweep,
     Word,
 )
-from unstuck.diagnosis.level import by_heart
+from unstuck.diagnosis.level import by_heart, still_prints
 from unstuck.diagnosis.log import Patched
 from unstuck.diagnosis.model import NotApplicable, Remedy
 from unstuck.diagnosis.recount import recounted
@@ -43,6 +45,8 @@ from unstuck.replay.extent import beside
 from unstuck.replay.resample import resampled
 from unstuck.replay.run import LaneResult
 from unstuck.signals.evaluation import FinalEvaluation
+from unstuck.signals.final_number import FinalNumber
+from unstuck.signals.held_out import HeldOut
 from unstuck.signals.learning import Learning
 from unstuck.signals.rates import Rates
 from unstuck.signals.sweep import Sweep as SweepReading
@@ -52,7 +56,7 @@ from unstuck.tape.interpreter import CannotReplay
 from unstuck.tape.model import Tape
 
 Say = Callable[[str], None]
-Reading = TypeVar("Reading", Learning, FinalEvaluation, Rates)
+Reading = TypeVar("Reading", Learning, FinalEvaluation, FinalNumber, HeldOut, Rates)
 ELSEWHERE = 3
 """Places besides the first in which a number is tried to be written, each at the cost of a run."""
 DENIES = " (contained by Landlock, which denies connections and what programs other than Python write)"
@@ -311,8 +315,18 @@ def run_of(tape: Tape, ended: bool | None = None) -> Run:
         ended=whole, skill=learning.final, curve=learning.skill, score=learning.score, passes=len(tape.passes),
         task=learning.task.kind, broke=learning.broke, adrift=learning.adrift, turns=in_turn(tape),
         flat=learning.yardstick.flat, error=error, cut=tape.cut, warming=tape.cut and _warming(tape),
-        evaluation=exam.skill if exam is not None else None,
+        evaluation=exam.skill if exam is not None else None, scores=scores_of(tape, learning),
     )  # fmt: skip
+
+
+def scores_of(tape: Tape, learning: Learning) -> Scores:
+    """The run's training score, its score on rows that were held out, and the one that it prints."""
+    held, said = _read(HeldOut, tape), _read(FinalNumber, tape)
+    printed = None
+    if said is not None:
+        file, line = (said.site.file, said.site.line) if said.site is not None else ("", None)
+        printed = PrintedScore(said.label, said.value, said.skill, file, line)
+    return Scores(learning.score, held.score if held is not None else None, printed)
 
 
 def _warming(tape: Tape) -> bool:
@@ -351,6 +365,8 @@ def compared(before: Run, after: Run) -> tuple[Word, str]:
     why = f"the patched script, run for itself: {was} before, {now} after"
     if before.error:
         return "heals", f"the script stopped with an error; the patched script runs through ({now})"
+    if still_prints(before, after):
+        return "undecided", f"{why}, but it still prints {after.scores.printed} ({before.scores.printed} before)"
     old, new = max(before.known, 0.0), after.known
     if by_heart(after) and not by_heart(before):
         return "undecided", f"{why}, but skill on its last evaluation is {after.evaluation:.3f}: it learns by heart"

@@ -30,6 +30,7 @@ def plain(diagnosis: Diagnosis) -> dict[str, Any]:
         "metric": _built(diagnosis.metric),
         "learns": diagnosis.learns,
         "state": diagnosis.state,
+        "scores": _scores(diagnosis),
         "unjudged": diagnosis.unjudged or None,
         "loss_is_finite": not diagnosis.broke,
         "headroom": _built(diagnosis.headroom),
@@ -61,6 +62,12 @@ def strict(tree: Any) -> Any:
 
 def _built(part: Any) -> Any:
     return msgspec.to_builtins(part)
+
+
+def _scores(diagnosis: Diagnosis) -> dict[str, Any]:
+    scores, printed = diagnosis.scores, diagnosis.scores.printed
+    told = {"label": printed.label, "value": printed.value, "line": printed.line} if printed is not None else None
+    return {"training": scores.training, "held_out": scores.held_out, "printed": told}
 
 
 def _cause(finding: Finding) -> dict[str, Any]:

@@ -243,12 +243,22 @@ def _state(diagnosis: Diagnosis) -> str:
     if diagnosis.learns is None:
         return f"No score says whether {script} learns: unknown task, or several models trained in turn."
     if diagnosis.state == "below-headroom":
+        if diagnosis.misled:
+            return f"{script} learns its training batches{score}. {_after_training(diagnosis)}"
         if diagnosis.headroom is None or not is_below(diagnosis.headroom):
             return f"{script} learns its training batches and scores poorly in its own evaluation{score}."
         return f"{script} learns less than its data hold{score}."
     if diagnosis.learns and diagnosis.state == "unknown":
         return f"{script} learns partly{score}."
     return f"{script} {'learns' if diagnosis.learns else 'does not learn'}{score}."
+
+
+def _after_training(diagnosis: Diagnosis) -> str:
+    """The printed score that belies the training."""
+    printed, held = diagnosis.scores.printed, diagnosis.scores.held_out
+    where = f" ({printed.file}:{printed.line})" if printed is not None and printed.line is not None else ""
+    also = f", and reaches {number(held)} on rows not trained on" if held is not None else ""
+    return f"It prints {printed}{where}{also}: something is wrong after the training step."
 
 
 def _score(diagnosis: Diagnosis) -> str:
@@ -268,6 +278,8 @@ def _named(diagnosis: Diagnosis) -> str:
     if count:
         one = "one suspect is" if count == 1 else f"{count} suspects are"
         return f"No cause is proven; {one} listed below."
+    if diagnosis.misled and not failed(diagnosis):
+        return f"No rule names the reason: {checked(diagnosis)} applied."
     if diagnosis.learns and not failed(diagnosis):
         if not hints:
             return f"Nothing wrong was found ({checked(diagnosis)} applied)."

@@ -100,6 +100,14 @@ class Overlap:
         return sum(sum(flags) for _, flags in kept) / rows, sum(map(_copies, _rounds(kept))) / rows
 
     @cached_property
+    def fresh(self) -> frozenset[str]:
+        """The keys of evaluated inputs of which no row had been trained on; none where that is not certain."""
+        if self._by_chance() or not self._whole():
+            return frozenset()
+        seen = ((b, any(self._first.get(k, b.after) < b.after for k in _keys(b.rows))) for b in self.batches)
+        return frozenset(b.key for b, known in seen if not known)
+
+    @cached_property
     def _first(self) -> dict[bytes, int]:
         """The first training step of each row that can be told from others."""
         found: dict[bytes, int] = {}

@@ -111,8 +111,11 @@ class Answers:
         assert self.task.output is not None
         output = handed_on(self.tape.programs[self.main], self.task.output, program)
         outside = tuple(self.tape.tensors[k] for k in evaluation.outside)
-        slot = target_of(program, Value(output.id), outside) if output is not None and evaluation.output else None
-        return None if output is None or slot is None else (output, slot)
+        if output is None or not evaluation.output:
+            return None
+        made = self.tape.tensors[evaluation.output]
+        slot = target_of(program, Value(output.id), outside, len(made) if made.dim() else 0)
+        return None if slot is None else (output, slot)
 
     def skill(self, number: int) -> float | None:
         """Skill of one evaluation batch; None if its targets are not known or do not fit."""
