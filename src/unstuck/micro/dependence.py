@@ -1,0 +1,118 @@
+"""Whether the output depends on the input.
+
+## What it asks
+
+Do different rows get different answers, from the first weights and from the last?
+
+## How
+
+The recorded batch is run at the first weights and at those at the end of the run; the spread of the outputs over the
+rows is compared with their size.
+
+## What it costs
+
+Two forwards of the recorded step.
+
+## What is healthy
+
+Rows get different answers. One and the same answer for all, at the end of the run, is what a network gives whose units
+are dead or saturated, whose signal is cut off, or which has nothing to learn from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from unstuck.diagnosis.model import NotApplicable, Statement
+from unstuck.micro.answers import last_weights
+from unstuck.micro.step import Recorded
+from unstuck.signals.task import Task, main_program
+from unstuck.tape.site import Site
+
+COST = 2
+SAME = 1e-4
+"""Spread over the rows, relative to the size of the outputs (or to 1, where that is more): a hundred times what float32
+rounds by in a network of a few layers."""
+FEWEST = 4
+"""Rows of the batch."""
+
+
+@dataclass(frozen=True)
+class Dependence:
+    """Spread of the outputs over the rows, relative to their size."""
+
+    first: float
+    last: float | None
+    site: Site | None = None
+
+    @property
+    def why(self) -> str:
+        """Both spreads."""
+        last = f", {self.last:.3g} at the end" if self.last is not None else ""
+        return f"the outputs differ between rows by {self.first:.3g} of their size at first{last}"
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """Both spreads."""
+        return {"first": self.first, **({"last": self.last} if self.last is not None else {})}
+
+    @property
+    def statements(self) -> tuple[Statement, ...]:
+        """That all rows get the same answer at the end."""
+        if self.last is None or self.last > SAME:
+            return ()
+        when = "from the first step on" if self.first <= SAME else "at the end of the run"
+        said = f"every row of the batch gets the same output {when}: it does not depend on the input"
+        return (Statement(said, self.site, "dependence", self.numbers),)
+
+
+def ask(recorded: Recorded) -> Dependence:
+    """Compare the rows' outputs. Raises NotApplicable where the output is not known or there are too few rows."""
+    recorded.first  # noqa: B018 (raises where the step cannot be run again)
+    number, task = main_program(recorded.tape), Task.read(recorded.tape)
+    at = max(i for i, p in enumerate(recorded.tape.passes) if p.program == number)
+    step = recorded.step(at)
+    if task.output is None:
+        raise NotApplicable("which value is the output is not known")
+    if any(call.name.startswith("dropout") for call in step.program.calls):
+        raise NotApplicable("its dropout makes every row's output different")
+    outs = step.values({task.output})[task.output]
+    if outs.dim() == 0 or outs.shape[0] < FEWEST:
+        raise NotApplicable(f"the batch has fewer than {FEWEST} rows")
+    end = last_weights(recorded, step)
+    last = spread(step.with_(weights=end).values({task.output})[task.output]) if end is not None else None
+    maker = next((c for c in step.program.calls if task.output in c.outs), None)
+    return Dependence(spread(outs), last, maker.site if maker is not None else None)
+
+
+def spread(outs: Tensor) -> float:
+    """Largest standard deviation over the rows, relative to the outputs' root mean square or 1."""
+    rows = outs.detach().double().flatten(1) if outs.dim() > 1 else outs.detach().double()[:, None]
+    size = max(1.0, float(rows.square().mean().sqrt()))
+    return float(torch.std(rows, 0).max()) / size
+
+
+_SCRIPT = """
+import torch
+from torch import nn
+
+torch.manual_seed(0)
+x = torch.randn(400, 12)
+y = (x[:, 0] > 0).long()
+model = nn.Sequential(nn.Linear(12, 32), nn.ReLU(), nn.Linear(32, 2))
+nn.init.constant_(model[0].bias, {bias})
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+for epoch in range(6):
+    for rows in torch.randperm(400).split(40):
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(model(x[rows]), y[rows])
+        loss.backward()
+        optimizer.step()
+    print(epoch, loss.item())
+"""
+
+FIRES = _SCRIPT.format(bias=-50.0)
+QUIET = _SCRIPT.format(bias=0.0)
