@@ -24,6 +24,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
+
 from unstuck.diagnosis.model import NotApplicable, Statement
 from unstuck.micro.step import Recorded
 from unstuck.micro.training import Training
@@ -76,12 +78,14 @@ def ask(recorded: Recorded) -> Descent:
     while len(pairs) < STEPS and training.at < min(len(tape.passes), 4 * STEPS):
         step = training.step().with_(seed=training.at)
         made = step.backward()
+        if not torch.isfinite(made.loss):
+            break
         training.advance(made.gradients)
         if training.at in spent:
             mine = {name: training.weights[name] for name in step.weights}
             pairs.append((float(made.loss), step.with_(weights=mine).loss()))
     if len(pairs) < STEPS:
-        raise NotApplicable(f"fewer than {STEPS} steps were recorded")
+        raise NotApplicable(f"fewer than {STEPS} steps with a finite loss were recorded")
     rises = sum(not after < before for before, after in pairs)
     return Descent(len(pairs), rises, pairs[0], tape.optimizers[tape.updates[0].optimizer].made)
 
