@@ -16,6 +16,15 @@ def units(rows: Tensor, normalised: bool = False) -> InputUnits:
     return InputUnits(Input(0, call, -1, normalised, rows.double(), 0.0, tuple(rows.shape), (rows,)))
 
 
+@pytest.mark.parametrize(
+    ("padding", "found"), [(0, []), ((0, 0), []), ("valid", []), ((1, 1), ["far"]), ("same", ["far"]), (1, ["far"])]
+)
+def test_a_padded_convolution_keeps_an_offset_before_a_normalisation(padding: object, found: list[str]) -> None:
+    rows = normal(1, 1, 1) + 50
+    call = Call("torch.nn.functional.conv2d", (None, None, None, 1, padding))
+    assert faults(InputUnits(Input(0, call, -3, True, rows.double(), 0.0, tuple(rows.shape), (rows,)))) == found
+
+
 def normal(*columns: float) -> Tensor:
     """400 rows of standard normal numbers, each column times a factor."""
     return torch.randn(400, len(columns), generator=torch.Generator().manual_seed(0)) * torch.tensor(columns)

@@ -8,7 +8,8 @@ to move as far as the data lie from zero, and an optimizer moves it by about one
 
 ## How it is seen
 Where a feature first meets weights, its mean over the recorded batches is more than 3 spreads away from zero. Inputs of
-a normalisation layer are not reported.
+a normalisation layer are not reported, unless a convolution that pads with zeros comes before it: the border then
+differs from the picture by the whole mean.
 
 ## What to do
 Subtract the mean and divide by the standard deviation of the training data, in training and in evaluation alike. If

@@ -9,6 +9,8 @@ Two simple learners (nearest neighbours and a linear fit) predict each recorded 
 than on shuffled targets. A simple learner may miss what a network finds, so this alone is a guess; an experiment
 settles it: the network as written is trained on one half of the recorded rows and asked about both. If it memorises the
 first half and knows nothing of the other, the labels are unrelated to the rows.
+Where rows are read again, in a later epoch, no guess is needed: a row that comes back with another label, as often as
+by chance, has none of its own.
 
 ## What to do
 Print a few rows with their labels just before training. Shuffle both with one permutation; take labels from the
@@ -21,7 +23,9 @@ from collections.abc import Iterator
 
 from unstuck.diagnosis.model import Evidence, Finding
 from unstuck.diagnosis.stages import Stage
+from unstuck.signals.learning import Learning
 from unstuck.signals.relation import Relation
+from unstuck.signals.repeats import Repeats
 
 STAGE = Stage.TARGETS
 LEAVES_NOTHING = True
@@ -29,10 +33,31 @@ NOTHING = 3.0
 """Standard deviations of shuffled targets: chance stays within three of them in 997 of 1,000 tables."""
 
 
-def check(relation: Relation) -> Iterator[Finding]:
-    """Report targets that neither simple learner can tell from shuffled ones."""
-    if relation.strength > NOTHING:
-        return
+def check(relation: Relation, repeats: Repeats | None, learning: Learning) -> Iterator[Finding]:
+    """Report rows that change their targets, or targets that neither simple learner can tell from shuffled ones."""
+    if repeats is not None and abs(repeats.deviations) <= NOTHING:
+        yield _changing(repeats, learning)
+    elif relation.strength <= NOTHING:
+        yield _unrelated(relation)
+
+
+def _changing(repeats: Repeats, learning: Learning) -> Finding:
+    said = (
+        f"the same row comes back with another label: of {repeats.again} rows read again {repeats.kept:.0%} keep "
+        f"theirs, and {repeats.chance:.0%} would by chance; the labels are shuffled or drawn anew between the data and "
+        "the loss"
+    )
+    if not learning.task.classes:
+        said = (
+            f"the same row comes back with another target: the targets of {repeats.again} rows read again are as far "
+            "from those before as from any other; they are shuffled or drawn anew between the data and the loss"
+        )
+    evidence = (Evidence("rows that keep their label when read again", repeats.kept, "all"),)
+    site = learning.task.loss.site if learning.task.loss is not None else None
+    return Finding("label-misaligned", said, site, evidence, (), "error", known="observed", settles=("halves",))
+
+
+def _unrelated(relation: Relation) -> Finding:
     evidence = (
         Evidence("nearest neighbours, in standard deviations from chance", relation.neighbours, "above 5"),
         Evidence("linear fit, in standard deviations from chance", relation.linear, "above 5"),
@@ -41,7 +66,7 @@ def check(relation: Relation) -> Iterator[Finding]:
         f"the labels look unrelated to the inputs: on {relation.rows} rows, nearest neighbours and a linear fit do no "
         "better than on shuffled labels; check that rows and labels were shuffled together"
     )
-    yield Finding("label-misaligned", said, None, evidence, (), "error", settles=("halves",))
+    return Finding("label-misaligned", said, None, evidence, (), "error", settles=("halves",))
 
 
 _SCRIPT = """

@@ -33,6 +33,14 @@ class Input:
     raw: tuple[Tensor, ...]
     """Some of the recorded batches."""
 
+    @property
+    def bordered(self) -> bool:
+        """It enters by a convolution that puts zeros around it, where an offset is an edge, whatever normalises later."""
+        padding = self.call.argument(4, "padding", 0) if self.call.name.startswith("conv") else 0
+        if isinstance(padding, str):
+            return padding != "valid"
+        return any(padding) if isinstance(padding, tuple | list) else bool(padding)
+
     @cached_property
     def mean(self) -> Tensor:
         """(features,)"""

@@ -56,7 +56,7 @@ class InputUnits:
     @property
     def far(self) -> bool:
         """A feature's mean is far from zero compared with its spread (input-offset)."""
-        return not self.entry.normalised and self.offset > FAR
+        return (not self.entry.normalised or self.entry.bordered) and self.offset > FAR
 
     @property
     def mixed(self) -> bool:

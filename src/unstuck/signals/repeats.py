@@ -1,0 +1,65 @@
+"""Rows that come back, and whether they bring the same target: a row read again an epoch later has its own label."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import sqrt
+
+import torch
+from torch import Tensor
+
+from unstuck.diagnosis.model import NotApplicable
+from unstuck.signals.samples import Samples
+from unstuck.tape.model import Tape
+
+FEWEST = 80
+"""Rows read again below which chance hides how many keep their target."""
+TELLING = 6.0
+"""Standard deviations between chance and rows that all keep their target, so that the two are told apart."""
+
+
+@dataclass(frozen=True)
+class Repeats:
+    """Each row that was read again against the time before."""
+
+    again: int
+    kept: float
+    """Share that kept its class; of numbers, 1 minus the mean distance of their ranks (0 to 1)."""
+    chance: float
+    """The same where targets were drawn anew for each row."""
+    deviations: float
+    """How far it kept them beyond chance, in standard deviations of chance."""
+
+    @classmethod
+    def read(cls, tape: Tape) -> Repeats:
+        samples = Samples.read(tape)
+        first, second = _pairs(samples.group)
+        if len(first) < FEWEST:
+            raise NotApplicable(f"fewer than {FEWEST} rows were read again")
+        kept, chance, spread = (_classes if samples.classified else _numbers)(samples.targets, first, second)
+        error = spread / sqrt(len(first))
+        if 1 - chance <= TELLING * error:
+            raise NotApplicable("nearly all rows have one target")
+        return cls(len(first), kept, chance, (kept - chance) / error)
+
+
+def _pairs(group: Tensor) -> tuple[Tensor, Tensor]:
+    """Places of a row and of the same row read next."""
+    order = group.sort(stable=True).indices
+    same = group[order[1:]] == group[order[:-1]]
+    return order[:-1][same], order[1:][same]
+
+
+def _classes(targets: Tensor, first: Tensor, second: Tensor) -> tuple[float, float, float]:
+    shares = targets.unique(return_counts=True)[1].double() / len(targets)
+    chance = float((shares**2).sum())
+    return float((targets[first] == targets[second]).double().mean()), chance, sqrt(chance * (1 - chance))
+
+
+def _numbers(targets: Tensor, first: Tensor, second: Tensor) -> tuple[float, float, float]:
+    """By ranks, of which equal values share one; those of unrelated values are 1/3 apart, with a variance of 1/18."""
+    values = targets.double()
+    ordered = values.sort().values
+    low, high = torch.searchsorted(ordered, values), torch.searchsorted(ordered, values, right=True)
+    ranks = (low + high).double() / (2 * len(values))
+    return 1 - float((ranks[first] - ranks[second]).abs().mean()), 2 / 3, sqrt(1 / 18)

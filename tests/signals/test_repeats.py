@@ -1,0 +1,62 @@
+"""Rows that are read again an epoch later: with their own label, or with another's."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.recorded import Findings, Record
+from unstuck.diagnosis.model import NotApplicable
+from unstuck.signals.repeats import Repeats
+
+SCRIPT = """
+import torch
+from torch import nn
+from torch.nn import functional as F
+torch.manual_seed(5)
+x = torch.randn(200, 5)
+y = {truth}
+net = nn.Sequential(nn.Linear(5, 16), nn.ReLU(), nn.Linear(16, {outputs}))
+optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
+for epoch in range(3):
+    for rows in torch.randperm(200).split(20):
+        target = y[rows]
+        optimizer.zero_grad()
+        loss = F.{loss}
+        loss.backward()
+        optimizer.step()
+"""
+CLASSES = {"truth": "(x[:, :3] + 0.5 * torch.randn(200, 3)).argmax(1)", "outputs": 3}
+NUMBERS = {"truth": "x[:, :1] + 0.5 * torch.randn(200, 1)", "outputs": 1}
+MIXED = "target[torch.randperm(20)]"
+
+
+@pytest.mark.parametrize(
+    ("task", "loss", "changes"),
+    [
+        (CLASSES, "cross_entropy(net(x[rows]), target)", False),
+        (CLASSES, f"cross_entropy(net(x[rows]), {MIXED})", True),
+        (NUMBERS, "mse_loss(net(x[rows]), target)", False),
+        (NUMBERS, f"mse_loss(net(x[rows]), {MIXED})", True),
+    ],
+)
+def test_labels_drawn_anew_are_told_from_noisy_ones(
+    task: dict[str, object], loss: str, changes: bool, record: Record, findings: Findings
+) -> None:
+    tape = record(SCRIPT.format(loss=loss, **task))
+    repeats = Repeats.read(tape)
+    assert repeats.again == 400
+    assert (abs(repeats.deviations) < 3) is changes
+    said = [f.known for f in findings(tape, "label-misaligned")]
+    assert said == (["observed"] if changes else [])
+
+
+def test_nearly_one_class_says_nothing(record: Record) -> None:
+    task = {**CLASSES, "truth": "(torch.arange(200) < 2).long()"}
+    with pytest.raises(NotApplicable):
+        Repeats.read(record(SCRIPT.format(loss="cross_entropy(net(x[rows]), target)", **task)))
+
+
+def test_one_epoch_says_nothing(record: Record) -> None:
+    script = SCRIPT.format(loss="cross_entropy(net(x[rows]), target)", **CLASSES)
+    with pytest.raises(NotApplicable):
+        Repeats.read(record(script.replace("range(3)", "range(1)")))
