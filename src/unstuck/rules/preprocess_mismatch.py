@@ -66,11 +66,12 @@ def check(
         yield _unscaled(training.source, b, twin, evidence, effect)
     if not found and overlap is not None and differ:
         said = "evaluation inputs are on another scale than training inputs; preprocess both alike"
-        sites = list(_altered(training))
+        sites = list(_altered(training, trained=False))
+        place = next(iter(sites), next(_altered(training, trained=True), None))
         known: Known = "observed" if _plain(overlap) else "guessed"
         remedies = tuple(BareInput(site) for site in sites[:1])
         effect = effect if known == "observed" else Effect()
-        yield Finding(FAULT, said, sites[0] if sites else None, evidence, remedies, "error", known=known, effect=effect)
+        yield Finding(FAULT, said, place, evidence, remedies, "error", known=known, effect=effect)
 
 
 def verify(before: Tape, after: Tape) -> str | None:
@@ -94,10 +95,10 @@ def _effect(learning: Learning | None, final: FinalEvaluation | None) -> Effect:
     return proven(f"skill {learning.final:.2f} on training batches, {final.skill:.2f} in the last evaluation")
 
 
-def _altered(training: Training) -> Iterator[Site]:
-    """Arithmetic in the argument of an evaluation: `model(x_test * std + mean)`."""
+def _altered(training: Training, trained: bool) -> Iterator[Site]:
+    """Arithmetic in the argument of an evaluation, `model(x_test * std + mean)`, or of the `trained` forward."""
     for call in training.source.all(ast.Call):
-        if call.args and training.is_trained(call.func) and not training.in_training(call):
+        if call.args and training.is_trained(call.func) and training.in_training(call) is trained:
             given = call.args[0]
             if isinstance(given, ast.BinOp) and isinstance(first_of(given), ast.Name | ast.Attribute | ast.Subscript):
                 yield training.source.site(given)

@@ -35,7 +35,7 @@ class Input:
 
     @property
     def bordered(self) -> bool:
-        """It enters by a convolution that puts zeros around it, where an offset is an edge, whatever normalises later."""
+        """It enters by a convolution that puts zeros around it; an offset is an edge there, normalised later or not."""
         padding = self.call.argument(4, "padding", 0) if self.call.name.startswith("conv") else 0
         if isinstance(padding, str):
             return padding != "valid"

@@ -181,5 +181,3 @@ def _norm(gradients: Gradients | None, names: Iterable[str]) -> tuple[float, flo
     if not known:
         return NAN, NAN
     return math.hypot(*(start for start, _ in known)), math.hypot(*(end for _, end in known))
-
-
