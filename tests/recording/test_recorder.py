@@ -11,6 +11,7 @@ import torch
 
 from tests.recorded import Record
 from tests.styles import FAITHFUL, HEAD, STYLES
+from unstuck.recording.tracer import Tracer
 from unstuck.replay.bench import Bench, as_written
 from unstuck.replay.cost import Manner
 from unstuck.replay.lanes import starts
@@ -225,3 +226,15 @@ def test_a_kernel_of_one_number_in_channels_last_is_recorded(record: Record) -> 
     assert script.count("net.c") == 2
     tape = record(script)
     assert (len(tape.passes), tape.notes) == (5, ())
+
+
+def test_a_long_evaluation_is_kept_without_all_that_it_made(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = STYLES["module"] + "with torch.no_grad():\n    for _ in range(60):\n        net(torch.randn(64, 6))\n"
+    usual = record(script)
+    monkeypatch.setattr("unstuck.recording.tracer.HELD", 20_000)
+    longest = []
+    keep = Tracer.keep
+    monkeypatch.setattr(Tracer, "keep", lambda self, rest: (longest.append(len(self.entries)), keep(self, rest))[1])
+    tape = record(script)
+    assert max(longest) < 50
+    assert (len(tape.evaluations), tape.notes) == (len(usual.evaluations), ()) == (60, ())

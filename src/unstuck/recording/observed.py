@@ -14,7 +14,7 @@ from torch import Tensor
 from unstuck.recording.budget import Budget
 from unstuck.recording.call_sites import CallSites
 from unstuck.recording.constructions import LEAF, Constructions
-from unstuck.recording.evaluations import Forwards
+from unstuck.recording.evaluations import Forwards, grouped
 from unstuck.recording.memory import peak
 from unstuck.recording.modes import Modes
 from unstuck.recording.notes import Notes
@@ -56,6 +56,7 @@ class Observed:
         self.graphs = RetainedGraphs()
         self.tracer = Tracer({**marks, LEAF: self.constructions.asked}, partial(self.call_sites.sites, 3), self.notes)
         self.tracer.wrote = self.constructions.wrote
+        self.tracer.spill = self.spill
         self.programs = Programs(self.names, self.is_weight)
         failed = self.notes.failure("a forward pass without a backward")
         self.forwards = Forwards(self.store, self.programs.kept, self.programs.cut, failed)
@@ -108,6 +109,15 @@ class Observed:
             return
         for number in self.forwards.look(self.tracer.entries, inside, len(self.passes), self.programs.trained):
             self.meet(self.programs.weights(number))
+
+    def spill(self) -> None:
+        """Keep the whole forwards among the calls without gradients, as an evaluation, and let go of what they made."""
+        calls = self.tracer.entries
+        whole = {id(entry) for group in grouped([e for e in calls if not e.grad])[:-1] for entry in group}
+        rest = [entry for entry in calls if id(entry) not in whole]
+        if whole:
+            self.evaluate({id(entry) for entry in rest})
+            self.tracer.keep(rest)
 
     def leftovers(self) -> None:
         """Keep what is in the tracer where no backward will follow, and empty it."""

@@ -24,6 +24,9 @@ from unstuck.tape.site import Site
 Marks = dict[Any, Callable[..., Any]]
 LONGEST = 40_000
 """Calls kept at most between two backwards; beyond that they are dropped and those that follow are kept."""
+HELD = 128 * 2**20
+"""Bytes of results kept at most between two backwards of calls made without gradients, which the script lets go of: an
+evaluation of many batches, a text that is generated token by token."""
 TRANSFORMS = "not recorded: calls inside transforms of torch.func (grad, vmap, jvp), and gradients taken by them"
 LIKE = ("zeros_like", "ones_like", "full_like", "empty_like", "rand_like", "randn_like", "randint_like")
 NEW = ("new_zeros", "new_ones", "new_full", "new_empty", "new_tensor")
@@ -81,6 +84,9 @@ class Tracer(TorchFunctionMode):
         self.scaling = LossScaling()
         self.wrote: Callable[[list[Tensor]], None] | None = None
         """Told of the weights that a call has written to."""
+        self.spill: Callable[[], None] | None = None
+        """Told that calls without gradients hold too much."""
+        self._held = 0
         self.quiet = False
         """Calls go by unseen."""
         self.wanted = self.aside = self._on = False
@@ -110,9 +116,14 @@ class Tracer(TorchFunctionMode):
         gone = set(map(id, entries))
         self.entries = [e for e in self.entries if id(e) not in gone]
 
+    def keep(self, entries: list[Entry]) -> None:
+        """Forget all calls but these, and what they made."""
+        self.entries, self._held = entries, 0
+        self.made = {id(t): t for entry in entries for t in entry.results}
+
     def clear(self) -> None:
         """Forget the calls so far."""
-        self.entries, self.made = [], {}
+        self.keep([])
         self.writes.clear()
         self.scaling.clear()
 
@@ -184,6 +195,15 @@ class Tracer(TorchFunctionMode):
         )
         self.made.update((id(t), t) for t in results)
         self.scaling.look(func, args, out, sys._getframe(2))
+        self._hold(results)
+
+    def _hold(self, results: tuple[Tensor, ...]) -> None:
+        if torch.is_grad_enabled() or self.spill is None:
+            return
+        self._held += sum(t.numel() * t.element_size() for t in results)
+        if self._held > HELD:
+            self._held = 0
+            self.spill()
 
     def _adopt(self, args: Any) -> None:
         """Keep the step from a tensor to the same one of another class (`as_subclass`), which torch tells no mode."""
