@@ -20,10 +20,10 @@ from unstuck.diagnosis.experiment import (
     Run,
     Sweep,
 )
-from unstuck.diagnosis.log import Book, Patched
+from unstuck.diagnosis.log import Book, Patched, upstream
 from unstuck.diagnosis.model import Finding, Remedy
 from unstuck.diagnosis.search import SCREEN, Search, is_effective, stage_of
-from unstuck.diagnosis.skill import PASSED, WORTH, below, differs, learns, leaves_room, settled, stuck
+from unstuck.diagnosis.skill import PASSED, WORTH, below, differs, learns, leaves_room, rising, settled, stuck
 from unstuck.diagnosis.stages import Stage
 
 FURTHER = 2
@@ -65,6 +65,13 @@ class Level:
         """What simple learners reach; None where that is not known, or not asked."""
         return headroom_of(self.book.log)
 
+    @property
+    def battery(self) -> list[Finding]:
+        """Generic remedies for faults that no rule found on this tape."""
+        known = {f.fault for f in self.book.found(self.behind)}
+        of_battery = (f for f in self.book.findings if f.origin == "battery" and f.behind == self.behind)
+        return sorted((f for f in of_battery if f.fault not in known), key=upstream)
+
     def resample(self) -> None:
         """Make the experiments with the recorded rows that rules name; one is not needed where learners answer it."""
         for finding in self.book.found(self.behind):
@@ -93,10 +100,20 @@ class Level:
         if self._well(first) or self._nothing_left() or self._facts_heal():
             return first
         self.book.ask(Request(Sweep(), behind=self.behind), spare=True)
-        return self._searched(self.findings, settle=False)
+        swept = self._searched(self.findings, settle=False)
+        if self._well(swept) or not self._worth_the_battery():
+            return swept
+        return self._searched([*self.findings, *self.battery], settle=False, spare=True)
 
-    def _searched(self, findings: list[Finding], settle: bool) -> Experiment | None:
-        search = Search(self.book, findings, self.behind, self._foresee, self._reached, self.run.known)
+    def _worth_the_battery(self) -> bool:
+        """Whether generic remedies may show something: the rows hold more than the run gets, as far as is known."""
+        known, run = self.headroom, self.run
+        if run.cut and rising(run.curve):
+            return False
+        return (known is None and run.judged) or (known is not None and learns(known.skill(known.interval[0])))
+
+    def _searched(self, findings: list[Finding], settle: bool, spare: bool = False) -> Experiment | None:
+        search = Search(self.book, findings, self.behind, self._foresee, self._reached, self.run.known, spare)
         best = search.best(settle)
         return combined(search, best)
 
@@ -165,10 +182,10 @@ class Level:
         """What the tape shows stands upstream of what replay proves, and may be the reason for it."""
         shown = [f for f in self.findings if f.known == "observed" or f.effect.word == "proven"]
         stages = [f.stage for f in shown if any(f.fault in faults for _, faults in facts)]
-        return bool(stages) and min(stages) < stage_of(chosen, self.findings)
+        return bool(stages) and min(stages) < stage_of(chosen, [*self.findings, *self.battery])
 
     def _answers(self, experiment: Experiment) -> list[Answer]:
-        known = self.findings
+        known = [*self.findings, *self.battery]
         named = lambda r: tuple(dict.fromkeys(f.fault for f in known if r in f.remedies))
         return [(r, named(r)) for r in experiment.request.remedies]
 
@@ -200,7 +217,7 @@ class Level:
         if replay is None:
             return []
         others = [e for e in self.book.replays(self.behind) if e is not replay and is_effective(e)]
-        others.sort(key=lambda e: (stage_of(e, self.findings), -e.treated.final))
+        others.sort(key=lambda e: (stage_of(e, [*self.findings, *self.battery]), -e.treated.final))
         return [replay, *others[:2]]
 
     def _stronger(self, best: Experiment) -> Experiment:

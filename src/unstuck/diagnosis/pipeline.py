@@ -18,6 +18,7 @@ from typing import cast
 import msgspec
 import torch
 
+from unstuck.diagnosis.battery import battery
 from unstuck.diagnosis.conclude import Context, conclude
 from unstuck.diagnosis.examine import NO_ROOM, Readings, examine, readers
 from unstuck.diagnosis.experiment import Experiment, Micro, Recorded, Request, Rerun, Sweep
@@ -85,7 +86,7 @@ def diagnose(
     patched = PatchedRuns(options.uncontained) if reruns is None else reruns
     with closing(Runners(tape, say, options.effort, patched)) as run:
         log = (Experiment(Request(Recorded()), "undecided", "the recorded run", run=run.run()),)
-        if options.prove and any(f.remedies for f in findings):
+        if options.prove and any(f.remedies and f.origin != "battery" for f in findings):
             run.prepare()
         while (step := foresight(findings, log, budget()))[0] is not None:
             request, ahead = step
@@ -137,7 +138,7 @@ class Examination:
                 found, outcomes = found + more, outcomes + told
         self._outcomes = {o.fault: o for o in outcomes}
         self._fired = {f.fault for f in found}
-        return tuple(found)
+        return (*found, *(battery(self._readings[()]) if not over() else ()))
 
     def after(self, experiment: Experiment, run: Runners) -> tuple[Experiment, list[Finding]]:
         """The experiment with the faults that were looked for again on what it left, and what was found there."""

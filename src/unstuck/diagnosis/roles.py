@@ -50,7 +50,8 @@ def state_of(run: Run, headroom: Headroom | None = None) -> State:
     early = run.passes < SHORTEST or run.warming or (run.cut and rising(run.curve))
     if settled(run.skill) and not learns(run.shown):
         return "below-headroom"  # its own batches show what can be learnt
-    if learns(run.skill) and is_below(headroom) and not rising(run.curve):
+    improves_still = rising(run.curve) and (run.cut or settled(run.skill))  # a run of few epochs is no fault
+    if learns(run.skill) and is_below(headroom) and not improves_still:
         return "below-headroom"
     if settled(run.skill):
         return "learns-well"
@@ -99,6 +100,8 @@ class Judged:
         """Findings on the recorded tape, and what its inner part answers behind the patch, at home in the text."""
         ours = latest((f for f in self.findings if not f.behind), self.log, ())
         known = {f.fault for f in ours}
+        tried = (f for f in self.findings if f.origin == "battery" and not f.behind and f.fault not in known)
+        ours += [f for f in tried if self.effect(f).word == "proven"]
         inner, outer = self.choice.inner, self.choice.rerun
         if inner is None or inner.rerun is None or outer is None:
             return ours

@@ -32,7 +32,7 @@ from unstuck.diagnosis.log import Patched
 from unstuck.diagnosis.model import NotApplicable, Remedy
 from unstuck.diagnosis.recount import recounted
 from unstuck.diagnosis.rerun import PatchedRun, PatchedRuns
-from unstuck.diagnosis.skill import LEAST, STUCK, WORTH, healed, settled
+from unstuck.diagnosis.skill import LEAST, STUCK, WORTH, healed, learns, settled
 from unstuck.diagnosis.verdict import judge
 from unstuck.headroom.measure import SECONDS as BASELINES
 from unstuck.headroom.measure import measured
@@ -41,8 +41,8 @@ from unstuck.micro.step import REFUSED, Recorded
 from unstuck.remedies.treatment import CannotApply, CannotEdit, Treatment
 from unstuck.replay.bench import SECONDS, Bench
 from unstuck.replay.devices import device_of
-from unstuck.replay.extent import beside
-from unstuck.replay.resample import resampled
+from unstuck.replay.extent import UNPLAYABLE, beside
+from unstuck.replay.resample import resampled, unseen
 from unstuck.replay.run import LaneResult
 from unstuck.signals.evaluation import FinalEvaluation
 from unstuck.signals.final_number import FinalNumber
@@ -83,6 +83,8 @@ class Runners:
         self._runs: dict[Patched, Run] = {}
         self._reruns = PatchedRuns() if reruns is None else reruns
         self._say, self._effort = say, effort
+        self._related = False
+        """Simple learners predict targets of rows that they were not trained on."""
         self._kinds: Mapping[type, Callable[[Request], Experiment]] = {
             Replay: self._replay, Sweep: self._sweep, Resample: self._resample, Rerun: self._rerun,
             Recount: self._recount, Micro: self._micro, Baseline: self._baseline,
@@ -143,10 +145,23 @@ class Runners:
         before, after = arm(written.first(alike)), arm(result.first(alike))
         verdict = judge(before, after, alike)
         why = f"median skill {verdict.without:.2f} without, {verdict.treated:.2f} with, over {len(after.lanes)} lanes"
+        word: Word = verdict.word
+        if word in ("heals", "helps") and (told := self._told_by_heart(request, bench)):
+            word, why = "no-difference", f"{why}, but only by heart: {told}"
         return Experiment(
-            request, verdict.word, why, power=verdict.power, lanes=len(after.lanes), steps=alike, without=before,
+            request, word, why, power=verdict.power, lanes=len(after.lanes), steps=alike, without=before,
             treated=after, p=verdict.p, interval=verdict.interval, judgeable=bench.task.kind != "unknown",
         )  # fmt: skip
+
+    def _told_by_heart(self, request: Request, bench: Bench) -> str:
+        """What shows that a treated run learns its rows by heart and nothing of others; "" where nothing does."""
+        if self._related:
+            return ""
+        try:
+            shown = unseen(bench, request.remedies)
+        except (*REASONS, *UNPLAYABLE):
+            return ""
+        return shown.why if shown.word == "helps" else ""
 
     def _sweep(self, request: Request) -> Experiment:
         bench = self.bench(request.behind)
@@ -183,6 +198,7 @@ class Runners:
     def _baseline(self, request: Request) -> Experiment:
         run, tape = self.run(request.behind), self.tapes[request.behind]
         found = measured(tape, run.score, self._effort * BASELINES)
+        self._related = learns(found.skill(found.interval[0]))
         why = f"{found.by} reach {found.baseline:.3f}, the run {found.run:.3f}"
         return Experiment(request, "undecided", why, headroom=found)
 

@@ -38,6 +38,8 @@ class Search:
     """Skill of the patched script of an experiment, run to its end; -1 where it does not run."""
     before: float = 0.0
     """Skill that the run itself ended with."""
+    spare: bool = False
+    """The report can do without its replays: they end where no time is left."""
     tried: list[Experiment] = field(default_factory=list)
     """Remedies alone, in the order they were tried; the latest replay of each."""
 
@@ -56,7 +58,7 @@ class Search:
 
     def replay(self, remedies: tuple[Remedy, ...], faults: tuple[str, ...], means: Replay | None = None) -> Experiment:
         """One experiment on this tape."""
-        return self.book.ask(Request(means or Replay(), remedies, faults, self.behind))
+        return self.book.ask(Request(means or Replay(), remedies, faults, self.behind), self.spare)
 
     def whole(self, screened: Experiment) -> Experiment:
         """The same experiment over the whole course, in the place of the screening."""

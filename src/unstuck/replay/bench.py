@@ -29,8 +29,9 @@ PATIENCE, PATIENCE_LONG = 6.0, 2.5
 """A replay that takes this many times its estimate is stopped: the estimate is wrong. A long one is stopped earlier."""
 DOWN, UP = -6, 7
 """A sweep covers half-decades around the recorded rate: three decades down to three and a half up."""
-HIGH, MOST_RATES = 0.03, 18
-"""A sweep that would end below HIGH goes on up to it and begins later, with at most MOST_RATES rates."""
+HIGH, LOW, MOST_RATES = 0.03, 1e-3, 20
+"""A sweep that would end below HIGH goes on up to it, one that would end above LOW goes on down to it; with at most
+MOST_RATES rates, ten decades, of which those on the other side are left out."""
 KEPT = 48 * 2**20
 """Bytes of lanes and optimizer state that unfinished trials together may keep, so that they can be continued."""
 WIDEST = 256 * 2**20
@@ -121,7 +122,7 @@ class Bench:
         """
         known, until = tuple(remedies), min(self._until(share), len(self.course.passes))
         try:
-            under_way = self._waiting.pop(known, None) or self._set_out(self._treated(remedies))
+            under_way = self._waiting.pop(known, None) or self._set_out(self.treated(remedies))
             under_way, result = self._continued(under_way, until)
         except UNPLAYABLE as error:
             raise CannotApply(f"the treated step cannot be run again ({_first_line(error)})") from error
@@ -151,7 +152,8 @@ class Bench:
             self._waiting.clear()
             self.traces = Traces()
 
-    def _treated(self, remedies: Sequence[Remedy]) -> Trial:
+    def treated(self, remedies: Sequence[Remedy]) -> Trial:
+        """The trial with the remedies applied in order."""
         trial = self.trial
         for remedy in remedies:
             trial = remedy.apply(trial)
@@ -166,7 +168,7 @@ class Bench:
 
     def sweep(self, remedies: Sequence[Remedy] = ()) -> Sweep:
         """Many learning rates at once, one per lane, from the recorded first weights; heavy steps get whole decades."""
-        trial = self._treated(remedies)
+        trial = self.treated(remedies)
         factors = rates_around(self.rate(), 1 if self.lanes == LANES else 2)
         wide = self.bytes * len(factors) > WIDEST * self.lanes
         groups = torch.tensor(factors).split(self.lanes if wide else len(factors))
@@ -203,8 +205,12 @@ class Bench:
 def rates_around(rate: float, halves: int = 1) -> tuple[float, ...]:
     """The factors of a sweep around a rate, so many half-decades apart; 1 is among them."""
     up = max(UP, math.ceil(2 * math.log10(HIGH / rate))) if rate > 0 else UP
-    up = min(up, MOST_RATES - 2)
-    down = min(-1, max(DOWN, up - MOST_RATES + 1))
+    down = min(DOWN, math.floor(2 * math.log10(LOW / rate))) if rate > 0 else DOWN
+    up, down = min(up, MOST_RATES - 2), max(down, 2 - MOST_RATES)
+    if up > UP:
+        down = min(-1, max(DOWN, up - MOST_RATES + 1))
+    elif down < DOWN:
+        up = max(1, min(UP, down + MOST_RATES - 1))
     return tuple(10 ** (e / 2) for e in range(down, up + 1) if e % halves == 0)
 
 

@@ -8,15 +8,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
 import torch
 
 from unstuck.diagnosis.experiment import Word
-from unstuck.diagnosis.model import NotApplicable
+from unstuck.diagnosis.model import NotApplicable, Remedy
 from unstuck.diagnosis.skill import SHORTEST, SHOWS, differs, healed, settled, worth_having
+from unstuck.remedies.treatment import Trial
 from unstuck.replay.as_classes import AsClasses
 from unstuck.replay.bench import Bench, as_written
 from unstuck.replay.extent import UNPLAYABLE
@@ -27,6 +28,8 @@ from unstuck.tape.model import Pass
 
 UNKNOWN = SHOWS / 2
 """Skill on rows it was not trained on, up to which it knows nothing of them: chance is below 0.03 over hundreds."""
+AGAIN = 1.5
+"""Times that each row of a course comes, on average, from which on a network may learn rows by heart."""
 BETTER = 0.2
 """Share of right answers that classes must add to rounded numbers."""
 
@@ -51,6 +54,22 @@ def resampled(kind: str, bench: Bench) -> Shown:
 
 def halves(bench: Bench) -> Shown:
     """Train on one half of the rows and ask about both; equal rows fall into the same half."""
+    return _halves(bench, as_written(bench.tape))
+
+
+def unseen(bench: Bench, remedies: Sequence[Remedy]) -> Shown:
+    """The same of a treated run. Raises NotApplicable where a course gives no row twice: then all skill is on new rows.
+
+    "helps" is what learns its rows by heart, and nothing of others.
+    """
+    rows = Redrawn.of(bench.tape, bench.main, bench.course.passes)
+    given = sum(rows.size(p) for p in bench.course.passes if p.program == bench.main)
+    if given < AGAIN * (int(rows.group.max()) + 1):
+        raise NotApplicable("hardly a row comes twice")
+    return _halves(bench, bench.treated(remedies))
+
+
+def _halves(bench: Bench, trial: Trial) -> Shown:
     rows = Redrawn.of(bench.tape, bench.main, bench.course.passes)
     contents = int(rows.group.max()) + 1
     order = torch.randperm(contents, generator=rows.generator)
@@ -58,13 +77,13 @@ def halves(bench: Bench) -> Shown:
     first[order[: contents // 2]] = True
     ours, others = (half.nonzero().flatten() for half in (first[rows.group], ~first[rows.group]))
     train = lambda p: rows.batch(p, rows.drawn(rows.size(p), ours))
-    seen, unseen = learnt(bench, rows, train, rows.asked(ours), rows.asked(others))
-    why = f"trained on half of the rows, skill is {seen:.2f} on them and {unseen:.2f} on the others"
-    if unseen > UNKNOWN:
-        return Shown("no-difference", why, unseen, seen)
+    seen, new = learnt(bench, rows, train, rows.asked(ours), rows.asked(others), trial=trial)
+    why = f"trained on half of the rows, skill is {seen:.2f} on them and {new:.2f} on the others"
+    if new > UNKNOWN:
+        return Shown("no-difference", why, new, seen)
     long = len(bench.course.passes) >= SHORTEST  # in fewer steps, hard rows are known before what they have in common
-    by_heart = long and seen >= SHOWS and seen - unseen >= SHOWS
-    return Shown("helps" if by_heart else "undecided", why, unseen, seen)
+    by_heart = long and seen >= SHOWS and seen - new >= SHOWS
+    return Shown("helps" if by_heart else "undecided", why, new, seen)
 
 
 def mixed(bench: Bench) -> Shown:
@@ -87,21 +106,23 @@ def classes(bench: Bench) -> Shown:
     return Shown("heals" if better else "no-difference", why, both.rounded, both.named)
 
 
-def learnt(bench: Bench, rows: Redrawn, train: Callable[[Pass], Pass], *asked: tuple[Pass, ...]) -> list[float]:
-    """Train as written on the passes so changed; skill on each kind of questions, median over the lanes."""
+def learnt(
+    bench: Bench, rows: Redrawn, train: Callable[[Pass], Pass], *asked: tuple[Pass, ...], trial: Trial | None = None
+) -> list[float]:
+    """Train, as written or in another trial, on these passes; skill on each kind of questions, median over lanes."""
     passes = (*map(train, bench.course.passes), *(p for kind in asked for p in kind))
-    scored = _trained(bench, rows, passes).rows[-ASKED * len(asked) :]
+    scored = _trained(bench, rows, passes, trial or as_written(bench.tape)).rows[-ASKED * len(asked) :]
     kinds = [torch.stack(scored[i * ASKED : (i + 1) * ASKED]).sum(0) for i in range(len(asked))]
     yard = bench.yardstick
     return [float(yard.skill(yard.score(kind)).median()) for kind in kinds]
 
 
-def _trained(bench: Bench, rows: Redrawn, passes: tuple[Pass, ...]) -> LaneResult:
+def _trained(bench: Bench, rows: Redrawn, passes: tuple[Pass, ...], trial: Trial) -> LaneResult:
     updates = tuple(u for u in bench.tape.updates if u.after <= len(bench.course.passes))
     tape = msgspec.structs.replace(rows.with_passes(passes), updates=updates)
     course = course_of(tape, passes, bench.main, bench.yardstick, bench.task)
     try:
-        result = bench.trained(as_written(tape), course, 3.0)
+        result = bench.trained(trial.with_(tape=tape), course, 3.0)
     except UNPLAYABLE as error:
         raise NotApplicable("other batches could not be replayed") from error
     if result.stopped or not result.rows:

@@ -23,7 +23,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from unstuck.diagnosis.model import Evidence, Finding
+from unstuck.diagnosis.model import Evidence, Finding, Remedy
 from unstuck.diagnosis.stages import Stage
 from unstuck.remedies.shuffle_batches import DrawOrder, PermuteRows, ShuffleBatches
 from unstuck.remedies.treatment import Treatment
@@ -46,8 +46,8 @@ def check(order: Order, totals: Totals | None) -> Iterator[Finding]:
     if order.sorted < SORTED and not one:
         return
     blocks = not one and order.blocks >= SORTED
-    places = [] if totals is None else [*_loaders(totals), *_slices(totals), *_walks(totals)]
-    if not places and not blocks:
+    found = [] if totals is None else places(totals)
+    if not found and not blocks:
         return
     said = "training batches are sorted by class and not shuffled"
     if one:
@@ -55,17 +55,22 @@ def check(order: Order, totals: Totals | None) -> Iterator[Finding]:
     purity = Evidence(
         "batch purity (0 random order, 1 one class per batch)", 1.0 if one else round(order.sorted, 3), "near 0"
     )
-    site = totals.source.site(places[0][0]) if totals is not None and places else None
+    site = totals.source.site(found[0][0]) if totals is not None and found else None
     yield Finding(
         FAULT,
         said,
         site,
         (purity,),
-        tuple(remedy for _, remedy in places[:1]),
+        tuple(remedy for _, remedy in found[:1]),
         "error",
         known="observed",
         settles=("mixed",) if blocks else (),
     )
+
+
+def places(totals: Totals) -> list[tuple[ast.AST, Remedy]]:
+    """Where the text leaves training rows in their order, each with its remedy."""
+    return [*_loaders(totals), *_slices(totals), *_walks(totals)]
 
 
 def _loaders(totals: Totals) -> Iterator[tuple[ast.Call, ShuffleBatches]]:

@@ -6,8 +6,8 @@ harm, and every large network does it; but once the held-out loss has been risin
 weights was the better one.
 
 ## How it is seen
-The last evaluations that computed the same loss as training are computed again with the final weights and compared
-with the last training losses. This is a hint, never an error.
+The last evaluations are computed again with the final weights, and their loss (the training's, whatever number they
+lead to) is compared with the last training losses. This is a hint, never an error.
 
 ## What to do
 Early stopping: keep the weights of the epoch with the lowest held-out loss. Otherwise more data, data augmentation,
@@ -18,15 +18,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import suppress
+from itertools import islice
 from statistics import mean
 
+import msgspec
 import torch
 
 from unstuck.diagnosis.model import Evidence, Finding, NotApplicable
 from unstuck.diagnosis.stages import Stage
+from unstuck.signals.evaluation import answers
 from unstuck.signals.losses import Losses
 from unstuck.tape.interpreter import CannotReplay, run
 from unstuck.tape.model import Evaluation, Tape
+from unstuck.tape.program import Outside, Program, Ref, Value, mapped
 
 STAGE = Stage.REGULARISATION
 APART = 2.0
@@ -43,9 +48,9 @@ def check(tape: Tape, losses: Losses) -> Iterator[Finding]:
     """Compare the two losses at the end of the run."""
     name = losses.task.loss.name if losses.task.loss is not None else ""
     late = [p.loss for p in tape.passes[-max(1, int(LATE * len(tape.passes))) :]]
-    held = [x for e in _last(tape, name) if (x := _loss(tape, e, name)) is not None]
+    held = [x for e in _last(tape, name) if (x := _loss(tape, e, name)) is not None] or list(_on_answers(tape, losses))
     if not held or not all(map(math.isfinite, (*late, *held))):
-        raise NotApplicable("no recorded evaluation near the end computed the training loss")
+        raise NotApplicable("no recorded evaluation near the end has outputs and targets for the training loss")
     training, other, start = mean(late), mean(held), abs(mean(p.loss for p in tape.passes[:5]))
     if other > APART * max(training, 0.0) and other - training > LEAST * start:
         evidence = (
@@ -73,6 +78,24 @@ def _loss(tape: Tape, evaluation: Evaluation, name: str) -> float | None:
         return None
     call = next(c for c in program.calls if c.name == name)
     return float(values[call.outs[0]].double().mean())
+
+
+def _on_answers(tape: Tape, losses: Losses) -> Iterator[float]:
+    """The training loss of outputs and targets whose evaluation led to another number (an accuracy)."""
+    task = losses.task
+    if task.loss is None or task.output is None or task.target is None:
+        return
+    places: dict[Ref, Ref] = {Value(task.output): Outside(0), Outside(task.target): Outside(1)}
+    turn = lambda leaf: places.get(leaf, leaf) if isinstance(leaf, Value | Outside) else leaf
+    if any(ref not in places for ref in task.loss.refs()):
+        return
+    call = msgspec.structs.replace(
+        task.loss, args=mapped(task.loss.args, turn), kwargs=mapped(task.loss.kwargs, turn), grad=False
+    )
+    alone = Program((call,), call.outs[0])
+    for _, _, output, wanted in islice(answers(tape), ASKED):
+        with suppress(CannotReplay, RuntimeError, KeyError, IndexError, TypeError, ValueError):
+            yield float(run(alone, {}, (output, wanted), {})[call.outs[0]].double().mean())
 
 
 _SCRIPT = """
