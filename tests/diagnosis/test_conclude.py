@@ -9,7 +9,7 @@ import pytest
 from tests.diagnosis.test_plan import DEAD, RATE, SCALE, TOTALS, UNCLEARED, WELL, skills
 from tests.diagnosis.worlds import World, found
 from unstuck.diagnosis.conclude import Context, conclude
-from unstuck.diagnosis.experiment import Experiment, Recorded, Request, Run, Sweep
+from unstuck.diagnosis.experiment import Experiment, Headroom, Recorded, Request, Run, Sweep
 from unstuck.diagnosis.log import Budget
 from unstuck.diagnosis.model import Diagnosis, Known, Role, State, proven
 from unstuck.diagnosis.roles import role, state_of
@@ -42,6 +42,25 @@ def test_the_table_of_roles(state: State, known: Known, never_meant: bool) -> No
     poor = state in ("below-headroom", "does-not-learn")
     sure = state in ("too-early", "unknown") and never_meant and known != "guessed"
     assert role("undecided", known, never_meant, state) == ("suspect" if poor or sure else "hint")
+
+
+def test_a_generic_remedy_is_shown_only_if_it_is_proven() -> None:
+    generic = found("bad-init", "redraw", stage=Stage.INIT, origin="battery")
+    rich = Headroom("accuracy", 0.5, 0.97, "a learner on the rows", (0.95, 0.98), (0.9, 0.96), 0.5)
+    healed = concluded(World([generic], replayed={frozenset({"redraw"}): 0.9}, headroom=rich))
+    assert roles(healed) == {"bad-init": "cause"}
+    assert healed.headroom == rich
+    assert roles(concluded(World([generic], headroom=rich))) == {}
+
+
+def test_a_run_far_below_what_its_rows_hold_is_below_headroom() -> None:
+    run = Run(skill=0.7, curve=(0.7,) * 24, score=0.85, passes=400, task="classes")
+    much = Headroom("accuracy", 0.85, 0.99, "a learner", (0.98, 1.0), (0.26, 0.3), 0.5)
+    little = Headroom("accuracy", 0.85, 0.9, "a learner", (0.88, 0.92), (0.06, 0.14), 0.5)
+    assert state_of(run, much) == "below-headroom"
+    assert state_of(run, little) == "learns-well"
+    early = Run(skill=0.7, curve=tuple(i / 30 for i in range(24)), score=0.85, passes=400, task="classes", cut=True)
+    assert state_of(early, much) == "learns-well"
 
 
 @pytest.mark.parametrize(("run", "state"), [

@@ -5,7 +5,18 @@ from __future__ import annotations
 import pytest
 
 from tests.diagnosis.worlds import Named, World, found, names
-from unstuck.diagnosis.experiment import Experiment, Recorded, Recount, Replay, Request, Rerun, Resample, Run, Sweep
+from unstuck.diagnosis.experiment import (
+    Experiment,
+    Headroom,
+    Recorded,
+    Recount,
+    Replay,
+    Request,
+    Rerun,
+    Resample,
+    Run,
+    Sweep,
+)
 from unstuck.diagnosis.log import Budget
 from unstuck.diagnosis.model import proven
 from unstuck.diagnosis.plan import foresight, plan
@@ -162,6 +173,48 @@ def test_resampling_is_made_before_anything_is_replayed() -> None:
     choice = world.diagnose()
     assert isinstance(world.log[2].request.means, Resample)
     assert choice.rerun is None, "nothing downstream of labels that belong to other rows can help"
+
+
+RICH = Headroom("accuracy", 0.5, 0.97, "a learner on the rows", (0.95, 0.98), (0.9, 0.96), 0.5)
+POOR = Headroom("accuracy", 0.5, 0.5, "a learner on the rows", (0.45, 0.55), (-0.1, 0.1), 0.5)
+GENERIC = found("bad-init", "redraw", stage=Stage.INIT, origin="battery")
+
+
+def test_generic_remedies_are_tried_where_nothing_heals_and_the_rows_hold_more() -> None:
+    world = World([SCALE, GENERIC], replayed=skills(redraw=0.9), headroom=RICH)
+    choice = world.diagnose()
+    assert choice.rerun is not None
+    assert choice.rerun.request.faults == ("bad-init",)
+    assert world.asked(Replay).index(("redraw",)) > world.asked(Replay).index(("scale",))
+
+
+def test_generic_remedies_are_not_tried_where_something_heals_or_the_rows_hold_nothing() -> None:
+    healed = World([SCALE, GENERIC], replayed=skills(scale=0.9, redraw=0.9), headroom=RICH)
+    hopeless = World([SCALE, GENERIC], replayed=skills(redraw=0.9), headroom=POOR)
+    for world in (healed, hopeless):
+        world.diagnose()
+        assert ("redraw",) not in world.asked(Replay)
+
+
+def test_generic_remedies_are_left_out_where_no_time_is_left() -> None:
+    world = World([SCALE, GENERIC], replayed=skills(redraw=0.9), headroom=RICH)
+    world.diagnose(Budget(late=True))
+    assert ("redraw",) not in world.asked(Replay)
+
+
+def test_labels_that_simple_learners_predict_need_no_halves() -> None:
+    misaligned = found("label-misaligned", stage=Stage.TARGETS, settles=("halves",), leaves_nothing=True)
+    world = World([misaligned], shown={"halves": "helps"}, headroom=RICH)
+    world.diagnose()
+    assert not any(isinstance(e.request.means, Resample) for e in world.log)
+
+
+def test_a_search_goes_on_while_the_rows_hold_much_more() -> None:
+    run = Run(skill=0.62, curve=(0.62,) * 24, score=0.81, passes=400, task="classes")
+    more = Headroom("accuracy", 0.81, 0.99, "a learner on the rows", (0.98, 1.0), (0.34, 0.38), 0.5)
+    assert World([GENERIC], run=run, replayed=skills(redraw=0.95), headroom=more).diagnose().rerun is not None
+    same = Headroom("accuracy", 0.81, 0.83, "a learner on the rows", (0.8, 0.86), (-0.02, 0.1), 0.5)
+    assert World([GENERIC], run=run, replayed=skills(redraw=0.95), headroom=same).diagnose().rerun is None
 
 
 def test_what_hides_behind_a_patch_is_found_on_its_tape() -> None:

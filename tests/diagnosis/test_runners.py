@@ -195,7 +195,7 @@ def test_the_diagnosis_comes_though_every_replay_fails(folder: Path, monkeypatch
 
 
 def test_the_diagnosis_comes_though_every_experiment_fails(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for kind in ("_replay", "_sweep", "_resample", "_rerun", "_recount", "_baseline"):
+    for kind in ("_replay", "_sweep", "_resample", "_rerun", "_recount", "_baseline", "_micro"):
         monkeypatch.setattr(Runners, kind, raises(TWO_LINES))
     diagnosis = diagnose(folder / "tape")
     assert diagnosis.causes == ()

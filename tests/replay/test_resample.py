@@ -8,9 +8,12 @@ import pytest
 
 from tests.recorded import tape_of
 from unstuck.diagnosis.examine import Readings, examine
+from unstuck.diagnosis.experiment import Replay, Request
+from unstuck.diagnosis.runners import Runners
 from unstuck.diagnosis.skill import SHOWS
+from unstuck.remedies.set_rate import SetRate
 from unstuck.replay.bench import Bench
-from unstuck.replay.resample import halves, mixed, resampled
+from unstuck.replay.resample import halves, mixed, resampled, unseen
 from unstuck.rules.catalogue import catalogue
 from unstuck.signals.relation import Relation
 
@@ -89,3 +92,35 @@ def test_an_experiment_says_on_how_much_it_stands(tmp_path: Path) -> None:
     assert (shown.lanes, shown.steps) == (8, len(bench.course.passes))
     assert shown.after >= shown.before - SHOWS
     assert f"skill is {shown.after:.2f} on them and {shown.before:.2f} on the others" in shown.why
+
+
+NOISE = """
+import torch
+from torch import nn
+
+torch.manual_seed(0)
+x, y = torch.randn(120, 20), torch.randint(0, 2, (120,))
+{labels}
+model = nn.Sequential(nn.Linear(20, 64), nn.ReLU(), nn.Linear(64, 2))
+optimizer = torch.optim.Adam(model.parameters(), lr=1e-5)
+for epoch in range(20):
+    for rows in torch.randperm(120).split(20):
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(model(x[rows]), y[rows])
+        loss.backward()
+        optimizer.step()
+"""
+
+
+@pytest.mark.parametrize(("labels", "word"), [("", "helps"), ("y = (x[:, 0] > 0).long()", "no-difference")])
+def test_a_treated_run_that_learns_its_rows_by_heart_is_told_by_the_others(
+    labels: str, word: str, tmp_path: Path
+) -> None:
+    assert unseen(Bench(tape_of(NOISE.format(labels=labels), tmp_path)), (SetRate(1e3, 1e-2),)).word == word
+
+
+def test_a_rate_that_learns_noise_faster_does_not_heal(tmp_path: Path) -> None:
+    run = Runners(tape_of(NOISE.format(labels=""), tmp_path), lambda _: None)
+    done = run(Request(Replay(), (SetRate(1e3, 1e-2),), ("lr-too-low",)))
+    assert done.treated.final > done.without.final + 0.3
+    assert done.word == "no-difference"

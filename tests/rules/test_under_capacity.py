@@ -78,3 +78,27 @@ def test_a_bottleneck_is_widened_and_nothing_else(tmp_path: Path) -> None:
     assert finding.remedies == (Widen(64),)
     wide = layers.replace("4, 1)", "4, 64)").replace("Linear(1,", "Linear(64,")
     assert f"nn.Sequential({wide})" in edited(Widen(64), text)
+
+
+FACTORS = """
+import torch
+from torch import nn
+
+torch.manual_seed(0)
+n = torch.randint(0, 16, (600, 2))
+left, right = torch.randn(16, 2), torch.randn(16, 2)
+y = (left[n[:, 0]] * right[n[:, 1]]).sum(1)
+a, b = nn.Embedding(16, {width}), nn.Embedding(16, {width})
+optimizer = torch.optim.Adam([*a.parameters(), *b.parameters()], lr=0.03)
+for epoch in range(8):
+    for rows in torch.randperm(600).split(60):
+        optimizer.zero_grad()
+        loss = nn.functional.mse_loss((a(n[rows, 0]) * b(n[rows, 1])).sum(1), y[rows])
+        loss.backward()
+        optimizer.step()
+"""
+
+
+@pytest.mark.parametrize(("width", "count"), [(1, 1), (12, 0)])
+def test_embeddings_of_one_number_each_are_too_small(width: int, count: int, tmp_path: Path) -> None:
+    assert len(found(tape_of(FACTORS.format(width=width), tmp_path))) == count

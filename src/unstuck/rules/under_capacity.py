@@ -6,9 +6,9 @@ with five bends needs more than three ReLU units, and a linear model draws strai
 plateau and stays there at every learning rate.
 
 ## How it is seen
-The widest hidden layer has a few units only, or one is far narrower than the layers on both sides, or there is none;
-and the run does not learn well. A replay of a wider network shows whether more units help; other remedies are tried
-first.
+The widest hidden layer has a few units only, or one is far narrower than the layers on both sides, or there is none, or
+embeddings without any layer hold a number or two for each index; and the run does not learn well. A replay of a wider
+network shows whether more units help; other remedies are tried first.
 
 ## What to do
 Make hidden layers several times wider (32 to 128 units), or add one.
@@ -26,6 +26,7 @@ from unstuck.rules._places import layer_site
 from unstuck.signals.layers import Layers
 from unstuck.signals.learning import Learning
 from unstuck.signals.samples import Samples
+from unstuck.signals.task import main_program
 from unstuck.signals.weights import Matrix
 from unstuck.tape.model import Tape
 from unstuck.tape.program import Call, Outside, Program, Value
@@ -45,7 +46,10 @@ ROWS = 500
 
 
 def check(layers: Layers, learning: Learning, rows: Samples | None, tape: Tape) -> Iterator[Finding]:
-    """Look at the widths of the hidden layers."""
+    """Look at the widths of the hidden layers; without any, at what tables of embeddings hold for each name."""
+    if not any(c.weights() and c.op.kind != "lookup" for c in layers.program.calls):
+        yield from _looked_up(learning, tape)
+        return
     hidden = [m for m in layers.matrices if m.hidden and m.call.op.kind != "recurrent"]
     if not hidden:
         yield from _linear(layers, learning, rows, tape)
@@ -84,6 +88,23 @@ def _linear(layers: Layers, learning: Learning, rows: Samples | None, tape: Tape
         layer_site(tape, one.name) or one.call.site,
         (Evidence("hidden layers", 0, "1 if the target is not a linear function of the inputs"),),
         (AddHidden(one.name, WIDE),),
+    )
+
+
+def _looked_up(learning: Learning, tape: Tape) -> Iterator[Finding]:
+    """Report a network of embeddings alone, each of which has a few numbers for what it stands for."""
+    calls = tape.programs[main_program(tape)].calls
+    found = [(c, name) for c in calls if c.op.kind == "lookup" for name in c.weights()]
+    widths = [tape.start(name).shape[-1] for _, name in found]
+    if not found or max(widths) > NECK:
+        return
+    (call, name), numbers = found[0], max(widths)
+    each = "one number" if numbers == 1 else f"{numbers} numbers"
+    yield Finding(
+        "under-capacity",
+        f"an embedding holds {each} for each index ({name}), and skill reaches {learning.final:.2f}",
+        layer_site(tape, name) or call.site,
+        (Evidence("numbers of the widest embedding", numbers, f"above {TINY}"),),
     )
 
 
