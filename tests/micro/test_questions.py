@@ -1,0 +1,168 @@
+"""Micro-experiments on small programs that differ in one call: what each of them tells, and where it is silent."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.recorded import Record
+from unstuck.diagnosis.model import NotApplicable
+from unstuck.micro import birth, copied, rows, terms
+from unstuck.micro.step import Recorded
+from unstuck.micro.training import Training
+
+HEAD = """
+import torch
+from torch import nn
+import torch.nn.functional as F
+
+torch.manual_seed(0)
+"""
+LOOP = """
+optimizer = torch.optim.Adam([p for m in (one, two) for p in m.parameters()], lr=0.01)
+for chosen in torch.randperm({count}).split(20):
+    loss = step(chosen)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+FLAT = (
+    HEAD
+    + """
+x = torch.randn(120, 6)
+x[::3, 2] = 0
+y = (x[:, 0] > 0).long()
+one, two = nn.Linear(6, 8), nn.Linear(8, 2)
+
+
+def step(chosen):
+    given, wanted = x[chosen], y[chosen]
+    {body}
+"""
+    + LOOP.format(count=120)
+)
+TOKENS = (
+    HEAD
+    + """
+follows = torch.randperm(16)
+x = [torch.randint(0, 16, (120,))]
+for _ in range(9):
+    x.append(torch.where(torch.rand(120) < 0.2, torch.randint(0, 16, (120,)), follows[x[-1]]))
+x = torch.stack(x, 1)
+one, two = nn.Embedding(17, 12), {layer}
+head = nn.Linear({width}, 17)
+
+
+def step(chosen):
+    tokens = x[chosen]
+    {body}
+"""
+    + LOOP.format(count=120).replace("(one, two)", "(one, two, head)")
+)
+
+
+def recorded(record: Record, text: str) -> Recorded:
+    return Recorded(record(text, steps=6))
+
+
+@pytest.mark.parametrize(
+    ("body", "name", "kind", "place"),
+    [
+        ("return F.cross_entropy(two(one(given) / given[:, 2:3].abs()), wanted)", "div", "zero", "forward"),
+        ("return F.cross_entropy(two(one(given).relu().log()), wanted)", "log", "zero", "forward"),
+        ("return F.cross_entropy(two((one(given) * given[:, 2:3]).abs().sqrt()), wanted)", "sqrt", "zero", "backward"),
+        ("return F.cross_entropy(two((one(given) * given[:, 2:3]).abs() ** 0.5), wanted)", "pow", "zero", "backward"),
+        ("return F.cross_entropy(two((one(given) * 0 + 1).acos()), wanted)", "acos", "edge", "backward"),
+        ("return F.cross_entropy(two((one(given) - float('inf')).softmax(1)), wanted)", "softmax", "masked", "forward"),
+        ("return F.cross_entropy(two(one(given)[:0]).mean(0), wanted[0])", "mean", "empty", "forward"),
+        ("return F.cross_entropy(two((one(given) * 200).exp()), wanted)", "exp", "overflow", "forward"),
+    ],
+)
+def test_the_call_at_which_nan_is_born_is_named(record: Record, body: str, name: str, kind: str, place: str) -> None:
+    found = birth.ask(recorded(record, FLAT.format(body=body)))
+    assert found.call is not None
+    assert (found.call.name, found.what.kind, found.place, found.at) == (name, kind, place, 0)
+    assert found.call.site is not None and "return" in FLAT.format(body=body).splitlines()[found.call.site.line - 1]
+
+
+def test_nothing_is_born_where_a_mask_is_infinite(record: Record) -> None:
+    body = (
+        "return F.cross_entropy(two(one(given).masked_fill(given[:, :1].expand(-1, 8) > 9, -torch.inf).exp()), wanted)"
+    )
+    with pytest.raises(NotApplicable, match="finite"):
+        birth.ask(recorded(record, FLAT.format(body=body)))
+
+
+def test_nan_that_enters_with_the_batch_is_no_call_s(record: Record) -> None:
+    text = FLAT.format(body="return F.cross_entropy(two(one(given)), wanted)").replace(
+        "x[::3, 2] = 0", "x[5] = torch.nan"
+    )
+    assert birth.ask(recorded(record, text)).place == "entering"
+
+
+def test_the_training_is_followed_to_the_recorded_losses(record: Record) -> None:
+    body = "return F.cross_entropy(two(one(given).relu()), wanted)"
+    known = recorded(record, FLAT.format(body=body))
+    training, losses = Training(known), []
+    for _ in known.tape.passes:
+        made = training.step().backward()
+        losses.append(float(made.loss))
+        training.advance(made.gradients)
+    assert losses == pytest.approx([p.loss for p in known.tape.passes], rel=1e-4)
+
+
+STATES = "scores = head(two(one(tokens{given}))[0])\n    return F.cross_entropy(scores.transpose(1, 2), tokens{wanted})"
+GRU, BOTH = "nn.GRU(12, 24, batch_first=True)", "nn.GRU(12, 12, batch_first=True, bidirectional=True)"
+ALL, LAST, NEXT = "", "[:, :-1]", "[:, 1:]"
+
+
+@pytest.mark.parametrize(
+    ("layer", "given", "wanted", "form", "solved"),
+    [
+        (GRU, ALL, ALL, "same", True),
+        (GRU, LAST, NEXT, None, False),
+        (BOTH, LAST, NEXT, "later", True),
+        (BOTH, ALL, ALL, None, False),
+    ],
+)
+def test_a_copy_is_seen_only_where_it_solves_the_task(
+    record: Record, layer: str, given: str, wanted: str, form: str | None, solved: bool
+) -> None:
+    text = TOKENS.format(layer=layer, width=24, body=STATES.format(given=given, wanted=wanted))
+    try:
+        found = copied.ask(recorded(record, text))
+    except NotApplicable:
+        assert form is None
+        return
+    assert (found.form, found.solved) == (form, solved)
+
+
+@pytest.mark.parametrize(
+    ("body", "name"),
+    [
+        ("h = one(given).relu()\n    return F.cross_entropy(two(h), wanted)", ""),
+        ("h = F.batch_norm(one(given), None, None, training=True)\n    return F.cross_entropy(two(h), wanted)", ""),
+        ("h = one(given).reshape(8, -1).t()\n    return F.cross_entropy(two(h), wanted)", "reshape"),
+        ("h = one(given).softmax(0)\n    return F.cross_entropy(two(h), wanted)", "softmax"),
+        ("h = one(given)\n    h = h - h.mean(0)\n    return F.cross_entropy(two(h), wanted)", "sub"),
+    ],
+)
+def test_the_call_that_mixes_rows_is_named(record: Record, body: str, name: str) -> None:
+    found = rows.ask(recorded(record, FLAT.format(body=body)))
+    assert found.mixed == bool(name)
+    assert (found.call.name if found.mixed and found.call is not None else "") == name
+
+
+def test_rows_that_a_matrix_joins_are_meant(record: Record) -> None:
+    text = FLAT.format(body="return F.cross_entropy(two(near @ one(given)), wanted)")
+    text = text.replace("one, two =", "near = torch.rand(20, 20)\none, two =")
+    found = rows.ask(recorded(record, text))
+    assert found.mixed and found.meant and not found.statements
+
+
+def test_terms_are_taken_apart_down_to_their_reductions(record: Record) -> None:
+    body = "h = one(given)\n    return F.cross_entropy(two(h), wanted) + 0.5 * (h**2 - h).sum() - h.abs().mean()"
+    found = terms.ask(recorded(record, FLAT.format(body=body)))
+    assert [t.maker.name for t in found.terms if t.maker is not None] == ["cross_entropy", "sum", "mean"]
+    assert [t.asked for t in found.terms] == [True, False, False]
+    assert [t.summed for t in found.terms] == [False, True, False]
+    assert sum(t.share for t in found.terms) == pytest.approx(1.0, abs=0.1)
