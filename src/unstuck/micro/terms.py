@@ -100,8 +100,10 @@ class Terms:
 
     @property
     def statements(self) -> tuple[Statement, ...]:
-        """Which terms are drowned."""
-        lost = [t for t in self.terms if t.share < DROWNED and t.of_data]
+        """Whether the term with the targets is drowned; where none is known, which of those with data is. A penalty may
+        be small."""
+        known = any(t.asked for t in self.terms)
+        lost = [t for t in self.terms if t.share < DROWNED and (t.asked if known else t.of_data)]
         loud = max(self.terms, key=lambda t: t.share)
         said = "of the gradient on the weights that the terms of the loss share, {} gives {:.2%} and {} {:.2%}"
         return tuple(
