@@ -90,6 +90,13 @@ def check(steps: Steps, tape: Tape) -> Iterator[Finding]:
         said = f"gradients are cleared before each of the {moves.updates} optimizer steps, so no weight ever changes"
         known, effect = _graded(moves)
         yield Finding(FAULT, said, None, tuple(moves.evidence()), (), "error", known=known, effect=effect)
+    if not found and steps.training.optimizers and moves.frozen and moves.backwards >= FEWEST and not moves.updates:
+        said = (
+            f"no optimizer steps in {moves.backwards} backward passes: no weight ever changes; call step() after each"
+        )
+        known, effect = _graded(moves)
+        site = tape.programs[tape.passes[-1].program].calls[-1].site
+        yield Finding(FAULT, said, site, tuple(moves.evidence()), (), "error", known=known, effect=effect)
 
 
 def _had_gradients(tape: Tape) -> bool:
