@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from tests.recorded import Record
+from tests.recorded import Findings, Record
+from unstuck.diagnosis.examine import Readings, examine
 from unstuck.diagnosis.model import NotApplicable
 from unstuck.micro import birth, copied, rows, terms
 from unstuck.micro.step import Recorded
 from unstuck.micro.training import Training
+from unstuck.rules.catalogue import catalogue
 
 HEAD = """
 import torch
@@ -75,6 +77,7 @@ def recorded(record: Record, text: str) -> Recorded:
         ("return F.cross_entropy(two((one(given) - float('inf')).softmax(1)), wanted)", "softmax", "masked", "forward"),
         ("return F.cross_entropy(two(one(given)[:0]).mean(0), wanted[0])", "mean", "empty", "forward"),
         ("return F.cross_entropy(two((one(given) * 200).exp()), wanted)", "exp", "overflow", "forward"),
+        ("return F.cross_entropy(two(one(given)), wanted * 0 - 100)", "cross_entropy", "empty", "forward"),
     ],
 )
 def test_the_call_at_which_nan_is_born_is_named(record: Record, body: str, name: str, kind: str, place: str) -> None:
@@ -82,6 +85,16 @@ def test_the_call_at_which_nan_is_born_is_named(record: Record, body: str, name:
     assert found.call is not None
     assert (found.call.name, found.what.kind, found.place, found.at) == (name, kind, place, 0)
     assert found.call.site is not None and "return" in FLAT.format(body=body).splitlines()[found.call.site.line - 1]
+
+
+@pytest.mark.parametrize("factor", ["1e30", "float('inf')"])
+def test_a_first_loss_that_is_not_finite_is_never_passed_over(record: Record, findings: Findings, factor: str) -> None:
+    body = f"return ((two(one(given)) * {factor}) ** 2).mean() - wanted.float().mean()"
+    tape = record(FLAT.format(body=body), steps=6)
+    rule = catalogue()["nonfinite-gradient"]
+    readings = Readings(tape, (birth.ask(Recorded(tape)),))
+    assert examine(readings, {rule.fault: rule})[0]
+    assert findings(tape, "nonfinite-gradient"), "without the micro-experiment too"
 
 
 def test_nothing_is_born_where_a_mask_is_infinite(record: Record) -> None:

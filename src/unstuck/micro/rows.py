@@ -128,7 +128,7 @@ def _compared(step: Step, changed: Step, task: Task, rows: int) -> Rows:
     one = step.values()
     mixing: Call | None = None
     with torch.no_grad(), changed.drawing():
-        for call, values in walk(changed.program, changed.weights, changed.outside, {}, Way(changed.device), None):
+        for call, values in walk(changed.program, changed.weights, changed.outside, {}, Way(changed.device)):
             for out in call.outs:
                 if out not in values or not values[out].is_floating_point():
                     continue

@@ -72,6 +72,8 @@ def singular(call: Call, given: list[Tensor], bad: list[Tensor | None], forward:
         return found
     if forward and name in AVERAGES and any(t.numel() < 2 for t in numbers[:1]):
         return Singular("empty")
+    if forward and call.op.classes and _ignored(call, numbers):
+        return Singular("empty")
     for place, tensor in _candidates(name, call, numbers):
         found = _zero_or_edge(name, place, tensor, bad[place] if place < len(bad) else None, forward)
         if found is not None:
@@ -80,6 +82,12 @@ def singular(call: Call, given: list[Tensor], bad: list[Tensor | None], forward:
     if name in GROWING and largest <= ORDINARY:
         return Singular("overflow", value=largest)
     return Singular("unknown", value=largest)
+
+
+def _ignored(call: Call, given: list[Tensor]) -> bool:
+    """Whether a loss over classes is given no target that counts: its mean is 0/0."""
+    left = call.argument(4, "ignore_index", -100)
+    return len(given) > 1 and not given[1].is_complex() and bool((given[1] == left).all())
 
 
 def _candidates(name: str, call: Call, given: list[Tensor]) -> list[tuple[int, Tensor]]:

@@ -41,15 +41,17 @@ SMALL = 1e-6
 """What a divisor is kept at least at: ten times the relative precision of float32."""
 SMALLER = 1e-8
 """What a root or a logarithm is given at least: their values there, 1e-4 and -18, are of ordinary size."""
+FIRST = 2
+"""Steps that have not moved the weights more than once: what is not finite in them, no training explains."""
 EDGE = 1 - 1e-6
 """How far arcs go: their slope there is 700."""
 
 
 def check(birth: Birth | None, tape: Tape) -> Iterator[Finding]:
     """Name the call; where it could not be looked for, say that the first step is not finite."""
-    if birth is None:
+    if birth is None or birth.place == "update":
         yield from _unexplained(tape)
-    elif birth.call is not None and birth.sound and birth.what.kind != "unknown":
+    elif birth.call is not None and birth.sound and (birth.what.kind != "unknown" or birth.at < FIRST):
         yield _finding(birth)
 
 
@@ -86,7 +88,7 @@ def _remedies(birth: Birth) -> Iterator[KeepOff]:
 
 def _unexplained(tape: Tape) -> Iterator[Finding]:
     """The first losses are NaN or infinite although what enters is finite: nothing can be learnt from them."""
-    first = tape.passes[:2]
+    first = tape.passes[:FIRST]
     broken = next((i for i, p in enumerate(first) if not math.isfinite(p.loss)), None)
     if broken is None or _enters(tape, broken):
         return
