@@ -141,8 +141,8 @@ class Graph(nn.Module):
 
 
 model = Graph()
-optimizer = torch.optim.Adam(model.parameters(), lr=0.05)
-for epoch in range(120):
+optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
+for epoch in range(60):
     loss = nn.functional.cross_entropy(model(words, near)[seen], topic[seen])
     optimizer.zero_grad()
     loss.backward()
