@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from unstuck.integrations.watching import watch
     from unstuck.tabular.fit.estimators import Classifier, Regressor
     from unstuck.tabular.scaling import NotEquivalent, Recipe, equivalent, rescaled
     from unstuck.trial.entry import try_patch
@@ -21,10 +22,13 @@ _HOMES = {
     "equivalent": "unstuck.tabular.scaling",
     "rescaled": "unstuck.tabular.scaling",
     "try_patch": "unstuck.trial.entry",
+    "watch": "unstuck.integrations.watching",
 }
 """The module of each public name. It is imported on first use: `import unstuck` loads neither numpy nor torch."""
 
-__all__ = ["Classifier", "NotEquivalent", "Recipe", "Regressor", "__version__", "equivalent", "rescaled", "try_patch"]
+__all__ = [
+    "Classifier", "NotEquivalent", "Recipe", "Regressor", "__version__", "equivalent", "rescaled", "try_patch", "watch",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
