@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 BUILT := .venv/.built-from-lock
 
-.PHONY: setup demo test net bench
+.PHONY: setup demo test net test-integrations bench
 
 setup: $(BUILT)
 
@@ -28,6 +28,20 @@ test: setup
 
 net: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m net tests/net
+
+# The frameworks need an environment of their own; nothing in it may change the version of torch.
+FRAMEWORKS := .venv-frameworks
+
+test-integrations: $(FRAMEWORKS)/.built
+	OMP_NUM_THREADS=1 $(FRAMEWORKS)/bin/python -m pytest -m frameworks tests/integrations/frameworks
+
+$(FRAMEWORKS)/.built: tests/integrations/frameworks/requirements.txt requirements.lock
+	$(PYTHON) -m venv $(FRAMEWORKS)
+	grep -h '^torch==' requirements.lock > $(FRAMEWORKS)/constraints.txt
+	$(FRAMEWORKS)/bin/python -m pip install --quiet --disable-pip-version-check -c $(FRAMEWORKS)/constraints.txt \
+		torch pytest hypothesis -r tests/integrations/frameworks/requirements.txt
+	$(FRAMEWORKS)/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -c $(FRAMEWORKS)/constraints.txt -e .
+	@touch $@
 
 bench: setup
 	$(BIN)/python -m benchmarks

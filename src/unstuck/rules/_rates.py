@@ -9,6 +9,7 @@ from unstuck.remedies.set_rate import SetRate, built_rates, first_rates
 from unstuck.rules._places import optimizer_site
 from unstuck.signals.source import Origin, Site, started
 from unstuck.signals.sweep import Sweep
+from unstuck.source.text import Splice
 from unstuck.tape.model import Tape
 
 LITTLE = 0.5
@@ -45,6 +46,19 @@ def set_rate(tape: Tape, factor: float) -> tuple[SetRate, str]:
     written = first_rate(tape)
     remedy = SetRate(factor, written * factor, tape.optimizers[number].made if tape.optimizers else None, built)
     return remedy, elsewhere(remedy.made(started(tape)), site)
+
+
+def rate_site(tape: Tape, remedy: SetRate) -> Site | None:
+    """The construction of the first optimizer; where a framework built it unseen, the line that holds its rate."""
+    found = optimizer_site(tape, first_optimizer(tape))
+    if found is not None:
+        return found
+    sources = started(tape)
+    origin = remedy.made(sources)
+    if origin is None or not isinstance(origin.place, Splice) or not origin.place.file.endswith(".py"):
+        return None
+    text = sources.files[origin.place.file]
+    return Site(origin.place.file, text.count("\n", 0, origin.place.start) + 1)
 
 
 def elsewhere(origin: Origin | None, site: Site | None) -> str:

@@ -21,8 +21,7 @@ from collections.abc import Iterator
 
 from unstuck.diagnosis.model import Evidence, Finding
 from unstuck.diagnosis.stages import Stage
-from unstuck.rules._places import optimizer_site
-from unstuck.rules._rates import better, first_optimizer, first_rate, rounded, set_rate
+from unstuck.rules._rates import better, first_rate, rate_site, rounded, set_rate
 from unstuck.signals.learning import Learning
 from unstuck.signals.sweep import Sweep
 from unstuck.tape.model import Tape
@@ -47,7 +46,7 @@ def check(tape: Tape, learning: Learning, sweep: Sweep | None) -> Iterator[Findi
     yield Finding(
         "lr-too-high",
         f"learning rate {written:g}{where} is too high: {_said(sweep, learning, factor, written)}",
-        optimizer_site(tape, first_optimizer(tape)),
+        rate_site(tape, remedy),
         _evidence(sweep, learning, factor),
         (remedy,),
     )

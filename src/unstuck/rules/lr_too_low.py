@@ -22,8 +22,7 @@ from collections.abc import Iterator
 from unstuck.diagnosis.model import Evidence, Finding
 from unstuck.diagnosis.skill import SHORTEST, improves
 from unstuck.diagnosis.stages import Stage
-from unstuck.rules._places import optimizer_site
-from unstuck.rules._rates import better, first_optimizer, first_rate, rounded, set_rate
+from unstuck.rules._rates import better, first_rate, rate_site, rounded, set_rate
 from unstuck.signals.learning import Learning
 from unstuck.signals.rates import Rates
 from unstuck.signals.sweep import Sweep
@@ -51,7 +50,7 @@ def check(tape: Tape, sweep: Sweep, learning: Learning, rates: Rates | None) -> 
         "lr-too-low",
         f"learning rate {written:g}{where} is too low: on the same batches, skill is {sweep.at(1.0):.2f} "
         f"at {written:g} and {sweep.at(factor):.2f} at {rate:g}",
-        optimizer_site(tape, first_optimizer(tape)),
+        rate_site(tape, remedy),
         (
             Evidence("skill at the written rate", sweep.at(1.0), "close to the best of the sweep"),
             Evidence(f"skill at {factor:.2g} times that rate", sweep.at(factor), "no better"),
