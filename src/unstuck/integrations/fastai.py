@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastai.callback.core import Callback
+from fastai.callback.core import Callback  # pyright: ignore[reportMissingImports]
 
 from unstuck.integrations.training import Training
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ignite.engine import Engine, Events
+from ignite.engine import Engine, Events  # pyright: ignore[reportMissingImports]
 
 from unstuck.integrations.training import Training
 

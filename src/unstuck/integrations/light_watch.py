@@ -44,7 +44,7 @@ class LightWatch:
     ) -> None:
         self._run, self._say, self._every, self._clock = run, say, every, clock
         self._due = clock() + first
-        self._child: subprocess.Popen[bytes] | None = None
+        self._child: subprocess.Popen[Any] | None = None
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
 
     def step(self) -> None:

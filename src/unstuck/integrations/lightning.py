@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback  # pyright: ignore[reportMissingImports]
 
 from unstuck.integrations.training import Training
 

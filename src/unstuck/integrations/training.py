@@ -35,7 +35,8 @@ class Training:
         effort: Effort = "normal",
         look: bool = True,
     ) -> None:
-        self._report, self._folder, self._effort, self._look = report, folder, effort, look
+        self._report, self._folder, self._look = report, folder, look
+        self._effort: Effort = effort
         self.run: watch | None = None
         """The recording; `run.report()` diagnoses it."""
         self._light: LightWatch | None = None
