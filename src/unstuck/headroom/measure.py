@@ -24,7 +24,7 @@ SECONDS = 10.0
 FOLDS = 3
 DRAWS = 400
 """Bootstrap samples of the rows: the ends of a 95 % interval vary by about a twentieth of its width."""
-TAIL = 0.025
+TAIL, Z = 0.025, 1.96
 FAILS = (ImportError, RuntimeError, ValueError, IndexError, TypeError)
 """What a learner may raise on rows that it cannot take: then the others answer."""
 
@@ -191,8 +191,16 @@ def _drawn(parts: Tensor, yard: Yardstick) -> Tensor:
 
 
 def interval(given: Tensor, truth: Tensor, yard: Yardstick) -> tuple[float, float]:
-    """The 95 % interval of a score, over other rows of the same kind."""
-    return _ends(_drawn(_parts(given, truth, yard), yard))
+    """The 95 % interval of a score, over other rows of the same kind.
+
+    A bootstrap of a share near 0 or 1 has no width: it is at least that of Wilson (1927).
+    """
+    low, high = _ends(_drawn(_parts(given, truth, yard), yard))
+    if yard.kind == "regression":
+        return low, high
+    share, rows = scored(given, truth, yard), len(truth)
+    middle, size = share + Z**2 / (2 * rows), Z * (share * (1 - share) / rows + (Z / (2 * rows)) ** 2) ** 0.5
+    return min(low, (middle - size) / (1 + Z**2 / rows)), max(high, (middle + size) / (1 + Z**2 / rows))
 
 
 def _gain(
