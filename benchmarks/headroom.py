@@ -54,7 +54,10 @@ DIGITS = "x = torch.tensor(d.images, dtype=torch.float32)[mix].unsqueeze(1) / 16
 DRAWN = "x = torch.randn(2000, {shape})\n"
 TEXT = "x = torch.randint(1, 40, (2000, 12))\nmood = torch.randn(40)\ny = (mood[x].sum(1) > 0).long()"
 EMBED = "nn.Sequential(nn.Embedding(40, 8), nn.Flatten(), nn.Linear(96, 2))"
-SPOTS = "y = torch.randint(0, 4, (2000,))\nx = torch.randn(2000, 1, 16, 16)\nx[torch.arange(2000), 0, 3 + 8 * (y // 2), 3 + 8 * (y % 2)] += 4"
+SPOTS = (
+    "y = torch.randint(0, 4, (2000,))\nx = torch.randn(2000, 1, 16, 16)\n"
+    "x[torch.arange(2000), 0, 3 + 8 * (y // 2), 3 + 8 * (y % 2)] += 4"
+)
 STRIPES = (
     "y = torch.randint(0, 2, (2000,))\nt = torch.arange(16.0)\nw = torch.sin(t + 6.28 * torch.rand(2000, 1))\n"
     "x = torch.where(y.reshape(-1, 1, 1, 1) > 0, w.reshape(-1, 1, 1, 16), w.reshape(-1, 1, 16, 1))"
@@ -62,7 +65,8 @@ STRIPES = (
 )
 WAVES = (
     "y = torch.randint(0, 2, (2000,))\nt = torch.arange(30.0)\n"
-    "x = torch.sin(t * (0.5 + 0.3 * y.unsqueeze(1)) + 6.28 * torch.rand(2000, 1)).unsqueeze(2) + torch.randn(2000, 30, 1)"
+    "x = torch.sin(t * (0.5 + 0.3 * y.unsqueeze(1)) + 6.28 * torch.rand(2000, 1)).unsqueeze(2)"
+    " + torch.randn(2000, 30, 1)"
 )
 
 
@@ -82,9 +86,7 @@ class Case:
     def script(self) -> str:
         """Its text."""
         asked = ASKED.format(a=self.rows, b=self.rows + 200) if self.asks else ""
-        return SCRIPT.format(
-            seed=7, data=self.data, model=self.model, rows=self.rows, loss=self.loss, asked=asked
-        )  # fmt: skip
+        return SCRIPT.format(seed=7, data=self.data, model=self.model, rows=self.rows, loss=self.loss, asked=asked)
 
 
 CASES = (
@@ -95,20 +97,42 @@ CASES = (
     Case("linear classes", DRAWN.format(shape=8) + "y = (x[:, 0] + x[:, 1] > 0).long()", MLP.format(i=8, o=2)),
     Case("linear, asked", DRAWN.format(shape=8) + "y = (x[:, 0] > x[:, 1]).long()", MLP.format(i=8, o=2), asks=True),
     Case("product", DRAWN.format(shape=6) + "y = (x[:, 0] * x[:, 1] > 0).long()", MLP.format(i=6, o=2)),
-    Case("steps of a value", DRAWN.format(shape=5) + "y = (x[:, 0].round() + x[:, 1].abs())", MLP.format(i=5, o=1), VALUES),
+    Case(
+        "steps of a value",
+        DRAWN.format(shape=5) + "y = (x[:, 0].round() + x[:, 1].abs())",
+        MLP.format(i=5, o=1),
+        VALUES,
+    ),
     Case("half noise", DRAWN.format(shape=5) + "y = x[:, 0] + torch.randn(2000)", MLP.format(i=5, o=1), VALUES),
     Case("noise", DRAWN.format(shape=8) + "y = torch.randint(0, 2, (2000,))", MLP.format(i=8, o=2)),
     Case("rare class", DRAWN.format(shape=6) + "y = (x[:, 0] + x[:, 1] > 1.8).long()", MLP.format(i=6, o=2)),
     Case("digits", BUNDLED.format(name="digits") + DIGITS + LABELS, FLAT.format(i=64, o=10), rows=900, kind="pictures"),
-    Case("digits, asked", BUNDLED.format(name="digits") + DIGITS + LABELS, FLAT.format(i=64, o=10), rows=900, asks=True, kind="pictures"),
+    Case(
+        "digits, asked",
+        BUNDLED.format(name="digits") + DIGITS + LABELS,
+        FLAT.format(i=64, o=10),
+        rows=900,
+        asks=True,
+        kind="pictures",
+    ),
     Case("bright spots", SPOTS, FLAT.format(i=256, o=4), kind="pictures"),
     Case("stripes", STRIPES, FLAT.format(i=256, o=2), kind="pictures"),
-    Case("picture noise", "x = torch.randn(2000, 1, 12, 12)\ny = torch.randint(0, 3, (2000,))", FLAT.format(i=144, o=3), kind="pictures"),
-    Case("walks", "x = torch.randn(2000, 20, 2).cumsum(1)\ny = (x[:, -1, 0] > x[:, 5, 0]).long()", FLAT.format(i=40, o=2), kind="sequences"),
+    Case(
+        "picture noise",
+        "x = torch.randn(2000, 1, 12, 12)\ny = torch.randint(0, 3, (2000,))",
+        FLAT.format(i=144, o=3),
+        kind="pictures",
+    ),
+    Case(
+        "walks",
+        "x = torch.randn(2000, 20, 2).cumsum(1)\ny = (x[:, -1, 0] > x[:, 5, 0]).long()",
+        FLAT.format(i=40, o=2),
+        kind="sequences",
+    ),
     Case("pitch of a wave", WAVES, FLAT.format(i=30, o=2), kind="sequences"),
     Case("words", TEXT, EMBED, kind="sequences"),
     Case("words, asked", TEXT, EMBED, rows=1200, asks=True, kind="sequences"),
-)  # fmt: skip
+)
 
 
 def main() -> None:
@@ -152,7 +176,9 @@ def measure(case: Case) -> tuple[Headroom, float, tuple[float, float]]:
     if not found.held:
         order = torch.randperm(len(train), generator=torch.Generator().manual_seed(9))
         train = train.of(order[: len(train) * (FOLDS - 1) // FOLDS])
-    both = Part(torch.cat([train.parts[0].values.float(), x.float()]), train.parts[0].looked_up)
+    known = train.parts[0]
+    alike = x.reshape(len(x), *known.values.shape[1:])
+    both = Part(torch.cat([known.values.float(), alike.float()]), known.looked_up)
     whole, cut = table((both,)), len(train)
     parts = (torch.arange(cut), torch.arange(cut, len(whole)))
     question = Question(whole.of(parts[0]), train.targets, whole.of(parts[1]), truth)
