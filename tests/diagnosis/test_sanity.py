@@ -48,6 +48,19 @@ def test_no_rate_that_nobody_uses_is_proven(kind: str, rate: float, kept: bool) 
     assert done.patch.proven is kept and done.patch.trust == ("likely" if kept else "advice")
 
 
+@pytest.mark.parametrize(("state", "learns", "known", "kept"), [
+    ("unknown", None, "guessed", False), ("unknown", None, "observed", True),
+    ("does-not-learn", False, "guessed", True),
+])  # fmt: skip
+def test_what_no_score_judges_is_not_proven_by_one(state: str, learns: bool | None, known: str, kept: bool) -> None:
+    (cause,) = slow(0.1).findings
+    found = (msgspec.structs.replace(cause, known=known),)
+    done = sane(msgspec.structs.replace(slow(0.1), state=state, learns=learns, findings=found), tape())
+    assert [f.role for f in done.findings] == ["cause" if kept else "hint"]
+    assert (done.patch is not None) is kept
+    assert kept or done.findings[0].effect.word == "undecided"
+
+
 def test_no_difference_needs_runs() -> None:
     empty = Experiment(Request(Replay()), "no-difference", "median skill nan", lanes=0)
     done = sane(diagnosis(log=(empty, msgspec.structs.replace(empty, lanes=8))), tape())

@@ -22,12 +22,14 @@ LARGEST_STEP = 1.0
 """The same where a rate is the size of each weight's step (Adam and its kin): weights themselves are below 1."""
 BY_STEP = {"Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop", "SparseAdam", "Rprop"}
 """Optimizers that divide by the size of the gradient."""
+NO_SCORE = "compare two runs by what you train for"
 WILD = "a rate this large makes up for something else that shrinks the updates"
 
 
 def sane(diagnosis: Diagnosis, tape: Tape) -> Diagnosis:
     """The diagnosis without what cannot be true."""
-    for check in (_without_empty_comparisons, _in_keeping_with_its_score, _without_wild_rates):
+    checks = (_without_empty_comparisons, _in_keeping_with_its_score, _without_wild_rates, _without_unknown_scores)
+    for check in checks:
         diagnosis = check(diagnosis, tape)
     return diagnosis
 
@@ -94,6 +96,31 @@ def _without_wild_rates(diagnosis: Diagnosis, tape: Tape) -> Diagnosis:
     if patch is not None and "set-rate" in patch.remedies:
         patch = msgspec.structs.replace(patch, trust="advice", proven=False)
     return msgspec.structs.replace(diagnosis, findings=_ordered(found), patch=patch)
+
+
+def _without_unknown_scores(diagnosis: Diagnosis, tape: Tape) -> Diagnosis:
+    """Where no score says how a run does, none says that another rate or size makes it better.
+
+    What is seen on the tape or read in the text stays; so does a run that broke, whose loss says enough.
+    """
+    scored = diagnosis.learns is not None or diagnosis.metric is not None or diagnosis.broke
+    if scored or diagnosis.state != "unknown" or not any(_measured(f) for f in diagnosis.findings):
+        return diagnosis
+    found = tuple(_unsettled(f) if _measured(f) else f for f in diagnosis.findings)
+    loud = any(f.role in ("cause", "suspect") and f.remedies for f in found)
+    return msgspec.structs.replace(
+        diagnosis, findings=_ordered(found), patch=diagnosis.patch if loud else None,
+        decisive=diagnosis.decisive if loud else None,
+    )  # fmt: skip
+
+
+def _measured(finding: Finding) -> bool:
+    return finding.role == "cause" and finding.known == "guessed"
+
+
+def _unsettled(finding: Finding) -> Finding:
+    effect = Effect("undecided", f"no score says how this run does, so none says that it does better: {NO_SCORE}")
+    return msgspec.structs.replace(finding, role="hint", severity="hint", effect=effect)
 
 
 def _wild(finding: Finding, most: float) -> bool:
