@@ -296,6 +296,9 @@ def test_record_then_show(tmp_path: Path) -> None:
     shown = subprocess.run(command("show", "tape"), cwd=tmp_path, capture_output=True, text=True)
     assert shown.returncode == 0, shown.stderr
     assert "5 optimizer steps" in shown.stdout and "train.py:8" in shown.stdout and "SGD, lr 0.1" in shown.stdout
+    told = subprocess.run(command("dossier", "tape", "--no-prove"), cwd=tmp_path, capture_output=True, text=True)
+    assert told.returncode == 0 and told.stdout.startswith("## run\nscript: train.py\n"), told.stderr
+    assert "train.py:8" in told.stdout
 
 
 def test_an_interrupt_leaves_a_tape(tmp_path: Path) -> None:

@@ -104,6 +104,22 @@ def show(options: argparse.Namespace) -> int:
     return WELL
 
 
+def dossier(options: argparse.Namespace) -> int:
+    """Write what flows through a recorded run."""
+    parser.check_output(options.json)
+    from unstuck.report import dossier as pages
+
+    report, _ = _of_tape(options)
+    tape = _loaded(Path(options.tape))
+    looks = importlib.import_module("unstuck.signals.looks").looks(tape)
+    told = pages.plain(report, looks, importlib.import_module("unstuck.signals.account").account(tape))
+    if options.json not in (None, "-"):
+        written(Path(options.json), pages.render_json(told))
+    else:
+        sys.stdout.write(pages.render_json(told) if options.json else pages.render(told))
+    return WELL
+
+
 def prove(options: argparse.Namespace) -> int:
     """Diagnose a tape."""
     for path in (options.json, options.sarif, options.html):
@@ -344,8 +360,8 @@ def _scratch() -> Iterator[Path]:
 
 
 VERBS: dict[str, Callable[..., int]] = {
-    "run": run, "try": attempt, "record": record, "show": show, "prove": prove, "fix": fix, "explain": explain,
-    "fit": fit, "predict": predict, "study": study,
+    "run": run, "try": attempt, "record": record, "show": show, "dossier": dossier, "prove": prove,
+    "fix": fix, "explain": explain, "fit": fit, "predict": predict, "study": study,
 }  # fmt: skip
 
 

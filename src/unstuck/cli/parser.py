@@ -15,6 +15,7 @@ VERBS = {
     "try": "put a change on trial: paired runs of the script with and without it",
     "record": "only record a script; use show, prove and fix on the tape",
     "show": "print what is on a tape",
+    "dossier": "write what flows through a recorded run, for a reader who does not have its data",
     "prove": "diagnose a tape",
     "fix": "print or apply the patch that a tape proves",
     "explain": "explain a fault, or list all faults",
@@ -91,17 +92,19 @@ def _add_options(verb: str, add: Callable[..., object]) -> None:
     if verb in ("run", "record"):
         add("--steps", type=_positive(int), metavar="N", help="record at most N optimizer steps")
         add("--seconds", type=_positive(float), metavar="S", help="... or S seconds from its first backward on")
-    if verb in ("run", "record", "prove", "fix"):
+    if verb in ("run", "record", "prove", "fix", "dossier"):
         what = {"record": "recording", "run": "recording and experiments"}.get(verb, "experiments")
         add("--effort", choices=tuple(EFFORT), default="normal", help=f"how long {what} may take: x0.4, x1 or x4")
     if verb == "try":
         _add_trial_options(add)
     if verb == "record":
         add("-o", "--out", required=True, metavar="TAPE", help="tape folder to write")
-    if verb in ("show", "prove", "fix"):
+    if verb in ("show", "prove", "fix", "dossier"):
         add("tape", metavar="TAPE", help="a folder written by record")
     if verb in ("run", "prove", "show"):
         add("--html", metavar="FILE", help="write one self-contained HTML page with figures")
+    if verb == "dossier":
+        add("--json", metavar="FILE", help="write it as JSON ('-' for stdout) instead of as text")
     if verb in ("run", "prove"):
         add("--json", metavar="FILE", help="write the diagnosis as JSON ('-' for stdout)")
         add("--sarif", metavar="FILE", help="write the findings as SARIF, for code scanning ('-' for stdout)")
@@ -110,9 +113,9 @@ def _add_options(verb: str, add: Callable[..., object]) -> None:
     if verb in ("run", "fix"):
         add("--patch", metavar="FILE", help="write the patch as a diff for `git apply`, relative to SCRIPT's folder")
         add("--write", action="store_true", help="apply the patch to the script (keeps a .orig copy)")
-    if verb in ("run", "prove", "fix", "try"):
+    if verb in ("run", "prove", "fix", "try", "dossier"):
         add("--rerun-uncontained", action="store_true", help="run the patched script though it cannot be contained")
-    if verb == "run":
+    if verb in ("run", "dossier"):
         add("--no-prove", action="store_true", help="stop after the findings")
     if verb == "explain":
         add("fault", nargs="?", metavar="FAULT", help="a fault's name; without one, the list")
