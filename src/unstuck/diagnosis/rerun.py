@@ -42,6 +42,8 @@ SHOWN = 4096
 """Bytes at the end of its output that are searched for its last line."""
 OUTPUT = 2**22
 """Bytes at the end of its output that are handed on."""
+STARTING = 90.0
+"""Seconds until a child must have contained itself: on a busy machine Python alone takes many."""
 GOING = 15.0
 """Seconds until a child that was told to end is killed."""
 
@@ -223,7 +225,7 @@ class Child:
     def _means(self) -> str:
         if self._told is None:
             return "none"
-        said = self._told.line(GOING) or {"means": None, "why": ["no answer"]}
+        said = self._told.line(STARTING) or {"means": None, "why": ["no answer"]}
         if said["means"] is None:
             raise _not_contained(said["why"])
         return said["means"]
