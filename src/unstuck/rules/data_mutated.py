@@ -1,0 +1,122 @@
+"""The stored data change under training: a row that comes back has other values than before.
+
+## Why it hurts
+A data set that hands out its stored rows, and a transform that works in place, change the store itself: the first
+epoch sees right inputs, the second normalises what is normalised already, and after ten epochs the rows are thousands
+of times as large, or all the same. The loss is good at first and then rises; the evaluation, whose rows were prepared
+once, has other units than the training.
+
+## How it is seen
+Recorded input rows are known again by their form. Every row that comes back is scaled by the same factor, or moved by
+the same shift, as at its visit before; random augmentation would move rows to and fro.
+
+## What to do
+Copy a row before it is changed: `x = x.copy()` (numpy) or `x.clone()` (torch), or write `x = x - mean` in the place of
+`x -= mean`; or prepare the whole data set once, before training.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from unstuck.diagnosis.model import Evidence, Finding, Site, proven
+from unstuck.diagnosis.stages import Stage
+from unstuck.signals.revisits import Revisits
+from unstuck.signals.source import Source
+
+STAGE = Stage.DATA
+NEVER_MEANT = True
+WRITES = frozenset({"mul_", "div_", "sub_", "add_", "normal_", "clamp_", "copy_", "fill_"})
+"""Tensor methods that write to what they are called on."""
+
+
+def check(visits: Revisits, source: Source) -> Iterator[Finding]:
+    """Report rows that drift by one map from visit to visit."""
+    if not visits.drifts:
+        return
+    scaled = visits.factor != 1.0
+    how = f"multiplied by {visits.factor:.3g}" if scaled else f"shifted by {visits.shift:.3g} spreads"
+    said = f"the stored inputs change in place: at each visit a row is {how}; copy it before it is changed"
+    what = "spread of a row at its next visit, relative" if scaled else "shift of a row at its next visit, in spreads"
+    evidence = (
+        Evidence(what, visits.factor if scaled else visits.shift, "1" if scaled else "0"),
+        Evidence("rows that came back", float(visits.rows), "the same values at each visit"),
+    )
+    sure = f"all {visits.rows} rows that came back were {how} at each of up to {visits.visits} visits"
+    yield Finding("data-mutated", said, _site(source), evidence, (), "error", known="observed", effect=proven(sure))
+
+
+def _site(source: Source) -> Site | None:
+    """The last line that writes to an argument of its function, or to an entry of an array; None if there is none."""
+    found = list(_writes(source))
+    inner = [node for node, handed in found if handed] or [node for node, _ in found]
+    return source.site(inner[-1]) if inner else None
+
+
+def _writes(source: Source) -> Iterator[tuple[ast.AST, bool]]:
+    """Arithmetic in place, and whether it is on an argument of the function that it stands in."""
+    for node in source.all(ast.FunctionDef):
+        handed = _arguments(node)
+        yield from (
+            (n, True) for n in ast.walk(node) if isinstance(n, ast.AugAssign | ast.Call) and _target(n) in handed
+        )
+    for node in source.all(ast.AugAssign):
+        if isinstance(node.target, ast.Subscript):
+            yield node, False
+
+
+def _arguments(node: ast.FunctionDef) -> set[str]:
+    return {a.arg for a in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)}
+
+
+def _target(node: ast.AST) -> str:
+    """The name that is written to."""
+    match node:
+        case ast.AugAssign(target=ast.Name(id=name)):
+            return name
+        case ast.AugAssign(target=ast.Subscript(value=ast.Name(id=name))):
+            return name
+        case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=attr)) if attr in WRITES:
+            return name
+    return ""
+
+
+_SCRIPT = """
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+
+torch.manual_seed(0)
+
+
+def normalise(row):
+    {change}
+    return row
+
+
+class Rows(Dataset):
+    def __init__(self, count):
+        self.x = 3 + 0.5 * torch.randn(count, 12)
+        self.y = (self.x[:, :6].sum(1) > self.x[:, 6:].sum(1)).long()
+
+    def __len__(self):
+        return len(self.y)
+
+    def __getitem__(self, i):
+        return normalise(self.x[i]), self.y[i]
+
+
+data = Rows(300)
+model = nn.Sequential(nn.Linear(12, 32), nn.ReLU(), nn.Linear(32, 2))
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+for epoch in range(8):
+    for x, y in DataLoader(data, batch_size=25, shuffle=True):
+        loss = nn.functional.cross_entropy(model(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    print(epoch, loss.item())
+"""
+FIRES = _SCRIPT.format(change="row -= 3\n    row /= 0.5")
+QUIET = _SCRIPT.format(change="row = (row - 3) / 0.5")
