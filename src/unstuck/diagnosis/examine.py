@@ -11,6 +11,7 @@ import msgspec
 from unstuck.diagnosis.log import Patched
 from unstuck.diagnosis.model import Finding, NotApplicable, Outcome
 from unstuck.diagnosis.skill import leaves_room
+from unstuck.diagnosis.stages import Stage
 from unstuck.rules.catalogue import Rule, catalogue
 from unstuck.signals.learning import Learning
 from unstuck.tape.model import Tape
@@ -67,8 +68,10 @@ def readers(kind: type) -> dict[str, Rule]:
 
 def _of_rule(finding: Finding, rule: Rule, behind: Patched, origin: str) -> Finding:
     """The finding with what its rule says of the fault."""
+    stage = Stage.REPORTING if finding.aside else rule.stage
+    last = rule.leaves_nothing and not finding.aside
     return msgspec.structs.replace(
-        finding, stage=rule.stage, never_meant=rule.never_meant, leaves_nothing=rule.leaves_nothing, origin=origin,
+        finding, stage=stage, never_meant=rule.never_meant, leaves_nothing=last, origin=origin,
         behind=behind, severity="hint", role="hint",
     )  # fmt: skip
 

@@ -88,6 +88,8 @@ class Finding(msgspec.Struct, frozen=True):
     """Of the rule: see `unstuck.rules.catalogue.Rule`. Filled in when the rule is asked."""
     origin: str = "tape"
     """What the rule read: "tape", "sweep", or the name of a micro-experiment."""
+    aside: bool = False
+    """About the evaluation alone: the training is as it should be."""
     behind: tuple[Any, ...] = ()
     """Remedies of the patched run on whose tape it was found; () for the recorded run."""
 

@@ -10,7 +10,9 @@ falls. With `step()` behind the batch loop and `zero_grad()` inside it, only the
 
 The source shows the order of the three calls within the block that holds `backward()`; it also shows that `step()` or
 `backward()` is never called, or is named without parentheses (`optimizer.step`). The run confirms or denies it: updates
-that found no gradient, steps per backward, and weights that are the same at the end as at the start.
+that found no gradient, steps per backward, and weights that are the same at the end as at the start. Where several
+backward passes belong to one step (gradient accumulation), each that finds the gradients of the one before cleared
+shows that these were thrown away.
 
 ## What to do
 
@@ -29,11 +31,14 @@ from unstuck.diagnosis.model import Effect, Evidence, Finding, Known, proven
 from unstuck.diagnosis.stages import Stage
 from unstuck.remedies.step_after_backward import CallIt, StepAfterBackward
 from unstuck.signals.steps import Event, Steps
+from unstuck.signals.thrown_away import ThrownAway
 from unstuck.tape.model import Tape
 
 FAULT = "no-step"
 STAGE = Stage.WIRING
 NEVER_MEANT = True
+HALF = 0.5
+"""Share of backward passes without effect: clearing in every micro-batch loses at least one of two."""
 FEWEST = 8
 """Updates without a gradient, from this number on: single ones are skipped batches."""
 
@@ -74,8 +79,11 @@ class _Moves:
             yield Evidence("weight tensors that never changed", f"{self.still} of {self.weights}", "0")
 
 
-def check(steps: Steps, tape: Tape) -> Iterator[Finding]:
+def check(steps: Steps, tape: Tape, away: ThrownAway | None) -> Iterator[Finding]:
     """Report the wrong order, the wrong loop and missing calls; what the run contradicts is dropped."""
+    if away is not None and away.share >= HALF:
+        yield _thrown_away(steps, away)
+        return
     moves = _Moves.of(tape)
     found = list(_named_only(steps, moves))
     if not found and not steps.elsewhere and not moves.denied:
@@ -97,6 +105,20 @@ def check(steps: Steps, tape: Tape) -> Iterator[Finding]:
         known, effect = _graded(moves)
         site = tape.programs[tape.passes[-1].program].calls[-1].site
         yield Finding(FAULT, said, site, tuple(moves.evidence()), (), "error", known=known, effect=effect)
+
+
+def _thrown_away(steps: Steps, away: ThrownAway) -> Finding:
+    """Gradients of most batches are cleared before any step: an accumulation that does not accumulate."""
+    told = f"{away.lost} of {away.backwards} backward passes"
+    said = f"gradients of {told} are cleared before any step uses them; call zero_grad() once per step"
+    clears = (e.node for block in steps.blocks() for e in block if e.kind == "clear" and not e.sometimes)
+    node = next(clears, None)
+    evidence = (Evidence("backward passes whose gradients no step used", away.lost, f"0 of {away.backwards}"),)
+    sure = proven(f"{told} had no effect on the {away.steps} steps")
+    return Finding(
+        FAULT, said, steps.source.site(node) if node is not None else None, evidence, (), "error", known="observed",
+        effect=sure,
+    )  # fmt: skip
 
 
 def _had_gradients(tape: Tape) -> bool:

@@ -26,15 +26,22 @@ class HeldOut:
     @classmethod
     def read(cls, tape: Tape) -> HeldOut:
         """NotApplicable if no evaluation, or not for certain, is of rows that were not trained on."""
-        answers, overlap = Answers.read(tape), Overlap.read(tape)
-        fresh = overlap.fresh
-        last = max((e.after for e in tape.evaluations), default=0)
-        asked = [n for n, e in enumerate(tape.evaluations) if e.after == last and fresh & set(e.outside)]
-        parts = [rows for n in asked if (rows := _rows(answers, n)) is not None]
-        if not parts or not last:
+        answers = Answers.read(tape)
+        parts = [rows for n in cls.numbers(tape) if (rows := _rows(answers, n)) is not None]
+        if not parts:
             raise NotApplicable("no evaluation of rows that were not trained on can be scored")
         score = answers.yard.score(torch.stack(parts).sum(0))
         return cls(float(score), float(answers.yard.skill(score)), answers.yard.name, len(parts))
+
+    @staticmethod
+    def numbers(tape: Tape) -> list[int]:
+        """The numbers of its batches among the evaluations."""
+        fresh = Overlap.read(tape).fresh
+        last = max((e.after for e in tape.evaluations), default=0)
+        found = [n for n, e in enumerate(tape.evaluations) if 0 < e.after == last and fresh & set(e.outside)]
+        if not found:
+            raise NotApplicable("no evaluation is certain to be of rows that were not trained on")
+        return found
 
 
 def _rows(answers: Answers, number: int) -> Tensor | None:
