@@ -19,7 +19,7 @@ import pytest
 from tests.sample_reports import HEALTHY, MEASUREMENT, SICK, SUSPECTED, UNRECORDED
 from unstuck import __version__, cli
 from unstuck.cli.parser import Refused, read
-from unstuck.diagnosis.model import Diagnosis, FileChange, Patch
+from unstuck.diagnosis.model import Diagnosis, FileChange, Patch, Statement
 from unstuck.diagnosis.patch import diff, digest
 from unstuck.recording import session
 from unstuck.recording.budget import DEFAULT, Limits, limits
@@ -35,6 +35,7 @@ class Options:
     prove: bool = True
     effort: float = 1.0
     uncontained: bool = False
+    ask: str = ""
 
 
 @dataclass
@@ -102,6 +103,14 @@ def test_exit_codes(stage: Stage, report: Diagnosis, code: int, capsys: pytest.C
     assert out == "" and err
     assert (stage.folder / "train.py").read_text() == BEFORE
     assert sorted(p.name for p in stage.folder.iterdir()) == ["train.py"]
+
+
+def test_what_a_command_proves_is_something_to_act_on(stage: Stage) -> None:
+    for proven, code in ((True, 1), (False, 0)):
+        said = Statement("the rate is a millionth", None, "asked", proven=proven)
+        stage.report = msgspec.structs.replace(HEALTHY, statements=(said,))
+        assert cli.main(["run", "--ask", "a command", "train.py"]) == code
+        assert stage.options == Options(ask="a command")
 
 
 def test_failed_and_interrupted_scripts(stage: Stage) -> None:

@@ -242,6 +242,7 @@ def _asked(pipeline: Any, options: argparse.Namespace) -> Any:
         prove=not getattr(options, "no_prove", False),
         effort=EFFORT[getattr(options, "effort", "normal")],
         uncontained=options.rerun_uncontained,
+        ask=getattr(options, "ask", None) or "",
     )
 
 
@@ -284,7 +285,8 @@ def _loaded(folder: Path) -> Any:
 
 
 def _code(report: Diagnosis) -> int:
-    if report.causes or report.suspects or report.broke or report.misled:
+    proven = any(statement.proven for statement in report.statements)
+    if report.causes or report.suspects or report.broke or report.misled or proven:
         return SICK
     return UNSAID if failed(report) or not report.steps else WELL
 

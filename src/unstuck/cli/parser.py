@@ -28,7 +28,7 @@ EFFORT = {"quick": 0.4, "normal": 1.0, "thorough": 4.0}
 """Factor on how long a default recording and the experiments may take."""
 VALUED = {
     *("--steps", "--seconds", "--effort", "--json", "--sarif", "--html", "--patch", "-o", "--out"),
-    *("--with", "--set", "--seeds", "--worth"),
+    *("--with", "--set", "--seeds", "--worth", "--ask"),
 }
 """Options that take a value: the word after one of these is not the script."""
 
@@ -115,6 +115,8 @@ def _add_options(verb: str, add: Callable[..., object]) -> None:
         add("--write", action="store_true", help="apply the patch to the script (keeps a .orig copy)")
     if verb in ("run", "prove", "fix", "try", "dossier"):
         add("--rerun-uncontained", action="store_true", help="run the patched script though it cannot be contained")
+    if verb == "run":
+        add("--ask", metavar="COMMAND", help="a command that reads the dossier and answers with causes (docs/ask.md)")
     if verb in ("run", "dossier"):
         add("--no-prove", action="store_true", help="stop after the findings")
     if verb == "explain":

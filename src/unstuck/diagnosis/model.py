@@ -87,7 +87,7 @@ class Finding(msgspec.Struct, frozen=True):
     leaves_nothing: bool = False
     """Of the rule: see `unstuck.rules.catalogue.Rule`. Filled in when the rule is asked."""
     origin: str = "tape"
-    """What the rule read: "tape", "sweep", or the name of a micro-experiment."""
+    """What the rule read: "tape", "sweep", the name of a micro-experiment, or "asked": a command of the person's."""
     aside: bool = False
     """About the evaluation alone: the training is as it should be."""
     behind: tuple[Any, ...] = ()
@@ -105,6 +105,8 @@ class Statement(msgspec.Struct, frozen=True):
     numbers: dict[str, float] = {}
     fault: str = ""
     """The fault that a rule names this by ("" where there is none): told only where no rule does."""
+    proven: bool = False
+    """Of a cause that was given from outside under no name of ours: its patch makes the run better beyond doubt."""
 
 
 class Patch(msgspec.Struct, frozen=True):

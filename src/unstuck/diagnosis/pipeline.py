@@ -18,6 +18,7 @@ from typing import cast
 import msgspec
 import torch
 
+from unstuck.diagnosis.asked import in_turn
 from unstuck.diagnosis.battery import battery
 from unstuck.diagnosis.conclude import Context, conclude
 from unstuck.diagnosis.examine import NO_ROOM, Readings, examine, readers
@@ -52,6 +53,8 @@ class Options:
     """Factor on the time of the experiments: `--effort` quick, normal or thorough."""
     uncontained: bool = False
     """Whether a patched script that cannot be contained is run all the same, in a copy of its folder."""
+    ask: str = ""
+    """A command of the person's that is given the dossier and answers with causes to try."""
 
     def late(self, script: float, spent: float) -> bool:
         """Whether experiments have taken long enough, after a script of that many seconds."""
@@ -100,8 +103,12 @@ def diagnose(
                 tape.notes = (*tape.notes, "the experiments were interrupted: those that are missing may show more")
                 break
             log, findings = (*log, experiment), (*findings, *found)
-    seconds = {"script": tape.seconds, "diagnosis": clock.wall()}
-    return conclude(tape, findings, log, examination.context(budget(), seconds))
+        seconds = {"script": tape.seconds, "diagnosis": clock.wall()}
+        known = conclude(tape, findings, log, examination.context(budget(), seconds))
+        if not options.ask:
+            return known
+        say("asking the command")
+        return in_turn(known, tape, options.ask, run if options.prove else None)
 
 
 @dataclass(frozen=True)

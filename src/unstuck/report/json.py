@@ -86,6 +86,7 @@ def _finding(finding: Finding, diagnosis: Diagnosis) -> dict[str, Any]:
         "severity": finding.severity,
         "role": finding.role,
         "known": finding.known,
+        "origin": finding.origin,
         "effect": finding.effect.word,
         "effect_because": finding.effect.because,
         "undecided_because": finding.effect.because if undecided else None,

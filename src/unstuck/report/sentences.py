@@ -278,6 +278,8 @@ def _named(diagnosis: Diagnosis) -> str:
     if count:
         one = "one suspect is" if count == 1 else f"{count} suspects are"
         return f"No cause is proven; {one} listed below."
+    if any(statement.proven for statement in diagnosis.statements):
+        return "No rule names the cause; the command that was asked does, and its patch proves it."
     if diagnosis.misled and not failed(diagnosis):
         return f"No rule names the reason: {checked(diagnosis)} applied."
     if diagnosis.learns and not failed(diagnosis):

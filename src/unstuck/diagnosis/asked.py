@@ -1,0 +1,218 @@
+"""Hypotheses from outside: tried, convicted, refuted or left undecided, by the same experiments as our own.
+
+A patch is run contained and compared with the recorded run. What it shows decides; where it shows nothing, a check of
+ours for the same fault that was quiet contradicts it, and a micro-experiment that names the fault speaks for it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import msgspec
+
+from unstuck.diagnosis.experiment import Experiment, Recount, Request, Rerun
+from unstuck.diagnosis.model import (
+    Diagnosis,
+    Effect,
+    Evidence,
+    FileChange,
+    Finding,
+    Patch,
+    Severity,
+    Site,
+    Statement,
+    Trust,
+)
+from unstuck.diagnosis.patch import diff, digest
+from unstuck.diagnosis.question import Answer, NoAnswer, asked, question
+from unstuck.diagnosis.roles import role
+from unstuck.remedies.treatment import CannotApply, CannotEdit, Treatment, Trial
+from unstuck.report import dossier
+from unstuck.rules.catalogue import catalogue
+from unstuck.signals.account import account
+from unstuck.signals.looks import looks
+from unstuck.source.text import Sources, Splice
+from unstuck.source.unified import CannotPatch, patched
+from unstuck.tape.model import Tape
+
+Run = Callable[[Request], Experiment]
+ASKED = "asked"
+SAID = "said by the command that was asked"
+
+
+class GivenPatch(Treatment, frozen=True):
+    """The patch of an answer: written as it is, tried by the patched script only."""
+
+    name: ClassVar[str] = "given-patch"
+    trust: ClassVar[Trust] = "likely"
+    number: int
+    """Of the answer, from 1."""
+    diff: str
+
+    def summary(self) -> str:
+        """What it does."""
+        return f"apply the patch of answer {self.number}"
+
+    def apply(self, trial: Trial) -> Trial:
+        """No replay knows what a text does."""
+        raise CannotApply("a patch that was given is tried by the patched script")
+
+    def edit(self, sources: Sources) -> Sources:
+        """The sources with the diff applied; CannotEdit where it does not fit."""
+        try:
+            new = patched(self.diff, sources.files.get)
+        except CannotPatch as reason:
+            raise CannotEdit(str(reason)) from None
+        unknown = [path for path in new if path not in sources.files]
+        if unknown:
+            raise CannotEdit(f"{unknown[0]}: no file of the recorded program")
+        splices = (Splice(path, 0, len(sources.files[path]), text) for path, text in new.items())
+        return sources.spliced(*splices)
+
+
+@dataclass(frozen=True)
+class Tried:
+    """An answer and the experiments about it."""
+
+    answer: Answer
+    made: tuple[Experiment, ...] = ()
+
+    @property
+    def proof(self) -> Experiment | None:
+        """The experiment that shows its effect."""
+        return next((e for e in self.made if e.works), None)
+
+    @property
+    def effect(self) -> Effect:
+        """What the cause does to this run."""
+        if self.proof is not None:
+            return Effect("proven", self.proof.why)
+        if not self.made:
+            return Effect("undecided", "no experiment was made" if self.answer.patch else "no patch was given")
+        refuting = next((e for e in self.made if e.word in ("no-difference", "harms")), None)
+        return Effect("refuted", refuting.why) if refuting is not None else Effect("undecided", self.made[0].why)
+
+
+def in_turn(diagnosis: Diagnosis, tape: Tape, command: str, run: Run | None) -> Diagnosis:
+    """The diagnosis with what a command of the person's has to say, tried where `run` makes experiments.
+
+    Raises nothing: a failure costs a note.
+    """
+    try:
+        return _in_turn(diagnosis, tape, command, run)
+    except NoAnswer as reason:
+        return _noted(diagnosis, f"the command that was asked gave no answer: {reason}")
+    except Exception as error:
+        return _noted(diagnosis, f"the answers were not tried: {type(error).__name__}: {str(error)[:120]}")
+
+
+def _in_turn(diagnosis: Diagnosis, tape: Tape, command: str, run: Run | None) -> Diagnosis:
+    told = question(dossier.plain(diagnosis, looks(tape), account(tape)), tape.sources, sorted(catalogue()))
+    answers = asked(command, json.dumps(told, ensure_ascii=False))
+    if not answers:
+        return _noted(diagnosis, "the command that was asked names no cause")
+    return concluded(diagnosis, tape, [_tried(n, a, run) for n, a in enumerate(answers, 1)])
+
+
+def _noted(diagnosis: Diagnosis, note: str) -> Diagnosis:
+    return msgspec.structs.replace(diagnosis, notes=(*diagnosis.notes, note))
+
+
+def _tried(number: int, answer: Answer, run: Run | None) -> Tried:
+    """The patched script, and where it learns no better, what both scripts report."""
+    if answer.patch is None or run is None:
+        return Tried(answer)
+    remedies, fault = (GivenPatch(number, answer.patch),), name_of(answer.cause)
+    faults = (fault,) if fault else ()
+    rerun = run(Request(Rerun(), remedies, faults))
+    if rerun.works or rerun.run is None or not rerun.run.ended or not fault:
+        return Tried(answer, (rerun,))
+    return Tried(answer, (rerun, run(Request(Recount(fault), remedies, faults))))
+
+
+def name_of(cause: str) -> str:
+    """The fault of our vocabulary that a cause names ("" where it names none)."""
+    plain = cause.strip().lower().replace("_", "-").replace(" ", "-")
+    return plain if plain in catalogue() else ""
+
+
+def concluded(diagnosis: Diagnosis, tape: Tape, tried: Sequence[Tried]) -> Diagnosis:
+    """The diagnosis with the answers: named ones as findings, others as statements. Pure."""
+    named = [(name, t) for t in tried if (name := name_of(t.answer.cause))]
+    findings = _merged(diagnosis.findings, [_finding(diagnosis, tape, name, t) for name, t in named])
+    statements = [_statement(tape, t) for t in tried if not name_of(t.answer.cause)]
+    log = tuple(e for t in tried for e in t.made)
+    ranked = sorted(findings, key=lambda f: ROLES.index(f.role))
+    return msgspec.structs.replace(
+        diagnosis, findings=tuple(ranked), statements=(*diagnosis.statements, *statements),
+        log=(*diagnosis.log, *log), patch=_patch(diagnosis, tape, tried),
+    )  # fmt: skip
+
+
+ROLES = ("cause", "suspect", "consequence", "hint")
+"""The loudest first."""
+
+
+def _merged(ours: Sequence[Finding], given: Sequence[Finding]) -> list[Finding]:
+    """Of each fault the louder findings; where they are equally loud, ours, which rest on the tape."""
+    found = list(ours)
+    for finding in given:
+        same = [ROLES.index(f.role) for f in found if f.fault == finding.fault]
+        if min(same, default=len(ROLES)) > ROLES.index(finding.role):
+            found = [f for f in found if f.fault != finding.fault] + [finding]
+    return found
+
+
+def _finding(diagnosis: Diagnosis, tape: Tape, fault: str, tried: Tried) -> Finding:
+    rule, effect = catalogue()[fault], tried.effect
+    what = role(effect.word, "guessed", rule.never_meant, diagnosis.state)
+    against = next((o for o in diagnosis.outcomes if o.fault == fault and o.status == "quiet"), None)
+    if what == "suspect" and against is not None:
+        what, effect = "hint", Effect("undecided", f"our check for it found nothing; {effect.because}")
+    severity: Severity = "error" if what == "cause" else "warning" if what == "suspect" else "hint"
+    said = f"{(tried.answer.why or tried.answer.cause).rstrip('.')} ({SAID})"
+    return Finding(
+        fault, said, site_of(tape, tried.answer), tuple(_evidence(diagnosis, fault)),
+        tuple(r for e in tried.made[:1] for r in e.request.remedies), severity, what, "guessed", effect,
+        stage=rule.stage, origin=ASKED,
+    )  # fmt: skip
+
+
+def _evidence(diagnosis: Diagnosis, fault: str) -> list[Evidence]:
+    """What our own check for the fault says, and what micro-experiments that name it show."""
+    checks = [o for o in diagnosis.outcomes if o.fault == fault and o.status != "not-applicable"]
+    shown = [s for s in diagnosis.statements if s.fault == fault]
+    told = [Evidence(f"our check for {fault}", o.status, "fired") for o in checks]
+    return told + [Evidence(s.experiment, s.what, "what the cause would show") for s in shown]
+
+
+def _statement(tape: Tape, tried: Tried) -> Statement:
+    answer, effect = tried.answer, tried.effect
+    what = f"{answer.cause.rstrip('.')}: {answer.why}".rstrip(": .") if answer.why else answer.cause.rstrip(".")
+    said = f"{what} ({SAID}; {effect.word}: {effect.because})"
+    return Statement(said, site_of(tape, answer), ASKED, proven=effect.word == "proven")
+
+
+def site_of(tape: Tape, answer: Answer) -> Site | None:
+    """The place that an answer names, where there is one."""
+    file = (answer.file or "").removeprefix("./")
+    known = file if file in tape.sources else next((f for f in tape.sources if f.endswith(f"/{file}")), "")
+    if not file or not known or answer.line is None:
+        return None
+    return Site(known, min(answer.line, 1 + tape.sources[known].count("\n")))
+
+
+def _patch(diagnosis: Diagnosis, tape: Tape, tried: Sequence[Tried]) -> Patch | None:
+    """Ours where it is proven, else the best of the given ones that are."""
+    works = [e for t in tried if t.proof is not None for e in t.made if e.files]
+    if (diagnosis.patch is not None and diagnosis.patch.proven) or not works:
+        return diagnosis.patch
+    best = max(works, key=lambda e: e.run.known if e.run is not None else 0.0)
+    files = tuple(FileChange(path, digest(tape.sources.get(path)), text) for path, text in best.files)
+    return Patch("likely", True, diff(tape.sources, dict(best.files)), (GivenPatch.name,), files)
+
+
+__all__ = ["concluded", "in_turn", "name_of"]
