@@ -137,19 +137,25 @@ CASES = (
 
 def main() -> None:
     """Measure every case and write the table."""
-    lines, right = [], 0
+    lines, right, within = [], 0, 0
     for case in CASES:
         found, fresh, ends = measure(case)
         inside = ends[1] >= found.interval[0] and ends[0] <= found.interval[1]
         right += inside
         low, high = found.interval
+        within += low <= fresh <= high
         lines.append(
             f"| {case.name} | {case.kind} | {found.metric} | {found.run:.3f} | {found.by.partition(' on ')[0]} "
             f"| {found.baseline:.3f} | {low:.3f} to {high:.3f} | {fresh:.3f} | {'yes' if inside else 'no'} |"
         )
         print(lines[-1], flush=True)
-    head = "| task | kind | metric | network | best learner | reaches | 95 % interval | on fresh rows | right |"
-    text = f"{right} of {len(CASES)} intervals agree with the learner's score on fresh rows (95 % interval of each)."
+    head = "| task | kind | metric | network | best learner | reaches | 95 % interval | on fresh rows | overlap |"
+    text = (
+        f"In {right} of {len(CASES)} tasks the interval overlaps that of the learner's score on fresh rows (95 %); "
+        f"in {within} the score itself lies within it. The best learner is chosen on the same rows, which is "
+        "optimistic. The tasks were changed while the interval was being mended: this is a check, not a test stated "
+        "beforehand."
+    )
     page = [
         "# Headroom on 20 recorded tasks",
         "",

@@ -62,7 +62,7 @@ class Training:
         if light is not None:
             light.close()
             self._light = None
-        first = repr(run).endswith("recording>")
+        first = run.recording
         run.end(error)
         if first and self._report is not None:
             try:

@@ -85,7 +85,7 @@ class watch:
 
     def end(self, error: BaseException | None = None) -> None:
         """Stop watching; `error` is what ended the training, if anything did. Calls after the first do nothing."""
-        if self._recorder is None or self._tape is not None:
+        if not self.recording:
             return
         from unstuck.recording.failure import described
         from unstuck.tape.files import save
@@ -96,6 +96,11 @@ class watch:
         stopped = f"script failed: {self._failure['line']}" if self._failure else "script ended"
         if self._recorder.trained:
             save(self._recorder.tape(self._name, stopped, self._failure or None), self._folder_of_tape())
+
+    @property
+    def recording(self) -> bool:
+        """Whether it has begun and not ended."""
+        return self._recorder is not None and self._tape is None
 
     @property
     def trained(self) -> bool:
@@ -122,7 +127,7 @@ class watch:
         """Write what was recorded until now to a new folder while the block runs; whether there was anything."""
         from unstuck.tape.files import save
 
-        if self._recorder is None or self._tape is not None or not self.trained:
+        if not self.recording or not self.trained:
             return False
         save(self._recorder.tape(self._name, "script ended"), Path(folder))
         return True
@@ -140,7 +145,7 @@ class watch:
         return Path(self._tape.name) / "tape"
 
     def __repr__(self) -> str:
-        state = "not begun" if self._recorder is None else "recording" if self._tape is None else "ended"
+        state = "not begun" if self._recorder is None else "recording" if self.recording else "ended"
         return f"<unstuck.watch of {self._name}: {state}>"
 
 

@@ -8,8 +8,7 @@ network in plain PyTorch, including when it gets stuck.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -20,17 +19,6 @@ from unstuck.tabular.studies.nets import Net, Pace
 aten = torch.ops.aten
 BETAS, EPS = (0.9, 0.999), 1e-8
 """torch's defaults of Adam."""
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Train on one core: sharing such small tensors between threads costs more than computing them."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def with_one(x: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from unstuck.headroom.measure import one_thread
 from unstuck.report.html.figures import number
 from unstuck.tabular.studies.heart_rate import first_answer, foresight, second_answer, wider
 from unstuck.tabular.studies.heart_rate import variants as v
@@ -11,7 +12,6 @@ from unstuck.tabular.studies.heart_rate.eval_mode import evaluate
 from unstuck.tabular.studies.heart_rate.price import price
 from unstuck.tabular.studies.heart_rate.run import Run
 from unstuck.tabular.studies.heart_rate.words import got
-from unstuck.tabular.studies.lanes import one_thread
 from unstuck.tabular.studies.story import Progress, Request, Study
 
 SEEDS, QUICK_SEEDS, QUICK_EPOCHS = 5, 2, 2000

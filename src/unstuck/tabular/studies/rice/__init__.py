@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from unstuck.headroom.measure import one_thread
 from unstuck.report.html.figures import number
-from unstuck.tabular.studies.lanes import one_thread
 from unstuck.tabular.studies.rice import cures, stuck
 from unstuck.tabular.studies.rice.faults import others
 from unstuck.tabular.studies.rice.price import price
