@@ -29,7 +29,9 @@ test: setup
 net: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m net tests/net
 
-# The frameworks need an environment of their own; nothing in it may change the version of torch.
+# The frameworks need an environment of their own; nothing in it may change the version of torch. fastai brings the
+# torchvision of PyPI, which is built for CUDA: beside a CPU build of torch it cannot be imported, and lightning and
+# transformers, which import it where it is installed, fail with it. No callback needs it.
 FRAMEWORKS := .venv-frameworks
 
 test-integrations: $(FRAMEWORKS)/.built
@@ -40,6 +42,7 @@ $(FRAMEWORKS)/.built: tests/integrations/frameworks/requirements.txt requirement
 	grep -h '^torch==' requirements.lock > $(FRAMEWORKS)/constraints.txt
 	$(FRAMEWORKS)/bin/python -m pip install --quiet --disable-pip-version-check -c $(FRAMEWORKS)/constraints.txt \
 		torch pytest hypothesis -r tests/integrations/frameworks/requirements.txt
+	$(FRAMEWORKS)/bin/python -c 'import torchvision' 2>/dev/null || $(FRAMEWORKS)/bin/python -m pip uninstall --quiet --yes torchvision
 	$(FRAMEWORKS)/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -c $(FRAMEWORKS)/constraints.txt -e .
 	@touch $@
 

@@ -117,3 +117,8 @@ def requires_of_the_project() -> list[str]:
 def test_the_extra_brings_every_optional_package() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     assert {line.partition(">=")[0] for line in extras[EXTRA]} == set(PACKAGES.values())
+
+
+def test_a_missing_mcp_is_one_line(tmp_path: Path) -> None:
+    done = unstuck(["mcp"], {"mcp"}, tmp_path)
+    assert (done.returncode, done.stderr) == (2, "unstuck: unstuck mcp needs mcp: pip install 'unstuck[mcp]'\n")

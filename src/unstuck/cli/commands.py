@@ -164,6 +164,18 @@ def explain(options: argparse.Namespace) -> int:
     return WELL
 
 
+def mcp(options: argparse.Namespace) -> int:
+    """Serve a coding agent until it closes stdin."""
+    try:
+        server = importlib.import_module("unstuck.mcp.server")
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in ("mcp", "mcp_types", "anyio", "pydantic"):
+            raise
+        raise Refused("unstuck mcp needs mcp: pip install 'unstuck[mcp]'") from None
+    server.serve(options.rerun_uncontained)
+    return WELL
+
+
 def fit(options: argparse.Namespace) -> int:
     """Train on a table, report, save the model."""
     from unstuck.cli import tables
@@ -363,7 +375,7 @@ def _scratch() -> Iterator[Path]:
 
 VERBS: dict[str, Callable[..., int]] = {
     "run": run, "try": attempt, "record": record, "show": show, "dossier": dossier, "prove": prove,
-    "fix": fix, "explain": explain, "fit": fit, "predict": predict, "study": study,
+    "fix": fix, "explain": explain, "mcp": mcp, "fit": fit, "predict": predict, "study": study,
 }  # fmt: skip
 
 

@@ -19,6 +19,7 @@ VERBS = {
     "prove": "diagnose a tape",
     "fix": "print or apply the patch that a tape proves",
     "explain": "explain a fault, or list all faults",
+    "mcp": "serve these verbs to a coding agent, over the Model Context Protocol on stdin and stdout",
     "fit": "train a network on a table",
     "predict": "predict the rows of a table with a fitted model",
     "study": "re-run a study: heart-rate, rice or cifar",
@@ -113,7 +114,7 @@ def _add_options(verb: str, add: Callable[..., object]) -> None:
     if verb in ("run", "fix"):
         add("--patch", metavar="FILE", help="write the patch as a diff for `git apply`, relative to SCRIPT's folder")
         add("--write", action="store_true", help="apply the patch to the script (keeps a .orig copy)")
-    if verb in ("run", "prove", "fix", "try", "dossier"):
+    if verb in ("run", "prove", "fix", "try", "dossier", "mcp"):
         add("--rerun-uncontained", action="store_true", help="run the patched script though it cannot be contained")
     if verb == "run":
         add("--ask", metavar="COMMAND", help="a command that reads the dossier and answers with causes (docs/ask.md)")

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from unstuck.signals.described import described, rounded
 from unstuck.signals.evaluation import FinalEvaluation
 from unstuck.signals.gradients import Gradients
 from unstuck.signals.looks import CALLS
@@ -26,10 +27,6 @@ ROWS, COLUMNS = 3, 16
 """Of a batch, as a sample."""
 BATCHES = 200
 """Batches whose targets are read."""
-LARGE = 1_000_000
-"""Numbers of a tensor that are read; of a larger one every n-th."""
-CATEGORIES = 12
-"""Distinct values that are listed with their shares."""
 HEAVY = 50_000_000
 """Numbers that a step's calls make in all, from which on it is not run for ranges: their values are held at once."""
 ADDING = {"add", "sum", "stack"}
@@ -77,7 +74,7 @@ def _slots(tape: Tape) -> list[dict[str, Any]]:
 def _slot(tape: Tape, passes: list[Pass], slot: int, target: bool) -> dict[str, Any]:
     first = tape.tensors[passes[0].outside[slot]]
     rows = first.detach().reshape(len(first), -1)[:ROWS, :COLUMNS] if first.dim() and first.numel() else first
-    told = {"tensor": slot, "is": "target" if target else "input", **_described(first)}
+    told = {"tensor": slot, "is": "target" if target else "input", **described(first)}
     different = len({p.outside[slot] for p in passes})
     return told | {"first rows": rows.tolist(), "different batches": f"{different} in {len(passes)} passes"}
 
@@ -97,7 +94,7 @@ def _values(tape: Tape, program: Program, p: Pass, which: str) -> dict[Any, Tens
 
 
 def _range(value: Tensor) -> str:
-    told = _described(value)
+    told = described(value)
     if "min" not in told:
         return "nothing finite"
     text = f"{told['min']:g} to {told['max']:g}" if value.numel() > 1 else f"{told['min']:g}"
@@ -116,8 +113,8 @@ def _targets(tape: Tape) -> dict[str, Any]:
         return {"task": task.kind, "target": "not known"}
     batches = [tape.tensors[p.outside[task.target]] for p in passes[:BATCHES]]
     whole = torch.cat([t.reshape(-1) for t in batches])
-    told = {"task": task.kind, "over": f"{len(batches)} batches", **_described(whole)}
-    first = [sorted({_rounded(float(v)) for v in t.reshape(-1)[:512]})[:8] for t in batches[:3]]
+    told = {"task": task.kind, "over": f"{len(batches)} batches", **described(whole)}
+    first = [sorted({rounded(float(v)) for v in t.reshape(-1)[:512]})[:8] for t in batches[:3]]
     return told | {"distinct values in the first batches": first, "shape": list(batches[0].shape)}
 
 
@@ -150,7 +147,7 @@ def _optimizers(tape: Tape) -> list[dict[str, Any]]:
             "tensors no program reaches": optimizer.foreign, "options": options, "clip": optimizer.clip,
             "built": optimizer.created, "steps": len(rates),
             "rate first, smallest, last": [rates[0], min(rates), rates[-1]] if rates else None,
-            "gradient norm first, last": [_rounded(norms[0]), _rounded(norms[-1])] if norms else None,
+            "gradient norm first, last": [rounded(norms[0]), rounded(norms[-1])] if norms else None,
         })  # fmt: skip
     stale = sum(bool(p.stale) for p in tape.passes)
     return [*told, {"passes that began with gradients from before": f"{stale} of {len(tape.passes)}"}]
@@ -185,7 +182,7 @@ def _evaluations(tape: Tape) -> dict[str, Any]:
     if tape.evaluations:
         told["after passes"] = sorted({e.after for e in tape.evaluations})[:LINES]
         last = tape.evaluations[-1]
-        slots = [_described(tape.tensors[k]) for k in last.outside[:SLOTS] if k in tape.tensors]
+        slots = [described(tape.tensors[k]) for k in last.outside[:SLOTS] if k in tape.tensors]
         told["inputs of the last"] = slots
         final = _told(lambda: FinalEvaluation.read(tape))
         told["recounted score of the last"] = (
@@ -205,35 +202,3 @@ def _printed(tape: Tape) -> dict[str, Any]:
             for r in counted.last().values()
         ][-LINES:]
     return told
-
-
-def _described(tensor: Tensor) -> dict[str, Any]:
-    """Shape, type, and statistics over all numbers."""
-    told: dict[str, Any] = {"shape": list(tensor.shape), "dtype": str(tensor.dtype).removeprefix("torch.")}
-    flat = _numbers(tensor)
-    finite = flat[torch.isfinite(flat)]
-    if len(finite) < len(flat):
-        told["share_nan"] = _rounded(float(torch.isnan(flat).double().mean()))
-        told["share_infinite"] = _rounded(float(torch.isinf(flat).double().mean()))
-    if not len(finite):
-        return told
-    told |= {"min": _rounded(float(finite.min())), "max": _rounded(float(finite.max()))}
-    if len(finite) > 1:
-        told |= {"mean": _rounded(float(finite.mean())), "std": _rounded(float(finite.std(correction=0)))}
-    distinct = finite.unique()
-    told["distinct"] = len(distinct)
-    if len(finite) > 1 and len(distinct) <= CATEGORIES:
-        told["values"] = {str(_rounded(float(v))): _rounded(float((finite == v).double().mean())) for v in distinct}
-    return told
-
-
-def _rounded(value: float, digits: int = 4) -> float:
-    """So many significant digits; NaN and infinity as they are."""
-    return float(f"{value:.{digits}g}") if math.isfinite(value) else value
-
-
-def _numbers(tensor: Tensor) -> Tensor:
-    flat = tensor.detach().reshape(-1)
-    if len(flat) > LARGE:
-        flat = flat[:: len(flat) // LARGE + 1]
-    return (flat.abs() if flat.is_complex() else flat).double()
