@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unstuck.tabular.fit.adam import AdamW
-from unstuck.tabular.fit.batches import canonical, folds, holdout
+from unstuck.tabular.fit.batches import folds, holdout
+from unstuck.tabular.fit.equal import distinct
 from unstuck.tabular.fit.frame import Frame
 from unstuck.tabular.fit.history import Checkpoint
 from unstuck.tabular.fit.loss import Sigmoid, Softmax, Squares
@@ -169,11 +170,11 @@ class TestRows:
         x = rng.integers(0, 3, (60, 3)).astype(np.float32)
         y = rng.integers(0, 2, 60)
         w = rng.integers(0, 4, 60).astype(float)
-        order, joint = canonical(x, y, w)
-        repeated = np.repeat(np.arange(60), w.astype(int))
-        again, same = canonical(x[repeated], y[repeated], None)
-        assert np.array_equal(np.c_[x, y][order], np.c_[x, y][repeated][again])
-        assert (joint is None and same is None) or np.allclose(joint, same)
+        here, repeated = distinct(x, y, w, x.T), np.repeat(np.arange(60), w.astype(int))
+        there = distinct(x[repeated], y[repeated], None, x[repeated].T)
+        assert np.array_equal(np.c_[x, y][here.order], np.c_[x, y][repeated][there.order])
+        assert (here.w is None and there.w is None) or np.allclose(here.w, there.w)
+        assert np.allclose(here.rows, there.rows) and here.rows.sum() == w.sum()
 
     def test_folds_hold_out_every_row_once_and_never_train_on_it(self) -> None:
         split = folds(np.arange(48) % 3, 4, np.random.default_rng(0))

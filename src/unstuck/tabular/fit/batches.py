@@ -1,14 +1,12 @@
-"""Rows in memory: their canonical order, the split into training and held-out rows, and the batches of an epoch."""
+"""Rows in memory: the split into training and held-out rows, and the batches of an epoch."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
-
-from unstuck.tabular.fit.grid import MIX, marks
 
 Array = np.ndarray
 SAMPLE = 512
@@ -34,25 +32,6 @@ class Rows:
     def cut(self, part: slice) -> Rows:
         """A slice of the batch axis of rows taken for lanes, (1 or lanes, b)."""
         return Rows(self.x[:, part], self.y[:, part], None if self.w is None else self.w[:, part])
-
-
-def canonical(x: Array, y: Array, w: Array | None) -> tuple[Array, Array | None]:
-    """The row numbers to train on, in an order that depends on the rows' content and not on their order in the file,
-    and their weights (mean 1), None if all are equal.
-
-    Duplicate rows are merged and their weights added: a row that occurs three times trains to the same bits as a row of
-    weight 3, a sorted table like a shuffled one, and no held-out row has a duplicate among the training rows.
-    """
-    mark = marks(x) ^ (marks(y.reshape(len(y), -1)) * MIX)
-    there = np.arange(len(mark)) if w is None else np.flatnonzero(w > 0)
-    if w is not None:
-        mark, w = mark[there], w[there]
-    _, first, group = np.unique(mark, return_index=True, return_inverse=True)
-    if w is None and len(first) == len(mark):
-        return first, None
-    joint = np.bincount(group, weights=w, minlength=len(first))
-    equal = bool((joint == joint[0]).all())
-    return there[first], None if equal else (joint / joint.mean()).astype(np.float32)
 
 
 class Batches(Protocol):
@@ -92,6 +71,8 @@ class InMemory:
     split: Split
     size: int
     seed: int
+    base: Array | None = None
+    """Subtracted from the targets, (lanes, n, k): the predictions of a model whose errors are learned."""
 
     @property
     def steps(self) -> int:
@@ -103,24 +84,32 @@ class InMemory:
         rng = np.random.Generator(np.random.Philox(key=[self.seed, number + 1]))
         order = rng.permuted(self.split.train, axis=1)
         for at in range(0, self.steps * self.size, self.size):
-            yield self.rows.take(order[:, at : at + self.size])
+            yield self._taken(order[:, at : at + self.size])
 
     def held(self) -> Rows:
         """The held-out rows."""
-        return self.rows.take(self.split.held)
+        return self._taken(self.split.held)
 
     def own(self) -> Rows:
         """The first training rows."""
-        return self.rows.take(self.split.train[:, :SAMPLE])
+        return self._taken(self.split.train[:, :SAMPLE])
+
+    def _taken(self, index: Array) -> Rows:
+        part = self.rows.take(index)
+        if self.base is None:
+            return part
+        return replace(part, y=part.y - np.take_along_axis(self.base, index[..., None], axis=1))
 
 
-def folds(strata: Array, lanes: int, rng: np.random.Generator) -> Split:
-    """Cross-validation: each lane holds out another part of the rows. `strata` (n,), class numbers or ranks, are spread
-    evenly over the parts."""
-    order, part = _dealt(strata, lanes, rng)
-    size = len(order) // lanes
-    held = np.stack([np.sort(order[part == k][:size]) for k in range(lanes)])
-    train = np.stack([order[part != k][: len(order) - size - (len(order) % lanes > 0)] for k in range(lanes)])
+def folds(
+    strata: Array, lanes: int, rng: np.random.Generator, parts: int | None = None, group: Array | None = None
+) -> Split:
+    """Cross-validation: each lane holds out another of `parts` (by default, lanes) parts of the rows. `strata` (n,),
+    class numbers or ranks, are spread evenly over the parts; rows of the same `group` (n,) are held out together."""
+    order, part = _dealt(strata, parts or lanes, rng, group)
+    sizes = np.bincount(part, minlength=lanes)[:lanes]
+    held = np.stack([np.sort(order[part == k][: sizes.min()]) for k in range(lanes)])
+    train = np.stack([order[part != k][: len(order) - sizes.max()] for k in range(lanes)])
     return Split(train, held)
 
 
@@ -131,7 +120,11 @@ def holdout(strata: Array, share: float, rng: np.random.Generator) -> Split:
     return Split(np.sort(order[part != 0])[None], np.sort(order[part == 0])[None])
 
 
-def _dealt(strata: Array, parts: int, rng: np.random.Generator) -> tuple[Array, Array]:
+def _dealt(strata: Array, parts: int, rng: np.random.Generator, group: Array | None = None) -> tuple[Array, Array]:
     order = rng.permutation(len(strata))
     order = order[np.argsort(strata[order], kind="stable")]
-    return order, np.arange(len(order)) % parts
+    if group is None:
+        return order, np.arange(len(order)) % parts
+    _, first, own = np.unique(group[order], return_index=True, return_inverse=True)
+    turn = np.argsort(np.argsort(first))
+    return order, turn[own] % parts

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,13 +23,15 @@ TINY = 1e-7
 
 @dataclass(frozen=True)
 class Score:
-    """A score of the model and of the best constant prediction."""
+    """A score of the model, of the best constant prediction, and of a linear model."""
 
     name: str
     model: float
     constant: float
     of: str = ""
     """The target or label, if there are several."""
+    linear: float | None = None
+    """The score of a linear model; None if there is none."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +68,18 @@ class Figures:
         return asdict(self) | {"calibration_error": self.calibration_error}
 
 
-def judge(aim: Target, answers: Array, y: Array, w: Array | None = None) -> Figures:
-    """Predictions (n, k), in a model's format, against targets in the format of `aim.y`; w (n,) weighs the rows."""
+def judge(aim: Target, answers: Array, y: Array, w: Array | None = None, floor: Array | None = None) -> Figures:
+    """Predictions (n, k), in a model's format, against targets in the format of `aim.y`; w (n,) weighs the rows.
+    `floor`: the predictions of a linear model, in the same format."""
     w = np.ones(len(y)) if w is None else w
+    found = _figures(aim, answers, y, w)
+    if floor is None:
+        return found
+    pairs = zip(found.scores, _figures(aim, floor, y, w).scores, strict=True)
+    return replace(found, scores=tuple(replace(own, linear=other.model) for own, other in pairs))
+
+
+def _figures(aim: Target, answers: Array, y: Array, w: Array) -> Figures:
     if isinstance(aim.task, Classes):
         return _classes(aim.task, answers, y, w)
     if aim.sort == "multilabel":

@@ -48,6 +48,11 @@ class Fitted:
     seconds: float
     saved: str | None = None
 
+    @property
+    def duplicates(self) -> bool:
+        """Whether rows with equal inputs occur; False if unknown."""
+        return self.model.distinct is not None and self.model.distinct < self.rows
+
     def plain(self) -> dict[str, Any]:
         """As plain data for JSON."""
         return {
@@ -58,6 +63,7 @@ class Fitted:
             "targets": list(self.targets),
             "inputs": list(self.inputs),
             "rows": self.rows,
+            "distinct": self.model.distinct,
             "seconds": round(self.seconds, 3),
             "judged": [{"of": one.of} | one.figures.plain() for one in self.judged],
             "crews": [asdict(course) for course in self.courses],
@@ -68,14 +74,10 @@ class Fitted:
 
 def courses(model: Model, curves: dict[str, list[Epoch]]) -> tuple[Course, ...]:
     """The stages in training order."""
-    shares = {_key(stage.shape, len(stage.flat)): stage for stage in model.stages}
+    shares = {stage.name: stage for stage in model.stages}
     out = []
     for key, epochs in curves.items():
-        stage = shares.get(key.rpartition("-")[0]) or (model.stages[0] if key == "stream" else None)
+        stage = shares.get(key)
         lanes, weight = (len(stage.flat), stage.weight) if stage else (0, 0.0)
         out.append(Course(key, stage and stage.shape, lanes, weight, tuple(epochs)))
     return tuple(out)
-
-
-def _key(shape: Shape, lanes: int) -> str:
-    return "-".join([*shape.views, *map(str, shape.hidden), shape.activation, str(lanes)])

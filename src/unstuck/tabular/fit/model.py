@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from unstuck.tabular.fit.batches import canonical
 from unstuck.tabular.fit.calibration import UNCALIBRATED, Calibration
+from unstuck.tabular.fit.categories import Column
+from unstuck.tabular.fit.context import Context
 from unstuck.tabular.fit.encoder import Encoder
-from unstuck.tabular.fit.ensemble import PLAIN, Context, Stage, grow
+from unstuck.tabular.fit.ensemble import grow
+from unstuck.tabular.fit.equal import Distinct, distinct
+from unstuck.tabular.fit.floors import compared
 from unstuck.tabular.fit.frame import Frame
+from unstuck.tabular.fit.grid import marks
 from unstuck.tabular.fit.history import History
+from unstuck.tabular.fit.loss import Loss, Squares
 from unstuck.tabular.fit.network import with_one
 from unstuck.tabular.fit.options import Options
+from unstuck.tabular.fit.stage import PLAIN, Stage
 from unstuck.tabular.fit.task import Task
 from unstuck.tabular.fit.train import Shape, Training
 
 Array = np.ndarray
 Watch = Callable[[Shape, Training], None]
+FAR = 10.0
+"""Predictions go at most this many ranges of the training targets beyond their ends."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +38,10 @@ class Unseen:
     """Row numbers in the fitted frame, (v,)."""
     answers: Array
     """(v, k), in the format of `Model.answers`."""
+    counts: Array
+    """How many rows, or which weight, each of them stands for, (v,): equal rows were merged."""
+    floor: Array | None = None
+    """The predictions of the linear model for them, like `answers`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +54,12 @@ class Model:
     calibration: Calibration = UNCALIBRATED
     unseen: Unseen | None = None
     notes: tuple[str, ...] = ()
+    bounds: Array | None = None
+    """The lowest and the highest number ever predicted, (2, outputs), in standardised units; None for classes."""
+    floor: Stage | None = None
+    """The linear model that this one was compared with; not saved."""
+    distinct: int | None = None
+    """The number of distinct inputs in training; not saved."""
 
     def answers(self, frame: Frame) -> Array:
         """Predictions (n, k) float64: probabilities of classes or labels, or numbers in the target's units."""
@@ -51,7 +69,14 @@ class Model:
             for stage in self.stages:
                 if stage.shape.views == views:
                     mixed += stage.weight * stage.answers(x, loss)
-        return self.task.decode(self.calibration.apply(mixed, loss))
+        return self.task.decode(self.calibration.apply(capped(mixed, self.bounds), loss))
+
+    def floor_answers(self, frame: Frame) -> Array | None:
+        """The predictions of the linear model, in the same format; None if there is none."""
+        if self.floor is None:
+            return None
+        x = with_one(self.encoder.encode(frame, self.floor.shape.views))
+        return self.task.decode(capped(self.floor.answers(x, self.task.loss), self.bounds))
 
 
 def learn(
@@ -70,24 +95,65 @@ def learn(
     equal rows. The same rows, options and machine give the same bits. `before`: a model whose networks are trained
     further, with its encoder, instead of new ones.
     """
-    context, order = prepared(frame, y, task, options, weights, watch, history, before and before.encoder)
+    context, rows = prepared(frame, y, task, options, weights, watch, history, before and before.encoder)
     grown = grow(context, before.stages if before else ())
-    calibration = Calibration.of(task.loss, grown.answers, *context.targets(grown.held))
-    unseen = Unseen(order[grown.held], task.decode(calibration.apply(grown.answers, task.loss)))
-    return Model(context.encoder, task, grown.stages, calibration, unseen, grown.notes)
+    bounds = bounds_of(task.loss, context.y)
+    mixed = capped(grown.answers, bounds)
+    calibration = Calibration.of(task.loss, mixed, *context.targets(grown.held))
+    mixed = calibration.apply(mixed, task.loss)
+    floor = None if grown.floor_answers is None else capped(grown.floor_answers, bounds)
+    notes = (*grown.notes, *compared(context, grown.held, mixed, floor))
+    seen = Unseen(
+        rows.order[grown.held], task.decode(mixed), rows.rows[grown.held], None if floor is None else task.decode(floor)
+    )
+    return Model(
+        context.encoder, task, grown.stages, calibration, seen, notes, bounds, grown.floor, different(frame)
+    )  # fmt: skip
 
 
 def prepared(
     frame: Frame, y: Array, task: Task, options: Options | None, weights: Array | None,
     watch: Watch | None = None, history: History | None = None, encoder: Encoder | None = None,
-) -> tuple[Context, Array]:  # fmt: skip
-    """The training data of the networks, and the row of the frame at each position. `encoder`: measured earlier."""
+) -> tuple[Context, Distinct]:  # fmt: skip
+    """The training data of the networks, and the rows of the frame that they are. `encoder`: measured earlier."""
     encoded = task.encode(y)
     encoder = encoder or Encoder.of(frame, weights, np.abs(encoded.reshape(len(y), -1)))
-    order, joint = canonical(encoder.encode(frame, PLAIN), encoded, weights)
-    rows, target = frame.take(order), encoded[order]
+    rows = distinct(encoder.encode(frame, PLAIN), encoded, weights, _columns(frame, encoder))
+    target = encoded[rows.order]
     context = Context(
-        encoder, rows, target, joint, task.strata(target), task.loss,
+        encoder, frame.take(rows.order), target, rows.w, task.strata(target), rows.group, task.loss,
         options or Options(), watch or (lambda shape, now: None), history or History(),
     )  # fmt: skip
-    return context, order
+    return context, rows
+
+
+def different(frame: Frame) -> int:
+    """The number of distinct rows of a frame."""
+    numbers = np.where(np.isnan(frame.numbers), np.nan, frame.numbers) + 0.0  # one NaN, and one zero
+    parts = [numbers.astype(np.float64), *(_codes(column)[:, None].astype(np.float64) for column in frame.words)]
+    return len(np.unique(marks(np.concatenate(parts, axis=1))))
+
+
+def _columns(frame: Frame, encoder: Encoder) -> Iterator[Array]:
+    """The values of each column, (n,)."""
+    yield from encoder.numeric.standard(frame.numbers).T
+    yield from map(_codes, frame.words)
+
+
+def _codes(column: Column) -> Array:
+    """A number for every word, and for a missing one."""
+    known: dict[str | None, int] = {}
+    return np.array([known.setdefault(word, len(known)) for word in column], np.int64)
+
+
+def bounds_of(loss: Loss, y: Array) -> Array | None:
+    """How far predictions of encoded numbers y (n, k) may go, (2, k)."""
+    if not isinstance(loss, Squares):
+        return None
+    low, high = y.min(axis=0).astype(np.float64), y.max(axis=0).astype(np.float64)
+    return np.stack([low - FAR * (high - low), high + FAR * (high - low)])
+
+
+def capped(answers: Array, bounds: Array | None) -> Array:
+    """Predictions (n, k) within the bounds."""
+    return answers if bounds is None else np.clip(answers, bounds[0], bounds[1])

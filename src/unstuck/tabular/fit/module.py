@@ -19,8 +19,9 @@ from torch import nn
 
 from unstuck.tabular.fit.batches import InMemory, Rows, Split
 from unstuck.tabular.fit.encoder import Encoder
-from unstuck.tabular.fit.ensemble import PLAIN, batch_of
+from unstuck.tabular.fit.floors import compared
 from unstuck.tabular.fit.frame import Frame
+from unstuck.tabular.fit.linear import linear
 from unstuck.tabular.fit.loss import Loss
 from unstuck.tabular.fit.model import Unseen, Watch, prepared
 from unstuck.tabular.fit.module_making import made
@@ -28,6 +29,7 @@ from unstuck.tabular.fit.module_training import Batch, Plan, advance, judged, op
 from unstuck.tabular.fit.network import with_one
 from unstuck.tabular.fit.online import BATCH, RATE, Pace
 from unstuck.tabular.fit.options import Options
+from unstuck.tabular.fit.stage import PLAIN, batch_of
 from unstuck.tabular.fit.task import Task
 
 Array = np.ndarray
@@ -79,8 +81,8 @@ class ByTorch:
         watch: Watch, before: ModuleModel | None = None,
     ) -> ModuleModel:  # fmt: skip
         """Train to the end, starting from the weights of `before` if given."""
-        context, order = prepared(frame, y, task, options, weights, watch, None, before and before.encoder)
-        lanes = len(before.nets) if before else min(options.lanes or 1, max(len(context.frame) // 2, 1))
+        context, found = prepared(frame, y, task, options, weights, watch, None, before and before.encoder)
+        lanes = len(before.nets) if before else context.lanes(1)
         rows, split = context.rows(PLAIN), context.split(lanes)
         size, notes = batch_of(options, split.train.shape[1]), before.notes if before else ()
         with _dice(options.seed, self.device):
@@ -94,8 +96,12 @@ class ByTorch:
         nets = tuple(net.cpu() for net in nets)
         held = np.concatenate([way.held[0] for way in ways])
         told = [answers(net, rows.x[way.held[0], :-1], task.loss) for net, way in zip(nets, ways, strict=True)]
-        unseen = Unseen(order[held], task.decode(np.concatenate(told)))
-        return ModuleModel(context.encoder, task, nets, notes or (f"learning rate {rate:.2g}",), unseen)
+        unseen = Unseen(found.order[held], task.decode(np.concatenate(told)), found.rows[held])
+        floor = None if context.few(lanes) else linear(context, lanes)
+        notes = notes or (f"learning rate {rate:.2g}",)
+        if floor is not None:
+            notes += tuple(compared(context, held, np.concatenate(told), floor.of(held)))
+        return ModuleModel(context.encoder, task, nets, notes, unseen)
 
     def begin(self, frame: Frame, y: Array, task: Task, options: Options, weights: Array | None = None) -> ModuleModel:
         """A model at its initial weights, with its columns measured on these rows."""

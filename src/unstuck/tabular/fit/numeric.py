@@ -29,7 +29,7 @@ FLAT = 1e-9
 """Half the rows are equal if the interquartile range is below this share of the spread."""
 KNEE = 3.0
 BINS = 8
-VIEWS = ("smooth", "normal", "steps")
+VIEWS = ("smooth", "normal", "steps", "straight")
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,4 +155,4 @@ def _steps(z: Array, knots: Array) -> Array:
     return rise[:, some]
 
 
-_VIEWS = {"smooth": _smooth, "normal": _normal, "steps": _steps}
+_VIEWS = {"smooth": _smooth, "normal": _normal, "steps": _steps, "straight": lambda z, knots: z}

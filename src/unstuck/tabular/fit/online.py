@@ -15,12 +15,12 @@ import numpy as np
 from unstuck.tabular.fit.adam import AdamW
 from unstuck.tabular.fit.batches import Rows
 from unstuck.tabular.fit.encoder import Encoder
-from unstuck.tabular.fit.ensemble import PLAIN, Stage
 from unstuck.tabular.fit.frame import Frame
 from unstuck.tabular.fit.loss import Loss
 from unstuck.tabular.fit.model import Model
 from unstuck.tabular.fit.network import Dense, with_one
 from unstuck.tabular.fit.options import Options
+from unstuck.tabular.fit.stage import PLAIN, Stage
 from unstuck.tabular.fit.task import Task
 from unstuck.tabular.fit.train import Shape, advance, judge
 
@@ -57,12 +57,23 @@ def follow(
     nets = [_net(stage, model) for stage in model.stages]
     adams = pace.adams or tuple(AdamW(net.flat.shape, net.decayed(options.decay)) for net in nets)
     costs = []
+    base = _base(model, frame)
     for stage, net, adam in zip(model.stages, nets, adams, strict=True):
-        rows = Rows(with_one(model.encoder.encode(frame, stage.shape.views)), encoded, w)
+        goal = encoded - base if stage.onto else encoded
+        rows = Rows(with_one(model.encoder.encode(frame, stage.shape.views)), goal, w)
         costs.append(float(judge(net, rows.take(np.arange(len(rows))[None]), model.task.loss).mean()))
-        _once(net, adam, rows, model.task.loss, options, rng)
+        if not stage.linear:  # it is solved, not trained, and other stages may build on it
+            _once(net, adam, rows, model.task.loss, options, rng)
     stages = tuple(replace(stage, flat=net.flat) for stage, net in zip(model.stages, nets, strict=True))
     return replace(model, stages=stages, unseen=None), Pace(pace.calls + 1, adams), float(np.mean(costs))
+
+
+def _base(model: Model, frame: Frame) -> Array:
+    """What the linear stage predicts, (n, outputs); zeros without one."""
+    for stage in model.stages:
+        if stage.linear:
+            return stage.answers(with_one(model.encoder.encode(frame, stage.shape.views)), model.task.loss)
+    return np.zeros((len(frame), model.task.loss.outputs), np.float32)
 
 
 def _net(stage: Stage, model: Model) -> Dense:

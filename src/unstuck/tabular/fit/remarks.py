@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from unstuck.tabular.fit.context import FEW
 from unstuck.tabular.fit.encoder import Encoder
-from unstuck.tabular.fit.ensemble import FEW
 from unstuck.tabular.fit.frame import Frame
 from unstuck.tabular.fit.roles import listed
 from unstuck.tabular.tables.refusal import shown

@@ -51,7 +51,8 @@ def _parts(fitted: Fitted, width: int, ascii: bool) -> Iterator[RenderableType]:
 def _head(fitted: Fitted) -> RenderableType:
     what = ", ".join(fitted.targets[:3]) + (f" and {len(fitted.targets) - 3} more" if len(fitted.targets) > 3 else "")
     columns = "column" if len(fitted.inputs) == 1 else "columns"
-    rows = f"{fitted.sort}, {fitted.rows:,} rows, {len(fitted.inputs):,} {columns}, {clock(fitted.seconds)}"
+    distinct = f", {fitted.model.distinct:,} of them distinct" if fitted.duplicates else ""
+    rows = f"{fitted.sort}, {fitted.rows:,} rows{distinct}, {len(fitted.inputs):,} {columns}, {clock(fitted.seconds)}"
     return stacked(Text(f"{fitted.data}: {what}", "bold"), Text(rows))
 
 
@@ -64,14 +65,17 @@ def _points(lines: Sequence[str]) -> RenderableType:
 
 def _scores(judged: Judged) -> RenderableType:
     of_each = any(score.of for score in judged.figures.scores)
-    rows = table("", *(["of"] if of_each else []), "model", "baseline")
+    linear = any(score.linear is not None for score in judged.figures.scores)
+    rows = table("", *(["of"] if of_each else []), "model", "baseline", *(["linear"] if linear else []))
     shown = [score for score in judged.figures.scores if not score.of]
     each = [score for score in judged.figures.scores if score.of]
     for score in (*shown, *each[:EACH]):
         cells = [score.name, *([score.of] if of_each else []), _said(score, score.model), _said(score, score.constant)]
+        cells += [_said(score, score.linear)] if score.linear is not None else []
         rows.add_row(*map(Text, cells))
     more = [Text(f"... and {len(each) - EACH} more")] if len(each) > EACH else []
-    return titled(f"Scores on {judged.figures.rows:,} {judged.of}; baseline: a constant prediction", rows, *more)
+    also = "; linear: a linear model" if linear else ""
+    return titled(f"Scores on {judged.figures.rows:,} {judged.of}; baseline: a constant prediction{also}", rows, *more)
 
 
 def _said(score: Score, value: float) -> str:

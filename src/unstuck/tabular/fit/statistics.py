@@ -48,6 +48,8 @@ class Statistics:
     encoder: Encoder
     task: Task
     sample: Chunk
+    ends: Array | None = None
+    """The lowest and the highest numbers of the target, (2, k); None for classes."""
 
 
 def statistics(chunks: Chunks, classes: bool) -> Statistics:
@@ -68,7 +70,7 @@ def statistics(chunks: Chunks, classes: bool) -> Statistics:
     sample = sampled.chunk()
     numeric = Numeric.seen(found, sample.frame.numbers)
     words = tuple(Words.counted(counter, rows) for counter in counts or [])
-    return Statistics(rows, Encoder(numeric, words), labels.task(sample.y), sample)
+    return Statistics(rows, Encoder(numeric, words), labels.task(sample.y), sample, labels.ends())
 
 
 def mixed(rows: Array, key: int) -> Array:
@@ -127,6 +129,9 @@ class _Labels:
         else:
             part = Moments.of(y)
             self.moments = part if self.moments is None else self.moments.merge(part)
+
+    def ends(self) -> Array | None:
+        return None if self.moments is None else np.stack([self.moments.min, self.moments.max])
 
     def task(self, sample: Array) -> Task:
         if self.seen is not None:

@@ -13,10 +13,10 @@ import numpy as np
 from unstuck.tabular.fit.calibration import Calibration
 from unstuck.tabular.fit.categories import Words
 from unstuck.tabular.fit.encoder import Encoder
-from unstuck.tabular.fit.ensemble import Stage
 from unstuck.tabular.fit.model import Model
 from unstuck.tabular.fit.network import Dense
 from unstuck.tabular.fit.numeric import VIEWS, Numeric
+from unstuck.tabular.fit.stage import Stage
 from unstuck.tabular.fit.task import Classes, Labels, Numbers, Task
 from unstuck.tabular.fit.train import Shape
 
@@ -36,8 +36,9 @@ def save(model: Model, path: Path, about: Mapping[str, Any] | None = None) -> No
     """
     head, arrays = packed(model.encoder, model.task)
     arrays |= {f"crew.{i}": stage.flat for i, stage in enumerate(model.stages)}
+    arrays |= {} if model.bounds is None else {"bounds": model.bounds}
     head |= {
-        "crews": [asdict(stage.shape) | {"weight": stage.weight} for stage in model.stages],
+        "crews": [asdict(stage.shape) | {"weight": stage.weight, "onto": stage.onto} for stage in model.stages],
         "belief": {"heat": model.calibration.temperature, "rows": model.calibration.rows},
         "notes": list(model.notes),
         "about": dict(about or {}),
@@ -112,7 +113,10 @@ def _model(head: dict[str, Any], arrays: dict[str, Array]) -> Model:
         raise ValueError("no network")
     stages = tuple(_stage(one, arrays[f"crew.{i}"], encoder, task) for i, one in enumerate(head["crews"]))
     calibration = Calibration(float(head["belief"]["heat"]), float(head["belief"]["rows"]))
-    return Model(encoder, task, stages, calibration, None, tuple(map(str, head["notes"])))
+    bounds = arrays.get("bounds")
+    if bounds is not None and bounds.shape != (2, task.loss.outputs):
+        raise ValueError("bounds of another target")
+    return Model(encoder, task, stages, calibration, None, tuple(map(str, head["notes"])), bounds)
 
 
 def _stage(head: dict[str, Any], flat: Array, encoder: Encoder, task: Task) -> Stage:
@@ -122,7 +126,7 @@ def _stage(head: dict[str, Any], flat: Array, encoder: Encoder, task: Task) -> S
     sizes = (encoder.width(shape.views), *shape.hidden, task.loss.outputs)
     if flat.shape[1] != Dense.count(sizes) or not np.isfinite(flat).all():
         raise ValueError("weights of another shape")
-    return Stage(shape, flat, float(head["weight"]))
+    return Stage(shape, flat, float(head["weight"]), bool(head.get("onto", False)))
 
 
 def _packed_task(task: Task) -> tuple[dict[str, Any], dict[str, Array]]:

@@ -9,19 +9,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from unstuck.tabular.fit.batches import SAMPLE, Rows, holdout
+from unstuck.tabular.fit.blend import share
 from unstuck.tabular.fit.calibration import Calibration
+from unstuck.tabular.fit.context import Context
 from unstuck.tabular.fit.encoder import Encoder
-from unstuck.tabular.fit.ensemble import Stage, views_worth_trying
+from unstuck.tabular.fit.floors import compared
 from unstuck.tabular.fit.history import History
-from unstuck.tabular.fit.model import Model, Unseen, Watch
+from unstuck.tabular.fit.linear import linear
+from unstuck.tabular.fit.model import Model, Unseen, Watch, bounds_of, capped
 from unstuck.tabular.fit.network import with_one
 from unstuck.tabular.fit.options import Options
+from unstuck.tabular.fit.stage import STRAIGHT, Stage, views_worth_trying
 from unstuck.tabular.fit.statistics import Chunk, Chunks, Statistics, mixed, statistics
 from unstuck.tabular.fit.sweep import Trial, sweep
 from unstuck.tabular.fit.task import Task
@@ -71,11 +75,15 @@ class Slabs:
 
     def held(self) -> Rows:
         """The held-out rows."""
-        return self._held
+        return self._seen(self._held)
+
+    def straight(self) -> Rows:
+        """The held-out rows as the linear stage receives them, (v, inputs + 1)."""
+        return Rows(with_one(self.encoder.unfold(self._held.x, STRAIGHT)), self._held.y, self._held.w)
 
     @cached_property
     def _held(self) -> Rows:
-        return self._seen(self._drawn(self._out))
+        return self._drawn(self._out)
 
     def own(self) -> Rows:
         """A sample of the training rows."""
@@ -147,12 +155,36 @@ def learn_streamed(
 
     done = train(batches, seen.task.loss, plan, noted, history.recall("stream"))
     done.net.flat[:] = done.best
-    held = batches.held()
-    out, loss = answers(done.net, held.x[0], seen.task.loss).mean(axis=0), seen.task.loss
-    calibration = Calibration.of(loss, out, held.y[0], None if held.w is None else held.w[0])
-    unseen = Unseen(np.zeros(0, np.int64), seen.task.decode(calibration.apply(out, loss)))
     note = f"{seen.rows} rows were read in slabs of about {seen.rows // batches.parts}, drawn at random from all data"
-    return Model(seen.encoder, seen.task, (Stage(plan.shape, done.best, 1.0),), calibration, unseen, (note,))
+    return _with_floor(seen, batches, Stage(plan.shape, done.best, 1.0, name="stream"), done, options, note)
+
+
+def _with_floor(seen: Statistics, batches: Slabs, stage: Stage, done: Training, options: Options, note: str) -> Model:
+    """The network, blended with a linear model of the sample where that pays on the held-out rows."""
+    context, loss, held = sampled(seen, options), seen.task.loss, batches.straight()
+    out, y, w = answers(done.net, batches.held().x[0], loss).mean(axis=0), held.y, held.w
+    found = linear(context, 1)
+    floor = Stage(found.shape, found.flat, 1.0, name=found.name)
+    bounds = bounds_of(loss, seen.task.encode(seen.ends) if seen.ends is not None else context.y)
+    told = capped(floor.answers(held.x, loss), bounds)
+    a = share(loss, out, told, y, w, 0.0)
+    mixed = capped((1 - a) * out + a * told, bounds)
+    calibration = Calibration.of(loss, mixed, y, w)
+    mixed = calibration.apply(mixed, loss)
+    stages = tuple(one for one in (replace(stage, weight=1 - a), replace(floor, weight=a)) if one.weight > 0)
+    unseen = Unseen(np.zeros(0, np.int64), seen.task.decode(mixed), np.ones(len(y)), seen.task.decode(told))
+    notes = (note, *compared(replace(context, y=y, w=w), np.arange(len(y)), mixed, told))
+    return Model(seen.encoder, seen.task, stages, calibration, unseen, notes, bounds, floor)
+
+
+def sampled(seen: Statistics, options: Options) -> Context:
+    """The sample as the training rows of a stage in memory."""
+    sample, y = seen.sample, seen.task.encode(seen.sample.y)
+    w = None if sample.w is None else (sample.w / sample.w.mean()).astype(np.float32)
+    return Context(
+        seen.encoder, sample.frame, y, w, seen.task.strata(y), None, seen.task.loss, options, lambda shape, now: None,
+        History(),
+    )  # fmt: skip
 
 
 def _tried(seen: Statistics, options: Options) -> Trial:

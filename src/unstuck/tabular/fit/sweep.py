@@ -54,17 +54,17 @@ class Trial:
 
 def sweep(
     rows: Rows, split: Split, loss: Loss, shape: Shape, seed: int,
-    rates: tuple[float, ...] = RATES, start: Array | None = None,
+    rates: tuple[float, ...] = RATES, start: Array | None = None, base: Array | None = None,
 ) -> Trial:  # fmt: skip
     """Train one lane per rate from the same weights for a few annealed steps on the first lane's rows; `start`: the
-    initial weights, (parameters,)."""
+    initial weights, (parameters,); `base`: as in `InMemory`."""
     net = Dense((rows.x.shape[1] - 1, *shape.hidden, loss.outputs), len(rates), shape.activation)
     net.draw([seed * 1000] * len(rates))
     if start is not None:
         net.flat[:] = start
     adam = AdamW(net.flat.shape)
     one, column = Split(split.train[:1], split.held[:1, :ENOUGH]), np.array(rates, np.float32)[:, None]
-    batches = InMemory(rows, one, min(BATCH, one.train.shape[1]), TRIAL + seed)
+    batches = InMemory(rows, one, min(BATCH, one.train.shape[1]), TRIAL + seed, None if base is None else base[:1])
     steps = STEPS if net.parameters < LARGE else STEPS // 2
     parts = chain.from_iterable(batches.epoch(number) for number in count())
     with np.errstate(over="ignore", invalid="ignore"):  # the largest rates are expected to diverge

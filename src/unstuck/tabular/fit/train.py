@@ -16,6 +16,8 @@ from unstuck.tabular.fit.network import Dense
 Array = np.ndarray
 WARM = 0.05
 """The share of the steps over which the rate warms up."""
+APART = 1 << 44
+"""Between the seeds of two stages: no lane of one has the seed of a lane of another."""
 JUDGED = 4096
 """Rows per evaluation batch: a larger one only needs more memory."""
 
@@ -41,6 +43,8 @@ class Plan:
     rate: float
     decay: float = 0.02
     seed: int = 0
+    number: int = 0
+    """The stage's place in the ensemble: every stage draws its own first weights."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ class Training:
     def begin(cls, inputs: int, loss: Loss, plan: Plan, start: Array | None = None) -> Training:
         """At the initial weights, or at `start`, (lanes, parameters)."""
         net = Dense((inputs, *plan.shape.hidden, loss.outputs), plan.lanes, plan.shape.activation)
-        net.draw([plan.seed * 1000 + lane for lane in range(plan.lanes)])
+        net.draw([plan.seed * 1000 + APART * plan.number + lane for lane in range(plan.lanes)])
         if start is not None:
             net.flat[:] = start
         adam = AdamW(net.flat.shape, net.decayed(plan.decay))

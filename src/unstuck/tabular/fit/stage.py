@@ -1,0 +1,145 @@
+"""Train one stage of the ensemble, and predict with it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from unstuck.tabular.fit.batches import InMemory, Rows, Split
+from unstuck.tabular.fit.context import Context
+from unstuck.tabular.fit.encoder import Encoder
+from unstuck.tabular.fit.loss import Loss
+from unstuck.tabular.fit.network import Dense
+from unstuck.tabular.fit.options import Options
+from unstuck.tabular.fit.sweep import sweep
+from unstuck.tabular.fit.train import Plan, Shape, Training, answers, train
+
+Array = np.ndarray
+PLAIN, RANKED, STEPPED = ("smooth",), ("smooth", "normal"), ("smooth", "steps")
+STRAIGHT = ("straight",)
+"""The views of a linear stage; no network has them."""
+NARROW = 40
+"""Up to this many varying columns, all views are tried."""
+VISITS = 8_000_000
+"""Maximum number of rows a lane is trained on, over all epochs."""
+WORK = 4e12
+"""Default budget of a stage in floating-point operations: about a minute of one core."""
+LEAST = 10
+"""Epochs of a stage beyond the budget."""
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """One trained stage: the weights of its lanes and its share of the blend."""
+
+    shape: Shape
+    flat: Array
+    weight: float
+    onto: bool = False
+    """Whether it predicts the errors of the linear stage, whose predictions must be added."""
+    name: str = ""
+
+    @property
+    def linear(self) -> bool:
+        """Whether it is the linear stage."""
+        return self.shape.views == STRAIGHT
+
+    def answers(self, x: Array, loss: Loss) -> Array:
+        """The mean of the lanes' predictions for x (n, inputs + 1), whose last column is 1: (n, outputs)."""
+        net = Dense(
+            (x.shape[1] - 1, *self.shape.hidden, loss.outputs), len(self.flat), self.shape.activation, np.float64
+        )
+        net.flat[:] = self.flat  # float64: the prediction for a row then does not depend on the other rows of the batch
+        return answers(net, x, loss).mean(axis=0, dtype=np.float64).astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A stage, and its predictions for rows that the predicting lane was not trained on."""
+
+    shape: Shape
+    flat: Array
+    held: Array
+    """Row numbers (v,), ascending."""
+    answers: Array
+    """(v, outputs)"""
+    name: str = ""
+    base: Array | None = None
+    """What the stage adds to: the linear stage's predictions by each of its lanes, (lanes, n, outputs)."""
+
+    def of(self, rows: Array) -> Array:
+        """Its predictions for some of the held-out rows."""
+        return self.answers[np.searchsorted(self.held, rows)]
+
+    def cost(self, context: Context) -> float:
+        """Mean loss on its held-out rows."""
+        return context.loss.cost(self.answers, *context.targets(self.held))
+
+
+def trained(
+    context: Context, shape: Shape, lanes: int, epochs: int | None, number: int = 0,
+    base: Array | None = None, start: Array | None = None,
+) -> Trained:  # fmt: skip
+    """Train a stage. `number`: its place in the ensemble, which draws its first weights; `base`: as in `Trained`."""
+    options = context.options
+    lanes = len(start) if start is not None else context.lanes(lanes)
+    rows, split = context.rows(shape.views), context.split(lanes)
+    rate = options.rate
+    if rate is None:
+        first = None if start is None else start[0]
+        rate = sweep(rows, split, context.loss, shape, options.seed, start=first, base=base).rate
+    m = split.train.shape[1]
+    batch = batch_of(options, m)
+    epochs = options.epochs or _affordable(context, shape, lanes, m, epochs or int(np.clip(400 * batch / m, 4, 60)))
+    plan = Plan(shape, lanes, batch, epochs, max(epochs // 4, 3), rate, options.decay, options.seed, number)
+    words = [str(number), *shape.views, *map(str, shape.hidden), shape.activation, str(lanes), str(epochs)]
+    name = "-".join([*words, *(["onto"] if base is not None else [])])
+    batches = InMemory(rows, split, batch, options.seed + (number << 34), base)
+    done = train(
+        batches, context.loss, plan, lambda now: _noted(context, name, shape, now), context.history.recall(name), start
+    )
+    return Trained(shape, done.best, *unseen(done.net, done.best, rows, split, context.loss, base), name, base)
+
+
+def _affordable(context: Context, shape: Shape, lanes: int, rows: int, epochs: int) -> int:
+    """At most `epochs`, within the budget of rows and of operations."""
+    work = work_of(context, shape) * rows * lanes
+    return min(epochs, max(VISITS // rows, 1), max(int(WORK / work), LEAST))
+
+
+def work_of(context: Context, shape: Shape) -> float:
+    """Operations of a training step of one lane per row."""
+    return 6.0 * Dense.count((context.encoder.width(shape.views), *shape.hidden, context.loss.outputs))
+
+
+def batch_of(options: Options, rows: int) -> int:
+    """The batch size for this many training rows."""
+    return min(options.batch or 2 ** int(math.log2(max(min(rows / 16, 256), 16))), rows)
+
+
+def _noted(context: Context, name: str, shape: Shape, now: Training) -> None:
+    context.history.note(name, now)
+    context.watch(shape, now)
+
+
+def unseen(net: Dense, flat: Array, rows: Rows, split: Split, loss: Loss, base: Array | None) -> tuple[Array, Array]:
+    """Row numbers and predictions for them, each from the lane that held the row out; from the mean of all lanes if
+    they share their held-out rows."""
+    net.flat[:] = flat
+    if len(split.held) == 1:
+        held = split.held[0]
+        out = answers(net, rows.x[held], loss)
+        return held, (out if base is None else out + base[:, held]).mean(axis=0)
+    out = loss.answers(net.forward(rows.x.take(split.held, 0)))
+    if base is not None:
+        out = out + np.take_along_axis(base, split.held[..., None], axis=1)
+    held = split.held.ravel()
+    order = np.argsort(held)
+    return held[order], out.reshape(len(held), -1)[order]
+
+
+def views_worth_trying(encoder: Encoder) -> list[tuple[str, ...]]:
+    """The views of the columns that the trials compare."""
+    return [PLAIN, RANKED, STEPPED] if len(encoder.numeric.kept) <= NARROW else [PLAIN]
