@@ -24,10 +24,10 @@ test: setup
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/pyright
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --durations=25
 
 net: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m net tests/net
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m net
 
 # The frameworks need an environment of their own; nothing in it may change the version of torch. fastai brings the
 # torchvision of PyPI, which is built for CUDA: beside a CPU build of torch it cannot be imported, and lightning and

@@ -6,13 +6,15 @@ import contextlib
 import io
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from unittest import mock
 
 import torch
 
 from unstuck.diagnosis.model import Finding
+from unstuck.recording import theirs
 from unstuck.recording.budget import limits
 from unstuck.recording.failure import described
 from unstuck.recording.launch import BudgetSpent
@@ -30,6 +32,11 @@ def tape_of(text: str, folder: Path, *, steps: int = 20_000, seconds: float = 20
     """The tape of a script, through the disk; what the script prints is swallowed, what it raises is on the tape."""
     script = folder / "train.py"
     script.write_text(text, encoding="utf-8")
+    with _without_tests():
+        return _recorded(script, folder, steps, seconds)
+
+
+def _recorded(script: Path, folder: Path, steps: int, seconds: float) -> Tape:
     recorder = Recorder(folder, limits(steps, seconds))
     error = _run(script, recorder)
     stopped = recorder.budget.spent or (f"script failed: {type(error).__name__}: {error}" if error else "script ended")
@@ -37,6 +44,14 @@ def tape_of(text: str, folder: Path, *, steps: int = 20_000, seconds: float = 20
     told = described(error, recorder.observed.call_sites) if error else None
     save(recorder.tape(script.name, stopped, told, command), folder / "tape")
     return load(folder / "tape")
+
+
+@contextlib.contextmanager
+def _without_tests() -> Iterator[None]:
+    """The tests' own files, whose frames lie around the script's here, are not the person's."""
+    libraries = (*theirs._libraries(), f"{Path(__file__).resolve().parent}{os.sep}")
+    with mock.patch.object(theirs, "_libraries", lambda: libraries):
+        yield
 
 
 def _run(script: Path, recorder: Recorder) -> Exception | None:

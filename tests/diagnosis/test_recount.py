@@ -28,7 +28,7 @@ model = nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Dropout(0.1), nn.Linear(16
 optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
 loss_fn = nn.{loss}()
 history = []
-for epoch in range(6):
+for epoch in range(3):
     model.train()
     hits = 0
     for i in range(0, 600, 20):

@@ -123,6 +123,7 @@ def test_the_patch_runs_and_leaves_the_rule_nothing_to_say(rule: Rule) -> None:
             assert [f.message for f in left if f.site == finding.site and f.message == finding.message] == []
 
 
+@pytest.mark.net
 def test_what_is_recommended_is_what_was_tried(rule: Rule) -> None:
     remedies = [f.remedies[0] for f in findings(rule, rule.fires) if f.remedies]
     comparable = [r for r in remedies if r.name not in OWN_NUMBERS]

@@ -94,6 +94,7 @@ def test_quiet_on_its_healthy_twin(rule: str) -> None:
     assert findings(rule, script(rule, "QUIET")) == []
 
 
+@pytest.mark.net
 @pytest.mark.parametrize("rule", RULES)
 def test_the_edit_makes_it_quiet_and_runs(rule: str, tmp_path) -> None:
     text = edited(rule, script(rule, "FIRES"))

@@ -71,6 +71,7 @@ def test_a_harmless_edit_makes_no_difference(script: Path, tmp_path: Path, capfd
     assert "no difference; both programs print the same numbers" in capfd.readouterr().err.replace("\n  ", " ")
 
 
+@pytest.mark.net
 def test_a_script_that_fails_and_a_change_that_fails(script: Path, capfd: pytest.CaptureFixture[str]) -> None:
     patch = Path("..", "x.patch")
     patch.write_text("--- a/train.py\n+++ b/train.py\n@@ -1 +1 @@\n-import sys\n+raise ValueError('mine')\n")
@@ -97,6 +98,7 @@ def test_a_wrong_command_line_is_2(script: Path, words: list[str], why: str, cap
     assert why in capfd.readouterr().err
 
 
+@pytest.mark.net
 def test_the_skill_of_the_training_where_nothing_is_printed(script: Path) -> None:
     text = SCRIPT[: SCRIPT.index("print(")].replace("range(40)", "range(120)")
     script.write_text(text, encoding="utf-8")
@@ -105,6 +107,7 @@ def test_the_skill_of_the_training_where_nothing_is_printed(script: Path) -> Non
     assert trial.word in ("heals", "helps") and trial.better
 
 
+@pytest.mark.net
 def test_what_no_word_gives_a_direction_can_be_told(script: Path) -> None:
     script.write_text("import os, random\nprint('return', 10 + random.random() * float(os.environ.get('NO', 1)))\n")
     changed = script.with_name("changed.py")

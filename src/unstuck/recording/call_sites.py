@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from itertools import islice
 from pathlib import Path
@@ -47,10 +48,10 @@ class CallSites:
 
         Outside the script's folder, those beside a file of which a frame was seen.
         """
-        beside = {str((self.folder / name).resolve().parent) for name in self._texts}
+        beside = {f"{(self.folder / name).resolve().parent}{os.sep}" for name in self._texts}
         for module in list(sys.modules.values()):
             path = getattr(module, "__dict__", {}).get("__file__")
-            if isinstance(path, str) and path.endswith(".py") and path.startswith((str(self.folder), *beside)):
+            if isinstance(path, str) and path.endswith(".py") and path.startswith((f"{self.folder}{os.sep}", *beside)):
                 self.relative(path)
 
     def sites(self, depth: int = 2) -> tuple[Site, ...]:

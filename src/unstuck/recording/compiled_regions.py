@@ -12,6 +12,7 @@ Dynamo offers no public way to either. What is used of it: `_TorchDynamoContext.
 from __future__ import annotations
 
 import gc
+import os
 import sys
 import threading
 import weakref
@@ -103,7 +104,7 @@ class CompiledRegions:
                 _replaced(context, "__init__", self._in_context),
                 _replaced(graph, "call_user_compiler", self._in_graph),
             ]
-            trace_rules.SKIP_DIRS.append(str(Path(__file__).parent) + "/")
+            trace_rules.SKIP_DIRS += _ours()
             trace_rules._recompile_re()
         except (ImportError, AttributeError) as error:
             self._notes.add(f"compiled functions cannot be read with this version of torch ({error})")
@@ -303,6 +304,13 @@ def _replaced(owner: Any, name: str, wrapped: Callable[[Any], Any]) -> Callable[
     original = getattr(owner, name)
     setattr(owner, name, update_wrapper(wrapped(original), original))
     return lambda: setattr(owner, name, original)
+
+
+def _ours() -> list[str]:
+    """Our folders, which Dynamo is kept out of: what the recorder calls lies in all but `unstuck.nn`, whose layers are
+    compiled like any others."""
+    root = Path(__file__).parents[1]
+    return [f"{folder}{os.sep}" for folder in sorted(root.iterdir()) if folder.is_dir() and folder.name != "nn"]
 
 
 def _whole(compiled: Callable[..., Any]) -> Callable[..., Any]:

@@ -13,4 +13,5 @@ def catalogue() -> dict[str, type[Treatment]]:
     for module in pkgutil.iter_modules(__path__):
         if not module.name.startswith("_"):
             importlib.import_module(f"{__name__}.{module.name}")
-    return {kind.name: kind for kind in sorted(Treatment.__subclasses__(), key=lambda k: k.name)}
+    own = [kind for kind in Treatment.__subclasses__() if kind.__module__.startswith(f"{__name__}.")]
+    return {kind.name: kind for kind in sorted(own, key=lambda k: k.name)}
