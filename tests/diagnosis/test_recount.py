@@ -28,7 +28,7 @@ model = nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Dropout(0.1), nn.Linear(16
 optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
 loss_fn = nn.{loss}()
 history = []
-for epoch in range(3):
+for epoch in range({epochs}):
     model.train()
     hits = 0
     for i in range(0, 600, 20):
@@ -53,8 +53,8 @@ BINARY = {
 }  # fmt: skip
 
 
-def _script(said: str, kept: str = "history.append(loss.item())", **task: object) -> str:
-    return SCRIPT.format(**{**CLASSES, **task}, said=said, kept=kept)
+def _script(said: str, kept: str = "history.append(loss.item())", epochs: int = 3, **task: object) -> str:
+    return SCRIPT.format(**{**CLASSES, **task}, said=said, kept=kept, epochs=epochs)
 
 
 def _found(tape: Tape, fault: str) -> list[Finding]:
@@ -114,9 +114,9 @@ def test_numbers_that_mean_something_else_are_left_alone(said: str, tmp_path: Pa
 
 
 def test_every_graph_kept_is_found_where_the_text_hides_it(tmp_path: Path) -> None:
-    text = _script("print(len(history))", kept="(lambda **k: history.append(k))(of=loss)")
+    text = _script("print(len(history))", kept="(lambda **k: history.append(k))(of=loss)", epochs=6)
     (finding,) = _found(tape_of(text, tmp_path), "loss-keeps-graph")
-    assert "90" in finding.effect.because
+    assert "180" in finding.effect.because
 
 
 def test_what_the_run_denies_is_not_said(tmp_path: Path) -> None:
@@ -144,8 +144,10 @@ def test_another_number_for_the_same_training_is_verified(tmp_path: Path) -> Non
 
 
 def test_freed_graphs_are_verified(tmp_path: Path) -> None:
-    kept, freed = _pair(_script("print(epoch)", kept="history.append(loss)"), _script("print(epoch)"), tmp_path)
-    assert "86 of 90" in (loss_keeps_graph.verify(kept, freed) or "")
+    kept, freed = _pair(
+        _script("print(epoch)", kept="history.append(loss)", epochs=6), _script("print(epoch)", epochs=6), tmp_path
+    )
+    assert "176 of 180" in (loss_keeps_graph.verify(kept, freed) or "")
     assert loss_keeps_graph.verify(freed, kept) is None
 
 
