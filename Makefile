@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 BUILT := .venv/.built-from-lock
 
-.PHONY: setup demo test net test-integrations bench
+.PHONY: setup demo test net test-integrations bench pages site
 
 setup: $(BUILT)
 
@@ -44,6 +44,23 @@ $(FRAMEWORKS)/.built: tests/integrations/frameworks/requirements.txt requirement
 		torch pytest hypothesis -r tests/integrations/frameworks/requirements.txt
 	$(FRAMEWORKS)/bin/python -c 'import torchvision' 2>/dev/null || $(FRAMEWORKS)/bin/python -m pip uninstall --quiet --yes torchvision
 	$(FRAMEWORKS)/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -c $(FRAMEWORKS)/constraints.txt -e .
+	@touch $@
+
+# The three pages of the gallery. Exit code 1 says that a cause was found.
+pages: setup
+	for name in rice heart_rate pictures; do \
+		$(BIN)/unstuck run --quiet --html examples/pages/$$name.html examples/$$name.py; test $$? -eq 1 || exit 1; \
+	done
+
+# The documentation, in site/; building it needs no network once its environment is there.
+SITE := .venv-site
+
+site: $(SITE)/.built
+	$(SITE)/bin/mkdocs build --strict
+
+$(SITE)/.built: docs/requirements.txt
+	$(PYTHON) -m venv $(SITE)
+	$(SITE)/bin/python -m pip install --quiet --disable-pip-version-check -r docs/requirements.txt
 	@touch $@
 
 bench: setup

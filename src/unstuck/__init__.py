@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from unstuck.tabular.scaling import NotEquivalent, Recipe, equivalent, rescaled
     from unstuck.trial.entry import try_patch
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 """The only place of the version: pyproject.toml reads it from here."""
 
 _HOMES = {

@@ -38,17 +38,24 @@ def assert_learns(
 
     Parameters
     ----------
-    train: trains a network; a few hundred steps on little data are enough.
-    effort: how long the experiments may take.
-    folder: where the sources are that the message names lines of; by default the current folder.
-    allow: faults that are meant, by name (`unstuck explain` lists them).
+    train
+        trains a network; a few hundred steps on little data are enough.
+    effort
+        how long the experiments may take.
+    folder
+        where the sources are that the message names lines of; by default the current folder.
+    allow
+        faults that are meant, by name (`unstuck explain` lists them).
 
     Raises
     ------
-    DoesNotLearn (an AssertionError): a cause or a suspect was found, or the run does not learn or learns below what
-        its data hold. The message is the report.
-    NothingRecorded: `train` made no training step.
-    Whatever `train` raises.
+    DoesNotLearn
+        an AssertionError: a cause or a suspect was found, or the run does not learn or learns below what its data hold.
+        The message is the report.
+    NothingRecorded
+        `train` made no training step.
+    Exception
+        whatever `train` raises.
     """
     __tracebackhide__ = True
     with watch(folder, name=getattr(train, "__name__", "train")) as run:

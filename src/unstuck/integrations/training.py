@@ -22,10 +22,14 @@ class Training:
 
     Parameters
     ----------
-    report: called with the diagnosis at the end; None makes none, and `run.report()` gives it on demand.
-    folder: where the person's sources are; by default the current folder.
-    effort: how long the experiments may take.
-    look: whether a long run is looked at while it trains (`unstuck.integrations.light_watch`).
+    report
+        called with the diagnosis at the end; None makes none, and `run.report()` gives it on demand.
+    folder
+        where the person's sources are; by default the current folder.
+    effort
+        how long the experiments may take.
+    look
+        whether a long run is looked at while it trains (`unstuck.integrations.light_watch`).
     """
 
     def __init__(

@@ -54,9 +54,11 @@ class watch:
 
     Parameters
     ----------
-    folder: where the person's sources are, which the report names by paths relative to it; by default the current
+    folder
+        where the person's sources are, which the report names by paths relative to it; by default the current
         folder. Files of installed packages are never quoted.
-    name: what the report calls the program; by default the running script.
+    name
+        what the report calls the program; by default the running script.
     """
 
     def __init__(self, folder: str | Path | None = None, name: str | None = None) -> None:

@@ -29,28 +29,47 @@ class Classifier(ClassifierMixin, Network):
 
     Parameters
     ----------
-    hidden : int or tuple of int: units per hidden layer. None: an ensemble that grows while its held-out loss falls.
-    activation : "relu", "silu" or "tanh".
-    module : your own network: an nn.Module, or a class or function of (inputs, outputs) that returns one.
-    lanes : number of networks trained in parallel, each with its own held-out rows; predictions are averaged.
-    epochs : maximum passes over the rows.
-    batch_size : rows per step.
-    learning_rate : peak rate of AdamW. None: found by a sweep over sixteen rates.
-    weight_decay : of AdamW; applies to weights, not to biases.
-    class_weight : "balanced", or {class: weight}.
-    warm_start : whether a further `fit` continues from the current networks.
-    device : where a `module` is trained, for example "cuda".
-    random_state : an int makes the result reproducible to the bit.
-    verbose : 1 prints every epoch.
+    hidden
+        int or tuple of int: units per hidden layer. None: an ensemble that grows while its held-out loss falls.
+    activation
+        "relu", "silu" or "tanh".
+    module
+        your own network: an nn.Module, or a class or function of (inputs, outputs) that returns one.
+    lanes
+        number of networks trained in parallel, each with its own held-out rows; predictions are averaged.
+    epochs
+        maximum passes over the rows.
+    batch_size
+        rows per step.
+    learning_rate
+        peak rate of AdamW. None: found by a sweep over sixteen rates.
+    weight_decay
+        of AdamW; applies to weights, not to biases.
+    class_weight
+        "balanced", or {class: weight}.
+    warm_start
+        whether a further `fit` continues from the current networks.
+    device
+        where a `module` is trained, for example "cuda".
+    random_state
+        an int makes the result reproducible to the bit.
+    verbose
+        1 prints every epoch.
 
     Attributes
     ----------
-    classes_, n_features_in_, feature_names_in_ : as in scikit-learn; multi-label columns are numbered.
-    n_iter_ : epochs over all networks (after `partial_fit`: calls).
-    loss_curve_, validation_curve_ : loss per epoch on training rows and on held-out rows.
-    best_loss_ : the lowest validation loss.
-    notes_ : notes on what was decided in fitting.
-    model_ : the fitted model.
+    classes_, n_features_in_, feature_names_in_
+        as in scikit-learn; multi-label columns are numbered.
+    n_iter_
+        epochs over all networks (after `partial_fit`: calls).
+    loss_curve_, validation_curve_
+        loss per epoch on training rows and on held-out rows.
+    best_loss_
+        the lowest validation loss.
+    notes_
+        notes on what was decided in fitting.
+    model_
+        the fitted model.
     """
 
     def __init__(
