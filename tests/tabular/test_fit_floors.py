@@ -143,3 +143,54 @@ class TestFloors:
         assert "linear: a linear model" in capsys.readouterr().out
         for judged in json.loads(Path("t.json").read_text(encoding="utf-8"))["judged"]:
             assert judged["scores"][0]["linear"] > 0.98
+
+
+def worded(words: int, each: int, seed: int = 0) -> tuple[Array, Array, Array, Array]:
+    """Words with an effect each, on rows to train on and on 1,000 new ones."""
+    rng = np.random.default_rng(seed)
+    at = np.concatenate([rng.permutation(np.repeat(np.arange(words), each)), rng.integers(0, words, 1000)])
+    x = np.array([f"w{i}" for i in at], object)[:, None]
+    y = rng.normal(size=words)[at] + 0.33 * rng.normal(size=len(at))
+    n = words * each
+    return x[:n], y[:n], x[n:], y[n:]
+
+
+class TestManyWords:
+    def test_every_word_counts(self) -> None:
+        x, y, new, truth = worded(200, 20)
+        assert Regressor(epochs=5, random_state=0).fit(x, y).score(new, truth) > 0.85
+
+    def test_words_that_say_nothing_do_no_harm(self) -> None:
+        x, _, new, _ = worded(300, 3)
+        rng = np.random.default_rng(1)
+        model = Regressor(epochs=5, random_state=0).fit(x, rng.normal(size=len(x)))
+        assert model.score(new, rng.normal(size=len(new))) > -0.03
+        assert any("not clearly better than a constant" in note for note in model.notes_)
+
+    def test_classes_and_words_meet(self, tmp_path: Path) -> None:
+        x, y, new, truth = worded(150, 20)
+        y, truth = np.digitize(y, [-0.5, 0.5]), np.digitize(truth, [-0.5, 0.5])
+        model = Classifier(epochs=5, random_state=0).fit(x, y)
+        assert model.score(new, truth) > 0.7
+        save(model, tmp_path / "m")
+        np.testing.assert_array_equal(load(tmp_path / "m").predict_proba(new), model.predict_proba(new))
+        assert np.isfinite(model.predict_proba(np.array([["never seen"], [None]], object))).all()
+
+    def test_the_targets_units_and_weights_leave_no_trace(self) -> None:
+        x, y, new, _ = worded(60, 4)
+        here = Regressor(epochs=2, random_state=0).fit(x, y).predict(new)
+        other = Regressor(epochs=2, random_state=0).fit(x, -1e6 * y + 3e6).predict(new)
+        np.testing.assert_allclose((3e6 - other) / 1e6, here, atol=1e-6)
+        w = np.random.default_rng(0).integers(1, 4, len(x))
+        weighed = Regressor(epochs=2, random_state=0).fit(x, y, w).predict(new)
+        repeated = Regressor(epochs=2, random_state=0).fit(np.repeat(x, w, axis=0), np.repeat(y, w)).predict(new)
+        np.testing.assert_allclose(repeated, weighed, atol=1e-12)
+
+    def test_missing_words_are_not_counted_as_rare_ones(self, tmp_path: Path, monkeypatch, capsys) -> None:
+        monkeypatch.chdir(tmp_path)
+        rows = [f"w{i % 130},{i % 7}" for i in range(390)] + ["," + str(i % 7) for i in range(390)]
+        Path("t.csv").write_text("\n".join(["word,y", *rows]), encoding="utf-8")
+        words = ["fit", "t.csv", "--target", "y", "--task", "regression", "--epochs", "2", "--json", "t.json"]
+        assert cli.main(words) == 0
+        notes = json.loads(Path("t.json").read_text(encoding="utf-8"))["notes"]
+        assert any("the others, 2% of the words in the rows" in note for note in notes)

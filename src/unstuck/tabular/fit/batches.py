@@ -101,12 +101,14 @@ class InMemory:
         return replace(part, y=part.y - np.take_along_axis(self.base, index[..., None], axis=1))
 
 
-def folds(
-    strata: Array, lanes: int, rng: np.random.Generator, parts: int | None = None, group: Array | None = None
-) -> Split:
-    """Cross-validation: each lane holds out another of `parts` (by default, lanes) parts of the rows. `strata` (n,),
-    class numbers or ranks, are spread evenly over the parts; rows of the same `group` (n,) are held out together."""
-    order, part = _dealt(strata, parts or lanes, rng, group)
+def folds(strata: Array, lanes: int, rng: np.random.Generator) -> Split:
+    """Cross-validation: each lane holds out another part of the rows. `strata` (n,), class numbers or ranks, are spread
+    evenly over the parts."""
+    return split(*dealt(strata, lanes, rng), lanes)
+
+
+def split(order: Array, part: Array, lanes: int) -> Split:
+    """Lane k holds out part k; as many rows of every part as the smallest has. `order`, `part`: as `dealt` returns."""
     sizes = np.bincount(part, minlength=lanes)[:lanes]
     held = np.stack([np.sort(order[part == k][: sizes.min()]) for k in range(lanes)])
     train = np.stack([order[part != k][: len(order) - sizes.max()] for k in range(lanes)])
@@ -116,11 +118,13 @@ def folds(
 def holdout(strata: Array, share: float, rng: np.random.Generator) -> Split:
     """One set of held-out rows for all lanes."""
     every = max(2, round(1 / share))
-    order, part = _dealt(strata, every, rng)
+    order, part = dealt(strata, every, rng)
     return Split(np.sort(order[part != 0])[None], np.sort(order[part == 0])[None])
 
 
-def _dealt(strata: Array, parts: int, rng: np.random.Generator, group: Array | None = None) -> tuple[Array, Array]:
+def dealt(strata: Array, parts: int, rng: np.random.Generator, group: Array | None = None) -> tuple[Array, Array]:
+    """Deal the rows to parts: an order of the rows, and the part of each row in that order, (n,). Every part has its
+    share of the `strata` (n,); rows of the same `group` (n,) come to the same part."""
     order = rng.permutation(len(strata))
     order = order[np.argsort(strata[order], kind="stable")]
     if group is None:

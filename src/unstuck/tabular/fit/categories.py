@@ -11,8 +11,8 @@ import numpy as np
 Array = np.ndarray
 Column = Sequence[str | None] | Array
 """Texts, None where missing; an array has dtype object."""
-WORDS = 48
-"""Number of most frequent words with an input each; the others share one."""
+WORDS, ALL = 48, 128
+"""Number of most frequent words of a column with an input each; the others share one. Few columns have more."""
 ONCE = 2
 """Rarer words carry no information about other rows."""
 
@@ -28,12 +28,15 @@ class Words:
     rows: int
     cut: bool
     """Whether there were rarer words."""
+    there: int = 0
+    """The number of rows with a word."""
 
     @classmethod
-    def of(cls, column: Column, weights: Array | None = None) -> Words:
-        """Count the words of a column; None is missing; a row of weight w counts as w rows."""
+    def of(cls, column: Column, weights: Array | None = None, most: int = WORDS) -> Words:
+        """Count the words of a column; None is missing; a row of weight w counts as w rows. `most`: how many words
+        have an input of their own."""
         if weights is None:
-            return cls.counted(Counter(word for word in column if word is not None), len(column))
+            return cls.counted(Counter(word for word in column if word is not None), len(column), most)
         there, total = Counter[str](), Counter[str]()
         for word, weight in zip(column, weights.tolist(), strict=True):
             if word is not None and weight > 0:
@@ -41,14 +44,15 @@ class Words:
                 total[word] += weight
         # A word that occurs twice stays frequent even with weights below 1.
         counts = Counter({word: max(round(total[word]), min(there[word], ONCE)) for word in there})
-        return cls.counted(counts, round(float(weights.sum())))
+        return cls.counted(counts, round(float(weights.sum())), most)
 
     @classmethod
-    def counted(cls, counts: Counter[str], rows: int) -> Words:
+    def counted(cls, counts: Counter[str], rows: int, most: int = WORDS) -> Words:
         """From the counts of the words of `rows` rows."""
         found = sorted(counts.items(), key=lambda p: (-p[1], p[0]))
-        kept = [p for p in found[:WORDS] if p[1] >= ONCE]
-        return cls(tuple(w for w, _ in kept), tuple(c for _, c in kept), rows, len(kept) < len(found))
+        kept = [p for p in found[:most] if p[1] >= ONCE]
+        words, numbers = tuple(w for w, _ in kept), tuple(c for _, c in kept)
+        return cls(words, numbers, rows, len(kept) < len(found), sum(counts.values()))
 
     @property
     def width(self) -> int:
@@ -69,5 +73,10 @@ class Words:
         return out
 
     def share_cut(self) -> float:
-        """The share of the training rows whose word has no input of its own."""
-        return 1.0 - sum(self.counts) / max(self.rows, 1)
+        """The share of the training rows with a word whose word has no input of its own."""
+        return 1.0 - sum(self.counts) / max(self.there, 1)
+
+
+def most_words(columns: int) -> int:
+    """How many words of each of so many columns have an input."""
+    return max(WORDS, ALL // max(columns, 1))

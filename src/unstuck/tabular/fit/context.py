@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from unstuck.tabular.fit.batches import Rows, Split, folds
+from unstuck.tabular.fit.batches import Rows, Split, dealt, split
+from unstuck.tabular.fit.effects import standardised
 from unstuck.tabular.fit.encoder import Encoder
 from unstuck.tabular.fit.frame import Frame
 from unstuck.tabular.fit.history import History
@@ -35,6 +36,8 @@ class Context:
     y: Array
     """Encoded targets."""
     w: Array | None
+    counts: Array
+    """The number of rows that each stands for."""
     strata: Array
     group: Array | None
     """Rows that are held out together have the same number; None if each may be held out alone."""
@@ -43,15 +46,15 @@ class Context:
     watch: Callable[[Shape, Training], None]
     history: History
 
-    def some(self, rows: int) -> Context:
-        """The first rows: a random sample, because the canonical order is independent of the data."""
-        index, w = np.arange(min(rows, len(self.frame))), None if self.w is None else self.w[:rows]
-        group = None if self.group is None else self.group[:rows]
-        return replace(self, frame=self.frame.take(index), y=self.y[:rows], w=w, strata=self.strata[:rows], group=group)
-
-    def rows(self, views: tuple[str, ...]) -> Rows:
-        """The rows as a network with these views receives them."""
-        return Rows(with_one(self.encoder.encode(self.frame, views)), self.y, self.w)
+    def rows(self, views: tuple[str, ...], lanes: int) -> Rows:
+        """The rows as a network with these views receives them, in a stage of so many lanes."""
+        x = self.encoder.encode(self.frame, views)
+        if any(self.encoder.effects) and not self.few(lanes):
+            goals = standardised(self.y, self.loss.outputs, self.counts)
+            order, part = self._dealt(lanes)
+            inner = self.encoder.apart(self.frame, goals, self.counts, part[np.argsort(order)])
+            x[:, x.shape[1] - inner.shape[1] :] = inner
+        return Rows(with_one(x), self.y, self.w)
 
     def lanes(self, usual: int) -> int:
         """The number of lanes of a stage that usually has so many."""
@@ -59,12 +62,16 @@ class Context:
 
     def split(self, lanes: int) -> Split:
         """Training and held-out rows of each lane; the same for the same number of lanes."""
-        rng = np.random.Generator(np.random.Philox(key=[self.options.seed, 0xF01D]))
         n = len(self.frame)
         if self.few(lanes):
             return Split(np.arange(n)[None], np.arange(n)[None])
-        parts = max(lanes if lanes > 1 else ALONE, math.ceil(n / HELD))
-        return folds(self.strata, lanes, rng, parts, self.group)
+        return split(*self._dealt(lanes), lanes)
+
+    def _dealt(self, lanes: int) -> tuple[Array, Array]:
+        """An order of the rows, and the part of each in that order; lane k holds out part k."""
+        rng = np.random.Generator(np.random.Philox(key=[self.options.seed, 0xF01D]))
+        parts = max(lanes if lanes > 1 else ALONE, math.ceil(len(self.frame) / HELD))
+        return dealt(self.strata, parts, rng, self.group)
 
     def few(self, lanes: int) -> bool:
         """Whether there are too few rows, or too few groups of them, to hold any out."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from unstuck.tabular.fit.categories import Words
+from unstuck.tabular.fit.categories import Column, Words, most_words
+from unstuck.tabular.fit.effects import Effects, apart, effects
 from unstuck.tabular.fit.frame import Frame
 from unstuck.tabular.fit.numeric import Numeric
 
@@ -19,25 +21,44 @@ class Encoder:
 
     numeric: Numeric
     words: tuple[Words, ...]
+    effects: tuple[Effects | None, ...] = ()
+    """Per column of words, the mean target of each word; None for few words. Empty: none is measured."""
 
     @classmethod
     def of(cls, frame: Frame, weights: Array | None = None, beside: Array | None = None) -> Encoder:
         """Measure the columns of a frame. `beside`: targets without their signs, (n, k), as `Numeric.of` takes them."""
-        return cls(
-            Numeric.of(frame.numbers, weights, beside), tuple(Words.of(column, weights) for column in frame.words)
-        )
+        most = most_words(len(frame.words))
+        words = tuple(Words.of(column, weights, most) for column in frame.words)
+        return cls(Numeric.of(frame.numbers, weights, beside), words)
+
+    def with_effects(self, frame: Frame, goals: Array, counts: Array) -> Encoder:
+        """With the mean targets of words, from standardised targets (n, k) of rows that count as (n,) rows."""
+        return replace(self, effects=tuple(effects(column, goals, counts) for column in frame.words))
+
+    def apart(self, frame: Frame, goals: Array, counts: Array, part: Array) -> Array:
+        """The last inputs of `encode` for training rows, (n, effects): those that the rows of other parts give."""
+        parts = [apart(column, goals, counts, part) for column, _ in self._measured(frame)]
+        return np.concatenate(parts, axis=1) if parts else np.zeros((len(frame), 0), np.float32)
 
     def encode(self, frame: Frame, views: tuple[str, ...]) -> Array:
         """(n, inputs) float32; at least one input, so that a table of constant columns still has a network."""
-        parts = [self.numeric.encode(frame.numbers, views)]
-        parts += [one.encode(column) for one, column in zip(self.words, frame.words, strict=True)]
+        parts = [self.numeric.encode(frame.numbers, views), *self._texts(frame)]
         out = np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
         return out if out.shape[1] else np.zeros((len(frame), 1), np.float32)
 
     def brief(self, frame: Frame) -> Array:
         """The unexpanded form of `encode` for any views: (n, kept columns and words) float32."""
-        words = [one.encode(column) for one, column in zip(self.words, frame.words, strict=True)]
-        return np.concatenate([self.numeric.standard(frame.numbers), *words], axis=1, dtype=np.float32)
+        return np.concatenate([self.numeric.standard(frame.numbers), *self._texts(frame)], axis=1, dtype=np.float32)
+
+    def _texts(self, frame: Frame) -> Iterator[Array]:
+        """The inputs from words, and after them those from the mean targets of words."""
+        yield from (one.encode(column) for one, column in zip(self.words, frame.words, strict=True))
+        yield from (one.encode(column) for column, one in self._measured(frame))
+
+    def _measured(self, frame: Frame) -> Iterator[tuple[Column, Effects]]:
+        if self.effects:
+            pairs = zip(frame.words, self.effects, strict=True)
+            yield from ((column, one) for column, one in pairs if one is not None)
 
     def unfold(self, brief: Array, views: tuple[str, ...]) -> Array:
         """The result of `encode`, from `brief`."""
@@ -48,8 +69,12 @@ class Encoder:
     @property
     def kept(self) -> int:
         """The width of `brief`."""
-        return len(self.numeric.kept) + sum(one.width for one in self.words)
+        return len(self.numeric.kept) + self._text_inputs
+
+    @property
+    def _text_inputs(self) -> int:
+        return sum(one.width for one in self.words) + sum(one.values.shape[1] for one in self.effects if one)
 
     def width(self, views: tuple[str, ...]) -> int:
         """The number of inputs."""
-        return max(self.numeric.width(views) + sum(one.width for one in self.words), 1)
+        return max(self.numeric.width(views) + self._text_inputs, 1)

@@ -33,6 +33,8 @@ class Distinct:
     """Weights of mean 1; None if all are equal."""
     rows: Array
     """The number of rows, or the weight, that each position stands for."""
+    counts: Array
+    """The same where weights are whole; others are taken to have a mean of 1 row."""
     group: Array | None
     """Positions with the same number must be held out together; None if each may be held out alone."""
 
@@ -51,7 +53,7 @@ def distinct(x: Array, y: Array, w: Array | None, columns: Iterable[Array] = ())
     cells, cell = np.unique(inputs[first], return_inverse=True)
     joint = np.bincount(group, counts, len(mark))
     rows = joint if w is None else np.bincount(group, w[there], len(mark))
-    apart = len(mark) < joint.sum() and _draws(joint, cell, target, counts, first, group, columns, there)
+    apart = len(cells) < joint.sum() and _draws(joint, cell, target, counts, first, group, columns, there)
     parts = np.maximum(np.rint(joint / max(1.0, joint.sum() / PARTS)), 1).astype(int) if apart else np.ones_like(first)
     at, order = np.repeat(np.arange(len(mark)), parts), _order(mark, parts)
     at = at[order]
@@ -59,7 +61,7 @@ def distinct(x: Array, y: Array, w: Array | None, columns: Iterable[Array] = ())
     same = bool(np.allclose(share, share[0], rtol=1e-12)) if len(share) else True
     together = None if apart or len(cells) == len(mark) else cell[at]
     weight = None if same else (share / share.mean()).astype(np.float32)
-    return Distinct(there[first[at]], weight, rows[at] / parts[at], together)
+    return Distinct(there[first[at]], weight, rows[at] / parts[at], share, together)
 
 
 def _counts(w: Array) -> Array:

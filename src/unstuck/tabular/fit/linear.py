@@ -37,7 +37,7 @@ DONE = 1e-5
 def linear(context: Context, lanes: int) -> Trained:
     """Solve every lane, with the penalty that has the lowest held-out loss over all lanes."""
     lanes = context.lanes(lanes)
-    rows, split, loss = context.rows(STRAIGHT), context.split(lanes), context.loss
+    rows, split, loss = context.rows(STRAIGHT, lanes), context.split(lanes), context.loss
     most = int(min(ROWS, max(NUMBERS / rows.x.shape[1], 50)))
     found = [list(_solved(rows.take(train[:most]), loss)) for train in split.train]
     nets = [_net(rows, np.stack(flats), loss) for flats in zip(*found, strict=True)]
@@ -52,7 +52,7 @@ def linear(context: Context, lanes: int) -> Trained:
 
 def everywhere(stage: Trained, context: Context) -> Array:
     """The predictions of each lane for all rows, (lanes, n, outputs) float32."""
-    rows = context.rows(STRAIGHT)
+    rows = context.rows(STRAIGHT, len(stage.flat))
     return _net(rows, stage.flat, context.loss).forward(rows.x[None]).astype(np.float32)
 
 

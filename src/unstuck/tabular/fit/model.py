@@ -10,6 +10,7 @@ import numpy as np
 from unstuck.tabular.fit.calibration import UNCALIBRATED, Calibration
 from unstuck.tabular.fit.categories import Column
 from unstuck.tabular.fit.context import Context
+from unstuck.tabular.fit.effects import standardised
 from unstuck.tabular.fit.encoder import Encoder
 from unstuck.tabular.fit.ensemble import grow
 from unstuck.tabular.fit.equal import Distinct, distinct
@@ -117,11 +118,14 @@ def prepared(
 ) -> tuple[Context, Distinct]:  # fmt: skip
     """The training data of the networks, and the rows of the frame that they are. `encoder`: measured earlier."""
     encoded = task.encode(y)
+    measured = encoder is None
     encoder = encoder or Encoder.of(frame, weights, np.abs(encoded.reshape(len(y), -1)))
     rows = distinct(encoder.encode(frame, PLAIN), encoded, weights, _columns(frame, encoder))
-    target = encoded[rows.order]
+    own, target = frame.take(rows.order), encoded[rows.order]
+    if measured:
+        encoder = encoder.with_effects(own, standardised(target, task.loss.outputs, rows.counts), rows.counts)
     context = Context(
-        encoder, frame.take(rows.order), target, rows.w, task.strata(target), rows.group, task.loss,
+        encoder, own, target, rows.w, rows.counts, task.strata(target), rows.group, task.loss,
         options or Options(), watch or (lambda shape, now: None), history or History(),
     )  # fmt: skip
     return context, rows

@@ -83,7 +83,7 @@ class ByTorch:
         """Train to the end, starting from the weights of `before` if given."""
         context, found = prepared(frame, y, task, options, weights, watch, None, before and before.encoder)
         lanes = len(before.nets) if before else context.lanes(1)
-        rows, split = context.rows(PLAIN), context.split(lanes)
+        rows, split = context.rows(PLAIN, lanes), context.split(lanes)
         size, notes = batch_of(options, split.train.shape[1]), before.notes if before else ()
         with _dice(options.seed, self.device):
             nets = self._copies(before.nets) if before else self._made(rows, task, lanes)

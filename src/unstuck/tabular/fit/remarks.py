@@ -83,7 +83,7 @@ def _many_words(encoder: Encoder, names: tuple[str, ...]) -> Iterator[str]:
         if one.cut:
             yield (
                 f"column {shown(name)}: the {len(one.words)} most frequent words have an input each; the others, "
-                f"{one.share_cut():.0%} of the rows, share one"
+                f"{one.share_cut():.0%} of the words in the rows, share one"
             )
 
 

@@ -85,7 +85,7 @@ def trained(
     """Train a stage. `number`: its place in the ensemble, which draws its first weights; `base`: as in `Trained`."""
     options = context.options
     lanes = len(start) if start is not None else context.lanes(lanes)
-    rows, split = context.rows(shape.views), context.split(lanes)
+    rows, split = context.rows(shape.views, lanes), context.split(lanes)
     rate = options.rate
     if rate is None:
         first = None if start is None else start[0]

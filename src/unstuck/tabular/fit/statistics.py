@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unstuck.tabular.fit.categories import Words
+from unstuck.tabular.fit.categories import Words, most_words
+from unstuck.tabular.fit.effects import standardised
 from unstuck.tabular.fit.encoder import Encoder
 from unstuck.tabular.fit.frame import Frame
 from unstuck.tabular.fit.numeric import Numeric
@@ -69,8 +70,11 @@ def statistics(chunks: Chunks, classes: bool) -> Statistics:
         raise ValueError("no rows")
     sample = sampled.chunk()
     numeric = Numeric.seen(found, sample.frame.numbers)
-    words = tuple(Words.counted(counter, rows) for counter in counts or [])
-    return Statistics(rows, Encoder(numeric, words), labels.task(sample.y), sample, labels.ends())
+    words = tuple(Words.counted(counter, rows, most_words(len(counts or []))) for counter in counts or [])
+    encoder, task = Encoder(numeric, words), labels.task(sample.y)
+    weights = np.ones(len(sample.y)) if sample.w is None else sample.w
+    goals = standardised(task.encode(sample.y), task.loss.outputs, weights)
+    return Statistics(rows, encoder.with_effects(sample.frame, goals, weights), task, sample, labels.ends())
 
 
 def mixed(rows: Array, key: int) -> Array:

@@ -12,6 +12,7 @@ import numpy as np
 
 from unstuck.tabular.fit.calibration import Calibration
 from unstuck.tabular.fit.categories import Words
+from unstuck.tabular.fit.effects import Effects
 from unstuck.tabular.fit.encoder import Encoder
 from unstuck.tabular.fit.model import Model
 from unstuck.tabular.fit.network import Dense
@@ -50,7 +51,10 @@ def packed(encoder: Encoder, task: Task) -> tuple[dict[str, Any], dict[str, Arra
     """The header and arrays of the columns and the target, for any kind of network."""
     arrays = {f"numeric.{k}": v for k, v in encoder.numeric.state().items()}
     target, more = _packed_task(task)
-    return {"task": target, "words": [asdict(words) for words in encoder.words]}, arrays | more
+    found = {i: one for i, one in enumerate(encoder.effects) if one is not None}
+    arrays |= {f"effects.{i}": one.values for i, one in found.items()}
+    head = {"task": target, "words": [asdict(words) for words in encoder.words]}
+    return head | {"effects": {str(i): list(one.words) for i, one in found.items()}}, arrays | more
 
 
 def write(path: Path, head: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
@@ -101,10 +105,23 @@ def unpacked(head: dict[str, Any], arrays: dict[str, Array]) -> tuple[Encoder, T
     """The inverse of `packed`."""
     numeric = Numeric(**{k.removeprefix("numeric."): v for k, v in arrays.items() if k.startswith("numeric.")})
     words = tuple(
-        Words(tuple(map(str, w["words"])), tuple(map(int, w["counts"])), int(w["rows"]), bool(w["cut"]))
+        Words(
+            tuple(map(str, w["words"])), tuple(map(int, w["counts"])), int(w["rows"]), bool(w["cut"]),
+            int(w.get("there", 0)),
+        )
         for w in head["words"]
-    )
-    return Encoder(numeric, words), _task(head["task"], arrays)
+    )  # fmt: skip
+    task = _task(head["task"], arrays)
+    return Encoder(numeric, words, _effects(head, arrays, len(words), task.loss.outputs)), task
+
+
+def _effects(head: dict[str, Any], arrays: dict[str, Array], columns: int, outputs: int) -> tuple[Effects | None, ...]:
+    pairs = head.get("effects", {}).items()
+    found = {int(i): Effects(tuple(map(str, words)), arrays[f"effects.{i}"]) for i, words in pairs}
+    for one in found.values():
+        if one.values.shape != (len(one.words), outputs) or not np.isfinite(one.values).all():
+            raise ValueError("effects of another target")
+    return tuple(found.get(i) for i in range(columns)) if found else ()
 
 
 def _model(head: dict[str, Any], arrays: dict[str, Array]) -> Model:

@@ -182,8 +182,8 @@ def sampled(seen: Statistics, options: Options) -> Context:
     sample, y = seen.sample, seen.task.encode(seen.sample.y)
     w = None if sample.w is None else (sample.w / sample.w.mean()).astype(np.float32)
     return Context(
-        seen.encoder, sample.frame, y, w, seen.task.strata(y), None, seen.task.loss, options, lambda shape, now: None,
-        History(),
+        seen.encoder, sample.frame, y, w, np.ones(len(y)), seen.task.strata(y), None, seen.task.loss, options,
+        lambda shape, now: None, History(),
     )  # fmt: skip
 
 
