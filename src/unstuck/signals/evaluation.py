@@ -18,8 +18,15 @@ from unstuck.signals.task import Task, main_program
 from unstuck.signals.yardstick import Yardstick, yardstick
 from unstuck.tape.interpreter import CannotReplay, run
 from unstuck.tape.model import Evaluation, Tape
+from unstuck.tape.ops import of
 from unstuck.tape.program import Outside, Program, Value, Weight
 from unstuck.tape.task import handed_on
+
+ARITHMETIC = frozenset({*of("add").names, *of("sub").names, *of("mul").names, *of("div").names, "rsub"})
+"""Calls by which an evaluation turns standardised outputs back into the units of its report."""
+LEAST_ROWS = 3
+STRAIGHT = 1e-2
+"""Largest distance from the line, relative to the spread: rounding of large numbers in float32 stays below it."""
 
 
 @dataclass(frozen=True)
@@ -77,9 +84,43 @@ def _answer(
         target = target_of(program, output, outside, len(values[output.id]))
         if target is None:
             return None
-        return program, outside, values[output.id], _wanted(tape, program, replace(task, target=target), outside)
+        wanted = _wanted(tape, program, replace(task, target=target), outside)
+        met = meeting(program, output, target)
+        if met is not None:
+            wanted = in_units(wanted, values[output.id], values[met.id])
+        return None if wanted is None else (program, outside, values[output.id], wanted)
     except (CannotReplay, RuntimeError, IndexError, KeyError, TypeError, ValueError):
         return None
+
+
+def meeting(program: Program, output: Value, target: int) -> Value | None:
+    """What arithmetic makes of the output before it meets the target (the units of a report); None if it is itself."""
+    beside = [r for r in program.users(Outside(target))[0].refs() if isinstance(r, Value)]
+    if len(beside) != 1:
+        return None
+    met, steps, at = beside[0], 0, beside[0]
+    while at != output:
+        call = program.maker(at)
+        before = [r for r in call.refs() if isinstance(r, Value)] if call is not None else []
+        if call is None or len(before) != 1 or not (call.name in ARITHMETIC or call.op.hands_on == "all"):
+            return None
+        at, steps = before[0], steps + (call.name in ARITHMETIC)
+    return met if steps else None
+
+
+def in_units(wanted: Tensor, output: Tensor, met: Tensor) -> Tensor | None:
+    """Targets that `met` is compared with, in the units of the output; None unless one line per column leads there."""
+    columns = output.shape[-1] if output.dim() > 1 else 1
+    if not (wanted.numel() == output.numel() == met.numel()) or len(output) < LEAST_ROWS:
+        return None
+    out, seen, told = (x.detach().double().reshape(-1, columns) for x in (output, met, wanted))
+    centred = out - out.mean(0)
+    slope = (centred * (seen - seen.mean(0))).sum(0) / centred.square().sum(0)
+    start = seen.mean(0) - slope * out.mean(0)
+    straight = (seen - slope * out - start).abs().amax(0) <= STRAIGHT * seen.std(0)
+    if not bool((straight & slope.isfinite() & (slope != 0)).all()):
+        return None
+    return ((told - start) / slope).to(output.dtype).reshape(output.shape)
 
 
 def _wanted(tape: Tape, program: Program, task: Task, outside: tuple[Tensor, ...]) -> Tensor:
