@@ -27,7 +27,7 @@ Folder = Annotated[str, Field(description="folder to run it in; by default the s
 TapeName = Annotated[str, Field(description="`tape` of an answer of diagnose, or a tape folder; by default the last")]
 Timeout = Annotated[float, Field(gt=0, le=3600, description="seconds after which the work is stopped")]
 KEPT = 6
-"""Tapes of one session that are kept; they may be large."""
+"""Tapes that are kept at a time; they may be large."""
 INSTRUCTIONS = """\
 unstuck runs PyTorch training and measures why it does not learn. Call `diagnose` on the script first. Then `look` shows
 the numbers that enter any recorded call: the data that cannot be seen by reading code. `experiment` replays one cause
@@ -39,7 +39,7 @@ RUNS = ToolAnnotations(destructive_hint=False, open_world_hint=False)
 
 
 class Tapes:
-    """The tapes of this session, in a folder that is removed at its end."""
+    """The tapes that this server recorded, in a folder that is removed when it ends."""
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="unstuck-mcp-", ignore_cleanup_errors=True)
@@ -150,7 +150,8 @@ class Tools:
         folder = self.tapes.folder(tape)
         if folder is None:
             known = ", ".join(self.tapes.names) or "none yet: call diagnose"
-            return answers.answer(tool, {}, f"there is no tape {tape or 'of this session'}; tapes: {known}")
+            why = f"no tape is called {tape}" if tape else "no tape was recorded"
+            return answers.answer(tool, {}, f"{why}; tapes: {known}")
         where = {"tape": str(folder.resolve()), "tape_name": tape or folder.name}
         return await self._worked(tool, {**order, **where}, "", timeout, ctx)
 

@@ -48,10 +48,10 @@ class CallSites:
 
         Outside the script's folder, those beside a file of which a frame was seen.
         """
-        beside = {f"{(self.folder / name).resolve().parent}{os.sep}" for name in self._texts}
+        beside = [_prefix((self.folder / name).resolve().parent) for name in self._texts]
         for module in list(sys.modules.values()):
             path = getattr(module, "__dict__", {}).get("__file__")
-            if isinstance(path, str) and path.endswith(".py") and path.startswith((f"{self.folder}{os.sep}", *beside)):
+            if isinstance(path, str) and path.endswith(".py") and path.startswith((_prefix(self.folder), *beside)):
                 self.relative(path)
 
     def sites(self, depth: int = 2) -> tuple[Site, ...]:
@@ -101,6 +101,11 @@ class CallSites:
         moved = self.line(code.co_filename, line) - line
         line, end = line + moved, end + moved if end != -1 else end
         return Site(file, line, column, end, last, code.co_qualname)
+
+
+def _prefix(folder: Path) -> str:
+    """What the paths of the files below a folder start with."""
+    return f"{str(folder).rstrip(os.sep)}{os.sep}"
 
 
 def _text(path: str) -> str | None:
