@@ -142,3 +142,46 @@ def test_a_network_of_a_package_that_stays_in_evaluation_mode(tmp_path: Path) ->
     assert finding.known == "observed"
     assert finding.site is not None
     assert finding.site.file == "nets/small.py"
+
+
+ATTENTION = """
+
+class Attending(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.last, self.share = nn.Linear(3, 16), nn.Linear(16, 2), 0.4
+
+    def forward(self, x):
+        h = self.first(x.view(len(x), 4, 3))
+        h = {mixed}
+        return self.last(torch.tanh(h).mean(1))
+
+"""
+BLIND = "F.scaled_dot_product_attention(h, h, h, dropout_p=self.share)"
+TOLD = "F.scaled_dot_product_attention(h, h, h, dropout_p=self.share if self.training else 0.0)"
+
+
+def _attending(mixed: str) -> str:
+    return script("Attending()", start="model.train()", end="model.eval()").replace(
+        "\n\ndef normalised", ATTENTION.format(mixed=mixed) + "\ndef normalised", 1
+    )
+
+
+@pytest.mark.parametrize(
+    ("blind", "told"),
+    [
+        (BLIND, TOLD),
+        (BLIND.replace("self.share", "2 * 0.2"), TOLD.replace("self.share", "(2 * 0.2)")),
+        ("F.dropout(h, 0.4)", "F.dropout(h, 0.4, training=self.training)"),
+        ("F.dropout(h, 0.4, True)", "F.dropout(h, 0.4, self.training)"),
+    ],
+)
+def test_a_function_that_drops_in_both_modes_is_told_the_mode(blind: str, told: str, tmp_path: Path) -> None:
+    whole = diagnosed(_attending(blind), tmp_path / "script")
+    (finding,) = whole.loud(FAULT)
+    assert (finding.known, finding.effect.word) == ("observed", "proven")
+    assert told in (whole.patched() / "train.py").read_text()
+
+
+def test_a_function_that_is_told_the_mode_is_not_reported(findings: Findings) -> None:
+    assert findings(_attending(TOLD), FAULT) == []

@@ -12,13 +12,15 @@ own statistics: the score is too low, differs from call to call, and the running
 Every recorded dropout, batch normalisation and recurrent layer tells its mode, whoever wrote it, and so do the modules
 at each backward. Training steps are reported where the whole network is in evaluation mode (a part of it may be frozen
 on purpose); evaluations in training mode where no line calls `eval()`, unless the same rows are predicted again and
-again (Monte Carlo dropout). `F.dropout` ignores the module's mode unless it is given `training=`. The effect on
-evaluations is measured: the last one is computed again in evaluation mode.
+again (Monte Carlo dropout). `F.dropout` ignores the module's mode unless it is given `training=`, and
+`F.scaled_dot_product_attention` drops whatever `dropout_p` says in both modes. The effect on evaluations is measured:
+the last one is computed again in evaluation mode.
 
 ## What to do
 
 Call `model.train()` at the start of every epoch and `model.eval()` before every evaluation; inside a module write
-`F.dropout(x, p, training=self.training)`, or use a layer `nn.Dropout(p)`.
+`F.dropout(x, p, training=self.training)` or use a layer `nn.Dropout(p)`; give attention
+`dropout_p=p if self.training else 0.0`.
 """
 
 from __future__ import annotations
@@ -34,24 +36,26 @@ from unstuck.diagnosis.stages import Stage
 from unstuck.remedies.eval_mode import EvalMode
 from unstuck.remedies.tell_mode import TellMode
 from unstuck.remedies.train_mode import TrainMode
+from unstuck.rules import _blind
 from unstuck.signals.evaluation import FinalEvaluation
 from unstuck.signals.modes import Modes, entered_at, first_site
 from unstuck.signals.printed import improved
 from unstuck.signals.source import Loop
+from unstuck.signals.spread import spread
 from unstuck.signals.training import Training
 from unstuck.tape.model import Tape
-from unstuck.tape.modes import mode, switched
-from unstuck.tape.ops import names
+from unstuck.tape.modes import ATTENTION, mode, switched
 from unstuck.tape.program import Program
 
 FAULT = "mode-error"
 STAGE = Stage.REGULARISATION
 NEVER_MEANT = True
+APART = 0.1
+"""Distance of two evaluations of the same rows, in deviations of the outputs over rows: the noise of each score."""
 SHOWN = 3
 """Layers named in the evidence."""
 FEWEST = 2
 """Evaluations from which on it is said of them all, where the text does not show them."""
-DROPPING = {f"torch.nn.functional.{name}" for name in names(lambda op: op.kind == "dropout")}
 
 
 def _idle_steps(modes: Modes) -> tuple[Evidence, ...]:
@@ -187,6 +191,14 @@ def _measured(tape: Tape, modes: Modes) -> tuple[Known, Effect]:
     return "observed", proven(said)
 
 
+def _unsteady(tape: Tape, modes: Modes) -> Effect:
+    """Proven if two evaluations of the same rows lie apart."""
+    apart = spread(tape, modes.dropping[-1])
+    if apart is None or apart < APART:
+        return Effect()
+    return proven(f"two evaluations of the same rows differ by {apart:.0%} of the outputs' standard deviation")
+
+
 def _evaluated(tape: Tape) -> Tape:
     """The tape, with its evaluations in evaluation mode."""
     judged = {e.program for e in tape.evaluations} - {p.program for p in tape.passes}
@@ -195,23 +207,22 @@ def _evaluated(tape: Tape) -> Tape:
 
 
 def _switched(program: Program) -> Program:
-    plain = lambda c: c.op.kind == "dropout" or c.name == "batch_norm"
+    plain = lambda c: c.op.kind == "dropout" or c.name in ("batch_norm", ATTENTION)
     calls = tuple(switched(c) if plain(c) and mode(c) else c for c in program.calls)
     return msgspec.structs.replace(program, calls=calls)
 
 
 def _untold(tape: Tape, training: Training, modes: Modes) -> Iterator[Finding]:
-    """Dropout functions that are not given the mode and drop units in evaluations after `eval()`."""
+    """Functions that drop units in evaluations after `eval()`, because they are not given the module's mode."""
     if not any(training.mode_calls("eval")) or not modes.dropping:
         return
     source = training.source
-    calls = [c for c in source.all(ast.Call) if source.full_name(c) in DROPPING and source.owner_class(c) is not None]
-    blind = [c for c in calls if len(c.args) < 3 and not any(k.arg in ("training", None) for k in c.keywords)]
-    if blind:
+    if blind := list(_blind.calls(source)):
         name = source.code(blind[0].func)
-        said = f"{name}() drops units in evaluations too, because it is not given training=self.training"
+        said = f"{name}() drops units in evaluations too, because it does not get the module's mode (self.training)"
         remedies = (TellMode(tuple(source.site(c) for c in blind)),)
         known, effect = _measured(tape, modes)
+        effect = effect if effect.because else _unsteady(tape, modes)
         evidence = _dropping_evaluations(modes)
         yield Finding(FAULT, said, source.site(blind[0]), evidence, remedies, "error", known=known, effect=effect)
 

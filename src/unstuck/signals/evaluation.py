@@ -80,7 +80,7 @@ def _answer(
     try:
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             torch.manual_seed(0)
-            values = run(program, _final(tape, program), outside, {})
+            values = run(program, final_weights(tape, program), outside, {})
         target = target_of(program, output, outside, len(values[output.id]))
         if target is None:
             return None
@@ -132,7 +132,8 @@ def _wanted(tape: Tape, program: Program, task: Task, outside: tuple[Tensor, ...
     return replace(task, counting=own if some else None).wanted(outside.__getitem__)
 
 
-def _final(tape: Tape, program: Program) -> dict[str, Tensor]:
+def final_weights(tape: Tape, program: Program) -> dict[str, Tensor]:
+    """The weights that a program reads, as the run left them."""
     return {name: tape.tensors[f"f:{name}"] for name in program.weights()}
 
 

@@ -12,6 +12,7 @@ from unstuck.tape.program import Call, Program
 DROPPING = {"dropout", "dropout1d", "dropout2d", "dropout3d"}
 """Functions that drop unless they are told not to; the others (alpha_dropout) drop only where they are told to."""
 RECURRENT = {"lstm", "gru", "rnn_tanh", "rnn_relu"}
+ATTENTION = "scaled_dot_product_attention"
 
 
 def mode(call: Call) -> bool | None:
@@ -31,7 +32,7 @@ def mode(call: Call) -> bool | None:
     if call.name == "multi_head_attention_forward":
         drops = call.argument(11, "dropout_p", 0.0)
         return bool(call.argument(14, "training", True)) if drops else None
-    if call.name == "scaled_dot_product_attention":
+    if call.name == ATTENTION:
         return True if call.argument(4, "dropout_p", 0.0) else None
     return None
 
@@ -48,11 +49,16 @@ def probability(call: Call) -> float:
 
 
 def switched(call: Call) -> Call:
-    """A dropout or batch norm of torch.nn.functional, acting as in evaluation."""
-    at = 2 if call.op.kind == "dropout" else 5
+    """A dropout, batch norm or attention of torch.nn.functional, acting as in evaluation."""
+    if call.name == ATTENTION:
+        return _with(call, 4, "dropout_p", 0.0)
+    return _with(call, 2 if call.op.kind == "dropout" else 5, "training", False)
+
+
+def _with(call: Call, at: int, keyword: str, value: object) -> Call:
     if len(call.args) > at:
-        return msgspec.structs.replace(call, args=(*call.args[:at], False, *call.args[at + 1 :]))
-    return msgspec.structs.replace(call, kwargs={**call.kwargs, "training": False})
+        return msgspec.structs.replace(call, args=(*call.args[:at], value, *call.args[at + 1 :]))
+    return msgspec.structs.replace(call, kwargs={**call.kwargs, keyword: value})
 
 
 def _of_batch_norm(call: Call) -> bool | None:
