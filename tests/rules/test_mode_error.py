@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.recorded import Findings, Record
+from tests.scripts import edited
 from tests.whole import diagnosed
 from unstuck.signals.modes import Modes
 from unstuck.tape.modes import mode
@@ -173,14 +174,19 @@ def _attending(mixed: str) -> str:
         (BLIND, TOLD),
         (BLIND.replace("self.share", "2 * 0.2"), TOLD.replace("self.share", "(2 * 0.2)")),
         ("F.dropout(h, 0.4)", "F.dropout(h, 0.4, training=self.training)"),
-        ("F.dropout(h, 0.4, True)", "F.dropout(h, 0.4, self.training)"),
     ],
 )
-def test_a_function_that_drops_in_both_modes_is_told_the_mode(blind: str, told: str, tmp_path: Path) -> None:
-    whole = diagnosed(_attending(blind), tmp_path / "script")
-    (finding,) = whole.loud(FAULT)
+def test_a_function_that_drops_in_both_modes_is_told_the_mode(blind: str, told: str, findings: Findings) -> None:
+    text = _attending(blind)
+    (finding,) = findings(text, FAULT)
     assert (finding.known, finding.effect.word) == ("observed", "proven")
-    assert told in (whole.patched() / "train.py").read_text()
+    assert told in edited(finding.remedies[0], text)
+
+
+def test_attention_that_drops_in_evaluation_is_a_cause_and_patched(tmp_path: Path) -> None:
+    whole = diagnosed(_attending(BLIND), tmp_path / "script")
+    assert len(whole.loud(FAULT)) == 1
+    assert TOLD in (whole.patched() / "train.py").read_text()
 
 
 def test_a_function_that_is_told_the_mode_is_not_reported(findings: Findings) -> None:

@@ -19,7 +19,8 @@ LOW = "-1e9"
 class MaskPadding(Treatment, frozen=True):
     """A mask of the real positions is computed before the embedding at `embedding` and used at `site`.
 
-    `form`: `mean`, `last`, or for a softmax `weights` (rows, positions) or `column` (rows, positions, 1).
+    `form`: `mean`; `last`; `state` (a recurrent layer whose final state alone is read); for a softmax `weights` (rows,
+    positions) or `column` (rows, positions, 1).
     """
 
     name: ClassVar[str] = "mask-padding"
@@ -30,8 +31,8 @@ class MaskPadding(Treatment, frozen=True):
     pad: int = 0
 
     def summary(self) -> str:
-        if self.form == "last":
-            return "take the last real position"
+        if self.form in ("last", "state"):
+            return "take the last real position" if self.form == "last" else "pack the sequences before the layer"
         return "average over the real positions only" if self.form == "mean" else "weigh the real positions only"
 
     def apply(self, trial: Trial) -> Trial:
@@ -56,11 +57,26 @@ class MaskPadding(Treatment, frozen=True):
             mean = f"{kept} / {mask}.sum(1, keepdim=True).clamp(min=1)"
             around = place.page.parents.get(place.node)
             return f"({mean})" if isinstance(around, ast.BinOp | ast.UnaryOp | ast.Attribute | ast.Subscript) else mean
+        if self.form == "state":
+            return _packed(place, mask)
         if not isinstance(place.node, ast.Subscript):
             raise CannotEdit(f"{place.file}: {place.code} does not index the last position")
         states = place.of(place.node.value).operand
         rows = f"{spelled(place.page, 'torch.arange')}(len({mask}))"
         return f"{states}[{rows}, {mask}.sum(1).clamp(min=1) - 1]"
+
+
+def _packed(place: Place, mask: str) -> str:
+    """The call of a recurrent layer, on packed sequences."""
+    call = arguments_of(place)
+    if not call.args:
+        raise CannotEdit(f"{place.file}: {place.code} has no plain first argument")
+    given, pack = place.of(call.args[0]).code, spelled(place.page, "torch.nn.utils.rnn.pack_padded_sequence")
+    lengths = f"{mask}.sum(1).clamp(min=1).cpu()"
+    packed = f"{pack}({given}, {lengths}, batch_first=True, enforce_sorted=False)"
+    rest = [place.of(a).code for a in call.args[1:]]
+    rest += [f"{k.arg}={place.of(k.value).code}" if k.arg else f"**{place.of(k.value).code}" for k in call.keywords]
+    return f"{place.of(call.func).code}({', '.join([packed, *rest])})"
 
 
 def _subject(place: Place) -> Place:

@@ -14,12 +14,12 @@ ATTENDING = f"torch.nn.functional.{ATTENTION}"
 
 
 def calls(source: Source) -> Iterator[ast.Call]:
-    """Dropout and attention functions in methods that do not read `self.training`, and drop in both modes."""
+    """Dropout and attention functions in methods that do not read `self.training`, and so drop in both modes."""
     for call in source.all(ast.Call):
         name = source.full_name(call)
         if source.owner_class(call) is None or _reads_mode(source, call):
             continue
-        if (name in DROPPING and _always(call)) or (name == ATTENDING and _drops(call)):
+        if (name in DROPPING and _untold(call)) or (name == ATTENDING and _drops(call)):
             yield call
 
 
@@ -27,12 +27,9 @@ def _reads_mode(source: Source, call: ast.Call) -> bool:
     return any(a.attr == "training" for a in source.all(ast.Attribute, source.scope(call)))
 
 
-def _always(call: ast.Call) -> bool:
-    """Whether a dropout is not told the mode, or is told True."""
-    if any(k.arg is None for k in call.keywords):
-        return False
-    told = _argument(call, 2, "training")
-    return told is None or (isinstance(told, ast.Constant) and told.value is True)
+def _untold(call: ast.Call) -> bool:
+    """Whether a dropout is not told the mode at all; one that is told True is meant (Monte Carlo dropout)."""
+    return not any(k.arg is None for k in call.keywords) and _argument(call, 2, "training") is None
 
 
 def _drops(call: ast.Call) -> bool:

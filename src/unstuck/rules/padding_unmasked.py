@@ -9,9 +9,9 @@ small.
 
 ## How it is seen
 A good part of the recorded tokens that enter an embedding is an unbroken run of one token at the ends of the rows; the
-embedding's result is averaged over all positions or weighed by a softmax along them, or its last position is read after
-a recurrent layer, and no call masks, packs or selects anything. Or a cross-entropy gets one label for every such token
-and for no other; whether that matters is tried.
+embedding's result is averaged over all positions or weighed by a softmax along them, or a recurrent layer's last
+position or final state is read, and no call masks, packs or selects anything. Or a cross-entropy gets one label for
+every such token and for no other; whether that matters is tried.
 
 ## What to do
 Average over the real positions only, give a softmax minus infinity for the others, read the state at the last real
@@ -40,7 +40,11 @@ MUCH = 0.2
 """Share of padding: of a mean over the positions, a fifth is then the same vector in every row."""
 NAMED, MISSED = 0.9, 0.6
 """Recall of the padding label, and mean recall of the others: at these, padding holds most of what was learnt."""
-TAKEN = {"mean": "the mean over the positions", "last": "the last position"}
+TAKEN = {
+    "mean": "the mean over the positions",
+    "last": "the last position",
+    "state": "the final state of the recurrent layer",
+}
 
 
 def check(sequences: Sequences, source: Source, losses: Losses | None) -> Iterator[Finding]:
@@ -50,7 +54,8 @@ def check(sequences: Sequences, source: Source, losses: Losses | None) -> Iterat
             what = TAKEN.get(form, "the softmax over the positions")
             said = f"{share:.0%} of the tokens are padding (token {pad}), and {what} includes it: no mask was recorded"
             evidence = Evidence("share of padding among the tokens", round(share, 3), f"below {MUCH:g}, or masked")
-            remedies = tuple(_remedy(source, embedding.site, call.site, form, pad))
+            able = form != "state" or not sequences.steps_read(call)
+            remedies = tuple(_remedy(source, embedding.site, call.site, form, pad)) if able else ()
             yield Finding(FAULT, said, call.site, (evidence,), remedies, known="observed" if remedies else "guessed")
     for loss, label, share in sequences.scored():
         if share >= MUCH and loss.site is not None:

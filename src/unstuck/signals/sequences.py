@@ -67,7 +67,7 @@ class Sequences:
         """Embeddings of padded tokens: the call, the padding token, its share."""
         for call in self.program.calls:
             ref = call.args[0] if call.name == "embedding" and call.args else None
-            if isinstance(ref, Outside) and call.argument(2, "padding_idx") is None:
+            if isinstance(ref, Outside):
                 tokens = self.outside[ref.slot]
                 if tokens.dim() == 2 and tokens.shape[1] > 2 and not tokens.is_floating_point():
                     yield call, *_padding(tokens)
@@ -89,12 +89,39 @@ class Sequences:
                         yield loss, label, float(padded.double().mean())
 
     def unmasked(self, embedding: Call) -> Iterator[tuple[Call, str]]:
-        """Calls that include padding if nothing masks it: a `mean` over the positions, the `last` of them.
+        """Calls that include padding if nothing masks it.
 
-        `weights` and `column`: a softmax over the positions, of shape (rows, positions) or (rows, positions, 1).
+        `mean`: over the positions. `last`: the last position of a recurrent layer's output. `state`: a recurrent
+        layer whose final state is read. `weights` and `column`: a softmax over the positions, of shape (rows,
+        positions) or (rows, positions, 1). An embedding that makes zeros of padding (`padding_idx`) keeps it out of a
+        mean and a softmax well enough, but a recurrent layer goes on through zeros.
         """
         if any(c.name in MASKING or _masks(self, c, embedding.shape[:2]) for c in self.program.calls):
             return
+        yield from self._run_through(embedding)
+        if embedding.argument(2, "padding_idx") is None:
+            yield from self._mixed_in(embedding)
+
+    def steps_read(self, recurrent: Call) -> bool:
+        """Whether anything reads a recurrent layer's output at its positions, beside its final state."""
+        return bool(self.program.users(Value(recurrent.outs[0])))
+
+    def _run_through(self, embedding: Call) -> Iterator[tuple[Call, str]]:
+        """Where the state after the last position is read."""
+        for call in self.program.after(embedding):
+            subject = self.shape(call.refs()[0]) if call.refs() else ()
+            if subject[:2] == embedding.shape[:2] and len(subject) == 3 and self._is_recurrent(call):
+                if call.name == "getitem" and _is_last(call.args[1]):
+                    yield call, "last"
+            elif self._ends_in(call, embedding.shape[:2]):
+                yield call, "state"
+
+    def _ends_in(self, call: Call, positions: tuple[int, ...]) -> bool:
+        """Whether a recurrent layer over these (rows, positions) has a final state that is read."""
+        over = _batch_first(call) and self.shape(call.args[0])[:2] == positions
+        return bool(over) and any(self.program.users(Value(state)) for state in call.outs[1:])
+
+    def _mixed_in(self, embedding: Call) -> Iterator[tuple[Call, str]]:
         for call in self.program.after(embedding):
             subject = self.shape(call.refs()[0]) if call.refs() else ()
             if call.name == "softmax" and subject in (embedding.shape[:2], (*embedding.shape[:2], 1)):
@@ -106,8 +133,6 @@ class Sequences:
                 continue
             if call.name == "mean" and call.argument(1, "dim") in (1, (1,), [1]):
                 yield call, "mean"
-            elif call.name == "getitem" and _is_last(call.args[1]) and self._is_recurrent(call):
-                yield call, "last"
 
     def _is_recurrent(self, call: Call) -> bool:
         maker = self.program.maker(call.refs()[0])
