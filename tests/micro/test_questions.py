@@ -7,7 +7,7 @@ import pytest
 from tests.recorded import Findings, Record
 from unstuck.diagnosis.examine import Readings, examine
 from unstuck.diagnosis.model import NotApplicable
-from unstuck.micro import birth, copied, rows, terms
+from unstuck.micro import birth, by_heart, copied, rows, terms
 from unstuck.micro.step import Recorded
 from unstuck.micro.training import Training
 from unstuck.rules.catalogue import catalogue
@@ -179,3 +179,23 @@ def test_terms_are_taken_apart_down_to_their_reductions(record: Record) -> None:
     assert [t.asked for t in found.terms] == [True, False, False]
     assert [t.summed for t in found.terms] == [False, True, False]
     assert sum(t.share for t in found.terms) == pytest.approx(1.0, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "unit", "given", "verdict"),
+    [
+        ("Adam", 1, 0.01, ""),
+        ("SGD", 1, 1e-6, "optimizer"),
+        ("SGD", 1, 1e4, "optimizer"),
+        ("Adam", 1e-6, 0.01, "units"),
+        ("Adam", 0, 0.01, "neither"),
+    ],
+)
+def test_a_batch_learnt_by_heart_tells_the_optimizer_from_the_rest(
+    record: Record, optimizer: str, unit: float, given: float, verdict: str
+) -> None:
+    text = FLAT.format(body="return F.cross_entropy(two(one(given).relu()), wanted)")
+    text = text.replace("one, two =", f"x *= {unit}\none, two =").replace("Adam(", f"{optimizer}(")
+    found = by_heart.ask(recorded(record, text.replace("lr=0.01", f"lr={given}")))
+    assert found.verdict == verdict, found.why
+    assert [bool(s.site) for s in found.statements] == [True] * bool(verdict)

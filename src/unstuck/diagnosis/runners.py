@@ -175,11 +175,11 @@ class Runners:
     def _micro(self, request: Request) -> Experiment:
         assert isinstance(request.means, Micro)
         tape, micro = self.tapes[request.behind], micro_experiments()[request.means.kind]
-        if self._spent > allowed(tape) * self._effort:
+        left, began = allowed(tape) * self._effort - self._spent, time.thread_time()
+        if left < 0:
             raise CannotReplay("the time of the micro-experiments is used up")
-        began = time.thread_time()
         try:
-            read = micro.ask(Recorded(tape, torch.device(device_of(tape))))
+            read = micro.ask(Recorded(tape, torch.device(device_of(tape)), left))
         except REFUSED as error:
             raise CannotReplay(str(error).strip().partition("\n")[0][:160] or type(error).__name__) from error
         finally:

@@ -128,6 +128,8 @@ class Recorded:
 
     tape: Tape
     device: torch.device = CPU
+    seconds: float = 2.0
+    """Of this thread's work that an experiment may take, where it can do with less."""
 
     @cached_property
     def start(self) -> Weights:

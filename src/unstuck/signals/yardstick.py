@@ -119,13 +119,19 @@ def yardstick(tape: Tape, number: int, task: Task) -> Yardstick:
     slots = task.slots
     met = dict.fromkeys(tuple(p.outside[slot] for slot in slots) for p in tape.passes if p.program == number)
     targets = [task.wanted(lambda slot, keys=keys: tape.tensors[keys[slots.index(slot)]]) for keys in met]
+    found = of_targets(task, targets)
+    return replace(found, fillers=_fillers(task, (tape.tensors[keys[0]] for keys in met), found.counts))
+
+
+def of_targets(task: Task, targets: list[Tensor]) -> Yardstick:
+    """The yardstick with constants from these targets, as `Task.wanted` gives them."""
+    empty = torch.zeros(0)
     if task.kind == "regression":
         return _of_values(targets)
     truths = [_truth(task, t).reshape(-1)[counted(task, t)] for t in targets]
     classes = max(task.classes, 1 + max((int(t.max()) for t in truths if t.numel()), default=1))
     counts = sum((torch.bincount(t.clamp(min=0), minlength=classes)[:classes] for t in truths), torch.zeros(classes))
-    fillers = _fillers(task, (tape.tensors[keys[0]] for keys in met), counts)
-    return Yardstick(task.kind, classes, counts.double(), empty, 0.0, fillers)
+    return Yardstick(task.kind, classes, counts.double(), empty, 0.0)
 
 
 def _fillers(task: Task, recorded: Iterable[Tensor], counts: Tensor) -> tuple[int, ...]:
