@@ -5,9 +5,10 @@ from __future__ import annotations
 from tests.diagnosis.test_conclude import concluded, roles
 from tests.diagnosis.test_plan import SCALE, WELL, skills
 from tests.diagnosis.worlds import World, found
-from unstuck.diagnosis.experiment import Micro
+from unstuck.diagnosis.conclude import statements
+from unstuck.diagnosis.experiment import Experiment, Micro, Request
 from unstuck.diagnosis.log import Budget
-from unstuck.diagnosis.model import proven
+from unstuck.diagnosis.model import Statement, proven
 from unstuck.diagnosis.stages import Stage
 
 BUDGET = Budget(micro=("birth", "rows"))
@@ -49,3 +50,12 @@ def test_what_no_cause_or_suspect_names_is_a_statement() -> None:
     bare = concluded(World([], run=WELL), BUDGET)
     assert [s.experiment for s in bare.statements] == ["birth", "rows"]
     assert not bare.findings
+
+
+def test_what_narrows_down_a_cause_is_told_only_where_none_is_proven() -> None:
+    fact = Statement("rows are mixed", None, "rows", fault="softmax-dim")
+    narrowing = Statement("the optimizer or its rate", None, "by-heart", alone=True)
+    log = [Experiment(Request(Micro("any")), "undecided", "", statements=(fact, narrowing))]
+    assert statements(log, set()) == (fact, narrowing)
+    assert statements(log, set(), caused=True) == (fact,)
+    assert statements(log, {"softmax-dim"}) == (narrowing,)

@@ -63,16 +63,18 @@ def conclude(
         decisive=log.index(decisive) - 1 if decisive is not None else None,
         patch=patch(tape, judged, loud), outcomes=context.outcomes,
         notes=tuple(dict.fromkeys((*tape.notes, *context.notes, *(n for e in log for n in e.notes), *unreplayed(log)))),
-        verified=verified(log, choice.last), seconds=context.seconds, statements=statements(log, loud),
+        verified=verified(log, choice.last), seconds=context.seconds,
+        statements=statements(log, loud, any(f.role == "cause" for f in named)),
         scores=recorded.scores, misled=misled(judged), broke=recorded.broke, unjudged=recorded.unjudged,
     )  # fmt: skip
     return in_cells(sane(diagnosis, tape), tape)
 
 
-def statements(log: Sequence[Experiment], loud: set[str]) -> tuple[Statement, ...]:
-    """What micro-experiments on the recorded run show, without what a cause or suspect names."""
+def statements(log: Sequence[Experiment], loud: set[str], caused: bool = False) -> tuple[Statement, ...]:
+    """What micro-experiments on the recorded run show, without what a cause or suspect names. `caused`: a cause is
+    proven."""
     told = (s for e in log if not e.request.behind for s in e.statements)
-    return tuple({(s.what, s.site): s for s in told if s.fault not in loud}.values())
+    return tuple({(s.what, s.site): s for s in told if s.fault not in loud and not (s.alone and caused)}.values())
 
 
 def misled(judged: Judged) -> bool:

@@ -105,6 +105,8 @@ class Statement(msgspec.Struct, frozen=True):
     numbers: dict[str, float] = {}
     fault: str = ""
     """The fault that a rule names this by ("" where there is none): told only where no rule does."""
+    alone: bool = False
+    """It narrows down what a proven cause explains: told only where there is none."""
     proven: bool = False
     """Of a cause that was given from outside under no name of ours: its patch makes the run better beyond doubt."""
 

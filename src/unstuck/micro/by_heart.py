@@ -146,13 +146,13 @@ class ByHeart:
         match self.verdict:
             case "optimizer":
                 said = f"{mine}, but with {self.neutral.name} ({self.neutral.losses}): the optimizer or its rate"
-                return (Statement(said, self.site, "by-heart", self.numbers),)
+                return (Statement(said, self.site, "by-heart", self.numbers, alone=True),)
             case "units":
                 assert self.scaled is not None
                 said = f"{mine}, but with {self.scaled.name} ({self.scaled.losses}): the scale of inputs or targets"
-                return (Statement(said, self.loss, "by-heart", self.numbers),)
+                return (Statement(said, self.loss, "by-heart", self.numbers, alone=True),)
         said = f"{mine}, nor with {self.neutral.name} ({self.neutral.losses}): the wiring, first weights or targets"
-        return (Statement(said, self.loss, "by-heart", self.numbers),)
+        return (Statement(said, self.loss, "by-heart", self.numbers, alone=True),)
 
 
 def ask(recorded: Recorded) -> ByHeart:
