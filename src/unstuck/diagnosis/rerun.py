@@ -140,7 +140,9 @@ class PatchedRuns:
         command, folder = tape.facts.command, Path(tape.folder)
         if tape.facts.notebook is not None and not tape.facts.notebook.content:
             raise FileNotFoundError("cells of a live notebook are not run again")
-        if command is None or not (folder / next(iter(tape.sources), tape.script)).exists():
+        if command is None:
+            raise FileNotFoundError("what was watched inside a program cannot be run again by itself")
+        if not (folder / next(iter(tape.sources), tape.script)).exists():
             raise FileNotFoundError("the script is not on this machine")
         self.prepare(tape)
         child, self._waiting = self._waiting, None

@@ -96,8 +96,14 @@ def next_steps(diagnosis: Diagnosis, target: str = "") -> tuple[str, ...]:
     steps = [f"unstuck explain {fault}" for fault in loud[:3]]
     live = diagnosis.patch is not None and diagnosis.patch.cells and not diagnosis.patch.files  # no file to write to
     if diagnosis.patch is not None and diagnosis.patch.diff and not live:
-        steps.insert(0, f"unstuck run --write {target or diagnosis.script}   applies the patch (a .orig copy stays)")
+        steps.insert(0, _applied(target or diagnosis.script))
     return tuple(dict.fromkeys(steps))
+
+
+def _applied(script: str) -> str:
+    if script.endswith((".py", ".ipynb")):
+        return f"unstuck run --write {script}   applies the patch (a .orig copy stays)"
+    return "git apply   takes the patch, from the folder that its paths start at"  # a function that was watched
 
 
 def beside(diagnosis: Diagnosis) -> tuple[str, ...]:
