@@ -29,6 +29,7 @@ from unstuck.recording.sharding import Sharding
 from unstuck.recording.snapshots import Size
 from unstuck.recording.tensor_store import LIMIT, TensorStore
 from unstuck.recording.tracer import Entry, Tracer, tensors
+from unstuck.recording.trained_in import TrainedIn
 from unstuck.tape.model import Command, Facts, Graphs, Pass, Rank, Tape
 
 LEAST = 32 * 2**20
@@ -49,6 +50,7 @@ class Observed:
     def __init__(self, folder: Path, marks: dict[Any, Callable[..., Any]]) -> None:
         self.notes = Notes()
         self.call_sites = CallSites(folder)
+        self.trained_in = TrainedIn(self.call_sites)
         self.settings = SettingsRead(folder)
         self.constructions = Constructions(self.call_sites.sites, self.notes.failure("a construction"))
         self.store, self.names, self.optimizers = TensorStore(), Names(), OptimizerObserver(self.constructions)
@@ -175,6 +177,7 @@ class Observed:
                 tuple(rates for _, rates in sampling.rates),
                 cut_by=budget.cut_by,
                 trained=budget.trained,
+                trained_in=() if sampling.losses.seen else self.trained_in.found(),
                 modes=tuple(self.modes.changes),
                 device=self._device(),
                 memory=max(0, peak() - self.store.bytes - sampling.store.bytes),

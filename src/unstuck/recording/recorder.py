@@ -161,6 +161,7 @@ class Recorder:
         return result
 
     def _open(self, losses: Any, adds: bool = True) -> Opened | None:
+        self.observed.trained_in.look()
         loss: Tensor | None = next(tensors(losses), None)
         if loss is None:
             return None

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 from unstuck.diagnosis.model import Site
+from unstuck.source.idle import Idle, bodies
 from unstuck.source.scopes import Comprehension, Function
 from unstuck.source.text import Page, Place, Sources
 
@@ -20,15 +21,20 @@ HOMES = (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef)
 class Files:
     """The files that are Python, the script first."""
 
-    def __init__(self, sources: Sources) -> None:
+    def __init__(self, sources: Sources, idle: Idle = frozenset()) -> None:
         self.pages: dict[str, Page] = {place.file: place.page for place in sources.pages()}
+        self.unread = bodies(self.pages, idle)
+        """The nodes in functions that could have trained and did not."""
         self.main = sources.main
         self._file = {node: file for file, page in reversed(self.pages.items()) for node in (page.tree, *page.parents)}
 
     def all(self, kind: type[Node], within: ast.AST | Iterable[ast.AST] | None = None) -> Iterator[Node]:
-        """The nodes of a kind, file by file, as they stand in the text; or those within a node (or several)."""
+        """The nodes of a kind, file by file, as they stand in the text; or those within a node (or several).
+
+        Those in functions that could have trained and did not are left out.
+        """
         if isinstance(within, ast.AST):
-            yield from self.page(within).all(kind, within)
+            yield from (n for n in self.page(within).all(kind, within) if n not in self.unread)
             return
         for part in (p.tree for p in self.pages.values()) if within is None else within:
             yield from self.all(kind, part)

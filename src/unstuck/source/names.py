@@ -22,7 +22,8 @@ class Names(Files):
     @cached_property
     def bindings(self) -> tuple[Binding, ...]:
         """Every place in the files where something gets a value."""
-        return tuple(b for page in self.pages.values() for b in scopes(page).bindings)
+        found = (b for page in self.pages.values() for b in scopes(page).bindings)
+        return tuple(b for b in found if b.statement not in self.unread)
 
     def bound(self, name: str, scope: Scope) -> tuple[Binding, ...]:
         """Where a name that lives in a scope gets values."""

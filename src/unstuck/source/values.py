@@ -13,6 +13,7 @@ from functools import cached_property, lru_cache
 from typing import TypeVar
 
 from unstuck.diagnosis.model import NotApplicable
+from unstuck.source.idle import Idle, idle
 from unstuck.source.names import Names, argument_for, default_of, is_property
 from unstuck.source.scopes import Binding, Function, Scope, scopes
 from unstuck.source.settings import held_under
@@ -36,8 +37,8 @@ DEPTH = 40
 class Source(Names):
     """The person's files, read."""
 
-    def __init__(self, sources: Sources) -> None:
-        super().__init__(sources)
+    def __init__(self, sources: Sources, idle: Idle = frozenset()) -> None:
+        super().__init__(sources, idle)
         self._readings: dict[type, object] = {}
         self._classes: dict[ast.AST | Variable, ast.ClassDef | None] = {}
         self._defined: dict[ast.AST | Variable, tuple[Definition, ...]] = {}
@@ -47,15 +48,16 @@ class Source(Names):
     @classmethod
     def read(cls, tape: Tape) -> Source:
         """Of the texts on a tape; raises NotApplicable where there is none that Python can read."""
-        source = cls.of(Sources(tape.sources, tape.script))
+        sources = Sources(tape.sources, tape.script)
+        source = cls.of(sources, idle(tape, {place.file: place.page for place in sources.pages()}))
         if not source.pages:
             raise NotApplicable("the script's text is not on the tape")
         return source
 
     @classmethod
-    def of(cls, sources: Sources) -> Source:
-        """Of sources; the same object for the same text."""
-        return _source(tuple(sources.files.items()), sources.main)
+    def of(cls, sources: Sources, idle: Idle = frozenset()) -> Source:
+        """Of sources without their idle functions; the same object for the same text."""
+        return _source(tuple(sources.files.items()), sources.main, idle)
 
     def once(self, kind: type[Reading]) -> Reading:
         """A reading of these sources (`Training`, `Steps`, ...), built once."""
@@ -323,5 +325,5 @@ class Source(Names):
 
 
 @lru_cache(maxsize=16)
-def _source(files: tuple[tuple[str, str], ...], main: str) -> Source:
-    return Source(Sources(dict(files), main))
+def _source(files: tuple[tuple[str, str], ...], main: str, idle: Idle) -> Source:
+    return Source(Sources(dict(files), main), idle)

@@ -197,6 +197,9 @@ class Facts(msgspec.Struct, frozen=True):
     or "signal" (the process ended at once, and the tape is its last snapshot); "" for nothing."""
     trained: float = 0.0
     """Seconds of training that were recorded, long pauses left out."""
+    trained_in: tuple[tuple[str, str], ...] = ()
+    """The person's functions (file, qualified name) that were on the stack of some backward; empty where not all
+    backwards were seen."""
     modes: tuple[Mode, ...] = ()
     """Of each program at its first backward, and wherever it is found in other modes than before."""
     notebook: Notebook | None = None
