@@ -7,7 +7,7 @@ import pytest
 from tests.recorded import Findings, Record
 from unstuck.diagnosis.examine import Readings, examine
 from unstuck.diagnosis.model import NotApplicable
-from unstuck.micro import birth, by_heart, copied, rows, terms
+from unstuck.micro import birth, by_heart, copied, reach, rows, terms
 from unstuck.micro.step import Recorded
 from unstuck.micro.training import Training
 from unstuck.rules.catalogue import catalogue
@@ -199,3 +199,24 @@ def test_a_batch_learnt_by_heart_tells_the_optimizer_from_the_rest(
     found = by_heart.ask(recorded(record, text.replace("lr=0.01", f"lr={given}")))
     assert found.verdict == verdict, found.why
     assert [bool(s.site) for s in found.statements] == [True] * bool(verdict)
+
+
+@pytest.mark.parametrize(
+    ("body", "changed", "kinds"),
+    [
+        ("return F.cross_entropy(two(one(given).relu()), wanted)", "", {}),
+        ("return F.cross_entropy(two(one(given).detach()), wanted)", "", {"nowhere": {"one.weight", "one.bias"}}),
+        ("return F.cross_entropy(two(one(given) * 0), wanted)", "", {"zero": {"one.weight", "one.bias", "two.weight"}}),
+        ("return F.cross_entropy(two(one(given).relu()), wanted)", "lr=1e-12", {"rounded": {"one.weight"}}),
+        ("return F.cross_entropy(two(one(given).relu()), wanted)", "lr=9.0", {"large": {"one.weight", "two.weight"}}),
+    ],
+)
+def test_weights_that_no_gradient_reaches_or_no_step_moves_are_named(
+    record: Record, body: str, changed: str, kinds: dict[str, set[str]]
+) -> None:
+    text = FLAT.format(body=body).replace("lr=0.01", changed or "lr=0.01")
+    found = reach.ask(recorded(record, text))
+    for kind, names in kinds.items():
+        assert names <= {w.name for w in found.weights if w.kind == kind}, found.weights
+    assert {w.kind for w in found.weights} - {"sound"} == set(kinds)
+    assert len(found.statements) == len(kinds) and all(s.site is not None for s in found.statements)

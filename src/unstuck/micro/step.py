@@ -89,6 +89,18 @@ class Step:
             {i: made[i] for i in slots if i in made}, {n: values[n].detach() for n in kept},
         )  # fmt: skip
 
+    def reached(self) -> dict[str, Tensor | None]:
+        """Per trained weight its gradient; None where the loss is not made with it."""
+        leaves, names = self._leaves(self.trained), sorted(self.trained)
+        with torch.enable_grad(), self.drawing():
+            entering = tuple(map(self._entering, self.outside))
+            kept = {self.program.loss}
+            loss = one_number(run(self.program, leaves, entering, {}, Way(self.device, True), kept)[self.program.loss])
+        if not names or not loss.requires_grad:
+            return dict.fromkeys(names)
+        made = torch.autograd.grad(loss, [leaves[n] for n in names], allow_unused=True)
+        return dict(zip(names, made, strict=True))
+
     def _leaves(self, trained: Collection[str]) -> Weights:
         return {n: w.detach().requires_grad_(n in trained or self._asks(w)) for n, w in self.weights.items()}
 
