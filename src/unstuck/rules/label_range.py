@@ -5,10 +5,11 @@
 out of bounds" (on a GPU, with a device-side assert). `BCELoss` and `BCEWithLogitsLoss` weigh two logarithms with the
 target and one minus the target: with targets 1 and 2, or -1 and 1, one weight is negative, the loss has no minimum, and
 ever larger outputs for every row lower it. `SoftMarginLoss` takes 1 and -1; rows with a target of 0 have no gradient.
+Class ids that were divided and cast back to whole numbers are all 0: a network that says so for every row has no error.
 
 ## How it is seen
 The recorded targets are compared with the range that their loss takes; if the run ended with torch's error, those of
-the batch that was refused.
+the batch that was refused. Class ids are compared over the whole run: they must not all be the same.
 
 ## What to do
 Recode the labels where they are made: subtract the smallest, so that they count from zero; cast class ids to `long`.
@@ -18,13 +19,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import torch
+
 from unstuck.diagnosis.model import Evidence, Finding, Remedy, Site, proven
 from unstuck.diagnosis.stages import Stage
 from unstuck.remedies.cast_targets import CastTargets
+from unstuck.remedies.keep_labels import KeepLabels
 from unstuck.remedies.recode_targets import RecodeTargets
 from unstuck.remedies.relabel import Relabel
 from unstuck.signals.losses import Ending, Losses, flat
 from unstuck.signals.refusal import Refusal, refusal
+from unstuck.signals.truncation import Truncation
 from unstuck.tape.model import Tape
 from unstuck.tape.ops import names
 
@@ -34,10 +39,12 @@ PROBABILITIES = names(lambda op: op.scale in ("probability", "logit") and not op
 CLASSES = names(lambda op: op.classes)
 SLACK = 1e-6
 """Rounding of float32 near 1 is 1.2e-7."""
+BATCHES = 8
+"""Steps, spread over the run, whose batches hold one class id: in a sorted set one of eight holds another."""
 BYTE, PERCENT = 255.0, 100.0
 
 
-def check(tape: Tape, losses: Losses | None) -> Iterator[Finding]:
+def check(tape: Tape, losses: Losses | None, cutting: Truncation) -> Iterator[Finding]:
     """Look at the targets that torch refused, and at those of every loss."""
     stopped = refusal(tape)
     if stopped is not None:
@@ -48,6 +55,8 @@ def check(tape: Tape, losses: Losses | None) -> Iterator[Finding]:
                 yield from _of_probabilities(losses, ending)
             elif ending.loss.name == "soft_margin_loss":
                 yield from _of_margins(losses, ending)
+            elif ending.loss.name in CLASSES:
+                yield from _of_classes(losses, ending, cutting)
 
 
 # -- what was recorded ------------------------------------------------------------------------------------------------
@@ -68,6 +77,29 @@ def _of_margins(losses: Losses, ending: Ending) -> Iterator[Finding]:
     if len(numbers) and site is not None and set(numbers.unique().tolist()) == {0.0, 1.0}:
         said = "soft_margin_loss takes targets of -1 and 1, but gets 0 and 1: rows with target 0 have no gradient"
         yield _finding(said, site, 0.0, 1.0, "-1 and 1", (), "with target 0, this loss is the same for every output")
+
+
+def _of_classes(losses: Losses, ending: Ending, cutting: Truncation) -> Iterator[Finding]:
+    """One class id in all batches that were looked at, over the whole run: a constant output is perfect."""
+    batches, output = losses.targets(ending), losses.shape(ending.output)
+    if (
+        not batches
+        or len(losses.passes) < BATCHES
+        or len(output) < 2
+        or output[1] < 2
+        or any(b.is_floating_point() for b in batches)
+    ):
+        return
+    ids, rows = torch.cat([b.flatten() for b in batches]).unique(), sum(b.numel() for b in batches)
+    site = cutting.sites[0] if cutting.sites else ending.loss.site
+    if len(ids) != 1 or site is None:
+        return
+    cut = f"; `{cutting.lines[0]}` cuts off fractions" if cutting.sites else ""
+    said = f"all {rows} targets that were looked at are class {int(ids[0])}, of {output[1]} that the network tells{cut}"
+    evidence = (Evidence("distinct class ids among the targets", 1, f"{output[1]}, one per output"),)
+    sure = proven(f"the output that always says class {int(ids[0])} has no error: the targets say nothing of the input")
+    remedies = tuple(KeepLabels(s) for s in cutting.shares[:1])
+    yield Finding(FAULT, said, site, evidence, remedies, "error", known="observed", effect=sure)
 
 
 # -- what was refused -------------------------------------------------------------------------------------------------

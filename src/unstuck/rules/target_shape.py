@@ -7,7 +7,9 @@ learns to predict that and nothing else. torch only warns, and only in its own l
 
 ## How it is seen
 The shapes in the recorded calls: a loss, or a difference written by hand, gets two tensors with equally many elements
-but different shapes, and its result is larger than either. If torch refused the shapes, its error is read.
+but different shapes, and its result is larger than either. The same is looked for in all arithmetic on the way to the
+loss (an advantage, a weight per row), unless the script inserts the axis itself. If torch refused the shapes, its error
+is read.
 
 ## What to do
 Make the shapes equal: `prediction.squeeze(1)`, or `target.unsqueeze(1)`.
@@ -27,13 +29,15 @@ from unstuck.signals.losses import Ending, Losses
 from unstuck.signals.refusal import refusal
 from unstuck.tape.model import Tape
 from unstuck.tape.ops import DISTANCES
-from unstuck.tape.program import Ref
+from unstuck.tape.program import Program, Ref, Value
 
 STAGE = Stage.TARGETS
+NEVER_MEANT = True
 FAULT = "target-shape"
 SPREADING = DISTANCES | {"poisson_nll_loss"}
 """Calls that broadcast one argument against the other; the other losses raise an error."""
 REFUSALS = ("must be the same as input size", "multi-target not supported", "must match the size of tensor")
+ARITHMETIC = {"add", "sub", "rsub", "mul", "multiply", "div", "divide", "true_divide"}
 PAIRS = "every prediction is compared with every target"
 Shape = tuple[int, ...]
 
@@ -45,8 +49,8 @@ def check(tape: Tape, losses: Losses | None) -> Iterator[Finding]:
         sure = proven(f"torch stopped the run here: {stopped.message.splitlines()[0][:120]}")
         yield _finding(stopped.loss, stopped.site, stopped.input.shape, stopped.target.shape, sure)
     if losses is not None:
-        for ending in losses.endings:
-            yield from _spread(losses, ending)
+        found = [f for ending in losses.endings for f in _spread(losses, ending)]
+        yield from found or _crossed(losses)
 
 
 def _spread(losses: Losses, ending: Ending) -> Iterator[Finding]:
@@ -60,6 +64,42 @@ def _spread(losses: Losses, ending: Ending) -> Iterator[Finding]:
         return
     sides = (target, output) if ending.swapped else (output, target)
     yield _finding(ending.loss.name, ending.loss.site, *sides, proven(PAIRS) if ending.named else Effect(), PAIRS)
+
+
+def _crossed(losses: Losses) -> Iterator[Finding]:
+    """Arithmetic on the way to the loss that makes a matrix of all pairs of rows, without an axis inserted for it."""
+    program = losses.program
+    way = _way(program)
+    for call in program.calls:
+        if id(call) not in way or call.name not in ARITHMETIC or call.site is None or len(call.refs()) != 2:
+            continue
+        one, other = (losses.shape(r) for r in call.refs())
+        longer = call.refs()[0 if len(one) > len(other) else 1]
+        if spreads(one, other) and len(other) + len(one) == 3 and not _raised(losses, longer):
+            yield _finding(call.name, call.site, one, other, Effect(), "every row is combined with every other row")
+            return
+
+
+def _way(program: Program) -> set[int]:
+    """The calls that the loss depends on."""
+    wanted: set[Ref] = {Value(program.loss)}
+    found: set[int] = set()
+    for call in reversed(program.calls):
+        if any(Value(out) in wanted for out in call.outs):
+            wanted.update(call.refs())
+            found.add(id(call))
+    return found
+
+
+def _raised(losses: Losses, ref: Ref) -> bool:
+    """Whether the script gave a tensor its last axis by hand (`unsqueeze`, `[:, None]`, `view`): then it is meant."""
+    for value, call in losses.program.back(ref):
+        before = [losses.shape(r) for r in call.refs()]
+        if before and len(before[0]) < len(losses.shape(value)):
+            return True
+        if not call.op.hands_on:
+            break
+    return False
 
 
 def spreads(one: Shape, other: Shape) -> bool:

@@ -26,6 +26,8 @@ class Truncation:
 
     sites: tuple[Site, ...]
     lines: tuple[str, ...]
+    shares: tuple[Site, ...] = ()
+    """Divisions whose results are cast, where there are such."""
 
     @classmethod
     def read(cls, tape: Tape) -> Truncation:
@@ -34,21 +36,24 @@ class Truncation:
         except NotApplicable:
             return cls((), ())
         found = list(dict.fromkeys((*_casts(source), *_stored(source), *_divisions(source))))
-        return cls(tuple(source.site(n) for n in found), tuple(source.code(n).splitlines()[0] for n in found))
+        shares = dict.fromkeys(d for n in found if (d := _share(source, n)) is not None)
+        lines = tuple(source.code(n).splitlines()[0] for n in found)
+        return cls(tuple(source.site(n) for n in found), lines, tuple(source.site(d) for d in shares))
 
 
 def _casts(source: Source) -> Iterator[ast.expr]:
     """`(x / 255).astype(np.uint8)`, `torch.tensor(x / 255, dtype=torch.long)`, `share.int()`."""
-    for call in source.all(ast.Call):
-        match call.func:
-            case ast.Attribute(value=subject, attr=name) if name in METHODS | {"astype", "type", "to"}:
-                pass
-            case ast.Attribute(attr=name) if name in MAKERS | INTEGERS and call.args:
-                subject = call.args[0]
-            case _:
-                continue
-        if _cast(call) and _divided(source, subject):
-            yield call
+    return (c for c in source.all(ast.Call) if _cast(c) and _share(source, c) is not None)
+
+
+def _share(source: Source, node: ast.expr) -> ast.BinOp | None:
+    """The division whose result a cast cuts off; None if it is another's or the node is no cast."""
+    match node:
+        case ast.Call(func=ast.Attribute(value=subject, attr=name)) if name in METHODS | {"astype", "type", "to"}:
+            return _division(source, subject)
+        case ast.Call(func=ast.Attribute(attr=name), args=[subject, *_]) if name in MAKERS | INTEGERS:
+            return _division(source, subject)
+    return None
 
 
 def _cast(call: ast.Call) -> bool:
@@ -67,18 +72,22 @@ def is_integer(node: ast.expr) -> bool:
     return False
 
 
-def _divided(source: Source, node: ast.expr, depth: int = 4) -> bool:
-    """Whether an expression ends in a division by something else than a count."""
+def _division(source: Source, node: ast.expr, depth: int = 4) -> ast.BinOp | None:
+    """The division by something else than a count that an expression ends in."""
     match node:
         case _ if depth == 0:
-            return False
+            return None
         case ast.Name() | ast.Attribute():
-            return any(v is not node and _divided(source, v, depth - 1) for v in source.values(node))
-        case ast.Call(func=ast.Attribute(value=owner, attr=attr)):
-            return attr not in ("round", "floor", "rint") and _divided(source, owner, depth - 1)
+            told = (_division(source, v, depth - 1) for v in source.values(node) if v is not node)
+            return next((d for d in told if d is not None), None)
+        case ast.Call(func=ast.Attribute(attr=attr), args=[given, *_]) if attr in MAKERS and not _cast(node):
+            return _division(source, given, depth - 1)
+        case ast.Call(func=ast.Attribute(value=owner, attr=attr)) if attr not in ("round", "floor", "rint"):
+            return _division(source, owner, depth - 1)
         case ast.BinOp(left=left, op=op):
-            return isinstance(op, ast.Div) or (isinstance(op, ast.Sub) and _divided(source, left, depth - 1))
-    return False
+            behind = isinstance(op, ast.Sub)
+            return node if isinstance(op, ast.Div) else _division(source, left, depth - 1) if behind else None
+    return None
 
 
 def _stored(source: Source) -> Iterator[ast.expr]:
@@ -86,7 +95,7 @@ def _stored(source: Source) -> Iterator[ast.expr]:
     for statement in source.all(ast.Assign):
         match statement:
             case ast.Assign(targets=[ast.Subscript(value=ast.Name() as out), *_], value=value):
-                if _divided(source, value):
+                if _division(source, value) is not None:
                     yield from (v for v in source.values(out) if isinstance(v, ast.Call) and _cast(v))
 
 
