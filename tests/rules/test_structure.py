@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.recorded import tape_of
+from tests.scripts import edited
 from tests.structure_scripts import FOUND, RIGHT, net, script
 from unstuck.diagnosis.examine import Readings, examine
 from unstuck.diagnosis.model import Finding
@@ -98,3 +99,9 @@ def test_a_relation_that_no_line_shows_is_a_relation(tmp_path: Path) -> None:
 @pytest.mark.parametrize("fault", sorted(RULES))
 def test_a_tape_without_steps_is_no_trouble(fault: str) -> None:
     assert findings(fault, Tape(script="a.py", folder=".", torch="", stopped="script ended")) == []
+
+
+def test_the_longer_side_of_a_reflected_difference_is_squeezed(tmp_path: Path) -> None:
+    body = net(3, "-(out.log_softmax(1)[:, 0] * (value[rows] - mlp(1)(x[rows]).detach())).mean()")
+    (found,) = findings("target-shape", tape_of(script(body), tmp_path))
+    assert "(value[rows] - mlp(1)(x[rows]).detach().squeeze(-1))" in edited(found.remedies[0], script(body))

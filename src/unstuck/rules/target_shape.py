@@ -29,7 +29,7 @@ from unstuck.signals.losses import Ending, Losses
 from unstuck.signals.refusal import refusal
 from unstuck.tape.model import Tape
 from unstuck.tape.ops import DISTANCES
-from unstuck.tape.program import Program, Ref, Value
+from unstuck.tape.program import Call, Program, Ref, Value
 
 STAGE = Stage.TARGETS
 NEVER_MEANT = True
@@ -37,7 +37,9 @@ FAULT = "target-shape"
 SPREADING = DISTANCES | {"poisson_nll_loss"}
 """Calls that broadcast one argument against the other; the other losses raise an error."""
 REFUSALS = ("must be the same as input size", "multi-target not supported", "must match the size of tensor")
-ARITHMETIC = {"add", "sub", "rsub", "mul", "multiply", "div", "divide", "true_divide"}
+TURNED = {"rsub", "radd", "rmul", "rdiv", "rtruediv"}
+"""As Python calls them where the right operand came first: `target - output`."""
+ARITHMETIC = {"add", "sub", "mul", "multiply", "div", "divide", "true_divide", "truediv"} | TURNED
 PAIRS = "every prediction is compared with every target"
 Shape = tuple[int, ...]
 
@@ -62,7 +64,7 @@ def _spread(losses: Losses, ending: Ending) -> Iterator[Finding]:
     output, target = losses.shape(ending.output), losses.shape(inner if isinstance(inner, Ref) else None)
     if ending.loss.name not in SPREADING or ending.loss.site is None or not spreads(output, target):
         return
-    sides = (target, output) if ending.swapped else (output, target)
+    sides = (output, target) if _operands(ending.loss)[0] == ending.output else (target, output)
     yield _finding(ending.loss.name, ending.loss.site, *sides, proven(PAIRS) if ending.named else Effect(), PAIRS)
 
 
@@ -73,11 +75,17 @@ def _crossed(losses: Losses) -> Iterator[Finding]:
     for call in program.calls:
         if id(call) not in way or call.name not in ARITHMETIC or call.site is None or len(call.refs()) != 2:
             continue
-        one, other = (losses.shape(r) for r in call.refs())
-        longer = call.refs()[0 if len(one) > len(other) else 1]
+        refs = _operands(call)
+        one, other = (losses.shape(r) for r in refs)
+        longer = refs[0 if len(one) > len(other) else 1]
         if spreads(one, other) and len(other) + len(one) == 3 and not _raised(losses, longer):
             yield _finding(call.name, call.site, one, other, Effect(), "every row is combined with every other row")
             return
+
+
+def _operands(call: Call) -> tuple[Ref, ...]:
+    """The refs among the arguments, in the order in which they stand in the text."""
+    return call.refs()[::-1] if call.name in TURNED else call.refs()
 
 
 def _way(program: Program) -> set[int]:
