@@ -62,6 +62,8 @@ class World:
     run: Run = STUCK
     replayed: dict[frozenset[str], float] = field(default_factory=dict)
     screened: dict[frozenset[str], float] = field(default_factory=dict)
+    held: dict[frozenset[str], float] = field(default_factory=dict)
+    """On the rows of the last evaluation."""
     rerun: dict[frozenset[str], float | None] = field(default_factory=dict)
     """None: the patched script fails."""
     shown: dict[str, Word] = field(default_factory=dict)
@@ -108,6 +110,10 @@ class World:
         if self.unplayable:
             return Experiment(request, "not-tried", self.unplayable), []
         names, before = frozenset(r.name for r in request.remedies), self.run.known
+        if request.means.held:
+            assert self.headroom is not None
+            before = self.headroom.skill(self.headroom.run)
+            return compared(request, before, self.held.get(names, before)), []
         table = {**self.replayed, **(self.screened if request.means.share < 1 else {})}
         return compared(request, before, table.get(names, before)), []
 

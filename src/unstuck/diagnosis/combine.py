@@ -21,12 +21,13 @@ def combined(search: Search, best: Experiment | None) -> Experiment | None:
         return above
     if best is not None and (enough(best.treated.final) or (best.word == "heals" and rising(best.treated.skill))):
         return best
-    together = _together([best] if best else [], _others(search, best))
-    if len(together) < 2:
-        return best
-    whole = _all_of(search, together)
-    better = is_effective(whole) if best is None else _adds(best, whole)
-    return _pruned(search, whole, best) if better else best
+    for together in (_together([best] if best else [], _others(search, best)), _of_size(search)):
+        if len(together) < 2:
+            continue
+        whole = _all_of(search, together)
+        if is_effective(whole) if best is None else _adds(best, whole):
+            return _pruned(search, whole, best)
+    return best
 
 
 def _only_mechanisms(search: Search, experiment: Experiment) -> bool:
@@ -44,6 +45,12 @@ def _others(search: Search, best: Experiment | None) -> list[Experiment]:
         return _singles(search)
     limit = stage_of(best, search.findings)
     return [e for e in _singles(search) if e.works or stage_of(e, search.findings) < limit]
+
+
+def _of_size(search: Search) -> list[Experiment]:
+    """Units and first weights, where one of them alone harms: large weights need the large targets that they answer."""
+    sizes = [e for e in search.tried if e.made and stage_of(e, search.findings) in (Stage.UNITS, Stage.INIT)]
+    return _together([], sizes) if any(e.word == "harms" for e in sizes) else []
 
 
 def _together(begun: list[Experiment], others: Iterable[Experiment]) -> list[Experiment]:
@@ -66,10 +73,11 @@ def _all_of(search: Search, parts: list[Experiment]) -> Experiment:
 def _above(search: Search, best: Experiment) -> Experiment | None:
     """What stands upstream of a mechanism, all together: where that does as much good, it is what set it going."""
     upstream = [e for e in _singles(search) if stage_of(e, search.findings) < Stage.OPTIMISATION]
-    if not any(e.works for e in upstream):
-        return None
     wired = [e for e in upstream if e.works or stage_of(e, search.findings) is Stage.WIRING]
-    together = _together([], sorted(wired, key=lambda e: not e.works))
+    works = any(e.works for e in upstream)
+    together = _together([], sorted(wired, key=lambda e: not e.works)) if works else _of_size(search)
+    if not together:
+        return None
     whole = _all_of(search, together) if len(together) > 1 else search.whole(together[0])
     if not is_effective(whole) or whole.treated.final < best.treated.final - CLOSE:
         return None

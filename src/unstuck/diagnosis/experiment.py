@@ -71,6 +71,8 @@ class Replay(msgspec.Struct, frozen=True, tag="replay"):
     """Lanes trained on the recorded batches from the recorded first weights, over a share of the course."""
 
     share: float = 1.0
+    held: bool = False
+    """Scored on the rows of the script's own last evaluation that were not trained on, after the last step."""
 
 
 class Sweep(msgspec.Struct, frozen=True, tag="sweep"):

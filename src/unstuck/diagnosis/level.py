@@ -22,8 +22,8 @@ from unstuck.diagnosis.experiment import (
 )
 from unstuck.diagnosis.log import Book, Patched, upstream
 from unstuck.diagnosis.model import Finding, Remedy
-from unstuck.diagnosis.search import SCREEN, Search, is_effective, stage_of
-from unstuck.diagnosis.skill import PASSED, WORTH, below, differs, learns, leaves_room, rising, settled, stuck
+from unstuck.diagnosis.search import SCREEN, Search, as_good, is_effective, stage_of
+from unstuck.diagnosis.skill import PASSED, WORTH, apart, below, differs, learns, leaves_room, rising, settled, stuck
 from unstuck.diagnosis.stages import Stage
 
 FURTHER = 2
@@ -91,6 +91,8 @@ class Level:
 
     def search(self) -> Experiment | None:
         """The effective replay; None where none does, or nothing can be replayed."""
+        if gapped(self.run, self.headroom if not self.behind else None):
+            return self._searched([*self.findings, *self.battery], settle=False, spare=True, held=True)
         if not self._worth_replaying():
             return None
         written = self.book.ask(Request(SCREEN, behind=self.behind))
@@ -100,10 +102,19 @@ class Level:
         if self._well(first) or self._nothing_left() or self._facts_heal():
             return first
         self.book.ask(Request(Sweep(), behind=self.behind), spare=True)
-        swept = self._searched(self.findings, settle=False)
+        swept = self._at_the_persons_rate(self._searched(self.findings, settle=False))
         if self._well(swept) or not self._worth_the_battery():
             return swept
         return self._searched([*self.findings, *self.battery], settle=False, spare=True)
+
+    def _at_the_persons_rate(self, swept: Experiment | None) -> Experiment | None:
+        """Units or first weights that heal at the rate as written, where another rate makes up for them."""
+        known = [*self.findings, *self.battery]
+        if swept is None or stage_of(swept, known) < Stage.OPTIMISATION:
+            return swept
+        upstream = [f for f in known if f.stage in (Stage.UNITS, Stage.INIT) and f.remedies]
+        best = self._searched(upstream, settle=False, spare=True) if upstream else None
+        return swept if best is None or not as_good(best, swept) else best
 
     def _worth_the_battery(self) -> bool:
         """Whether generic remedies may show something: the rows hold more than the run gets, as far as is known."""
@@ -112,13 +123,17 @@ class Level:
             return False
         return (known is None and run.judged) or (known is not None and learns(known.skill(known.interval[0])))
 
-    def _searched(self, findings: list[Finding], settle: bool, spare: bool = False) -> Experiment | None:
-        search = Search(self.book, findings, self.behind, self._foresee, self._reached, self.run.known, spare)
+    def _searched(
+        self, findings: list[Finding], settle: bool, spare: bool = False, held: bool = False
+    ) -> Experiment | None:
+        search = Search(self.book, findings, self.behind, self._foresee, self._reached, self.run.known, spare, held)
         best = search.best(settle)
         return combined(search, best)
 
     def _well(self, chosen: Experiment | None) -> bool:
-        return self._content(max(self.run.known, chosen.treated.final if chosen is not None else 0.0))
+        if chosen is None:  # by the rows that headroom asks about: the run may know them less than its own
+            return settled(self.run.known) and not is_below(self.headroom)
+        return self._content(max(self.run.known, chosen.treated.final))
 
     def _content(self, skill: float) -> bool:
         """Whether a skill is as much as there is reason to look for."""
@@ -237,12 +252,20 @@ class Level:
         if not self.run.judged and not self.run.broke:
             return False
         learnt = max(self.run.shown, best.run.shown if best is not None and best.run is not None else 0.0)
-        return replay is None and not self._content(learnt) and any(f.remedies for f in self.findings)
+        poor = replay is None and not self._content(learnt)
+        return poor and any(f.remedies for f in (*self.findings, *self._unreplayed_battery()))
+
+    def _unreplayed_battery(self) -> list[Finding]:
+        """Generic remedies where nothing can be replayed: only patched scripts can show what they do."""
+        written = self.book.known(Request(SCREEN, behind=self.behind))
+        replayed = written is None or written.made
+        return [] if replayed or not self._worth_the_battery() else self.battery
 
     def _by_rerun(self, best: Experiment | None) -> Experiment | None:
         """One remedy after the other, most upstream first, on top of what has helped; without what replay refuted."""
         taken = set(best.request.remedies) if best is not None else set()
-        left = [f for f in self.findings if f.remedies and f.remedies[0] not in taken and not self._refuted(f)]
+        known = [*self.findings, *self._unreplayed_battery()]
+        left = [f for f in known if f.remedies and f.remedies[0] not in taken and not self._refuted(f)]
         for finding in left[: self.book.budget.reruns]:
             begun = self._answers(best) if best is not None else []
             tried = self._ran([*begun, (finding.remedies[0], (finding.fault,))], spare=True)
@@ -308,6 +331,23 @@ def is_below(headroom: Headroom | None, skill: float | None = None) -> bool:
 def by_heart(run: Run) -> bool:
     """Whether it knows the rows it was trained on, and nothing of those of its last evaluation."""
     return run.evaluation is not None and learns(run.known) and stuck(run.evaluation)
+
+
+def gapped(run: Run, headroom: Headroom | None) -> bool:
+    """Whether it knows its training rows much better than those of its last evaluation, of which learners know more.
+
+    More steps would close no such gap: what is missing is what the rows have in common.
+    """
+    if headroom is None or not headroom.held or not run.judged:
+        return False
+    return is_below(headroom) and apart(run.known, headroom.skill(headroom.run))
+
+
+def counted(before: Run, after: Run) -> tuple[float, float]:
+    """The skills that two runs are compared by: on their last evaluations where the first knows only its own rows."""
+    if before.evaluation is not None and after.evaluation is not None and apart(before.known, before.evaluation):
+        return before.evaluation, after.evaluation
+    return before.known, after.known
 
 
 def still_prints(before: Run, after: Run) -> bool:

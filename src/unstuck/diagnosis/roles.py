@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import msgspec
 
 from unstuck.diagnosis.experiment import Experiment, Headroom, Recount, Replay, Resample, Run
-from unstuck.diagnosis.level import by_heart, ended, headroom_of, is_below, related, still_prints
+from unstuck.diagnosis.level import by_heart, counted, ended, gapped, headroom_of, is_below, related, still_prints
 from unstuck.diagnosis.log import latest, upstream
 from unstuck.diagnosis.model import Effect, Finding, Known, Role, Site, State
 from unstuck.diagnosis.plan import Choice
@@ -50,7 +50,7 @@ def state_of(run: Run, headroom: Headroom | None = None) -> State:
     early = run.passes < SHORTEST or run.warming or (run.cut and rising(run.curve))
     if settled(run.skill) and not learns(run.shown):
         return "below-headroom"  # its own batches show what can be learnt
-    improves_still = rising(run.curve) and (run.cut or settled(run.skill))  # a run of few epochs is no fault
+    improves_still = rising(run.curve) and (run.cut or settled(run.skill)) and not gapped(run, headroom)
     if learns(run.skill) and is_below(headroom) and not improves_still:
         return "below-headroom"
     if settled(run.skill):
@@ -84,9 +84,16 @@ class Judged:
         """The state of the recorded run."""
         nothing_left = any(f.leaves_nothing and not f.behind and self.effect(f).word == "proven" for f in self.findings)
         state = state_of(self.run, headroom_of(self.log))
+        if state == "learns-well" and is_below(headroom_of(self.log)) and self._healed():
+            state = "below-headroom"  # it still improves, and something that is wrong with it holds it back
         shown = any(e.short for e in self.log if not e.request.behind)
         short = shown and state == "does-not-learn" and improves(self.run.curve)
         return "does-not-learn" if nothing_left else "too-early" if short else state
+
+    def _healed(self) -> bool:
+        """Whether an experiment proves that something holds the training back."""
+        ours = (f for f in self.findings if not f.behind and f.stage is not Stage.REPORTING)
+        return any(self.effect(f).word == "proven" for f in ours)
 
     def named(self, tape: Tape) -> tuple[Finding, ...]:
         """Every finding in its role: causes, then suspects (facts before guesses), then the rest."""
@@ -186,9 +193,8 @@ class Judged:
         if not isinstance(experiment.request.means, Replay) or rerun is None or rerun.run is None or not ended(rerun):
             return False
         written = set(experiment.request.remedies) <= set(rerun.request.remedies)
-        return written and (
-            rerun.run.known - self.run.known <= NO_WORSE or by_heart(rerun.run) or still_prints(self.run, rerun.run)
-        )
+        before, after = counted(self.run, rerun.run)
+        return written and (after - before <= NO_WORSE or by_heart(rerun.run) or still_prints(self.run, rerun.run))
 
     def _refutes(self, finding: Finding, experiment: Experiment) -> bool:
         means = experiment.request.means

@@ -11,6 +11,7 @@ from typing import TypeVar
 import msgspec
 import torch
 
+from unstuck.diagnosis.exam import Exam
 from unstuck.diagnosis.experiment import (
     Arm,
     Baseline,
@@ -27,7 +28,7 @@ from unstuck.diagnosis.experiment import (
     Sweep,
     Word,
 )
-from unstuck.diagnosis.level import by_heart, still_prints
+from unstuck.diagnosis.level import by_heart, counted, still_prints
 from unstuck.diagnosis.log import Patched
 from unstuck.diagnosis.model import NotApplicable, Remedy
 from unstuck.diagnosis.recount import recounted
@@ -83,6 +84,8 @@ class Runners:
         self._runs: dict[Patched, Run] = {}
         self._reruns = PatchedRuns() if reruns is None else reruns
         self._say, self._effort = say, effort
+        self._exam: tuple[Exam, Arm] | None = None
+        """Questions of held-out rows, and what the lanes as written know of them."""
         self._related = False
         """Simple learners predict targets of rows that they were not trained on."""
         self._kinds: Mapping[type, Callable[[Request], Experiment]] = {
@@ -138,6 +141,8 @@ class Runners:
     def _replay(self, request: Request) -> Experiment:
         assert isinstance(request.means, Replay)
         bench, share = self.bench(request.behind), request.means.share
+        if request.means.held:
+            return self._examined(request, bench)
         if not request.remedies:
             return as_written(request, bench)
         result, written = bench.treat(request.remedies, share), bench.untreated(share)
@@ -151,6 +156,20 @@ class Runners:
         return Experiment(
             request, word, why, power=verdict.power, lanes=len(after.lanes), steps=alike, without=before,
             treated=after, p=verdict.p, interval=verdict.interval, judgeable=bench.task.kind != "unknown",
+        )  # fmt: skip
+
+    def _examined(self, request: Request, bench: Bench) -> Experiment:
+        """Lanes over the whole course, asked about the rows of the last evaluation."""
+        if self._exam is None or self._exam[0].bench is not bench:
+            exam = Exam.of(bench)
+            self._exam = exam, Arm(lanes=exam.skills())
+        exam, before = self._exam
+        after = Arm(lanes=exam.skills(request.remedies))
+        verdict = judge(before, after, exam.steps)
+        why = f"median skill on held-out rows {verdict.without:.2f} without, {verdict.treated:.2f} with"
+        return Experiment(
+            request, verdict.word, f"{why}, over {len(after.lanes)} lanes", power=verdict.power, lanes=len(after.lanes),
+            steps=exam.steps, without=before, treated=after, p=verdict.p, interval=verdict.interval,
         )  # fmt: skip
 
     def _told_by_heart(self, request: Request, bench: Bench) -> str:
@@ -383,12 +402,15 @@ def compared(before: Run, after: Run) -> tuple[Word, str]:
         return "heals", f"the script stopped with an error; the patched script runs through ({now})"
     if still_prints(before, after):
         return "undecided", f"{why}, but it still prints {after.scores.printed} ({before.scores.printed} before)"
-    old, new = max(before.known, 0.0), after.known
+    counts = counted(before, after)
+    if counts[0] != before.known:
+        why += f"; skill on its last evaluation: {counts[0]:.3f} before, {counts[1]:.3f} after"
+    old, new = max(counts[0], 0.0), counts[1]
     if by_heart(after) and not by_heart(before):
         return "undecided", f"{why}, but skill on its last evaluation is {after.evaluation:.3f}: it learns by heart"
     if new - old >= WORTH:
         return "heals" if healed(old, new) else "helps", why
-    if new - before.known <= -WORTH:
+    if new - counts[0] <= -WORTH:
         return "harms", why
     if before.evaluation is not None and after.evaluation is not None and after.evaluation - before.evaluation >= LEAST:
         why += f"; skill on its last evaluation: {before.evaluation:.3f} before, {after.evaluation:.3f} after"
@@ -400,9 +422,9 @@ def _said(request: Request) -> str:
     """What is being done, as a progress line."""
     names = ", ".join(remedy.summary() for remedy in request.remedies)
     match request.means:
-        case Replay(share=share):
+        case Replay(share=share, held=held):
             part = "on the first part of the tape" if share < 1 else "on the whole tape"
-            return f"replaying {part}: {names or 'as written'}"
+            return f"replaying {part}: {names or 'as written'}{', asked about held-out rows' if held else ''}"
         case Rerun():
             return f"running the patched script: {names}"
         case Sweep():

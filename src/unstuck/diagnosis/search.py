@@ -40,13 +40,15 @@ class Search:
     """Skill that the run itself ended with."""
     spare: bool = False
     """The report can do without its replays: they end where no time is left."""
+    held: bool = False
+    """What counts is the skill on held-out rows: only the end of a whole course shows it."""
     tried: list[Experiment] = field(default_factory=list)
     """Remedies alone, in the order they were tried; the latest replay of each."""
 
     def best(self, settle: bool) -> Experiment | None:
         """The first effective one stands furthest upstream: if its patched script learns well too, it is the cause."""
         for remedy, faults in suspects(self.findings)[:MOST]:
-            self.tried.append(screened := self.replay((remedy,), faults, SCREEN))
+            self.tried.append(screened := self.replay((remedy,), faults, None if self.held else SCREEN))
             if is_effective(screened) and enough(screened.treated.final):
                 self.foresee(screened)
                 break  # nothing further downstream could take its place
@@ -58,7 +60,7 @@ class Search:
 
     def replay(self, remedies: tuple[Remedy, ...], faults: tuple[str, ...], means: Replay | None = None) -> Experiment:
         """One experiment on this tape."""
-        return self.book.ask(Request(means or Replay(), remedies, faults, self.behind), self.spare)
+        return self.book.ask(Request(means or Replay(held=self.held), remedies, faults, self.behind), self.spare)
 
     def whole(self, screened: Experiment) -> Experiment:
         """The same experiment over the whole course, in the place of the screening."""
@@ -128,6 +130,12 @@ def is_effective(experiment: Experiment) -> bool:
 def stage_of(experiment: Experiment, findings: Sequence[Finding]) -> Stage:
     """The earliest stage of the faults that an experiment answers."""
     return min((f.stage for f in findings if f.fault in experiment.request.faults), default=Stage.REPORTING)
+
+
+def as_good(experiment: Experiment, other: Experiment) -> bool:
+    """Whether it leaves as little to look for as another experiment does."""
+    reached, top = experiment.treated.final, other.treated.final
+    return enough(reached) or reached >= top - CLOSE * max(1.0, top)
 
 
 def rewires(experiment: Experiment, findings: Sequence[Finding]) -> bool:
