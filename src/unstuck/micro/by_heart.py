@@ -41,7 +41,7 @@ from unstuck.micro.start_loss import constant_answer, loss_of
 from unstuck.micro.step import REFUSED, Recorded, Step
 from unstuck.micro.training import optimizers_of, step
 from unstuck.signals.learning import Learning
-from unstuck.signals.task import Task, in_turn
+from unstuck.signals.task import Task, alternate
 from unstuck.signals.without_dropout import without_dropout
 from unstuck.signals.yardstick import of_targets
 from unstuck.tape.interpreter import CannotReplay
@@ -160,7 +160,7 @@ def ask(recorded: Recorded) -> ByHeart:
     the time is too short for an answer."""
     recorded.first  # noqa: B018 (raises where the step cannot be run again)
     tape, task = recorded.tape, Task.read(recorded.tape)
-    if in_turn(tape):
+    if alternate(tape):
         raise NotApplicable("its optimizers step in turn")
     few = _without_dropout(few_rows(recorded, task, ROWS))
     if not few.step.trained or not tape.updates:

@@ -15,6 +15,7 @@ from unstuck.recording.budget import Budget
 from unstuck.recording.call_sites import CallSites
 from unstuck.recording.constructions import LEAF, Constructions
 from unstuck.recording.evaluations import Forwards, grouped
+from unstuck.recording.loads_and_clips import LoadsAndClips
 from unstuck.recording.memory import peak
 from unstuck.recording.modes import Modes
 from unstuck.recording.notes import Notes
@@ -63,6 +64,10 @@ class Observed:
         failed = self.notes.failure("a forward pass without a backward")
         self.forwards = Forwards(self.store, self.programs.kept, self.programs.cut, failed)
         self.passes: list[Pass] = []
+        self.loads_and_clips = LoadsAndClips(
+            self.call_sites.sites, lambda: len(self.passes), lambda: self.optimizers.since_backward,
+            lambda weight: weight in self.names, self.notes.failure("a load or a clip"),
+        )  # fmt: skip
         self.losses: list[float] = []
         self.rank: Rank | None = None
         """The process's place among those that train together, once that is known."""
@@ -184,6 +189,8 @@ class Observed:
                 rank=self.rank,
                 sharded=self.sharding.kind,
                 processes=self.sharding.said(),
+                loads=tuple(self.loads_and_clips.loads),
+                clips=tuple(self.loads_and_clips.clips),
                 ended=time.time(),
             ),
             tensors=self.store.tensors | sampling.store.tensors | self._final(),

@@ -61,6 +61,11 @@ class OptimizerObserver:
         """A weight is seen for the first time, before any backward through it."""
         self._weights[names.of(weight)] = Weight(weight, weight.requires_grad, *names.owner(weight))
 
+    @property
+    def since_backward(self) -> bool:
+        """Whether there was a step since the last backward, or no backward yet."""
+        return self._since_backward
+
     def holds(self, tensor: Tensor) -> bool:
         """Whether an optimizer that has stepped holds a tensor."""
         return self._seen.holds(tensor)

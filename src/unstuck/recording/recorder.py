@@ -67,7 +67,7 @@ class Recorder:
 
     def attach(self) -> None:
         """Start to watch the calling thread, or go on."""
-        for tap in (*self._taps, self.observed.settings, self.observed.constructions):
+        for tap in self._watchers():
             tap.attach()
         self._compiled.attach()
         if self.sampled is not None:
@@ -76,11 +76,16 @@ class Recorder:
             self._hooks.place(self._before_step, self._after_step)
             self.observed.tracer.watch(True)
 
+    def _watchers(self) -> tuple[Any, ...]:
+        """What is attached and detached with the recorder."""
+        observed = self.observed
+        return (*self._taps, observed.settings, observed.constructions, observed.loads_and_clips)
+
     def detach(self) -> None:
         """Stop watching; the process is as if we had never been there."""
         self._hooks.place(None, None)
         self._compiled.detach()
-        for tap in (*self._taps, self.observed.settings, self.observed.constructions):
+        for tap in self._watchers():
             tap.detach()
         if self.sampled is not None:
             self.sampled.sampling.detach()
@@ -94,7 +99,7 @@ class Recorder:
         """In a process that was forked (a DataLoader's worker): nothing of ours is left there."""
         self._hooks.place(None, None)
         self._compiled.detach()
-        for tap in (*self._taps, self.observed.settings, self.observed.constructions):
+        for tap in self._watchers():
             tap.detach()
         if self.sampled is not None:
             self.sampled.sampling.detach()

@@ -185,6 +185,41 @@ class Mode(NamedTuple):
     modules: int
 
 
+class Load(msgspec.Struct, frozen=True):
+    """Weights given to a module: `module.load_state_dict(...)`."""
+
+    after: int
+    """How many recorded passes came before it."""
+    site: Site | None
+    held: int
+    """Tensors of the module."""
+    given: int
+    """Entries of what it was given."""
+    own: int
+    """Of these, those that are the module's own tensors: they change nothing."""
+    fresh: bool
+    """No forward that is on the tape has used the module's weights before."""
+    missing: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    """Names and shapes of the module's tensors that were not given."""
+    unexpected: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    """The same for entries that the module has no name for; shape () for what is no tensor."""
+
+
+class Clip(msgspec.Struct, frozen=True):
+    """Gradients clipped by a function of torch.nn.utils."""
+
+    after: int
+    """How many recorded passes came before it."""
+    site: Site | None
+    name: str
+    bound: float
+    """The largest norm, or the largest number."""
+    norm: float | None
+    """The norm before; None where the function does not tell it."""
+    late: bool
+    """An optimizer had stepped since the last backward, or there was none yet."""
+
+
 class Facts(msgspec.Struct, frozen=True):
     """Smaller observations, each read by one rule or one kind of experiment. A tape without one has its default."""
 
@@ -215,6 +250,10 @@ class Facts(msgspec.Struct, frozen=True):
     ranks: Ranks = Ranks()
     processes: tuple[str, ...] = ()
     """What is to be said of the processes of the run: which were recorded, which were not, and what they show."""
+    loads: tuple[Load, ...] = ()
+    """The first times that weights were loaded."""
+    clips: tuple[Clip, ...] = ()
+    """The first times that gradients were clipped."""
     ended: float = 0.0
     """When the recording ended, in seconds since the epoch: which of several processes failed first."""
 

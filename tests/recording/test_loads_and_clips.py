@@ -1,0 +1,92 @@
+"""Weights that are loaded and gradients that are clipped are on the tape, and torch's functions are as they were."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from tests.recorded import Findings, Record
+
+HEAD = """
+import torch
+from torch import nn
+
+torch.manual_seed(0)
+
+
+class Model(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 8)), nn.Linear(8, 2)
+
+    def forward(self, x):
+        return self.head(self.body(x))
+
+
+x, y = torch.randn(80, 6), torch.randint(0, 2, (80,))
+model, other = Model(), Model()
+"""
+LOOP = """
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+for rows in torch.randperm(80).split(20):
+    {before}
+    loss = nn.functional.cross_entropy(model(x[rows]), y[rows])
+    optimizer.zero_grad()
+    loss.backward()
+    {between}
+    optimizer.step()
+    {after}
+"""
+TRAINED = LOOP.format(before="pass", between="pass", after="pass")
+PREFIXED = '{f"module.{k}": v for k, v in other.state_dict().items()}'
+BODY = '{k: v for k, v in other.state_dict().items() if "head" not in k}'
+
+
+@pytest.mark.parametrize(
+    ("load", "found"),
+    [
+        ("model.load_state_dict(other.state_dict())", False),
+        (f"model.load_state_dict({BODY}, strict=False)", False),
+        (f"model.load_state_dict({PREFIXED}, strict=False)", True),
+        ("model.load_state_dict({'state': other.state_dict(), 'epoch': 3}, strict=False)", True),
+        (f"own = model.state_dict()\nown.update({{k: v for k, v in {PREFIXED}.items() if k in own}})\n"
+         "model.load_state_dict(own)", True),
+        ("model.body.load_state_dict(other.body.state_dict())", False),
+        ("model.load_state_dict({k: v for k, v in other.state_dict().items() if 'body.2' in k}, strict=False)", False),
+    ],
+)  # fmt: skip
+def test_weights_that_find_no_name_are_told(record: Record, findings: Findings, load: str, found: bool) -> None:
+    tape = record(HEAD + load + TRAINED)
+    assert len(tape.facts.loads) == 1
+    told = findings(tape, "checkpoint-mismatch")
+    assert bool(told) == found
+    lines = (HEAD + load).splitlines()
+    assert all(f.site is not None and "load_state_dict" in lines[f.site.line - 1] for f in told)
+
+
+def test_a_head_of_another_shape_is_meant(record: Record, findings: Findings) -> None:
+    text = HEAD + "old = Model()\nold.classifier, old.head = nn.Linear(8, 5), nn.Identity()\n"
+    tape = record(f"{text}model.load_state_dict(old.state_dict(), strict=False){TRAINED}")
+    assert tape.facts.loads[0].missing and tape.facts.loads[0].unexpected
+    assert not findings(tape, "checkpoint-mismatch")
+
+
+def test_a_reload_of_the_own_state_after_training_is_no_mismatch(record: Record, findings: Findings) -> None:
+    tape = record(f"{HEAD}{TRAINED}\nmodel.load_state_dict(model.state_dict())")
+    assert tape.facts.loads[0].after == 4 and not findings(tape, "checkpoint-mismatch")
+
+
+@pytest.mark.parametrize(("place", "late"), [("before", True), ("between", False), ("after", True)])
+def test_clips_are_seen_with_their_place(record: Record, place: str, late: bool) -> None:
+    lines = dict.fromkeys(("before", "between", "after"), "pass")
+    lines[place] = "nn.utils.clip_grad_norm_(model.parameters(), 0.25)"
+    tape = record(HEAD + LOOP.format(**lines))
+    assert [(c.name, c.bound, c.late) for c in tape.facts.clips] == [("clip_grad_norm_", 0.25, late)] * 4
+    assert all(c.site is not None and c.norm is not None for c in tape.facts.clips)
+
+
+def test_torch_is_as_it_was(record: Record) -> None:
+    held = nn.Module.load_state_dict, nn.utils.clip_grad_norm_, torch.nn.utils.clip_grad.clip_grad_value_
+    record(HEAD + TRAINED)
+    assert held == (nn.Module.load_state_dict, nn.utils.clip_grad_norm_, torch.nn.utils.clip_grad.clip_grad_value_)
