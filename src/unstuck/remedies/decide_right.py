@@ -74,6 +74,8 @@ class DecideByThreshold(Treatment, frozen=True):
     site: Site
     output: Site
     threshold: str
+    kept: bool = False
+    """The axis of the single output is kept."""
 
     def summary(self) -> str:
         return f"threshold the single output at {self.threshold}"
@@ -83,5 +85,5 @@ class DecideByThreshold(Treatment, frozen=True):
 
     def edit(self, sources: Sources) -> Sources:
         output = expression_at(sources, self.output)
-        decided = f"({output.operand} > {self.threshold}).long().squeeze(1)"
+        decided = f"({output.operand} > {self.threshold}).long()" + ("" if self.kept else ".squeeze(1)")
         return sources.spliced(expression_at(sources, self.site).instead(decided))

@@ -12,11 +12,14 @@ from unstuck.signals.predictions import ON_LOGITS, ON_PROBABILITIES, Predictions
 from unstuck.signals.source import Loop, Source
 
 
-def wrong_decisions(predictions: Predictions) -> Iterator[Finding]:
-    """Report thresholds and argmax calls that are certainly wrong."""
+def wrong_decisions(predictions: Predictions, width: int = 0) -> Iterator[Finding]:
+    """Report thresholds and argmax calls that are certainly wrong.
+
+    `width`: the outputs of the recorded network per row; 0 where they are not known.
+    """
     yield from _rounded(predictions)
     yield from _wrong_threshold(predictions)
-    yield from _picked(predictions)
+    yield from _picked(predictions, width)
 
 
 def _rounded(predictions: Predictions) -> Iterator[Finding]:
@@ -34,7 +37,7 @@ def _wrong_threshold(predictions: Predictions) -> Iterator[Finding]:
             yield misreported(predictions.source, number, said, HalfThreshold(predictions.source.site(number)))
 
 
-def _picked(predictions: Predictions) -> Iterator[Finding]:
+def _picked(predictions: Predictions, width: int) -> Iterator[Finding]:
     source = predictions.source
     for node, dim in predictions.picked():
         call, number = predictions.output(node), source.number(dim)
@@ -44,18 +47,30 @@ def _picked(predictions: Predictions) -> Iterator[Finding]:
         if number == 0 and loop is not None and predictions.totals.batched(loop) and _gets_batch(source, call, loop):
             said = "argmax is taken over the batch (dim 0) instead of the classes; use dim=1"
             yield misreported(source, dim, said, PickByClass(source.site(dim)))
-        elif number in (1, -1) and _single(predictions, call):
+        elif number in (1, -1) and (width == 1 if width else _single(predictions, call)):
             said = "argmax over a single output is always class 0; compare the output with a threshold"
             yield misreported(source, dim, said, *_thresholded(predictions, node, dim))
 
 
 def _thresholded(predictions: Predictions, node: ast.expr, dim: ast.expr) -> Iterator[DecideByThreshold]:
-    """The remedy for `out.argmax(1)`; `torch.max(out, 1)` returns a pair and has none."""
+    """The remedy for `out.argmax(1)` and `out.max(1)[1]`; a pair that is taken apart elsewhere has none."""
     source = predictions.source
     call = next(n for n in source.above(dim) if isinstance(n, ast.Call))
-    if isinstance(call.func, ast.Attribute) and call.func.attr == "argmax":
+    place = _indices(source, call)
+    if place is not None:
         threshold = "0" if predictions.losses <= ON_LOGITS else "0.5"
-        yield DecideByThreshold(source.site(call), source.site(node), threshold)
+        kept = any(k.arg == "keepdim" and ast.unparse(k.value) == "True" for k in call.keywords)
+        yield DecideByThreshold(source.site(place), source.site(node), threshold, kept)
+
+
+def _indices(source: Source, call: ast.Call) -> ast.expr | None:
+    """The expression whose value is the place of the largest entry."""
+    if isinstance(call.func, ast.Attribute) and call.func.attr == "argmax":
+        return call
+    match source.page(call).parents.get(call):
+        case ast.Subscript(slice=ast.Constant(value=1)) | ast.Attribute(attr="indices") as around:
+            return around
+    return None
 
 
 def _gets_batch(source: Source, call: ast.Call, loop: Loop) -> bool:

@@ -19,7 +19,8 @@ epoch and never reset; logits thresholded at 0.5, probabilities at 0; `argmax` o
 ## What to do
 
 Accumulate into the total that is reported, reset it where its divisor starts, divide a sum by the number of its terms,
-and threshold logits at 0, probabilities at 0.5; take classes with `argmax(dim=1)`.
+and threshold logits at 0, probabilities at 0.5; take classes with `argmax(dim=1)`, and two classes of a
+single output by a threshold: the largest of one entry is always entry 0.
 """
 
 from __future__ import annotations
@@ -37,8 +38,9 @@ from unstuck.rules._totals import wrong_totals
 from unstuck.signals.predictions import Predictions
 from unstuck.signals.printed import Number, Printed
 from unstuck.signals.recomputed import WRONG, Recomputed, Recounted, corrected
+from unstuck.signals.task import Task, main_program
 from unstuck.tape.model import Evaluation, Tape
-from unstuck.tape.program import Call, Outside, Program, Ref
+from unstuck.tape.program import Call, Outside, Program, Ref, Value
 
 STAGE = Stage.REPORTING
 NEVER_MEANT = True
@@ -50,7 +52,7 @@ def check(
     predictions: Predictions, printed: Printed | None, recount: Recomputed | None, tape: Tape
 ) -> Iterator[Finding]:
     """Report what the source shows, proven by the recomputed accuracy; else a wrong accuracy by itself."""
-    read = [*wrong_totals(predictions.totals, printed, _is_mean(tape)), *wrong_decisions(predictions)]
+    read = [*wrong_totals(predictions.totals, printed, _is_mean(tape)), *wrong_decisions(predictions, _width(tape))]
     wrong = _miscounted(recount) if recount is not None else None
     if wrong is None:
         yield from read
@@ -64,6 +66,16 @@ def _is_mean(tape: Tape) -> bool:
     """Whether no program of the training adds its rows up: such a total belongs over the number of samples."""
     programs = {p.program for p in tape.passes}
     return not any(_sums(call) for number in programs for call in tape.programs[number].calls)
+
+
+def _width(tape: Tape) -> int:
+    """The outputs of the recorded network per row; 0 where they are not known."""
+    try:
+        task, program = Task.read(tape), tape.programs[main_program(tape)]
+    except NotApplicable:
+        return 0
+    maker = program.maker(Value(task.output)) if task.output is not None else None
+    return maker.shape[1] if maker is not None and len(maker.shape) == 2 else 0
 
 
 def _sums(call: Call) -> bool:
