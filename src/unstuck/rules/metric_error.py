@@ -35,6 +35,7 @@ from unstuck.remedies.squeeze_prediction import SqueezePrediction
 from unstuck.rules._decisions import wrong_decisions
 from unstuck.rules._reported import FAULT
 from unstuck.rules._totals import wrong_totals
+from unstuck.signals.losses import tail_of
 from unstuck.signals.predictions import Predictions
 from unstuck.signals.printed import Number, Printed
 from unstuck.signals.recomputed import WRONG, Recomputed, Recounted, corrected
@@ -69,13 +70,13 @@ def _is_mean(tape: Tape) -> bool:
 
 
 def _width(tape: Tape) -> int:
-    """The outputs of the recorded network per row; 0 where they are not known."""
+    """The outputs per row of the recorded network's last layer; 0 where they are not known."""
     try:
         task, program = Task.read(tape), tape.programs[main_program(tape)]
     except NotApplicable:
         return 0
-    maker = program.maker(Value(task.output)) if task.output is not None else None
-    return maker.shape[1] if maker is not None and len(maker.shape) == 2 else 0
+    _, layer = tail_of(program, Value(task.output) if task.output is not None else None)
+    return layer.shape[1] if layer is not None and len(layer.shape) == 2 else 0
 
 
 def _sums(call: Call) -> bool:
