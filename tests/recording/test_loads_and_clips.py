@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from tests.recorded import Findings, Record
+from unstuck.source.text import Sources
 
 HEAD = """
 import torch
@@ -84,6 +85,25 @@ def test_clips_are_seen_with_their_place(record: Record, place: str, late: bool)
     tape = record(HEAD + LOOP.format(**lines))
     assert [(c.name, c.bound, c.late) for c in tape.facts.clips] == [("clip_grad_norm_", 0.25, late)] * 4
     assert all(c.site is not None and c.norm is not None for c in tape.facts.clips)
+
+
+def test_a_clip_behind_the_step_is_moved_before_it(record: Record, findings: Findings) -> None:
+    clip = "nn.utils.clip_grad_norm_(model.parameters(), 0.25)"
+    text = HEAD + LOOP.format(before="pass", between="pass", after=clip).replace("split(20)", "split(8)")
+    tape = record(text)
+    (found,) = findings(tape, "clip-misuse")
+    (remedy,) = found.remedies
+    edited = remedy.edit(Sources(dict(tape.sources), "train.py")).files["train.py"]
+    lines = [line.strip() for line in edited.splitlines()]
+    assert lines.count(clip) == 1 and lines.index(clip) + 1 == lines.index("optimizer.step()")
+    assert not findings(record(edited), "clip-misuse")
+
+
+def test_adam_does_not_mind_a_small_bound(record: Record, findings: Findings) -> None:
+    clip = "nn.utils.clip_grad_norm_(model.parameters(), 1e-4)"
+    text = HEAD + LOOP.format(before="pass", between=clip, after="pass").replace("split(20)", "split(8)")
+    assert findings(record(text), "clip-misuse")
+    assert not findings(record(text.replace("optim.SGD", "optim.Adam")), "clip-misuse")
 
 
 def test_torch_is_as_it_was(record: Record) -> None:
