@@ -8,6 +8,7 @@ spread, the grid's step is 2.4e-4 of it, and fewer than one value in a hundred m
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import cache
 from statistics import NormalDist
 
 import numpy as np
@@ -23,8 +24,10 @@ FAR = 2.0**11
 """Standardised values are clipped here, so that float32 represents every grid point."""
 MANY = 256
 """Above this many columns, only mean and spread are measured: pixels need no quantiles."""
-BLOCK = 1 << 21
-"""Numbers encoded at once."""
+SOME = 1 << 21
+"""Most numbers that are compared to choose a sign."""
+BLOCK = 1 << 14
+"""Numbers encoded at once: the intermediate values then stay in the cache."""
 FLAT = 1e-9
 """Half the rows are equal if the interquartile range is below this share of the spread."""
 KNEE = 3.0
@@ -72,7 +75,7 @@ class Numeric:
         tails = evenly(knots + knots[:, ::-1] if knots.size else middle[:, None], GRID)
         sign = leading(tails)
         if len(even := np.flatnonzero(sign == 0)):
-            some = slice(None, None, max(1, len(x) // ENOUGH, x.size // BLOCK))
+            some = slice(None, None, max(1, len(x) // ENOUGH, x.size // SOME))
             rows = evenly(self._moved(x[some]), GRID)
             sign[even] = directions(rows, even, *(None if a is None else a[some] for a in (weights, beside)))
         turned = snapped(np.where(sign[:, None] < 0, -knots[:, ::-1], knots), GRID, FAR)
@@ -142,8 +145,13 @@ def _normal(z: Array, knots: Array) -> Array:
 
 def _scored(z: Array, knots: Array) -> Array:
     at, first, times = np.unique(knots, return_index=True, return_counts=True)
-    share = (first + (times - 1) / 2) / PARTS
-    return np.interp(z, at, [NormalDist().inv_cdf(0.002 + 0.996 * p) for p in share])
+    return np.interp(z, at, _scores()[2 * first + times - 1])
+
+
+@cache
+def _scores() -> Array:
+    """The normal scores of the ranks between 257 quantiles, in halves of a rank."""
+    return np.array([NormalDist().inv_cdf(0.002 + 0.996 * rank / 2 / PARTS) for rank in range(2 * PARTS + 1)])
 
 
 def _steps(z: Array, knots: Array) -> Array:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from unstuck.tabular.fit import inference
 from unstuck.tabular.fit.batches import InMemory, Rows, Split
 from unstuck.tabular.fit.context import Context
 from unstuck.tabular.fit.encoder import Encoder
@@ -48,11 +49,7 @@ class Stage:
 
     def answers(self, x: Array, loss: Loss) -> Array:
         """The mean of the lanes' predictions for x (n, inputs + 1), whose last column is 1: (n, outputs)."""
-        net = Dense(
-            (x.shape[1] - 1, *self.shape.hidden, loss.outputs), len(self.flat), self.shape.activation, np.float64
-        )
-        net.flat[:] = self.flat  # float64: the prediction for a row then does not depend on the other rows of the batch
-        return answers(net, x, loss).mean(axis=0, dtype=np.float64).astype(np.float32)
+        return inference.answers(self.shape, self.flat, x, loss)
 
 
 @dataclass(frozen=True, eq=False)
