@@ -33,34 +33,32 @@ class Grown:
 
 
 def blended(
-    context: Context, stages: list[Trained], floor: Trained | None, joins: bool, notes: tuple[str, ...] = ()
-) -> Grown:
-    """Weigh the stages one after the other, and the linear stage last if it `joins`."""
+    context: Context, stages: list[Trained], floor: Trained | None, joins: bool, notes: tuple[str, ...] = (),
+    grown: Trained | None = None,
+) -> Grown:  # fmt: skip
+    """Weigh the stages one after the other, then the boosted stage `grown`, and the linear stage last if it `joins`."""
+    last = [one for one in (grown, floor if joins else None) if one is not None]
     held = stages[0].held
-    for stage in (*stages[1:], *([floor] if floor else [])):
+    for stage in (*stages[1:], *last, *([floor] if floor else [])):
         held = np.intersect1d(held, stage.held)
     mixed, shares = stages[0].of(held), [1.0]
-    for number, stage in enumerate(stages[1:], 2):
-        a = share(context.loss, mixed, stage.of(held), *context.targets(held), 1.0 / number)
+    evens = [1.0 / number for number in range(2, len(stages) + 1)] + [0.0] * len(last)
+    for stage, even in zip((*stages[1:], *last), evens, strict=True):
+        a = share(context.loss, mixed, stage.of(held), *context.targets(held), even)
         mixed, shares = (1 - a) * mixed + a * stage.of(held), [*(one * (1 - a) for one in shares), a]
-    own = 0.0
-    if floor and joins:
-        own = share(context.loss, mixed, floor.of(held), *context.targets(held), 0.0)
-        mixed, shares = (1 - own) * mixed + own * floor.of(held), [one * (1 - own) for one in shares]
-    own += sum(a for a, stage in zip(shares, stages, strict=True) if stage.base is not None)
-    kept = [
-        Stage(one.shape, one.flat, a, one.base is not None, one.name)
-        for one, a in zip(stages, shares, strict=True)
-        if a > 0
-    ]
-    kept += [_stage(floor, own)] if floor and own > 0 else []
+    kept = _kept([*stages, *last], shares, floor)
     if floor is None:
-        return Grown(tuple(kept), held, mixed, None, None, notes)
-    return Grown(tuple(kept), held, mixed, _stage(floor, 1.0), floor.of(held), notes)
+        return Grown(kept, held, mixed, None, None, notes)
+    return Grown(kept, held, mixed, floor.weighing(1.0), floor.of(held), notes)
 
 
-def _stage(one: Trained, weight: float) -> Stage:
-    return Stage(one.shape, one.flat, weight, False, one.name)
+def _kept(stages: list[Trained], shares: list[float], floor: Trained | None) -> tuple[Stage, ...]:
+    """The stages with a share. The linear stage, last, has its own and that of all stages that build on it."""
+    onto = sum(a for a, stage in zip(shares, stages, strict=True) if stage.base is not None)
+    if floor is not None and onto and stages[-1] is not floor:
+        stages, shares = [*stages, floor], [*shares, 0.0]
+    weights = [a + (onto if stage is floor else 0.0) for a, stage in zip(shares, stages, strict=True)]
+    return tuple(stage.weighing(a) for stage, a in zip(stages, weights, strict=True) if a > 0)
 
 
 def share(loss: Loss, mixed: Array, own: Array, y: Array, w: Array | None, even: float) -> float:

@@ -21,8 +21,8 @@ from unstuck.tabular.fit.train import Shape, Training
 Array = np.ndarray
 FEW = 8
 """With fewer rows, none are held out."""
-ALONE = 4
-"""A single lane holds out one of this many parts."""
+PARTS = 4
+"""A lane holds out at most one of this many parts."""
 HELD = 5000
 """Most rows that a lane holds out: with more rows, a lane trains on a larger share of them."""
 
@@ -70,7 +70,7 @@ class Context:
     def _dealt(self, lanes: int) -> tuple[Array, Array]:
         """An order of the rows, and the part of each in that order; lane k holds out part k."""
         rng = np.random.Generator(np.random.Philox(key=[self.options.seed, 0xF01D]))
-        parts = max(lanes if lanes > 1 else ALONE, math.ceil(len(self.frame) / HELD))
+        parts = max(lanes, PARTS, math.ceil(len(self.frame) / HELD))
         return dealt(self.strata, parts, rng, self.group)
 
     def few(self, lanes: int) -> bool:

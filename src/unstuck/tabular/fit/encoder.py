@@ -13,6 +13,8 @@ from unstuck.tabular.fit.frame import Frame
 from unstuck.tabular.fit.numeric import Numeric
 
 Array = np.ndarray
+BRIEF = ("brief",)
+"""The view of trees: standardised columns as they are, NaN where missing."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,8 @@ class Encoder:
 
     def encode(self, frame: Frame, views: tuple[str, ...]) -> Array:
         """(n, inputs) float32; at least one input, so that a table of constant columns still has a network."""
-        parts = [self.numeric.encode(frame.numbers, views), *self._texts(frame)]
+        numbers = self.numeric.standard(frame.numbers) if views == BRIEF else self.numeric.encode(frame.numbers, views)
+        parts = [numbers.astype(np.float32, copy=False), *self._texts(frame)]
         out = np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
         return out if out.shape[1] else np.zeros((len(frame), 1), np.float32)
 
@@ -77,4 +80,4 @@ class Encoder:
 
     def width(self, views: tuple[str, ...]) -> int:
         """The number of inputs."""
-        return max(self.numeric.width(views) + self._text_inputs, 1)
+        return max(len(self.numeric.kept) if views == BRIEF else self.numeric.width(views), 0) + self._text_inputs or 1

@@ -1,20 +1,23 @@
 """The ensemble: stages of networks, added while they lower the held-out loss.
 
 The first stage is small and fast. A linear stage is solved beside it. Where columns have long tails, networks may also
-learn the errors of the linear stage instead of the target, so that predictions stay linear far out. Then larger
-networks with several views of the columns are trained to the end, and, where one of them is better or the table is
-small, longer stages follow. Every stage is evaluated on rows that its lanes did not train on, and its weight in the
-blend is the one that lowers that loss.
+learn the errors of the linear stage instead of the target, so that predictions stay linear far out. With many rows,
+larger stages follow only if the errors of these stages have structure left. One lane of a larger network is trained
+with each combination of views of the columns, and those of the best one are used. Decision trees are grown beside the
+networks where they lower the loss. Every stage is evaluated on rows that its lanes did not train on, and its weight in
+the blend is the one that lowers that loss.
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterator
 
 import numpy as np
 
 from unstuck.tabular.fit.blend import Grown, blended
+from unstuck.tabular.fit.boosting import boosted
 from unstuck.tabular.fit.context import Context
+from unstuck.tabular.fit.leftover import leftover
 from unstuck.tabular.fit.linear import everywhere, linear
 from unstuck.tabular.fit.loss import Squares
 from unstuck.tabular.fit.numeric import KNEE
@@ -25,19 +28,19 @@ Array = np.ndarray
 FIRST = Shape(PLAIN, (32,), "relu")
 LARGER = (64, 64)
 LANES = 4
-TRIED, LONG = 40, 100
-"""Epochs of the stages that compare views, and of the final stages."""
-CLEAR = 2.0
-"""A difference counts from this many standard errors on ..."""
-WORTH = 0.01
-"""... and from this share of the loss on: less is not worth two longer trainings."""
+FEWER = 2
+"""Lanes of the larger stages with many rows, of which each holds out enough to compare stages."""
 SMALL = 5000
-"""Up to this many rows every stage is trained: it takes seconds."""
-BROAD = 2_000_000
-"""Most rows that a lane visits in a stage that compares views."""
+"""With more rows larger stages are trained only if there is structure left, and with fewer lanes."""
+TRIED, LONG = 40, 100
+"""Most epochs of the trials that compare views, and of the final stages."""
+TRIAL_VISITS, VISITS, MORE_VISITS = 250_000, 250_000, 1_000_000
+"""Rows that a lane visits in a trial, and in a final stage with few and with many rows; at least 4 and 20 epochs."""
+WORTH = 25.0
+"""Nats of structure in the held-out errors of the small stage from which on larger stages are trained."""
 TAIL = 2 * KNEE
 """A column has long tails if a value lies this many interquartile ranges from the median."""
-ALIKE = "larger networks with other views of the columns, trained to the end, are not clearly better"
+SETTLED = "larger networks were not trained: the errors of a small one show no structure in any two columns"
 
 
 def grow(context: Context, before: tuple[Stage, ...] = ()) -> Grown:
@@ -51,14 +54,39 @@ def grow(context: Context, before: tuple[Stage, ...] = ()) -> Grown:
         return blended(context, [stage], _floor(context, len(stage.flat)), joins=False)
     floor = _floor(context, LANES)
     stages = list(_first(context, floor))
-    best = min(stages, key=lambda stage: stage.cost(context))
-    tried = [_larger(context, views, number, best.base) for number, views in enumerate(_views(context), 1)]
-    if len(context.frame) > SMALL and not any(_clearly_better(context, stage, best) for stage in tried):
-        return blended(context, [*stages, *tried], floor, joins=True, notes=(ALIKE,))
-    views = min(tried, key=lambda stage: stage.cost(context)).shape.views
-    for number, activation in enumerate(("relu", "silu"), len(tried) + 1):
-        tried.append(trained(context, Shape(views, LARGER, activation), LANES, LONG, number, best.base))
-    return blended(context, [*stages, *tried], floor, joins=True)
+    small = blended(context, stages, floor, joins=True, notes=(SETTLED,))
+    if len(context.frame) > SMALL and leftover(context, small.held, small.answers) < WORTH:
+        return small
+    base = min(stages, key=lambda stage: stage.cost(context)).base
+    stages += _larger(context, base)
+    nets = blended(context, stages, None, joins=False)
+    grown = boosted(context, _lanes(context), nets.held, nets.answers)
+    return blended(context, stages, floor, joins=True, grown=grown)
+
+
+def _larger(context: Context, base: Array | None) -> Iterator[Trained]:
+    """The final stages, with the views of the best trial."""
+    base = None if base is None else base[: _lanes(context)]
+    best = _best_views(context, base)
+    epochs = VISITS if len(context.frame) <= SMALL else MORE_VISITS
+    epochs = int(np.clip(epochs // len(context.frame), 20, LONG))
+    for number, (activation, rate) in enumerate((("relu", best.rate), ("silu", None)), 1):
+        shape = Shape(best.shape.views, LARGER, activation)
+        yield trained(context, shape, _lanes(context), epochs, number, base, rate=rate)
+
+
+def _lanes(context: Context) -> int:
+    return LANES if len(context.frame) <= SMALL else FEWER
+
+
+def _best_views(context: Context, base: Array | None) -> Trained:
+    """One lane per combination of views, trained to the end of a short schedule at one rate; the best one."""
+    base, rate, tried = None if base is None else base[:1], None, []
+    epochs = int(np.clip(TRIAL_VISITS // len(context.frame), 4, TRIED))
+    for number, views in enumerate(views_worth_trying(context.encoder), 3):
+        tried.append(trained(context, Shape(views, LARGER, "relu"), 1, epochs, number, base, rate=rate))
+        rate = tried[0].rate
+    return min(tried, key=lambda stage: stage.cost(context))
 
 
 def _floor(context: Context, lanes: int) -> Trained | None:
@@ -74,24 +102,6 @@ def _first(context: Context, floor: Trained | None) -> list[Trained]:
     return [plain, trained(context, FIRST, LANES, None, base=everywhere(floor, context))]
 
 
-def _views(context: Context) -> list[tuple[str, ...]]:
-    return views_worth_trying(context.encoder)
-
-
-def _larger(context: Context, views: tuple[str, ...], number: int, base: Array | None) -> Trained:
-    epochs = min(TRIED, max(BROAD // len(context.frame), 4))
-    return trained(context, Shape(views, LARGER, "relu"), LANES, epochs, number, base)
-
-
-def _clearly_better(context: Context, stage: Trained, than: Trained) -> bool:
-    """Whether a stage is better than another on the same held-out rows."""
-    y, w = context.targets(than.held)
-    before = context.loss.each(than.answers, y)
-    gain = before - context.loss.each(stage.of(than.held), y)
-    mean, error = float(np.average(gain, weights=w)), float(gain.std() / math.sqrt(len(gain)))
-    return mean > max(CLEAR * error, WORTH * float(np.average(before, weights=w)))
-
-
 def _affordable(context: Context, shape: Shape) -> tuple[int, int]:
     """Lanes and epochs of a stage whose shape the user chose, within the budget."""
     work = work_of(context, shape) * len(context.frame)  # of one lane in one epoch
@@ -101,11 +111,15 @@ def _affordable(context: Context, shape: Shape) -> tuple[int, int]:
 
 def _continued(context: Context, before: tuple[Stage, ...]) -> Grown:
     """The stages of a fitted model, trained further."""
-    nets = [stage for stage in before if not stage.linear]
+    nets = [stage for stage in before if stage.trainable]
     floor = _floor(context, len(before[0].flat))
     base = everywhere(floor, context) if floor and any(stage.onto for stage in nets) else None
     stages = [
         trained(context, one.shape, len(one.flat), 40, number, base if one.onto else None, one.flat)
         for number, one in enumerate(nets)
     ]
-    return blended(context, stages, floor, joins=len(nets) < len(before))
+    grown = None
+    if any(one.trees is not None for one in before):
+        nets = blended(context, stages, None, joins=False)
+        grown = boosted(context, len(before[0].flat), nets.held, nets.answers)
+    return blended(context, stages, floor, joins=any(one.linear for one in before), grown=grown)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unstuck.tabular.fit.batches import Rows
+from unstuck.tabular.fit.batches import Rows, Split
 from unstuck.tabular.fit.context import Context
 from unstuck.tabular.fit.loss import Loss, Sigmoid, Softmax, Squares
 from unstuck.tabular.fit.network import Dense
@@ -26,27 +26,43 @@ PENALTIES = (10.0, 1.0, 0.1, 0.01, 1e-3, 1e-4, 1e-6)
 NUMBERS = 1e7
 """Most numbers of a lane's rows: a linear model needs no more."""
 ROWS = 20_000
+ENOUGH = 1000
+"""With so many rows held out by a lane, the penalty is chosen on one lane."""
 WIDE = 600
 """With more inputs the matrix of their products is not decomposed, and fewer penalties are tried."""
 STEPS = (200, 40)
 """Most steps per penalty; with many inputs."""
+NARROW = 200
+"""Up to this many inputs a logit is found by Newton's method."""
+MOST = 25
+"""Most steps of it per penalty."""
+TINY = 1e-9
 DONE = 1e-5
 """A step this small, in standard deviations of a logit, ends the iteration."""
 
 
 def linear(context: Context, lanes: int) -> Trained:
-    """Solve every lane, with the penalty that has the lowest held-out loss over all lanes."""
+    """Solve every lane, with the penalty that has the lowest held-out loss over all lanes; over the first lane, where
+    that one holds out enough rows to tell."""
     lanes = context.lanes(lanes)
     rows, split, loss = context.rows(STRAIGHT, lanes), context.split(lanes), context.loss
     most = int(min(ROWS, max(NUMBERS / rows.x.shape[1], 50)))
-    found = [list(_solved(rows.take(train[:most]), loss)) for train in split.train]
+    parts = [rows.take(train[:most]) for train in split.train]
+    trying = 1 if split.held.shape[1] >= ENOUGH else len(parts)
+    penalties = PENALTIES[1:5:2] if rows.x.shape[1] > WIDE else PENALTIES
+    found = [list(_solved(part, loss, penalties)) for part in parts[:trying]]
     nets = [_net(rows, np.stack(flats), loss) for flats in zip(*found, strict=True)]
-    told = [unseen(net, net.flat.copy(), rows, split, loss, None) for net in nets]
+    own = Split(split.train[:trying], split.held[:trying])
+    told = [unseen(net, net.flat.copy(), rows, own, loss, None) for net in nets]
     costs = [loss.cost(out, *context.targets(held)) for held, out in told]
     best = int(np.argmin(np.nan_to_num(costs, nan=np.inf)))
-    held, out = told[best]
-    flat = nets[best].flat.astype(np.float32)
+    flat = nets[best].flat
+    if trying < len(parts):
+        others = [next(_solved(part, loss, penalties[best : best + 1])) for part in parts[1:]]
+        flat = np.stack([flat[0], *others])
+    flat = flat.astype(np.float32)
     flat = np.repeat(flat, lanes, axis=0) if len(flat) < lanes else flat
+    held, out = unseen(_net(rows, flat, loss), flat, rows, split, loss, None)
     return Trained(SHAPE, flat, held, out, "linear")
 
 
@@ -73,7 +89,7 @@ class _Lane:
     curvature: float
 
 
-def _solved(rows: Rows, loss: Loss) -> Iterator[Array]:
+def _solved(rows: Rows, loss: Loss, penalties: tuple[float, ...]) -> Iterator[Array]:
     """The weights for every penalty, (inputs + 1) * outputs, biases last, for the inputs as they came."""
     x = rows.x[:, :-1].astype(np.float64)
     w = np.ones(len(x)) if rows.w is None else rows.w.astype(np.float64)
@@ -84,14 +100,50 @@ def _solved(rows: Rows, loss: Loss) -> Iterator[Array]:
     y = np.eye(loss.outputs)[rows.y] if isinstance(loss, Softmax) else rows.y.astype(np.float64)
     bound = {Squares: 1.0, Sigmoid: 0.25, Softmax: 0.5}[type(loss)]  # Boehning 1992
     lane = _Lane((x - mean) / spread, y, w, loss, bound)
-    wide = x.shape[1] > WIDE
-    step, most = _stepper(lane, wide), STEPS[wide]
-    most = 1 if isinstance(loss, Squares) and not wide else most
+    solve = _solver(lane)
     at = (np.zeros((x.shape[1], loss.outputs)), np.zeros(loss.outputs))
-    for penalty in PENALTIES[1:5:2] if wide else PENALTIES:
-        at = _descended(lane, step, penalty, at, most)
+    for penalty in penalties:
+        at = solve(penalty, at)
         slopes = at[0] / spread[:, None]
         yield np.concatenate([slopes.ravel(), at[1] - mean @ slopes]).astype(np.float32)
+
+
+Point = tuple[Array, Array]
+"""Weights (d, k) and biases (k,)."""
+
+
+def _solver(lane: _Lane) -> Callable[[float, Point], Point]:
+    """Minimise at a penalty from a point on."""
+    width, squares = lane.x.shape[1], isinstance(lane.loss, Squares)
+    if isinstance(lane.loss, Sigmoid) and lane.loss.outputs == 1 and width <= NARROW:
+        return lambda penalty, at: _newton(lane, penalty, at)
+    wide = width > WIDE
+    step, most = _stepper(lane, wide), STEPS[wide]
+    most = 1 if squares and not wide else most
+    return lambda penalty, at: _descended(lane, step, penalty, at, most)
+
+
+def _newton(lane: _Lane, penalty: float, at: Point) -> Point:
+    """Newton's method for one logit, with steps halved until the loss falls."""
+    x, ridge = np.c_[lane.x, np.ones(len(lane.x))], np.r_[np.full(lane.x.shape[1], penalty), 0.0]
+    found, y, w = np.r_[at[0][:, 0], at[1]], lane.y[:, 0], lane.w[:, 0]
+
+    def cost(a: Array) -> float:
+        z = x @ a
+        return float(w @ (np.logaddexp(0.0, z) - z * y) + 0.5 * (ridge @ np.square(a)))
+
+    here = cost(found)
+    for _ in range(MOST):
+        p = lane.loss.answers((x @ found)[None])[0]
+        curve = (x * (w * np.maximum(p * (1 - p), TINY))[:, None]).T @ x
+        curve[np.diag_indices_from(curve)] += ridge + TINY
+        move = np.linalg.solve(curve, x.T @ (w * (p - y)) + ridge * found)
+        while (after := cost(found - move)) > here and np.abs(move).max() > DONE:
+            move = move / 2
+        found, here = found - move, min(after, here)
+        if np.sqrt(np.square(move).sum()) < DONE:
+            break
+    return found[:-1, None], found[-1:]
 
 
 Step = Callable[[Array, float], Array]

@@ -54,18 +54,20 @@ def follow(
     """The model after one pass over some rows, and its loss on them before (mean over rows and stages)."""
     rng = np.random.Generator(np.random.Philox(key=[options.seed, 0xF0110 + pace.calls]))
     encoded, w = model.task.encode(y), None if weights is None else weights.astype(np.float32)
-    nets = [_net(stage, model) for stage in model.stages]
-    adams = pace.adams or tuple(AdamW(net.flat.shape, net.decayed(options.decay)) for net in nets)
+    nets = [_net(stage, model) if stage.trainable else None for stage in model.stages]
+    adams = pace.adams or tuple(AdamW(net.flat.shape, net.decayed(options.decay)) if net else None for net in nets)
     costs = []
     base = _base(model, frame)
     for stage, net, adam in zip(model.stages, nets, adams, strict=True):
+        if net is None or adam is None:  # it is solved, not trained, and other stages may build on it
+            continue
         goal = encoded - base if stage.onto else encoded
         rows = Rows(with_one(model.encoder.encode(frame, stage.shape.views)), goal, w)
         costs.append(float(judge(net, rows.take(np.arange(len(rows))[None]), model.task.loss).mean()))
-        if not stage.linear:  # it is solved, not trained, and other stages may build on it
-            _once(net, adam, rows, model.task.loss, options, rng)
-    stages = tuple(replace(stage, flat=net.flat) for stage, net in zip(model.stages, nets, strict=True))
-    return replace(model, stages=stages, unseen=None), Pace(pace.calls + 1, adams), float(np.mean(costs))
+        _once(net, adam, rows, model.task.loss, options, rng)
+    pairs = zip(model.stages, nets, strict=True)
+    stages = tuple(replace(stage, flat=net.flat) if net else stage for stage, net in pairs)
+    return replace(model, stages=stages, unseen=None), Pace(pace.calls + 1, adams), float(np.mean(costs or [0.0]))
 
 
 def _base(model: Model, frame: Frame) -> Array:

@@ -16,6 +16,7 @@ from unstuck.tabular.fit.network import Dense
 from unstuck.tabular.fit.options import Options
 from unstuck.tabular.fit.sweep import sweep
 from unstuck.tabular.fit.train import Plan, Shape, Training, answers, train
+from unstuck.tabular.fit.trees import Trees
 
 Array = np.ndarray
 PLAIN, RANKED, STEPPED = ("smooth",), ("smooth", "normal"), ("smooth", "steps")
@@ -41,14 +42,23 @@ class Stage:
     onto: bool = False
     """Whether it predicts the errors of the linear stage, whose predictions must be added."""
     name: str = ""
+    trees: Trees | None = None
+    """The trees of the boosted stage, which has no weights."""
 
     @property
     def linear(self) -> bool:
         """Whether it is the linear stage."""
         return self.shape.views == STRAIGHT
 
+    @property
+    def trainable(self) -> bool:
+        """Whether it consists of networks, which can be trained further."""
+        return not self.linear and self.trees is None
+
     def answers(self, x: Array, loss: Loss) -> Array:
         """The mean of the lanes' predictions for x (n, inputs + 1), whose last column is 1: (n, outputs)."""
+        if self.trees is not None:
+            return loss.answers(self.trees.raw(x)).mean(axis=0).astype(np.float32)
         return inference.answers(self.shape, self.flat, x, loss)
 
 
@@ -65,6 +75,13 @@ class Trained:
     name: str = ""
     base: Array | None = None
     """What the stage adds to: the linear stage's predictions by each of its lanes, (lanes, n, outputs)."""
+    trees: Trees | None = None
+    rate: float = 0.0
+    """The learning rate."""
+
+    def weighing(self, weight: float) -> Stage:
+        """As a part of a blend."""
+        return Stage(self.shape, self.flat, weight, self.base is not None, self.name, self.trees)
 
     def of(self, rows: Array) -> Array:
         """Its predictions for some of the held-out rows."""
@@ -77,13 +94,14 @@ class Trained:
 
 def trained(
     context: Context, shape: Shape, lanes: int, epochs: int | None, number: int = 0,
-    base: Array | None = None, start: Array | None = None,
+    base: Array | None = None, start: Array | None = None, rate: float | None = None,
 ) -> Trained:  # fmt: skip
-    """Train a stage. `number`: its place in the ensemble, which draws its first weights; `base`: as in `Trained`."""
+    """Train a stage. `number`: its place in the ensemble, which draws its first weights; `base`: as in `Trained`;
+    `rate`: found earlier."""
     options = context.options
     lanes = len(start) if start is not None else context.lanes(lanes)
     rows, split = context.rows(shape.views, lanes), context.split(lanes)
-    rate = options.rate
+    rate = options.rate or rate
     if rate is None:
         first = None if start is None else start[0]
         rate = sweep(rows, split, context.loss, shape, options.seed, start=first, base=base).rate
@@ -97,7 +115,8 @@ def trained(
     done = train(
         batches, context.loss, plan, lambda now: _noted(context, name, shape, now), context.history.recall(name), start
     )
-    return Trained(shape, done.best, *unseen(done.net, done.best, rows, split, context.loss, base), name, base)
+    held, out = unseen(done.net, done.best, rows, split, context.loss, base)
+    return Trained(shape, done.best, held, out, name, base, rate=rate)
 
 
 def _affordable(context: Context, shape: Shape, lanes: int, rows: int, epochs: int) -> int:

@@ -13,13 +13,14 @@ import numpy as np
 from unstuck.tabular.fit.calibration import Calibration
 from unstuck.tabular.fit.categories import Words
 from unstuck.tabular.fit.effects import Effects
-from unstuck.tabular.fit.encoder import Encoder
+from unstuck.tabular.fit.encoder import BRIEF, Encoder
 from unstuck.tabular.fit.model import Model
 from unstuck.tabular.fit.network import Dense
 from unstuck.tabular.fit.numeric import VIEWS, Numeric
 from unstuck.tabular.fit.stage import Stage
 from unstuck.tabular.fit.task import Classes, Labels, Numbers, Task
 from unstuck.tabular.fit.train import Shape
+from unstuck.tabular.fit.trees import Trees
 
 Array = np.ndarray
 FORMAT = 1
@@ -37,6 +38,12 @@ def save(model: Model, path: Path, about: Mapping[str, Any] | None = None) -> No
     """
     head, arrays = packed(model.encoder, model.task)
     arrays |= {f"crew.{i}": stage.flat for i, stage in enumerate(model.stages)}
+    arrays |= {
+        f"trees.{i}.{name}": value
+        for i, stage in enumerate(model.stages)
+        if stage.trees is not None
+        for name, value in stage.trees.state().items()
+    }
     arrays |= {} if model.bounds is None else {"bounds": model.bounds}
     head |= {
         "crews": [asdict(stage.shape) | {"weight": stage.weight, "onto": stage.onto} for stage in model.stages],
@@ -128,7 +135,10 @@ def _model(head: dict[str, Any], arrays: dict[str, Array]) -> Model:
     encoder, task = unpacked(head, arrays)
     if not head["crews"]:
         raise ValueError("no network")
-    stages = tuple(_stage(one, arrays[f"crew.{i}"], encoder, task) for i, one in enumerate(head["crews"]))
+    stages = tuple(
+        _stage(one, arrays[f"crew.{i}"], encoder, task, _trees(arrays, f"trees.{i}."))
+        for i, one in enumerate(head["crews"])
+    )
     calibration = Calibration(float(head["belief"]["heat"]), float(head["belief"]["rows"]))
     bounds = arrays.get("bounds")
     if bounds is not None and bounds.shape != (2, task.loss.outputs):
@@ -136,10 +146,20 @@ def _model(head: dict[str, Any], arrays: dict[str, Array]) -> Model:
     return Model(encoder, task, stages, calibration, None, tuple(map(str, head["notes"])), bounds)
 
 
-def _stage(head: dict[str, Any], flat: Array, encoder: Encoder, task: Task) -> Stage:
+def _trees(arrays: dict[str, Array], prefix: str) -> Trees | None:
+    found = {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
+    return Trees(**found) if found else None
+
+
+def _stage(head: dict[str, Any], flat: Array, encoder: Encoder, task: Task, trees: Trees | None) -> Stage:
     shape = Shape(tuple(head["views"]), tuple(map(int, head["hidden"])), str(head["activation"]))
-    if not set(shape.views) <= set(VIEWS) or flat.dtype != np.float32 or flat.ndim != 2:
+    if (trees is None) != (shape.views != BRIEF) or not set(shape.views) <= {*VIEWS, *BRIEF}:
         raise ValueError("not a stage")
+    if flat.dtype != np.float32 or flat.ndim != 2:
+        raise ValueError("not weights")
+    if trees is not None:
+        trees.check(encoder.width(BRIEF), len(flat), task.loss.outputs)
+        return Stage(shape, flat, float(head["weight"]), False, "", trees)
     sizes = (encoder.width(shape.views), *shape.hidden, task.loss.outputs)
     if flat.shape[1] != Dense.count(sizes) or not np.isfinite(flat).all():
         raise ValueError("weights of another shape")
