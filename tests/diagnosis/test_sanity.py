@@ -7,12 +7,17 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.whole import diagnosed
+from unstuck.cli.commands import _code
 from unstuck.diagnosis.experiment import Experiment, Replay, Request, Run
-from unstuck.diagnosis.model import Diagnosis, Finding, Metric, Patch, proven
+from unstuck.diagnosis.model import Diagnosis, Effect, Finding, Metric, Patch, proven
 from unstuck.diagnosis.roles import state_of
-from unstuck.diagnosis.sanity import sane
+from unstuck.diagnosis.runners import run_of
+from unstuck.diagnosis.sanity import LARGEST, sane, skill_of
+from unstuck.diagnosis.skill import SETTLED, STUCK
 from unstuck.tape.model import Optimizer, Tape
 
 
@@ -125,3 +130,41 @@ def test_a_loss_that_is_not_a_number_is_told(tmp_path: Path) -> None:
     loss = "loss = (model(b) * 0 / 0).mean() + F.mse_loss(model(b), b[:, :3])"
     done = diagnosed(LOOP.format(loss=loss), tmp_path / "work", prove=False).diagnosis
     assert done.broke and done.state == "does-not-learn"
+
+
+SHOWN = st.one_of(st.none(), st.floats(-300, 1))
+
+
+@given(
+    st.sampled_from(["learns-well", "below-headroom", "does-not-learn", "too-early", "unknown"]),
+    st.sampled_from([0.0, 0.5, 0.9]), SHOWN, st.sampled_from(["cause", "suspect", "hint"]),
+    st.sampled_from(["guessed", "observed"]), st.floats(1e-6, 1e4), st.integers(0, 3),
+)  # fmt: skip
+def test_laws_of_every_diagnosis(
+    state: str, constant: float, score: float | None, what: str, known: str, rate: float, lanes: int
+) -> None:
+    effect = proven("x") if what == "cause" else Effect()
+    finding = Finding("lr-too-low", "slow", remedies=(Rate(rate),), role=what, known=known, effect=effect)
+    metric = Metric("r2", constant, score) if score is not None else None
+    log = (Experiment(Request(Replay()), "no-difference", "", lanes=lanes),)
+    bare = diagnosis(state=state, learns=None, metric=metric, findings=(finding,), log=log)
+    done = sane(bare, tape())
+    skill = skill_of(done)
+    if not done.causes and skill is not None:
+        assert not (done.state == "does-not-learn" and skill >= SETTLED)
+        assert not (done.state == "learns-well" and skill <= STUCK)
+    assert all(f.remedies[0].rate <= LARGEST for f in done.causes)
+    assert all(e.lanes for e in done.log if e.word == "no-difference")
+    assert sane(done, tape()) == done
+
+
+@pytest.mark.parametrize("losses", [(float("nan"),) * 5, (1.0, 0.5, float("inf")), (float("nan"), 1.0, float("nan"))])
+def test_a_run_whose_last_loss_is_not_a_number_is_broken(losses: tuple[float, ...]) -> None:
+    run = run_of(msgspec.structs.replace(tape(), losses=losses))
+    assert run.broke and state_of(run) == "does-not-learn"
+    assert not run_of(msgspec.structs.replace(tape(), losses=(float("nan"), 1.0))).broke
+
+
+@pytest.mark.parametrize("broke", [True, False])
+def test_a_broken_run_never_ends_with_exit_code_0(broke: bool) -> None:
+    assert _code(diagnosis(broke=broke)) == (1 if broke else 0)

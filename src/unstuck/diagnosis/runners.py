@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -345,13 +346,18 @@ def run_of(tape: Tape, ended: bool | None = None) -> Run:
     whole = not error if ended is None else ended
     learning, exam = _read(Learning, tape), _read(FinalEvaluation, tape)
     if learning is None:
-        return Run(whole, error=error, cut=tape.cut)
+        return Run(whole, error=error, cut=tape.cut, broke=ends_broken(tape))
     return Run(
         ended=whole, skill=learning.final, curve=learning.skill, score=learning.score, passes=len(tape.passes),
-        task=learning.task.kind, broke=learning.broke, adrift=learning.adrift, turns=in_turn(tape),
+        task=learning.task.kind, broke=learning.broke or ends_broken(tape), adrift=learning.adrift, turns=in_turn(tape),
         flat=learning.yardstick.flat, error=error, cut=tape.cut, warming=tape.cut and _warming(tape),
         evaluation=exam.skill if exam is not None else None, scores=scores_of(tape, learning),
     )  # fmt: skip
+
+
+def ends_broken(tape: Tape) -> bool:
+    """Whether the last loss of the run, of whatever program, is NaN or infinite."""
+    return bool(tape.losses) and not math.isfinite(tape.losses[-1])
 
 
 def scores_of(tape: Tape, learning: Learning) -> Scores:

@@ -28,7 +28,7 @@ WILD = "a rate this large makes up for something else that shrinks the updates"
 
 def sane(diagnosis: Diagnosis, tape: Tape) -> Diagnosis:
     """The diagnosis without what cannot be true."""
-    checks = (_without_empty_comparisons, _in_keeping_with_its_score, _without_wild_rates, _without_unknown_scores)
+    checks = (_without_empty_comparisons, _without_wild_rates, _in_keeping_with_its_score, _without_unknown_scores)
     for check in checks:
         diagnosis = check(diagnosis, tape)
     return diagnosis
@@ -91,7 +91,7 @@ def _without_wild_rates(diagnosis: Diagnosis, tape: Tape) -> Diagnosis:
     most = LARGEST_STEP if kinds and kinds <= BY_STEP else LARGEST
     if not any(_wild(f, most) for f in diagnosis.findings):
         return diagnosis
-    found = tuple(_suspected(f) if _wild(f, most) else f for f in diagnosis.findings)
+    found = tuple(_suspected(f, diagnosis.state) if _wild(f, most) else f for f in diagnosis.findings)
     patch = diagnosis.patch
     if patch is not None and "set-rate" in patch.remedies:
         patch = msgspec.structs.replace(patch, trust="advice", proven=False)
@@ -128,6 +128,6 @@ def _wild(finding: Finding, most: float) -> bool:
     return finding.role == "cause" and bool(rates) and rates[0] > most and finding.fault.startswith("lr-")
 
 
-def _suspected(finding: Finding) -> Finding:
+def _suspected(finding: Finding, state: State) -> Finding:
     effect = Effect("undecided", f"{WILD}: {finding.effect.because}")
-    return msgspec.structs.replace(finding, role="suspect", severity="warning", effect=effect)
+    return _in_state(msgspec.structs.replace(finding, role="suspect", effect=effect), state)

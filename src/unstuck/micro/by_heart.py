@@ -29,6 +29,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -81,6 +82,11 @@ class Arm:
         if not math.isfinite(self.last) or not whole > SMALLEST:
             return -1.0
         return max(-1.0, (whole - self.last) / whole)
+
+    @property
+    def over(self) -> bool:
+        """The rows are learnt, or there is nothing to go on from."""
+        return self.share >= LEARNT or not math.isfinite(self.last)
 
     @property
     def losses(self) -> str:
@@ -271,16 +277,21 @@ def _uncleared(tape: Tape) -> frozenset[str]:
 
 def learnt(trainer: Own | Neutral, few: Step, constant: float | None, clock: Clock) -> Arm | None:
     """The rows trained on until they are learnt, STEPS are made, or the time is over; None after too few steps."""
-    losses: list[float] = []
-    while len(losses) <= STEPS:
-        made = few.with_(weights=trainer.weights, seed=0).backward()
-        losses.append(float(made.loss))
-        arm = Arm(trainer.name, losses[0], losses[-1], len(losses) - 1, constant)
-        if arm.share >= LEARNT or not math.isfinite(arm.last) or clock.over:
+    last: Arm | None = None
+    for last in _trained(trainer, few, constant):
+        if last.over or clock.over:
             break
+    return last if last is not None and (last.over or last.steps >= FEWEST) else None
+
+
+def _trained(trainer: Own | Neutral, few: Step, constant: float | None) -> Iterator[Arm]:
+    """The arm before the first step and after each."""
+    first = math.nan
+    for steps in range(STEPS + 1):
+        made = few.with_(weights=trainer.weights).backward()
+        first = first if steps else float(made.loss)
+        yield Arm(trainer.name, first, float(made.loss), steps, constant)
         trainer.step(made.gradients)
-    done = arm.share >= LEARNT or not math.isfinite(arm.last) or arm.steps >= FEWEST
-    return arm if done else None
 
 
 def by_adam(few: Step, constant: float | None, name: str, clock: Clock) -> Arm | None:

@@ -22,7 +22,7 @@ import math
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 
-from unstuck.diagnosis.model import Evidence, Finding, NotApplicable, proven
+from unstuck.diagnosis.model import Effect, Evidence, Finding, NotApplicable, proven
 from unstuck.diagnosis.stages import Stage
 from unstuck.remedies.rename_entries import RenameEntries, renaming
 from unstuck.tape.model import Load, Tape
@@ -66,8 +66,8 @@ def _missed(load: Load) -> Finding | None:
     sure = f"load_state_dict() finds none of its {load.given} entries in the model, whose weights stay as they were"
     change = renaming([(old, new) for (new, _), (old, _) in pairs])
     remedies = (RenameEntries(load.site, *change),) if load.site is not None and change is not None else ()
-    effect = {"effect": proven(sure)} if nothing else {}
-    return Finding(FAULT, said, load.site, evidence, remedies, "error", known="observed", **effect)
+    effect = proven(sure) if nothing else Effect()
+    return Finding(FAULT, said, load.site, evidence, remedies, "error", known="observed", effect=effect)
 
 
 def _own(load: Load) -> Finding | None:
