@@ -12,7 +12,8 @@ below a trained head). It is not if the other weights start out as random number
 
 ## What to do
 Build the optimizer after the model is complete, from `model.parameters()` of the model that computes the loss; with
-several models, from the parameters of all. To keep weights fixed on purpose, set `requires_grad_(False)`.
+several models, from the parameters of all. To keep weights fixed on purpose, set `requires_grad_(False)`. If torch
+refuses an empty list, look whether the layers are created at all.
 """
 
 from __future__ import annotations
@@ -22,16 +23,44 @@ from collections.abc import Iterator
 from unstuck.diagnosis.model import Effect, Evidence, Finding, proven
 from unstuck.diagnosis.stages import Stage
 from unstuck.remedies.hold_parameters import HoldParameters
+from unstuck.remedies.rename_constructor import RenameConstructor
 from unstuck.rules._places import optimizer_site
 from unstuck.signals.coverage import Coverage, size
+from unstuck.signals.misnamed import Misnamed
 from unstuck.tape.model import Tape
 
 STAGE = Stage.WIRING
 NEVER_MEANT = True
+FAULT = "optimizer-params"
+EMPTY = "optimizer got an empty parameter list"
+"""torch's error where a model has no registered parameter."""
+STOPPED = f"the script stopped with: {EMPTY}"
 
 
-def check(coverage: Coverage, tape: Tape) -> Iterator[Finding]:
+def check(coverage: Coverage | None, tape: Tape, misnamed: Misnamed | None) -> Iterator[Finding]:
     """Compare what the loss reaches with what the optimizers hold."""
+    if misnamed is not None and refused(tape):
+        yield _never_made(misnamed)
+    if coverage is not None:
+        yield from _compared(coverage, tape)
+
+
+def _never_made(misnamed: Misnamed) -> Finding:
+    """The optimizer got nothing, because the constructor did not run."""
+    said = (
+        f"the optimizer gets no parameters: Python never calls {misnamed.owner}.{misnamed.name}, "
+        "so the layers are never created; its name must be __init__"
+    )
+    remedies = (RenameConstructor(misnamed.site, misnamed.name),)
+    return Finding(FAULT, said, misnamed.site, (), remedies, "error", known="observed", effect=proven(STOPPED))
+
+
+def refused(tape: Tape) -> bool:
+    """Whether torch refused to build an optimizer without parameters."""
+    return tape.error is not None and EMPTY in str(tape.error.get("message", ""))
+
+
+def _compared(coverage: Coverage, tape: Tape) -> Iterator[Finding]:
     loose = [p for p in coverage.loose if p not in coverage.unknown]
     if not loose:
         return
@@ -44,7 +73,7 @@ def check(coverage: Coverage, tape: Tape) -> Iterator[Finding]:
     )
     site, names = optimizer_site(tape), tuple(p.name for p in loose)
     yield Finding(
-        "optimizer-params",
+        FAULT,
         _said(coverage, names, foreign),
         site,
         evidence,

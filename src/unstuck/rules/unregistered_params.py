@@ -24,7 +24,9 @@ from collections.abc import Iterator
 from unstuck.diagnosis.model import Evidence, Finding, NotApplicable, Site, proven
 from unstuck.diagnosis.stages import Stage
 from unstuck.remedies.register_modules import RegisterModules
+from unstuck.rules.optimizer_params import STOPPED, refused
 from unstuck.signals.coverage import Coverage, size
+from unstuck.signals.misnamed import Misnamed
 from unstuck.tape.model import Parameter, Tape
 from unstuck.tape.program import Weight
 
@@ -32,14 +34,13 @@ FAULT = "unregistered-params"
 STAGE = Stage.WIRING
 NEW_EACH_TIME = 3
 """Weights used in one step only, from this number on: two may be the layers of a model that was built twice."""
-EMPTY = "optimizer got an empty parameter list"
-"""torch's error where a model has no registered parameter."""
 
 
-def check(tape: Tape) -> Iterator[Finding]:
+def check(tape: Tape, misnamed: Misnamed | None) -> Iterator[Finding]:
     """Report weights that are in no module of the script, and an optimizer that was given no parameters."""
-    if tape.error and EMPTY in str(tape.error.get("message", "")):
-        yield _nothing(tape)
+    if refused(tape):
+        if misnamed is None:
+            yield _nothing(tape)
         return
     holding = Coverage.read(tape)
     if not holding.loose:
@@ -55,8 +56,7 @@ def _nothing(tape: Tape) -> Finding:
     assert tape.error is not None
     said = "the optimizer got no parameters: none of the model's layers is registered"
     site = next((Site(s["file"], s["line"]) for s in tape.error.get("sites", ())), None)
-    refused = proven(f"the script stopped with: {EMPTY}")
-    return Finding(FAULT, said, site, (), (RegisterModules(),), "error", known="observed", effect=refused)
+    return Finding(FAULT, said, site, (), (RegisterModules(),), "error", known="observed", effect=proven(STOPPED))
 
 
 def _fresh(holding: Coverage) -> list[Parameter]:
