@@ -72,6 +72,15 @@ def test_the_fix_says_the_numbers_before_and_after() -> None:
     )
 
 
+def test_a_fix_of_what_is_printed_says_what_is_printed() -> None:
+    assert SICK.metric is not None
+    same = msgspec.structs.replace(SICK.metric, treated=SICK.metric.as_written)
+    reported = Effect("proven", "training is unchanged; printed accuracy 0.7 before, 0.94 after the patch")
+    causes = tuple(msgspec.structs.replace(f, effect=reported) for f in SICK.findings)
+    fix = next(s for s in verdict(msgspec.structs.replace(SICK, metric=same, findings=causes)) if s.startswith("Fix"))
+    assert fix.endswith("Training is unchanged; printed accuracy 0.7 before, 0.94 after the patch.")
+
+
 def test_a_script_that_failed_says_where_it_stopped() -> None:
     stopped = "script failed: RuntimeError: mat1 and mat2 shapes cannot be multiplied"
     report = msgspec.structs.replace(BARE, stopped=stopped, steps=1)

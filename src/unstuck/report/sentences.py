@@ -322,7 +322,10 @@ def _gain(diagnosis: Diagnosis, proof: Experiment) -> str:
     how = "patched script" if diagnosis.patch is not None and diagnosis.patch.proven else "replay"
     if metric is not None and metric.treated is not None and metric.as_written is not None:
         name = metric.name[:1].upper() + metric.name[1:]
-        return f"{name} {number(metric.as_written)} -> {number(metric.treated)} ({how})."
+        before, after = number(metric.as_written), number(metric.treated)
+        if before == after and diagnosis.causes and (shown := diagnosis.causes[0].effect.because):
+            return shown[:1].upper() + shown[1:] + "."  # the training is the same; what is printed about it is not
+        return f"{name} {before} -> {after} ({how})."
     if proof.treated.lanes:
         before, after = number(proof.without.final, 2), number(proof.treated.final, 2)
         return f"Skill {before} -> {after} (1 is perfect, 0 the baseline; {how})."
