@@ -110,3 +110,33 @@ def test_a_cut_in_the_middle_of_a_network_is_reported(tmp_path: Path) -> None:
     loss = "loss = F.mse_loss(net[2](net[1](net[0](x[rows]).detach())), y[rows, None])"
     (finding,) = found(tape_of(MEANT.format(more="", loss=loss, after="pass"), tmp_path))
     assert "detach" in finding.message
+
+
+COPIED = """
+import torch
+
+torch.manual_seed(0)
+x = torch.randn(400)
+end = torch.tensor(9.0, requires_grad=True)
+optimizer = torch.optim.SGD([end], lr=0.05)
+for step in range(60):
+    line = {made}
+    optimizer.zero_grad()
+    loss = ((x[:, None] + 4 - line) ** 2).mean()
+    loss.backward()
+    optimizer.step()
+"""
+
+
+def test_a_leaf_made_of_numbers_in_every_step_is_detached(tmp_path: Path) -> None:
+    text = COPIED.format(made="torch.linspace(0, end.item(), 8).requires_grad_()")
+    tape = tape_of(text, tmp_path)
+    (finding,) = found(tape)
+    assert (finding.known, finding.effect.word) == ("observed", "proven")
+    assert finding.site is not None
+    assert "linspace" in text.splitlines()[finding.site.line - 1]
+    assert not examine(Readings(tape), {"optimizer-params": catalogue()["optimizer-params"]})[0]
+
+
+def test_a_leaf_that_is_a_function_of_what_the_optimizer_holds_is_not(tmp_path: Path) -> None:
+    assert not found(tape_of(COPIED.format(made="end * torch.linspace(0, 1, 8)"), tmp_path))

@@ -10,7 +10,8 @@ set `requires_grad` on the loss and run to the end without learning anything.
 The recorded step is followed back from the loss. If no way leads to any trainable weight, that is the fault. If only
 some ways are cut, it may be meant. It is where the weights behind the cut are in no optimizer (a target network, a
 teacher), get their gradient from another loss (a generator), or where what is cut off only enters the loss (a target
-that must not move). Elsewhere the step is replayed without the cut.
+that must not move). Elsewhere the step is replayed without the cut. A leaf that every step makes out of plain numbers,
+while the optimizer holds tensors that no loss reaches, is such a cut too.
 
 ## What to do
 Compute the loss from the network's own output, as a tensor; use `.detach()` and `.item()` only for what is printed.
@@ -23,7 +24,9 @@ from collections.abc import Iterator
 from unstuck.diagnosis.model import Evidence, Finding, NotApplicable, Site, proven
 from unstuck.diagnosis.stages import Stage
 from unstuck.remedies.keep_graph import KeepGraph
+from unstuck.signals.coverage import Coverage
 from unstuck.signals.reachability import taught_by
+from unstuck.signals.source import Source
 from unstuck.signals.task import main_program
 from unstuck.tape.abstract import Knowns
 from unstuck.tape.model import Tape
@@ -41,10 +44,13 @@ PASSES = 20
 """Steps below which a share of MOSTLY is chance: an evaluation per epoch over a few epochs comes near it."""
 
 
-def check(tape: Tape) -> Iterator[Finding]:
+def check(tape: Tape, coverage: Coverage | None, source: Source | None) -> Iterator[Finding]:
     """Follow the loss back to the weights; look at what cuts the way."""
     if not tape.passes:
         raise NotApplicable("no training step was recorded")
+    if coverage is not None and coverage.remade:
+        yield _made_anew(tape, coverage, source)
+        return
     trainable = {p.name for p in tape.parameters if p.trainable}
     taught = {name for n in {p.program for p in tape.passes} for name in taught_by(tape.programs[n])}
     if taught & trainable:
@@ -52,6 +58,27 @@ def check(tape: Tape) -> Iterator[Finding]:
         yield from _out_of_sight(tape, trainable, taught)
     else:
         yield from _severed(tape, trainable)
+
+
+def _made_anew(tape: Tape, coverage: Coverage, source: Source | None) -> Finding:
+    """The loss depends on a copy that every step makes out of numbers, not on what the optimizer holds."""
+    names, held = coverage.remade, sum(o.foreign for o in tape.optimizers)
+    said = (
+        f"the loss depends on {', '.join(names[:FEW])}, made anew in every step out of plain numbers: "
+        f"no gradient reaches what the optimizer holds ({held} tensor{'s' * (held > 1)})"
+    )
+    evidence = Evidence("tensors in the optimizer that the loss reaches", 0, f"{held}")
+    told = proven(f"in {len(tape.passes)} steps no gradient reached what the optimizer holds")
+    return Finding(FAULT, said, _bound(tape, source, names[0]), (evidence,), known="observed", effect=told)
+
+
+def _bound(tape: Tape, source: Source | None, name: str) -> Site | None:
+    """The last line that binds a name in the text; else the first call that reads it."""
+    bound = [b.statement for b in source.bindings if b.name == name] if source is not None else []
+    if source is not None and bound:
+        return source.site(bound[-1])
+    calls = (c for p in tape.programs for c in p.calls if name in c.weights())
+    return next((c.site for c in calls if c.site), None)
 
 
 def _severed(tape: Tape, trainable: set[str]) -> Iterator[Finding]:

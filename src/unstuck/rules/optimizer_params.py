@@ -62,7 +62,7 @@ def refused(tape: Tape) -> bool:
 
 def _compared(coverage: Coverage, tape: Tape) -> Iterator[Finding]:
     loose = [p for p in coverage.loose if p not in coverage.unknown]
-    if not loose:
+    if not loose or coverage.remade:
         return
     foreign = sum(o.foreign for o in tape.optimizers)
     fresh = [p for p in coverage.untrained if p in loose]

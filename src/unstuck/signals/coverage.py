@@ -69,6 +69,15 @@ class Coverage:
         loose, held = sum(map(size, self.loose)), sum(map(size, self.held))
         return loose / max(loose + held, 1)
 
+    @property
+    def remade(self) -> tuple[str, ...]:
+        """Leaves of the first steps that later steps make anew, while the optimizers' tensors are never reached."""
+        later = {p.program for p in self.tape.passes[len(self.tape.passes) // 2 :]}
+        foreign = sum(o.foreign for o in self.tape.optimizers)
+        if self.held or not foreign or any(self.tape.programs[n].weights() for n in later):
+            return ()
+        return tuple(p.name for p in self.loose)
+
     @classmethod
     def read(cls, tape: Tape) -> Coverage:
         if not tape.optimizers:
