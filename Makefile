@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 BUILT := .venv/.built-from-lock
 
-.PHONY: setup demo test net test-integrations bench pages site
+.PHONY: setup demo test net test-integrations bench pages site release-check
 
 setup: $(BUILT)
 
@@ -61,6 +61,22 @@ site: $(SITE)/.built
 $(SITE)/.built: docs/requirements.txt
 	$(PYTHON) -m venv $(SITE)
 	$(SITE)/bin/python -m pip install --quiet --disable-pip-version-check -r docs/requirements.txt
+	@touch $@
+
+# Builds the wheel and the source distribution into dist/ and installs each in a new environment, for each Python named.
+RELEASE := .venv-release
+PYTHONS ?= $(PYTHON)
+
+release-check: $(RELEASE)/.built
+	rm -rf dist
+	$(RELEASE)/bin/python -m build --outdir dist . > $(RELEASE)/build.log || { cat $(RELEASE)/build.log; exit 1; }
+	for python in $(PYTHONS); do \
+		UNSTUCK_PYTHON=$$python OMP_NUM_THREADS=1 $(RELEASE)/bin/python -m pytest -m release -o timeout=0 tests/release || exit 1; \
+	done
+
+$(RELEASE)/.built:
+	$(PYTHON) -m venv $(RELEASE)
+	$(RELEASE)/bin/python -m pip install --quiet --disable-pip-version-check build pytest pytest-timeout hypothesis
 	@touch $@
 
 bench: setup

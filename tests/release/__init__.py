@@ -1,0 +1,1 @@
+"""The wheel and the source distribution, installed where nothing of the checkout is."""
