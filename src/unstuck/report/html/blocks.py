@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from xml.etree.ElementTree import Element
 
 from unstuck.report.html.figures import Bars, Heatmap, Histogram, Spread, number, told
 from unstuck.report.html.frame import (
+    SMALL,
     WIDTH,
     across,
     colour,
@@ -74,9 +75,25 @@ def histogram(figure: Histogram) -> Iterator[Element | None]:
     bottom = TOP + BAND * len(figure.groups)
     bands = [_band(figure, i, scale, aside) for i in range(len(figure.groups))]
     yield paper(bottom + BELOW, figure.title, across(scale, figure.x, TOP, bottom), bands)
+    yield counted(figure)
+
+
+def counted(figure: Histogram) -> Element:
+    """The counts as a collapsed table."""
     bins = [f"{number(a)} to {number(b)}" for a, b in zip(figure.edges, figure.edges[1:], strict=False)]
     columns = (figure.x.title, *(f"{name}, {figure.y.title}" for name, _ in figure.groups))
-    yield numbers(columns, zip(bins, *(counts for _, counts in figure.groups), strict=False))
+    return numbers(columns, zip(bins, *(counts for _, counts in figure.groups), strict=False))
+
+
+def small(figure: Histogram) -> Element:
+    """The histogram of one group, half as wide as the text, with its name and its highest bin above it."""
+    scale = Scale.over(figure.edges, 8.0, SMALL - 16, figure.x.log)
+    ((name, counts),) = figure.groups
+    most = max((c for c in counts if math.isfinite(c)), default=0.0)
+    head = [label(8, 16, shortened(name, SMALL / 2)), label(SMALL - 16, 16, f"up to {number(most)}", "end", "tick")]
+    floor = TOP + BAND + 12
+    axis = across(scale, figure.x, TOP + 12, floor, 5)
+    return paper(floor + BELOW, figure.title, axis, head, _bins(figure, name, counts, scale, floor), width=SMALL)
 
 
 def _band(figure: Histogram, place: int, scale: Scale, aside: float) -> Iterator[Element]:
@@ -86,6 +103,13 @@ def _band(figure: Histogram, place: int, scale: Scale, aside: float) -> Iterator
     yield tag("text", tag("title", name), shortened(name, aside), **_left(aside, floor - BAND / 2))
     yield label(aside - 8, floor - BAND / 2 + 20, f"up to {number(most)}", "end", "tick")
     yield rule(scale.start, floor, scale.end, floor, "axis")
+    yield from _bins(figure, name, counts, scale, floor, colour(place))
+
+
+def _bins(
+    figure: Histogram, name: str, counts: Sequence[float], scale: Scale, floor: float, class_: str = "c1"
+) -> Iterator[Element]:
+    most = max((c for c in counts if math.isfinite(c)), default=0.0)
     for (left, right), count in zip(zip(figure.edges, figure.edges[1:], strict=False), counts, strict=False):
         a, b = scale.place(left), scale.place(right)
         if a is None or b is None or not count > 0:
@@ -94,7 +118,7 @@ def _band(figure: Histogram, place: int, scale: Scale, aside: float) -> Iterator
         words = f"{name}, {number(left)} to {number(right)}: {figure.y.label} {number(count)}"
         # A pixel separates bins; bins that are not empty stay visible.
         shape = {"x": a, "y": floor - max(height, 1.0), "width": max(b - a - 1, 0.6), "height": max(height, 1.0)}
-        yield tag("rect", tag("title", words), class_=f"bar {colour(place)}", **shape)
+        yield tag("rect", tag("title", words), class_=f"bar {class_}", **shape)
 
 
 def heatmap(figure: Heatmap) -> Iterator[Element | None]:

@@ -10,17 +10,24 @@ from unstuck.report.html.markup import Child, tag
 from unstuck.report.html.scale import Scale
 
 WIDTH = 720.0
+SMALL = 440.0
+"""Width of a drawing of which two stand side by side, and one where the screen is narrow."""
 COLOURS = 8
 """Number of distinct colours; further series are grey and identified by name."""
 LETTER = 6.6
 """Approximate width of a letter in pixels."""
 
 
-def paper(height: float, name: str, *marks: Child) -> Element:
-    """The SVG drawing, as wide as the text; scrolls on narrow screens."""
-    box = f"0 0 {WIDTH:g} {height:g}"
-    drawing = tag("svg", *marks, viewBox=box, role="img", aria_label=name)
+def paper(height: float, name: str, *marks: Child, width: float = WIDTH) -> Element:
+    """The SVG drawing, as wide as the text, and as its column in `beside`."""
+    box = f"0 0 {width:g} {height:g}"
+    drawing = tag("svg", *marks, viewBox=box, role="img", aria_label=name, class_="small" if width < WIDTH else None)
     return tag("div", drawing, class_="paper")
+
+
+def beside(drawings: Iterable[Child]) -> Element:
+    """Small drawings in two columns; in one where the screen is narrow."""
+    return tag("div", (tag("div", drawing) for drawing in drawings), class_="beside")
 
 
 def colour(place: int) -> str:
@@ -38,9 +45,9 @@ def rule(x1: float, y1: float, x2: float, y2: float, class_: str = "grid") -> El
     return tag("line", x1=x1, y1=y1, x2=x2, y2=y2, class_=class_)
 
 
-def across(scale: Scale, axis: Axis, top: float, bottom: float) -> list[Element]:
+def across(scale: Scale, axis: Axis, top: float, bottom: float, count: int = 7) -> list[Element]:
     """The horizontal axis with its title below, and grid lines up to `top`."""
-    ticks = list(scale.ticks(7))
+    ticks = list(scale.ticks(count))
     return [
         *(rule(x, top, x, bottom) for x, _ in ticks),
         rule(scale.start, bottom, scale.end, bottom, "axis"),

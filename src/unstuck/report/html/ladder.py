@@ -8,43 +8,41 @@ from xml.etree.ElementTree import Element
 
 from unstuck.diagnosis.looks import Layer
 from unstuck.report.html.figures import Axis, number
-from unstuck.report.html.frame import WIDTH, across, label, legend, numbers, paper, rule, shortened
+from unstuck.report.html.frame import SMALL, across, beside, label, legend, numbers, paper, rule, shortened
 from unstuck.report.html.markup import tag
 from unstuck.report.html.scale import Scale
 from unstuck.report.sentences import place
 
-ROW, TOP, ASIDE, GAP, BELOW = 22.0, 34.0, 270.0, 36.0, 48.0
-"""Pixels: height of a call, space above, for names, between both columns, and for the axis below."""
+ROW, TOP, ASIDE, BELOW = 22.0, 12.0, 190.0, 48.0
+"""Pixels: height of a call, space above, for names, and for the axis below."""
+RMS, SLOPE = "root mean square of the values", "norm of the gradient"
 
 
 def draw(layers: Sequence[Layer]) -> Iterator[Element | None]:
     """Legend, drawing and numbers."""
-    middle = ASIDE + (WIDTH - ASIDE - 24) * 0.55
-    bottom = TOP + ROW * len(layers)
-    values = _scale([v for layer in layers for v in (layer.start, layer.end)], ASIDE, middle - GAP)
-    slopes = _scale([v for layer in layers for v in layer.gradient], middle, WIDTH - 24)
+    learning = [layer for layer in layers if not all(map(math.isnan, layer.gradient))]
+    values = _drawn(RMS, layers, [(layer.start, layer.end) for layer in layers])
+    slopes = _drawn(SLOPE, learning, [layer.gradient for layer in learning]) if learning else None
     yield legend([("at the initial weights", False), ("at the final weights", False)])
-    yield paper(
-        bottom + BELOW,
-        "Each call of the training step with the scale of its values and gradients",
-        across(values, Axis("root mean square"), TOP, bottom),
-        across(slopes, Axis("gradient norm"), TOP, bottom),
-        [_row(layer, i, values, slopes) for i, layer in enumerate(layers)],
-    )
+    yield beside(filter(None, (values, slopes)))
     columns = ("line", "call", "result", "RMS at start", "RMS at end", "gradient at start", "gradient at end")
     yield numbers(columns, (_told(layer) for layer in layers))
 
 
-def _scale(values: Sequence[float], start: float, end: float) -> Scale:
-    return Scale.over(values, start, end, log=True)
+def _drawn(what: str, layers: Sequence[Layer], pairs: Sequence[tuple[float, float]]) -> Element:
+    """A quantity of each call, from the start to the end of the run."""
+    bottom = TOP + ROW * len(layers)
+    scale = Scale.over([v for pair in pairs for v in pair], ASIDE, SMALL - 24, log=True)
+    rows = [_row(what, layer, pair, i, scale) for i, (layer, pair) in enumerate(zip(layers, pairs, strict=True))]
+    name = f"Each call of the training step: {what}"
+    return paper(bottom + BELOW, name, across(scale, Axis(what), TOP, bottom, 4), rows, width=SMALL)
 
 
-def _row(layer: Layer, row: int, values: Scale, slopes: Scale) -> Iterator[Element]:
+def _row(what: str, layer: Layer, pair: tuple[float, float], row: int, scale: Scale) -> Iterator[Element]:
     y = TOP + ROW * (row + 0.5)
     name = " ".join(filter(None, (place(layer.site), layer.call)))
     yield tag("text", tag("title", name), shortened(name, ASIDE - 8), x=4, y=y + 4, class_="label")
-    yield from _pair(name, "root mean square", (layer.start, layer.end), y, values)
-    yield from _pair(name, "gradient norm", layer.gradient, y, slopes)
+    yield from _pair(name, what, pair, y, scale)
 
 
 def _pair(name: str, what: str, pair: tuple[float, float], y: float, scale: Scale) -> Iterator[Element]:

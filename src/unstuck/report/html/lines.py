@@ -47,7 +47,7 @@ def draw(figure: Lines) -> Iterator[Element | None]:
     ends = list(_ends(names, runs, aside)) if aside > 24.0 else []
     yield legend([(s.name, s.dashed) for s in figure.series])
     axes = across(x, figure.x, TOP, BOTTOM) + upward(y, figure.y, x.start, x.end)
-    yield paper(HEIGHT, figure.title, axes, curves, marks, ends)
+    yield paper(HEIGHT, figure.title, axes, curves, marks, tag("g", ends, class_="ends"))
     yield numbers((figure.x.title, *names), _table(figure))
 
 

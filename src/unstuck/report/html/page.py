@@ -20,8 +20,8 @@ from unstuck.diagnosis.looks import Column, Entering, Looks
 from unstuck.diagnosis.model import Diagnosis, Finding
 from unstuck.report import sentences as words
 from unstuck.report.html import blocks, ladder, lines, png
-from unstuck.report.html.figures import Axis, Figure, Histogram, Lines, Series
-from unstuck.report.html.frame import grid
+from unstuck.report.html.figures import Axis, Histogram, Lines, Series
+from unstuck.report.html.frame import beside, grid
 from unstuck.report.html.markup import clean, written
 from unstuck.report.html.style import DIAGNOSIS
 from unstuck.report.quoting import line_of
@@ -182,19 +182,17 @@ def _heading(entering: Entering) -> str:
 
 
 def _histograms(entering: Entering) -> Iterator[Element | None]:
-    """Columns of one unit on one axis, else each on its own, so that none is a single bar."""
+    """A table of all columns, and each on an axis of its own, so that none is a single bar."""
     columns = entering.columns
     yield grid(
         ("feature", "mean", "standard deviation", "lowest", "highest"),
         [(c.name, c.mean, c.std, c.low, c.high) for c in columns],
     )
-    for column in columns:
-        yield from _histogram(column)
+    yield beside((blocks.small(figure), blocks.counted(figure)) for figure in map(_histogram, columns))
 
 
-def _histogram(column: Column) -> Iterator[Element | None]:
-    figure: Figure = Histogram(column.name, Axis("value"), column.edges, ((column.name, column.counts),), Axis("rows"))
-    yield from blocks.histogram(figure)
+def _histogram(column: Column) -> Histogram:
+    return Histogram(column.name, Axis("value"), column.edges, ((column.name, column.counts),), Axis("rows"))
 
 
 def _rows(entering: Entering) -> Element:

@@ -52,7 +52,7 @@ figcaption {{ font-weight: 600; margin-bottom: .4rem; }}
 .key {{ display: inline-block; width: 1.3rem; border-top: 3px solid var(--c); }}
 .key {{ margin-right: .4rem; vertical-align: middle; }}
 .key.dashed {{ border-top-style: dashed; }}
-svg {{ display: block; width: 100%; min-width: 34rem; height: auto; font: 12px system-ui, sans-serif; }}
+svg {{ display: block; width: 100%; height: auto; font: 12px system-ui, sans-serif; }}
 text {{ fill: var(--ink); }}
 .tick {{ fill: var(--soft); font-variant-numeric: tabular-nums; }}
 .grid {{ stroke: var(--grid); }} .axis {{ stroke: var(--line); }} .whisker {{ stroke: var(--ink); stroke-width: 1.5; }}
@@ -69,6 +69,12 @@ text {{ fill: var(--ink); }}
 .never rect {{ fill: var(--panel); stroke: var(--line); stroke-dasharray: 3 3; }}
 .empty rect {{ fill: none; }}
 @media (prefers-color-scheme: dark) {{ .s5 .tick, .s6 .tick {{ fill: var(--deep); }} }}
+.beside {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); gap: .4rem 1.2rem; }}
+.beside > div {{ min-width: 0; max-width: 32rem; }}
+@media (max-width: 40rem) {{
+  svg {{ font-size: 15px; }} svg.small {{ font-size: 13px; }} .ends {{ display: none; }}
+  table {{ font-size: .75rem; }} th, td {{ padding-right: .5rem; }} td:first-child {{ min-width: 0; }}
+}}
 @media print {{ section {{ break-inside: avoid; }} }}
 """
 
