@@ -11,6 +11,7 @@ import pytest
 
 from tests.sample_reports import ALL, SICK, SUSPECTED
 from unstuck.diagnosis.looks import Column, Entering, Layer, Looks, Picture, Row
+from unstuck.diagnosis.model import Diagnosis
 from unstuck.report.html.page import render
 from unstuck.report.sentences import verdict
 from unstuck.tape.site import Site
@@ -97,3 +98,10 @@ def test_a_picture_is_a_png_of_its_pixels() -> None:
     assert address is not None
     shown = image.open(io.BytesIO(base64.b64decode(address.partition(",")[2])))
     assert shown.size == (2, 2) and list(shown.tobytes()) == [0, 255, 128, 7]
+
+
+def test_the_page_of_a_tape_alone_gives_no_verdict() -> None:
+    alone = Diagnosis("train.py", "2.13.0", "0", 150, "script ended", learns=None)
+    words = Reader(render(alone, looks())).words
+    assert "the recording of 150 training steps" in words and "Nothing was examined" in words
+    assert "No fault" not in words and "does not tell" not in words

@@ -87,7 +87,7 @@ def counted(figure: Histogram) -> Element:
 
 def small(figure: Histogram) -> Element:
     """The histogram of one group, half as wide as the text, with its name and its highest bin above it."""
-    scale = Scale.over(figure.edges, 8.0, SMALL - 16, figure.x.log)
+    scale = Scale.over(figure.edges, 28.0, SMALL - 28, figure.x.log)
     ((name, counts),) = figure.groups
     most = max((c for c in counts if math.isfinite(c)), default=0.0)
     head = [label(8, 16, shortened(name, SMALL / 2)), label(SMALL - 16, 16, f"up to {number(most)}", "end", "tick")]

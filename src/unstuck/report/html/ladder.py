@@ -13,8 +13,8 @@ from unstuck.report.html.markup import tag
 from unstuck.report.html.scale import Scale
 from unstuck.report.sentences import place
 
-ROW, TOP, ASIDE, BELOW = 22.0, 12.0, 190.0, 48.0
-"""Pixels: height of a call, space above, for names, and for the axis below."""
+ROW, TOP, ASIDE, GUTTER, BELOW = 22.0, 12.0, 180.0, 34.0, 48.0
+"""Pixels: height of a call, space above, for names, for what has no place on the axis, and for the axis below."""
 RMS, SLOPE = "root mean square of the values", "norm of the gradient"
 
 
@@ -32,7 +32,7 @@ def draw(layers: Sequence[Layer]) -> Iterator[Element | None]:
 def _drawn(what: str, layers: Sequence[Layer], pairs: Sequence[tuple[float, float]]) -> Element:
     """A quantity of each call, from the start to the end of the run."""
     bottom = TOP + ROW * len(layers)
-    scale = Scale.over([v for pair in pairs for v in pair], ASIDE, SMALL - 24, log=True)
+    scale = Scale.over([v for pair in pairs for v in pair], ASIDE + GUTTER, SMALL - 30, log=True)
     rows = [_row(what, layer, pair, i, scale) for i, (layer, pair) in enumerate(zip(layers, pairs, strict=True))]
     name = f"Each call of the training step: {what}"
     return paper(bottom + BELOW, name, across(scale, Axis(what), TOP, bottom, 4), rows, width=SMALL)
@@ -41,7 +41,8 @@ def _drawn(what: str, layers: Sequence[Layer], pairs: Sequence[tuple[float, floa
 def _row(what: str, layer: Layer, pair: tuple[float, float], row: int, scale: Scale) -> Iterator[Element]:
     y = TOP + ROW * (row + 0.5)
     name = " ".join(filter(None, (place(layer.site), layer.call)))
-    yield tag("text", tag("title", name), shortened(name, ASIDE - 8), x=4, y=y + 4, class_="label")
+    short = name.rpartition("/")[2]  # a long path leaves no room for the line and the call
+    yield tag("text", tag("title", name), shortened(short, ASIDE - 8), x=4, y=y + 4, class_="label")
     yield from _pair(name, what, pair, y, scale)
 
 
@@ -54,7 +55,7 @@ def _pair(name: str, what: str, pair: tuple[float, float], y: float, scale: Scal
             told = f"{name}: {what} {number(value)} {'at the end' if i else 'at the start'}"
             yield tag("circle", tag("title", told), cx=x, cy=y, r=4.5 - i, class_=f"dot c{i + 1}")
         elif value == 0 or math.isinf(value):
-            yield label(scale.start + 2 + 30 * i, y + 4, number(value), class_="tick")
+            yield label(ASIDE + GUTTER / 2 * i, y + 4, number(value), class_="tick")
 
 
 def _told(layer: Layer) -> tuple[str | float, ...]:

@@ -78,8 +78,8 @@ class _Page:
             "version": __version__,
             "script": report.script,
             "state": "sick" if report.causes else "suspect" if report.suspects else "well" if report.learns else "",
-            "state_name": STATES[report.state],
-            "verdict": words.verdict(report),
+            "state_name": STATES[report.state] if self._examined else "recorded",
+            "verdict": words.verdict(report) if self._examined else self._recorded(),
             "causes": [self._finding(f) for f in report.causes],
             "suspects": [self._finding(f) for f in report.suspects],
             "others": [self._finding(f) for f in quiet],
@@ -97,6 +97,16 @@ class _Page:
             "rules": self._rules(),
             "untold": words.untold(report),
         }
+
+    @property
+    def _examined(self) -> bool:
+        """Whether any rule was asked; the page of a tape alone has none."""
+        return bool(self.diagnosis.outcomes or self.diagnosis.findings or not self.diagnosis.steps)
+
+    def _recorded(self) -> tuple[str, ...]:
+        report = self.diagnosis
+        first = f"{report.script}: the recording of {report.steps} training steps."
+        return (first, "Nothing was examined; `unstuck prove` on the same tape does that.")
 
     def _finding(self, finding: Finding) -> dict[str, Any]:
         suspect = finding.role == "suspect"

@@ -26,6 +26,7 @@ h1 {{ font-size: 1.9rem; line-height: 1.2; }}
 h2 {{ font-size: 1.3rem; line-height: 1.3; margin: 0 0 .6rem; }}
 h3 {{ font-size: .8rem; letter-spacing: .06em; text-transform: uppercase; color: var(--soft); margin: 1rem 0 .2rem; }}
 p {{ margin: .4rem 0; overflow-wrap: break-word; }}
+h1, h2, h3, li, td, figcaption, summary {{ overflow-wrap: anywhere; }}
 a {{ color: inherit; }}
 blockquote {{ margin: 1.2rem 0; padding-left: 1rem; border-left: 3px solid var(--line); color: var(--soft); }}
 section {{ margin-top: 3rem; }}
