@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from unstuck.tabular.extras import EXTRA, PACKAGES
+from unstuck.tabular.extras import EXTRA, FORMATS, PACKAGES
 
 ROOT = Path(__file__).parents[2]
 HIDING = """
@@ -117,6 +117,22 @@ def requires_of_the_project() -> list[str]:
 def test_the_extra_brings_every_optional_package() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     assert {line.partition(">=")[0] for line in extras[EXTRA]} == set(PACKAGES.values())
+    assert {line.partition(">=")[0] for line in extras["tables"]} == set(FORMATS.values())
+
+
+@pytest.mark.parametrize(
+    ("start", "module"),
+    [
+        (b"\xd0\xcf\x11\xe0", "python_calamine"),
+        (bytes(8) + b"DUCK", "duckdb"),
+        (b"$FL2@(#)", "pyreadstat"),
+    ],
+)
+def test_a_missing_package_of_a_format_is_one_line(start: bytes, module: str, tmp_path: Path) -> None:
+    (tmp_path / "t").write_bytes(start + bytes(100))
+    done = unstuck(["fit", "t", "--target", "y"], {module}, tmp_path)
+    line = f"unstuck: fit needs {FORMATS[module]}: pip install 'unstuck[tables]'\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", line)
 
 
 def test_a_missing_mcp_is_one_line(tmp_path: Path) -> None:

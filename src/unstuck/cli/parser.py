@@ -159,7 +159,8 @@ def _add_fit_options(verb: str, add: Callable[..., object]) -> None:
         "data",
         metavar="DATA",
         nargs="+",
-        help="CSV, TSV, Parquet, Arrow, image folders; several files, a folder or a pattern",
+        help="CSV, TSV, Parquet, Arrow, spreadsheets, JSON, SQLite, DuckDB, Stata, SAS, SPSS, image folders; several "
+        "files, a folder, a pattern, or - for stdin",
     )
     if verb == "fit":
         add("--target", action="append", required=True, metavar="COLUMN", help="column to predict; several: A,B,C")
@@ -186,6 +187,10 @@ def _add_fit_options(verb: str, add: Callable[..., object]) -> None:
     else:
         add("-o", "--out", metavar="FILE", help="output file: .csv, .tsv, .parquet or .arrow (default: CSV on stdout)")
         add("--keep", action="append", default=[], metavar="COLUMN", help="copy this column to the output")
+    add("--text", action="append", default=[], metavar="COLUMN", help="column to read as text; several: A,B,C")
+    add("--missing", action="append", default=[], metavar="WORD", help="a word that means a missing value")
+    add("--dates", choices=("dmy", "mdy"), help="order of day and month in dates that leave it open")
+    add("--table", metavar="NAME", help="sheet of a spreadsheet, or table of a database, to read")
     add("--delimiter", metavar="C", help="column delimiter of text files ('tab' for a tab; default: detected)")
     add("--decimal", metavar="C", help="decimal mark, . or , (default: detected)")
     add("--encoding", metavar="NAME", help="text encoding, e.g. utf-8 or cp1252 (default: detected)")

@@ -10,6 +10,8 @@ EXTRA = "fit"
 """The extra of pyproject.toml that brings all of them."""
 PACKAGES = {"pyarrow": "pyarrow", "PIL": "pillow", "sklearn": "scikit-learn", "matplotlib": "matplotlib"}
 """The top-level module of every optional package, and the name it is installed by."""
+FORMATS = {"python_calamine": "python-calamine", "duckdb": "duckdb", "pyreadstat": "pyreadstat"}
+"""Likewise, of the extra `tables`: spreadsheets, DuckDB, and Stata, SAS and SPSS."""
 
 
 class MissingExtra(ImportError):
@@ -23,9 +25,10 @@ def needed_by(what: str) -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         module = (error.name or "").partition(".")[0]
-        if module not in PACKAGES:
+        if module not in {**PACKAGES, **FORMATS}:
             raise
-        line = f"{what} needs {PACKAGES[module]}: pip install 'unstuck[{EXTRA}]'"
+        extra = "tables" if module in FORMATS else EXTRA
+        line = f"{what} needs {(PACKAGES | FORMATS)[module]}: pip install 'unstuck[{extra}]'"
         raise MissingExtra(line, name=module) from None
 
 

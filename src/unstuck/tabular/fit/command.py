@@ -12,6 +12,7 @@ import numpy as np
 from unstuck import __version__
 from unstuck.tabular.fit.checkpoint import Curves, mark_of, opened, removed
 from unstuck.tabular.fit.fitted import Fitted, Judged, courses
+from unstuck.tabular.fit.habits import of_table
 from unstuck.tabular.fit.job import Job, chunks, names_in, prepared
 from unstuck.tabular.fit.judging import judged
 from unstuck.tabular.fit.model import Model, learn
@@ -81,7 +82,7 @@ def _trained(job: Job, chosen: Options, progress: Progress, history: Curves) -> 
 def _told(options: Namespace, job: Job, model: Model, history: Curves, seconds: float) -> Fitted:
     figures, more = judged(options, job, model)
     notes = [*job.table.notes, *job.roles.notes, *job.aim.notes]
-    notes += remarks(job.loaded.frame, model.encoder) if job.loaded is not None else []
+    notes += remarks(job.loaded.frame, model.encoder, job.roles.moments()) if job.loaded is not None else []
     notes += [*model.notes, *more]
     targets = tuple(names_in(options.target, job.table))
     return Fitted(
@@ -129,6 +130,8 @@ def _about(job: Job, fitted: Fitted) -> dict[str, object]:
         "targets": list(fitted.targets),
         "names": list(job.aim.names),
         "columns": [[name, kind.name, list(kind.shape)] for name, kind in job.roles.inputs.items()],
+        "calendar": job.roles.calendar,
+        "habits": of_table(job.table),
         "rows": fitted.rows,
         "judged": [{"of": one.of, "rows": one.figures.rows} | _scores(one) for one in fitted.judged],
         "notes": list(fitted.notes),

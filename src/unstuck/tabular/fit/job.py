@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from unstuck.tabular.fit.roles import Roles, roles
 from unstuck.tabular.fit.size import fits
 from unstuck.tabular.fit.statistics import Chunk
 from unstuck.tabular.fit.target import Target, target
-from unstuck.tabular.tables import NUMBER, Table, TableError, read
+from unstuck.tabular.tables import NUMBER, TEXT, Table, TableError, read
 
 Array = np.ndarray
 
@@ -43,16 +43,24 @@ class Job:
         return self.loaded.frame if whole else self.loaded.frame.take(self.aim.rows)
 
 
-def opened_table(data: list[str], options: Namespace, split: str | None = None) -> Table:
-    """Open the data of a command line."""
-    return read(
+def opened_table(
+    data: list[str], options: Namespace, split: str | None = None, missing: Iterable[str] = (), usual: str = "."
+) -> Table:
+    """Open the data of a command line. `missing`, `usual`: more words for a missing value, and the decimal mark where
+    the data leaves it open."""
+    table = read(
         data[0] if len(data) == 1 else data,
         delimiter={"tab": "\t", "\\t": "\t"}.get(options.delimiter or "", options.delimiter),
         decimal=options.decimal,
         encoding=options.encoding,
         header=options.header,
         split=split,
+        missing=dict.fromkeys((*options.missing, *missing)),
+        dates=options.dates,
+        table=options.table,
+        usual=usual,
     )
+    return table.read_as(dict.fromkeys(names_in(options.text, table), TEXT))
 
 
 def prepared(options: Namespace, told: Callable[[int], None]) -> Job:
@@ -78,12 +86,12 @@ def _test(options: Namespace, table: Table, who: Roles) -> Table:
     same = options.test in options.data
     if same and not Path(options.test).is_dir():
         raise CannotFit(f"--test {options.test} is the training data; use --holdout to hold out a share of it")
-    found = opened_table([options.test], options, "test" if same else None)
+    found = opened_table([options.test], options, "test" if same else None, table.missing)
     wanted = dict.fromkeys((*who.inputs, *who.targets))
     for name, kind in who.inputs.items():
         if kind.shape and found.columns.get(name, kind) != kind:
             raise TableError(f"is {found.columns[name]}, but training used {kind}", file=options.test, column=name)
-    return found.select(wanted).read_as({name: table.columns[name] for name in wanted})
+    return found.select(wanted).read_as({name: table.columns[name] for name in wanted}, table.notations)
 
 
 def names_in(words: list[str], table: Table) -> tuple[str, ...]:

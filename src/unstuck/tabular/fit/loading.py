@@ -6,16 +6,16 @@ buffers are therefore read directly.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from unstuck.tabular.fit.calendar import parts
 from unstuck.tabular.fit.frame import Frame
 from unstuck.tabular.fit.roles import Roles
-from unstuck.tabular.tables import Table, TableError
+from unstuck.tabular.tables import Kind, Table, TableError
 
 Array = np.ndarray
 Told = Callable[[int], None]
@@ -111,11 +111,16 @@ def fill(numbers: Array, batch: Any, roles: Roles) -> None:
     """Write a batch's numbers and pixels into (n, roles.width)."""
     at = 0
     for name, kind in roles.numbers.items():
-        width = math.prod(kind.shape)
-        numbers[:, at : at + width] = (
-            pixels(batch.column(name), width) if kind.shape else reals(batch.column(name))[:, None]
-        )
+        width = roles.parts(kind)
+        numbers[:, at : at + width] = _cells(batch.column(name), kind, width)
         at += width
+
+
+def _cells(column: Any, kind: Kind, width: int) -> Array:
+    if kind.shape:
+        return pixels(column, width)
+    found = reals(column)
+    return found[:, None] if width == 1 else np.column_stack([found, parts(found)])
 
 
 def reals(column: Any) -> Array:

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from unstuck.tabular.fit import writer
 from unstuck.tabular.fit.figures import written
+from unstuck.tabular.fit.habits import habits_of
 from unstuck.tabular.fit.job import names_in, opened_table
 from unstuck.tabular.fit.loading import frame_of
 from unstuck.tabular.fit.model import Model
@@ -30,11 +31,12 @@ def predict(options: Namespace, stream: TextIO, say: Callable[[str], None]) -> i
     writer.check(options.out)
     model, about = load(Path(options.model))
     who = _columns(about, options.model)
-    table = opened_table(options.data, options, options.split)
+    habits = habits_of(about)
+    table = opened_table(options.data, options, options.split, habits.missing, habits.decimal)
     keep = names_in(options.keep, table)
     for note in _notes(table, who, keep):
         say(note)
-    table = table.select(dict.fromkeys((*who.inputs, *keep))).read_as(dict(who.inputs))
+    table = table.select(dict.fromkeys((*who.inputs, *keep))).read_as(dict(who.inputs), habits.notations)
     schema = _schema(table, keep, model, tuple(map(str, about["names"])))
     rows = 0
     with writer.writer(options.out, schema, stream) as put:
@@ -48,7 +50,7 @@ def _columns(about: dict[str, Any], file: str) -> Roles:
     """The model's input columns."""
     try:
         inputs = {str(name): Kind(str(kind), tuple(map(int, shape))) for name, kind, shape in about["columns"]}
-        return Roles(inputs, tuple(map(str, about["targets"])))
+        return Roles(inputs, tuple(map(str, about["targets"])), calendar=bool(about.get("calendar", False)))
     except (KeyError, TypeError, ValueError):
         raise ModelError(f"{file} does not record its input columns: it was not saved by unstuck fit") from None
 

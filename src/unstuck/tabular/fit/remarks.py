@@ -21,27 +21,32 @@ TAIL = 30.0
 """A column is skewed if a value is this many interquartile ranges from the median."""
 
 
-def remarks(frame: Frame, encoder: Encoder) -> Iterator[str]:
-    """Notes on the columns of a frame."""
+def remarks(frame: Frame, encoder: Encoder, dates: frozenset[str] = frozenset()) -> Iterator[str]:
+    """Notes on the columns of a frame. `dates`: the names of those that are dates or parts of one."""
     d = frame.numbers.shape[1]
     names = frame.names or tuple(f"column {j + 1}" for j in range(d + len(frame.words)))
     if len(frame) < FEW:
         yield f"{len(frame)} rows are too few to hold any out: the scores do not measure generalisation"
-    yield from _counting(frame, names)
-    yield from _constant(encoder, names[:d])
+    yield from _counting(frame, names, dates)
+    yield from _constant(encoder, tuple("" if name in dates and ": " in name else name for name in names[:d]))
     yield from _holes(encoder, frame, names)
     yield from _tails(encoder, names)
     yield from _many_words(encoder, names[d:])
 
 
-def _counting(frame: Frame, names: tuple[str, ...]) -> Iterator[str]:
-    """Columns that number the rows."""
+def _counting(frame: Frame, names: tuple[str, ...], dates: frozenset[str]) -> Iterator[str]:
+    """Columns that number the rows; a date in every row is none of them."""
     d, n = frame.numbers.shape[1], len(frame)
     if n < ROWS:
         return
     for j in range(d if d <= PIXELS and frame.numbers.dtype != np.uint8 else 0):
         column = frame.numbers[:, j]
-        if column[1] == column[0] + 1 and np.isfinite(column).all() and (np.diff(column) == 1).all():
+        if (
+            names[j] not in dates
+            and column[1] == column[0] + 1
+            and np.isfinite(column).all()
+            and (np.diff(column) == 1).all()
+        ):
             yield _identifier(names[j], "numbers the rows")
     for j, words in enumerate(frame.words):
         if len(set(words)) == n and None not in words:
@@ -54,7 +59,7 @@ def _identifier(name: str, how: str) -> str:
 
 def _constant(encoder: Encoder, names: tuple[str, ...]) -> Iterator[str]:
     kept = set(encoder.numeric.kept.tolist())
-    constant = [name for j, name in enumerate(names) if j not in kept]
+    constant = [name for j, name in enumerate(names) if j not in kept and name]
     if constant:
         yield f"{_count(constant)} constant or empty, ignored: {listed(constant)}"
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from unstuck.tabular.fit.calendar import PARTS
 from unstuck.tabular.tables import Kind, Table, TableError
 from unstuck.tabular.tables.refusal import near, shown
 
@@ -21,6 +22,8 @@ class Roles:
     targets: tuple[str, ...]
     weight: str | None = None
     notes: tuple[str, ...] = ()
+    calendar: bool = True
+    """Whether a date has inputs for its month, weekday and hour."""
 
     @property
     def numbers(self) -> dict[str, Kind]:
@@ -35,16 +38,29 @@ class Roles:
     @property
     def width(self) -> int:
         """The number of numeric inputs of a row."""
-        return sum(math.prod(kind.shape) for kind in self.numbers.values())
+        return sum(self.parts(kind) for kind in self.numbers.values())
+
+    def parts(self, kind: Kind) -> int:
+        """The number of inputs of a column of numbers, dates or images."""
+        return 1 + len(PARTS) if self.calendar and kind.name == "date" else math.prod(kind.shape)
 
     def names(self) -> tuple[str, ...]:
-        """The names of the frame's columns: every number, an image's pixels one by one, then the texts."""
-        of_numbers = (
-            f"{name}[{i}]" if kind.shape else name
-            for name, kind in self.numbers.items()
-            for i in range(math.prod(kind.shape))
-        )
-        return (*of_numbers, *self.words)
+        """The names of the frame's columns: every number, the pixels of an image and the parts of a date one by one,
+        then the texts."""
+        return (*(part for name, kind in self.numbers.items() for part in self._names(name, kind)), *self.words)
+
+    def _names(self, name: str, kind: Kind) -> Iterator[str]:
+        if kind.shape:
+            yield from (f"{name}[{i}]" for i in range(math.prod(kind.shape)))
+            return
+        yield name
+        if self.calendar and kind.name == "date":
+            yield from (f"{name}: {part}" for part in PARTS)
+
+    def moments(self) -> frozenset[str]:
+        """The names of the frame's columns that hold dates or their parts."""
+        dates = {name: kind for name, kind in self.numbers.items() if kind.name == "date"}
+        return frozenset(part for name, kind in dates.items() for part in self._names(name, kind))
 
 
 def roles(table: Table, targets: Sequence[str], drop: Iterable[str] = (), weight: str | None = None) -> Roles:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from unstuck.tabular.tables.kind import NUMBER, Kind, image
 from unstuck.tabular.tables.pictures import packed
 from unstuck.tabular.tables.refusal import TableError, refusing
+from unstuck.tabular.tables.source import Typeless
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,7 +30,7 @@ BETWEEN = {"MARK", "APPENDS", "APPEND", "BINPUT", "LONG_BINPUT", "PUT", "MEMOIZE
 
 
 @dataclass(frozen=True)
-class CifarBatch:
+class CifarBatch(Typeless):
     """One file; columns `img` (32x32x3) and `label` (a number)."""
 
     file: str
@@ -39,7 +40,7 @@ class CifarBatch:
     undecided: frozenset[str] = frozenset()
     first_row = 1
 
-    def batches(self, kinds: Mapping[str, Kind], size: int) -> Iterator[pa.RecordBatch]:
+    def batches(self, kinds: Mapping[str, Kind], missing: tuple[str, ...], size: int) -> Iterator[pa.RecordBatch]:
         """The images in order."""
         import numpy as np
         import pyarrow as pa

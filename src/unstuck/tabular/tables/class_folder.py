@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from unstuck.tabular.tables.kind import TEXT, Kind
 from unstuck.tabular.tables.pictures import LOOKED_AT, SUFFIXES, kind_of, packed, pixels
 from unstuck.tabular.tables.refusal import TableError, refusing
+from unstuck.tabular.tables.source import Typeless
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class ClassFolder:
+class ClassFolder(Typeless):
     """Columns `image` and `label`; the label is the name of the image's folder."""
 
     file: str
@@ -32,7 +33,7 @@ class ClassFolder:
     def rows(self) -> int:
         return len(self.pictures)
 
-    def batches(self, kinds: Mapping[str, Kind], size: int) -> Iterator[pa.RecordBatch]:
+    def batches(self, kinds: Mapping[str, Kind], missing: tuple[str, ...], size: int) -> Iterator[pa.RecordBatch]:
         """The images class by class, sorted by file name."""
         import pyarrow as pa
 

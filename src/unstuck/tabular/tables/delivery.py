@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,42 +12,68 @@ from pyarrow import types as is_
 
 from unstuck.tabular.tables import kernels as pc
 from unstuck.tabular.tables.kind import Kind
+from unstuck.tabular.tables.missing import MISSING, without
+from unstuck.tabular.tables.notation import EXACT, Notation, standard
 from unstuck.tabular.tables.refusal import Misfit, shown
+from unstuck.tabular.tables.slips import Slips
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-EXACT = 2**53
-"""Whole numbers up to this size are exact in float64."""
-
-MISSING = ("", "NA", "N/A", "n/a", "na", "#N/A", "#NA", "<NA>", "NaN", "nan", "NAN", "-NaN", "-nan")
-MISSING += ("NULL", "Null", "null", "None", "none", "nil", "?", "-", "--", ".")
-"""Words for a missing number, date or boolean."""
 
 TRUE = ("true", "True", "TRUE")
 FALSE = ("false", "False", "FALSE")
 """Only these: yes/no and the like stay text, so that predictions use the user's own words."""
 
 DAY = {"s": 86_400.0, "ms": 86_400e3, "us": 86_400e6, "ns": 86_400e9}
-REMEDY = "fix it, read the column as text, or leave the column out"
+LONG = "exceeds 2^53 and would be rounded: if it is an identifier, use --text COLUMN"
+REMEDY = "fix it, or use --missing WORD, --text COLUMN or --drop COLUMN"
 
 
-def delivered(raw: pa.Array, kind: Kind) -> pa.Array:
-    """The column in the type of its kind (see Kind); raises Misfit for a value that cannot be converted."""
+@dataclass(frozen=True)
+class Reading:
+    """How a column is read: its kind, how its texts are written, and which words are missing values in it."""
+
+    name: str
+    kind: Kind
+    notation: Notation | None = None
+    missing: tuple[str, ...] = ()
+
+
+def delivered(raw: pa.Array, how: Reading, slips: Slips) -> pa.Array:
+    """The column in the type of its kind (see Kind).
+
+    Texts that are no numbers or dates become missing and are added to `slips`; raises Misfit for other values that
+    cannot be converted.
+    """
+    kind = how.kind
     if is_.is_dictionary(raw.type):
         words = raw.dictionary
         raw = (words.cast(pa.string()) if _is_text(words.type) else words).take(raw.indices)
     if kind.name == "image":
         return _pictures(raw, kind)
     if kind.name == "text":
-        return _text(raw)
+        return _text(raw, how.missing)
     if kind.name not in ("number", "boolean", "date"):
         raise Misfit(0, f"{raw.type} cannot be trained on: leave the column out")
     if is_.is_null(raw.type):
         return raw.cast(pa.float64())
     if _is_text(raw.type):
-        raw = _parsed(raw, kind)
-    return {"number": _number, "boolean": _boolean, "date": _days}[kind.name](raw)
+        raw = _parsed(raw, how, slips)
+    return _emptied({"number": _number, "boolean": _boolean, "date": _days}[kind.name](raw), how.missing)
+
+
+def _emptied(numbers: pa.Array, words: tuple[str, ...]) -> pa.Array:
+    """Without the numbers that mean a missing value, such as -999."""
+    for number in filter(None, map(_finite, words)):
+        numbers = pc.if_else(pc.equal(numbers, number), pa.scalar(None, pa.float64()), numbers)
+    return numbers
+
+
+def _finite(word: str) -> float | None:
+    try:
+        return float(word) if math.isfinite(float(word)) else None
+    except ValueError:
+        return None
 
 
 def _is_text(type_: pa.DataType) -> bool:
@@ -89,9 +116,7 @@ def _refuse_beyond(raw: pa.Array, limit: int) -> None:
     if not exceeds(raw, limit):
         return
     beyond = next(i for i, v in enumerate(raw.to_pylist()) if v is not None and abs(v) > limit)
-    raise Misfit(
-        beyond, f"{raw[beyond].as_py()} exceeds 2^53 and would be rounded: if it is an identifier, read it as text"
-    )
+    raise Misfit(beyond, f"{raw[beyond].as_py()} {LONG}")
 
 
 def refuse_rounded(numbers: pa.Array) -> None:
@@ -101,7 +126,7 @@ def refuse_rounded(numbers: pa.Array) -> None:
     beyond = next((i for i, v in enumerate(numbers.to_pylist()) if v is not None and EXACT < abs(v) < math.inf), None)
     if beyond is None:
         return
-    raise Misfit(beyond, "the whole number exceeds 2^53 and would be rounded: if it is an identifier, read it as text")
+    raise Misfit(beyond, f"the whole number {LONG}")
 
 
 def _boolean(raw: pa.Array) -> pa.Array:
@@ -127,27 +152,34 @@ def _days(raw: pa.Array) -> pa.Array:
     return _number(raw)
 
 
-def _text(raw: pa.Array) -> pa.Array:
+def _text(raw: pa.Array, missing: tuple[str, ...]) -> pa.Array:
     text = _cast(raw, pa.string(), "text")
-    blank = pc.equal(text, "")
+    blank = pc.is_in(text, value_set=pa.array(["", *missing]))
     return pc.if_else(blank, pa.scalar(None, pa.string()), text) if pc.any(blank).as_py() else text
 
 
-def _parsed(text: pa.Array, kind: Kind) -> pa.Array:
-    """Parse text as another kind; words for missing values become null."""
-    text = pc.utf8_trim_whitespace(text.cast(pa.string()))
-    text = pc.if_else(pc.is_in(text, value_set=pa.array(MISSING)), pa.scalar(None, pa.string()), text)
-    if kind.name == "number":
-        return _cast(text, pa.float64(), "a number")
-    if kind.name == "boolean":
+def _parsed(raw: pa.Array, how: Reading, slips: Slips) -> pa.Array:
+    """Text as another kind; words for missing values become null, and so do slips."""
+    text = without(raw, (*MISSING, *how.missing))
+    if how.kind.name == "boolean":
         return _cast(text, pa.bool_(), "true or false")
-    return _cast(text, pa.timestamp("us"), "a date (for example 2024-12-31 or 2024-12-31 18:30)")
+    notation = how.notation if how.notation is not None and how.notation.kind == how.kind else standard(how.kind)
+    _refuse_long(text, how.kind)
+    numbers = notation.parse(text)
+    slips.add(how.name, notation, text, numbers)
+    return numbers
 
 
-def ungrouped(text: pa.Array, grouping: str, decimal: str) -> pa.Array:
-    """Remove the separators between thousands."""
-    plain = pc.replace_substring(text, pattern=grouping, replacement="")
-    return plain if decimal == "." else pc.replace_substring(plain, pattern=decimal, replacement=".")
+def _refuse_long(text: pa.Array, kind: Kind) -> None:
+    """Raise Misfit for a whole number that float64 would round."""
+    if kind.name != "number":
+        return
+    long = text.filter(pc.match_substring_regex(text, r"^[-+]?\d{16,400}$"))
+    if len(long):
+        refuse = next((word for word in long.to_pylist() if abs(int(word)) > EXACT), None)
+        if refuse is not None:
+            at = text.to_pylist().index(refuse)
+            raise Misfit(at, f"{refuse} {LONG}")
 
 
 def _cast(raw: pa.Array, type_: pa.DataType, what: str) -> pa.Array:

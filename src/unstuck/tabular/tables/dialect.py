@@ -6,9 +6,13 @@ import csv
 import io
 import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from unstuck.tabular.tables.amounts import MARKS, matched
+from unstuck.tabular.tables.layout import Records, layout
+from unstuck.tabular.tables.missing import MISSING
 from unstuck.tabular.tables.refusal import TableError, shown
 
 DELIMITERS = ("\t", ";", "|", ",")
@@ -17,15 +21,15 @@ RECORDS = 200
 CELLS = 50_000
 """Limits of the sample: records, and cells if the records are wide."""
 
-MISSING = re.compile(r"\s*|[<#]?N/?A>?|n/?a|[-+]?nan|null|none|nil|\?|--?|\.", re.IGNORECASE)
 NUMBER = {
     ".": re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?\s*|\s*[-+]?inf(inity)?\s*", re.IGNORECASE),
     ",": re.compile(r"\s*[-+]?(\d+,?\d*|,\d+)(e[-+]?\d+)?\s*|\s*[-+]?inf(inity)?\s*", re.IGNORECASE),
 }
-DATE = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d.*)?|\d{1,2}\.\d{1,2}\.\d{4}|\d\d:\d\d(:\d\d)?")
+DATE = re.compile(
+    r"(\d{4}[-/]\d\d?([-/]\d\d?)?|\d\d?[-/.]\d\d?[-/.](\d\d){1,2})([ T]\d\d?:\d\d.*)?"
+    r"|\d\d?:\d\d(:\d\d)?(\s?[AaPp][Mm])?"
+)
 BOOLEAN = re.compile("true|false", re.IGNORECASE)
-MARKS = {".": ",' _\u00a0\u202f", ",": ".' _\u00a0\u202f"}
-"""Allowed separators between thousands, for each decimal mark."""
 THOUSANDS = {d: re.compile(rf"[-+]?\d{{1,3}}([{m}])\d{{3}}(\1\d{{3}})*([{d}]\d+)?") for d, m in MARKS.items()}
 SINGLE_QUOTED = re.compile(r"(?:^|[\t;|,])'[^'\n]*'(?=[\t;|,\r\n]|$)", re.MULTILINE)
 
@@ -39,20 +43,35 @@ class Dialect:
     encoding: str | None = None
     header: bool | None = None
     quote: str = '"'
+    skip: int = 0
+    """Lines before the names, or before the rows: titles and comments."""
+    comment: str = ""
+    """What lines begin with that are not rows; empty: none seen."""
+    slow: bool = False
+    """Whether Python's csv module has to read it: blanks before quotation marks or between columns, comments between
+    rows."""
+    usual: str = "."
+    """The decimal mark if the file leaves it open."""
+    order: str | None = None
+    """dmy or mdy, for dates that leave the order open."""
+    missing: tuple[str, ...] = ()
+    """Words for a missing value."""
 
     def __str__(self) -> str:
         names = {"\t": "tab", " ": "space"}
         return (
             f"delimiter {names.get(self.delimiter or '', self.delimiter)}, decimal {self.decimal}, "
             f"{self.encoding}, {'with a header row' if self.header else 'no header row'}"
+            + (f", {self.skip} line{'s' * (self.skip > 1)} before it skipped" if self.skip else "")
         )
 
 
 class Sniffed(NamedTuple):
-    """A complete dialect, and the first record."""
+    """A complete dialect, the cells of the header row (or of the first row), and the first rows."""
 
     dialect: Dialect
     first: list[str]
+    rows: list[list[str]]
 
 
 def checked(dialect: Dialect) -> Dialect:
@@ -83,15 +102,28 @@ def sniff(sample: bytes, whole: bool, wanted: Dialect, file: str) -> Sniffed:
     quote = "'" if '"' not in text and len(SINGLE_QUOTED.findall(text)) > 1 else '"'
     delimiter = wanted.delimiter or _delimiter(text, whole, quote, wanted.decimal, file)
     records = _records(text, whole, delimiter, quote)
+    if wanted.delimiter is None and _divided_by_spaces([r for _, r in records]):
+        delimiter = " "
+    slow = delimiter == " " or _blank_before_quotes(text, delimiter, quote)
+    records = _records(text, whole, delimiter, quote, slow) if slow else records
     if not records:
         raise TableError("no rows found (is a quotation mark never closed?)", file=file)
-    if wanted.delimiter is None and _divided_by_spaces(records):
-        raise TableError("columns seem to be separated by spaces: save it as CSV, or set the delimiter", file=file)
-    decimal = wanted.decimal or _decimal(records, delimiter)
-    header = _has_names(records, decimal) if wanted.header is None else wanted.header
-    return Sniffed(
-        replace(wanted, delimiter=delimiter, decimal=decimal, encoding=encoding, header=header, quote=quote), records[0]
-    )
+    usual = wanted.decimal or wanted.usual
+    found = layout(records, lambda rows: _has_names(rows, usual))
+    decimal = wanted.decimal or _decimal(found.rows, delimiter, usual)
+    header = wanted.header
+    if header is None:
+        header = found.header or _has_names(found.rows, decimal)
+    dialect = replace(
+        wanted, delimiter=delimiter, decimal=decimal, encoding=encoding, header=header, quote=quote,
+        skip=found.skip, comment=found.comment, slow=slow or found.slow,
+    )  # fmt: skip
+    return Sniffed(dialect, list(found.names or found.rows[0]), found.rows[1:] if header else found.rows)
+
+
+def _blank_before_quotes(text: str, delimiter: str, quote: str) -> bool:
+    d = re.escape(delimiter)
+    return bool(re.search(rf"{d} +{quote}[^{quote}\n]*{quote}[ \r\n{d}]", text))
 
 
 def _encoding(sample: bytes, whole: bool, file: str) -> str:
@@ -135,21 +167,30 @@ def _decoded(sample: bytes, encoding: str, whole: bool, file: str) -> str:
         raise TableError(f"is not {encoding}: {error}", file=file) from None
 
 
-def _records(text: str, whole: bool, delimiter: str, quote: str) -> list[list[str]]:
-    """The first records, without blank ones, and without the last one if the sample may have truncated it."""
-    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quotechar=quote)
-    records: list[list[str]] = []
-    cells = 0
+def _records(text: str, whole: bool, delimiter: str, quote: str, slow: bool = False) -> Records:
+    """The first records with the number of lines before each, without blank ones, and without the last one if the
+    sample may have truncated it."""
+    lines = parsed(io.StringIO(text, newline=""), delimiter, quote, slow)
+    records: Records = []
+    cells = before = 0
     try:
         for record in lines:
             if record and not (len(record) == 1 and not record[0].strip()):
-                records.append(record)
-            cells += len(record)
+                records.append((before, record))
+            cells, before = cells + len(record), lines.line_num
             if len(records) > RECORDS or (cells > CELLS and len(records) > 2):
                 return records[:-1]
     except csv.Error:
         return records
     return records if whole or len(records) < 2 else records[:-1]
+
+
+def parsed(lines: Iterable[str], delimiter: str, quote: str, slow: bool) -> Any:
+    """Python's reader of delimited text; `slow`: it skips blanks before a cell, and around the lines if blanks separate
+    the columns."""
+    if delimiter == " ":
+        lines = (line.replace("\t", " ").strip() for line in lines)
+    return csv.reader(lines, delimiter=delimiter, quotechar=quote, skipinitialspace=slow)
 
 
 def _delimiter(text: str, whole: bool, quote: str, decimal: str | None, file: str) -> str:
@@ -158,7 +199,7 @@ def _delimiter(text: str, whole: bool, quote: str, decimal: str | None, file: st
     for delimiter in DELIMITERS:
         if delimiter == decimal or delimiter not in text:
             continue
-        records = _records(text, whole, delimiter, quote)
+        records = [record for _, record in _records(text, whole, delimiter, quote)]
         width, rows = Counter(map(len, records)).most_common(1)[0] if records else (0, 0)
         if width < 2:
             continue
@@ -171,28 +212,35 @@ def _delimiter(text: str, whole: bool, quote: str, decimal: str | None, file: st
 
 
 def _divided_by_spaces(records: list[list[str]]) -> bool:
-    """Whether there is one column, with the same number of space-separated numbers in every row."""
-    rows = [record[0].split() for record in records if len(record) == 1]
-    numbers = sum(bool(NUMBER["."].fullmatch(word)) for row in rows for word in row)
+    """Whether there is one column, with the same number of words in every row, half of them numbers."""
+    rows = [re.findall(r'"[^"]*"|\S+', record[0]) for record in records if len(record) == 1]
+    body = rows[1:] or rows
+    numbers = sum(bool(NUMBER["."].fullmatch(word)) for row in body for word in row)
     widths = {len(row) for row in rows}
-    return len(rows) == len(records) and len(widths) == 1 and 1 < min(widths) <= numbers / len(rows) * 2
+    return len(rows) == len(records) and len(widths) == 1 and 1 < min(widths) <= numbers / len(body) * 2
 
 
 def _typed(records: list[list[str]]) -> float:
     cells = [cell for record in records[:50] for cell in record[:500]]
-    return sum(any(p.fullmatch(cell) for p in (*NUMBER.values(), DATE, BOOLEAN, MISSING)) for cell in cells) / len(
-        cells
-    )
+    return sum(_is_typed(cell) for cell in cells) / max(len(cells), 1)
 
 
-def _decimal(records: list[list[str]], delimiter: str) -> str:
-    cells = [cell.strip() for record in records for cell in record]
+def _is_typed(cell: str) -> bool:
+    return cell.strip() in MISSING or any(p.fullmatch(cell) for p in (*NUMBER.values(), DATE, BOOLEAN))
+
+
+def _decimal(records: list[list[str]], delimiter: str, usual: str) -> str:
+    """The decimal mark that most numbers show; `usual` if none does."""
+    found = (matched(cell.strip()) for record in records for cell in record)
+    cells = [match["digits"] for match in found if match]
     commas = [c for c in cells if "," in c and NUMBER[","].fullmatch(c)]
-    points = sum("." in c and bool(NUMBER["."].fullmatch(c)) for c in cells)
+    points = [c for c in cells if "." in c and NUMBER["."].fullmatch(c)]
     with_both = Counter(c.rfind(",") > c.rfind(".") for c in cells if _both(c))
-    if delimiter == "," and all(THOUSANDS["."].fullmatch(c) for c in commas):
+    if delimiter == "," and all(THOUSANDS["."].fullmatch(c) for c in commas) and not with_both[True]:
         return "."  # in a comma-separated file, "12,345" is more likely twelve thousand than twelve
-    return "," if len(commas) + with_both[True] > points + with_both[False] else "."
+    if usual == "," and not commas and not with_both and all(THOUSANDS[","].fullmatch(c) for c in points):
+        return ","
+    return "," if len(commas) + with_both[True] > len(points) + with_both[False] else "."
 
 
 def _both(cell: str) -> bool:
@@ -216,30 +264,10 @@ def _has_names(records: list[list[str]], decimal: str) -> bool:
 
 def _sort(cell: str, decimal: str) -> str:
     cell = cell.strip()
-    if MISSING.fullmatch(cell):
+    if cell in MISSING:
         return "missing"
     if NUMBER[decimal].fullmatch(cell) or THOUSANDS[decimal].fullmatch(cell):
         return "number"
     if DATE.fullmatch(cell):
         return "date"
     return "boolean" if BOOLEAN.fullmatch(cell) else "text"
-
-
-def names(first: list[str], header: bool, file: str) -> tuple[str, ...]:
-    """The column names; unnamed columns are numbered. Raises TableError for a duplicate."""
-    if not header:
-        return tuple(f"column {i}" for i in range(1, len(first) + 1))
-    found = [cell.strip() or f"column {i}" for i, cell in enumerate(first, start=1)]
-    if len(set(found)) < len(found):
-        refuse_twice(found, file)
-    return tuple(found)
-
-
-def refuse_twice(found: list[str], file: str) -> None:
-    """Raise TableError if two columns have the same name."""
-    twice = next((name for name, count in Counter(found).items() if count > 1), None)
-    if twice is not None:
-        places = [i for i, name in enumerate(found, start=1) if name == twice]
-        raise TableError(
-            f"two columns have the same name (columns {places[0]} and {places[1]})", file=file, column=twice
-        )

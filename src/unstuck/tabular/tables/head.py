@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
 from pyarrow import types as is_
 
-from unstuck.tabular.tables import kernels as pc
-from unstuck.tabular.tables.delivery import EXACT, MISSING, exceeds
-from unstuck.tabular.tables.dialect import MARKS, THOUSANDS
-from unstuck.tabular.tables.dialect import NUMBER as NUMBERS
+from unstuck.tabular.tables.delivery import exceeds
 from unstuck.tabular.tables.kind import BOOLEAN, DATE, NUMBER, TEXT, Kind
+from unstuck.tabular.tables.missing import MISSING, without
+from unstuck.tabular.tables.notation import EXACT, Amounts, Found, Hints, Notation, decide, settled, share
 from unstuck.tabular.tables.refusal import shown
-
-MOSTLY = 0.9
-"""A column with at least this share of numbers is numeric with errors, not text."""
 
 
 @dataclass(frozen=True)
@@ -28,35 +23,64 @@ class Head:
     undecided: frozenset[str]
     whole: frozenset[str]
     """Columns in which all numbers are whole."""
-    grouping: Mapping[str, str]
-    """The separator between thousands, for columns that use one."""
-    dates: Mapping[str, pa.DataType]
-    """The Arrow type of every date column: with a time zone, times only, or neither."""
+    native: Mapping[str, pa.DataType]
+    """The columns that Arrow parses, and the types it parses them to."""
+    notations: Mapping[str, Notation]
+    """How the other numbers and dates are written."""
+    texts: Mapping[str, pa.Array]
+    """The first values of the columns that Arrow does not parse."""
     notes: tuple[str, ...]
 
+    def suits(self, name: str, notation: Notation, own: Notation) -> bool:
+        """Whether a notation fits the first values of a column at least as well as its own."""
+        if name not in self.texts:
+            return True
+        text = without(self.texts[name], MISSING).drop_null()
+        return share(notation, text) >= share(own, text)
 
-def look(block: pa.RecordBatch, decimal: str) -> Head:
-    """Decide the kinds from a block of rows in inferred types, and inspect the columns inferred as text."""
+
+def look(block: pa.RecordBatch, hints: Hints, coded: Collection[str] = ()) -> Head:
+    """Decide the kinds from a block of rows in inferred types; columns inferred as text are looked at more closely.
+    `coded`: columns with numbers that begin with 0, such as 01234."""
     types = dict(zip(block.schema.names, block.schema.types, strict=True))
-    kinds = {name: _kind(type_) for name, type_ in types.items()}
-    grouping: dict[str, str] = {}
-    notes: list[str] = []
-    for name, column in zip(block.schema.names, block.columns, strict=True):
-        if is_.is_integer(column.type) and exceeds(column, EXACT):
-            kinds[name] = TEXT
-            notes.append(f"column {shown(name)}: whole numbers beyond 2^53 are identifiers: read as text")
-        elif is_.is_string(column.type) and (mark := _grouping(column, decimal)):
-            kinds[name], grouping[name] = NUMBER, mark
-        elif is_.is_string(column.type) and _mostly_numbers(column, decimal):
-            kinds[name] = NUMBER
+    columns = dict(zip(block.schema.names, block.columns, strict=True))
+    texts = {name: column for name, column in columns.items() if is_.is_string(column.type)}
+    long = [name for name, c in columns.items() if is_.is_integer(c.type) and exceeds(c, EXACT)]
+    found = settled({name: decide(column, hints) for name, column in texts.items()}, hints)
+    kinds = {name: found[name].kind if name in found else _kind(type_) for name, type_ in types.items()}
+    codes = [name for name in coded if is_.is_integer(types[name]) and name not in long]
+    kinds |= dict.fromkeys((*long, *codes), TEXT)
+    native = {name: _native(types[name]) for name in types if name not in found and kinds[name] != TEXT}
+    empty = frozenset(name for name, type_ in types.items() if is_.is_null(type_))
+    empty |= {name for name, one in found.items() if one.empty}
     return Head(
-        kinds,
-        frozenset(name for name, type_ in types.items() if is_.is_null(type_)),
-        frozenset(name for name, type_ in types.items() if is_.is_integer(type_)),
-        grouping,
-        {name: _dated(types[name]) for name, kind in kinds.items() if kind == DATE},
-        tuple(notes),
-    )
+        kinds, empty, frozenset(name for name, type_ in types.items() if is_.is_integer(type_)), native,
+        _notations(kinds, found, hints.decimal), texts, (*_long(long), *_coded(codes), *noted(found)),
+    )  # fmt: skip
+
+
+def _notations(kinds: Mapping[str, Kind], found: Mapping[str, Found], decimal: str) -> dict[str, Notation]:
+    """Of all numbers and dates; those that Arrow parses need one where a cell of theirs is none."""
+    known: dict[str, Notation] = {name: one.notation for name, one in found.items() if one.notation is not None}
+    usual = {name: Amounts(decimal) for name, kind in kinds.items() if kind == NUMBER and name not in known}
+    return known | (usual if decimal != "." else {})
+
+
+def noted(found: Mapping[str, Found]) -> list[str]:
+    """What the user should know about the texts that were read as numbers or dates."""
+    notes = [f"column {shown(name)}: {one.note}" for name, one in found.items() if one.note]
+    for name, one in found.items():
+        if isinstance(one.notation, Amounts) and (one.notation.percent or one.notation.scaled or one.notation.unit):
+            notes.append(f"column {shown(name)}: {one.notation}")
+    return notes
+
+
+def _long(names: list[str]) -> list[str]:
+    return [f"column {shown(name)}: whole numbers beyond 2^53 are identifiers: read as text" for name in names]
+
+
+def _coded(names: list[str]) -> list[str]:
+    return [f"column {shown(name)}: numbers with leading zeros are codes: read as text" for name in names]
 
 
 def _kind(type_: pa.DataType) -> Kind:
@@ -67,32 +91,12 @@ def _kind(type_: pa.DataType) -> Kind:
     return DATE if is_.is_temporal(type_) else NUMBER
 
 
-def _dated(type_: pa.DataType) -> pa.DataType:
+def _native(type_: pa.DataType) -> pa.DataType:
+    """The type to read a column as, of which all rows must be."""
+    if is_.is_boolean(type_):
+        return pa.bool_()
     if is_.is_time(type_):
         return type_
-    return pa.timestamp("us", "UTC" if is_.is_timestamp(type_) and type_.tz else None)
-
-
-def _written(column: pa.Array) -> pa.Array:
-    """The values without the words for missing ones."""
-    text = pc.utf8_trim_whitespace(column)
-    return text.filter(pc.invert(pc.is_in(text, value_set=pa.array(MISSING))))
-
-
-def _mostly_numbers(column: pa.Array, decimal: str) -> bool:
-    text = _written(column)
-    fits = pc.sum(pc.match_substring_regex(text, f"^(?:{NUMBERS[decimal].pattern})$", ignore_case=True)).as_py()
-    return bool(fits) and fits >= MOSTLY * len(text)
-
-
-def _grouping(column: pa.Array, decimal: str) -> str:
-    """The separator between thousands if all values are numbers and some use it; else an empty string."""
-    text = _written(column)
-    example = pc.match_substring_regex(text, rf"\d[{MARKS[decimal]}]\d{{3}}")
-    first = text.filter(example)[0].as_py() if pc.any(example).as_py() else ""
-    mark = THOUSANDS[decimal].fullmatch(first)
-    if not mark:
-        return ""
-    m, d = re.escape(mark[1]), re.escape(decimal)
-    one = rf"^[-+]?(\d+|\d{{1,3}}({m}\d{{3}})+)({d}\d+)?$"
-    return mark[1] if pc.all(pc.match_substring_regex(text, one)).as_py() else ""
+    if is_.is_temporal(type_):
+        return pa.timestamp("us", "UTC" if is_.is_timestamp(type_) and type_.tz else None)
+    return pa.string() if is_.is_binary(type_) else pa.float64()

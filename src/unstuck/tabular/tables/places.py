@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import glob
 import os
 import re
+import shutil
+import sys
+import tempfile
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,12 +18,14 @@ from unstuck.tabular.tables.refusal import TableError, near, refusing, shown
 
 FAMILIES = {
     "text": (".csv", ".tsv", ".tab"),
+    "JSON": (".json", ".jsonl", ".ndjson"),
+    "spreadsheet": (".xlsx", ".xls", ".xlsb", ".ods"),
     "Parquet": (".parquet", ".pq"),
     "Arrow": (".arrow", ".feather", ".ipc", ".arrows"),
 }
 LOOSE = (".txt", ".dat", ".data")
 """Read as tables only if a folder has no other tables; beside other tables they are usually notes."""
-COMPRESSED = (".gz", ".bz2", ".zst", ".lz4")
+COMPRESSED = (".gz", ".bz2", ".zst", ".lz4", ".xz", ".zip")
 SPLIT = re.compile(r"(train|test|validation|valid|val|dev|eval)(?=[-_.\d]|$)", re.IGNORECASE)
 CIFAR = {"train": re.compile(r"data_batch_\d+|train"), "test": re.compile(r"test_batch|test")}
 BELOW = ("data", "cifar-10-batches-py", "cifar-100-python")
@@ -47,7 +54,7 @@ def _place(given: str, split: str | None) -> Places:
     if not given or "\0" in given:
         raise TableError(f"{shown(given)} is not a path")
     if given == "-":
-        raise TableError("standard input cannot be read twice: write the data to a file")
+        return Places([spooled()], ("read from standard input",))
     path = Path(given)
     with refusing(given):
         if path.is_dir():
@@ -68,6 +75,16 @@ def _file(path: Path, split: str | None) -> Places:
     if split is not None:
         raise TableError(f"is a file: only a folder has a split {shown(split)}", file=str(path))
     return Places([str(path)])
+
+
+@cache
+def spooled() -> str:
+    """The path of a copy of standard input, which is read several times; deleted at the end of the process."""
+    copy = tempfile.NamedTemporaryFile(prefix="stdin-", delete=False)  # noqa: SIM115 - it outlives this function
+    atexit.register(Path(copy.name).unlink, missing_ok=True)
+    with copy:
+        shutil.copyfileobj(sys.stdin.buffer, copy)
+    return copy.name
 
 
 def _matching(pattern: str, split: str | None) -> Places:

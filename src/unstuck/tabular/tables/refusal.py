@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import lzma
+import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -67,6 +70,10 @@ def refusing(file: str) -> Iterator[None]:
         EOFError,
         OverflowError,
         NotImplementedError,
+        RuntimeError,
+        lzma.LZMAError,
+        zlib.error,
+        zipfile.BadZipFile,
         pa.ArrowException,
     ) as error:
         raise TableError(f"cannot be read: {_first_line(error)}", file=file) from None

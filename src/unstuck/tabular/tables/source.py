@@ -9,6 +9,18 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from unstuck.tabular.tables.kind import Kind
+    from unstuck.tabular.tables.notation import Notation
+
+
+class Typeless:
+    """A source that holds no texts that are read as numbers or dates."""
+
+    notations: Mapping[str, Notation] = {}
+    missing: tuple[str, ...] = ()
+
+    def suits(self, name: str, notation: Notation, own: Notation) -> bool:
+        """There is nothing to decide."""
+        return True
 
 
 class Source(Protocol):
@@ -44,6 +56,21 @@ class Source(Protocol):
         """What was detected or decided on opening it."""
         ...
 
-    def batches(self, kinds: Mapping[str, Kind], size: int) -> Iterator[pa.RecordBatch]:
-        """The named columns, in any Arrow type that can be converted to these kinds, about `size` rows at a time."""
+    @property
+    def notations(self) -> Mapping[str, Notation]:
+        """How the texts of its number and date columns are written."""
+        ...
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Words for a missing value that the data itself shows."""
+        ...
+
+    def suits(self, name: str, notation: Notation, own: Notation) -> bool:
+        """Whether a notation fits the first rows of a column at least as well as its own."""
+        ...
+
+    def batches(self, kinds: Mapping[str, Kind], missing: tuple[str, ...], size: int) -> Iterator[pa.RecordBatch]:
+        """The named columns, in any Arrow type that can be converted to these kinds, about `size` rows at a time.
+        `missing`: more words for a missing value."""
         ...

@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING
 
 from unstuck.tabular.tables.kind import Kind, override
 from unstuck.tabular.tables.refusal import Misfit, TableError, near, refusing, shown
+from unstuck.tabular.tables.slips import Slips
 from unstuck.tabular.tables.source import Source
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from unstuck.tabular.tables.delivery import Reading
+    from unstuck.tabular.tables.notation import Notation
 
 ROWS, BYTES = 8192, 1 << 25
 """Default size of a batch: rows, and at most about this many bytes."""
@@ -26,9 +30,20 @@ class Table:
     """Name -> kind, in the order of the data."""
     rows: int | None
     """The number of rows; None if only reading tells."""
-    notes: tuple[str, ...] = ()
-    """What was detected or decided about the data, one line each."""
+    detected: tuple[str, ...] = ()
+    """What was detected or decided about the data on opening it, one line each."""
     sources: tuple[Source, ...] = field(default=(), repr=False)
+    notations: Mapping[str, Notation] = field(default_factory=dict, repr=False)
+    """How the texts of number and date columns are written, where they are not written as programs do."""
+    missing: tuple[str, ...] = ()
+    """Words for a missing value in any column, beside the usual ones for numbers and dates."""
+    slips: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
+    """Notes on cells read as missing, by column, from the latest pass over the rows."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was detected or decided about the data, one line each; complete after a pass over the rows."""
+        return (*self.detected, *self.slips.values())
 
     @property
     def schema(self) -> pa.Schema:
@@ -56,13 +71,21 @@ class Table:
         schema = self.schema
         if not self.columns:
             return
+        readings = self._readings()
         for source in self.sources:
-            row = source.first_row
-            for raw in _refusing_each(source.batches(self.columns, size), source.file):
+            slips, row = Slips(source.file), source.first_row
+            for raw in _refusing_each(source.batches(self.columns, self.missing, size), source.file):
                 for start in range(0, raw.num_rows, size):
-                    arrays = _columns(raw.slice(start, size), self.columns, source.file, row + start)
-                    yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+                    slips.row = row + start
+                    yield pa.RecordBatch.from_arrays(_columns(raw.slice(start, size), readings, slips), schema=schema)
                 row += raw.num_rows
+            self.slips.update(slips.settled())
+
+    def _readings(self) -> list[Reading]:
+        from unstuck.tabular.tables.delivery import Reading
+
+        kinds = self.columns.items()
+        return [Reading(name, kind, self.notations.get(name), self.missing) for name, kind in kinds]
 
     def select(self, names: Iterable[str]) -> Table:
         """The table with only these columns, in this order; raises TableError for an unknown one."""
@@ -74,9 +97,19 @@ class Table:
         unwanted = {self._known(name) for name in ([names] if isinstance(names, str) else names)}
         return replace(self, columns={name: kind for name, kind in self.columns.items() if name not in unwanted})
 
-    def read_as(self, kinds: Mapping[str, Kind | str]) -> Table:
-        """The table with some columns read as another kind: `table.read_as({"zip": "text"})`."""
-        return replace(self, columns=override(self.columns, kinds))
+    def read_as(self, kinds: Mapping[str, Kind | str], notations: Mapping[str, Notation] | None = None) -> Table:
+        """The table with some columns read as another kind: `table.read_as({"zip": "text"})`.
+
+        `notations`: how another table with these columns is written; they decide where this table leaves it open.
+        """
+        theirs = {name: one for name, one in (notations or {}).items() if name in self.columns}
+        known = {name: one for name, one in theirs.items() if self._suits(name, one)}
+        return replace(self, columns=override(self.columns, kinds), notations={**self.notations, **known})
+
+    def _suits(self, name: str, notation: Notation) -> bool:
+        """Whether a notation fits the first rows at least as well as the one detected."""
+        own = self.notations.get(name)
+        return own is None or all(source.suits(name, notation, own) for source in self.sources)
 
     def _known(self, name: str) -> str:
         if name not in self.columns:
@@ -89,18 +122,19 @@ class Table:
         return self.sources[0].file if len(self.sources) == 1 else ""
 
 
-def _columns(raw: pa.RecordBatch, kinds: Mapping[str, Kind], file: str, row: int) -> list[pa.Array]:
+def _columns(raw: pa.RecordBatch, readings: list[Reading], slips: Slips) -> list[pa.Array]:
     from unstuck.tabular.tables.delivery import delivered
 
     arrays: list[pa.Array] = []
     try:
-        with refusing(file):
+        with refusing(slips.file):
             # A damaged file can yield inconsistent arrays; reading one could crash the process.
             raw.validate(full=True)
-            for column, kind in zip(raw.columns, kinds.values(), strict=True):
-                arrays.append(delivered(column, kind))
+            for column, how in zip(raw.columns, readings, strict=True):
+                arrays.append(delivered(column, how, slips))
     except Misfit as misfit:
-        raise TableError(misfit.why, file=file, row=row + misfit.index, column=list(kinds)[len(arrays)]) from None
+        name = readings[len(arrays)].name
+        raise TableError(misfit.why, file=slips.file, row=slips.row + misfit.index, column=name) from None
     return arrays
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 from pyarrow import ipc
 from pyarrow import types as is_
 
-from unstuck.tabular.tables.delivery import EXACT, exceeds
-from unstuck.tabular.tables.dialect import refuse_twice
+from unstuck.tabular.tables.delivery import exceeds
 from unstuck.tabular.tables.kind import OTHER, TEXT, Kind, of_type, stated
+from unstuck.tabular.tables.missing import MISSING, without
+from unstuck.tabular.tables.naming import distinct
+from unstuck.tabular.tables.notation import EXACT, Hints, Notation, decide, settled
+from unstuck.tabular.tables.origin import Origin
 from unstuck.tabular.tables.refusal import TableError, refusing, shown
 
 BUFFER = 1 << 20
@@ -20,6 +22,10 @@ BUFFER = 1 << 20
 
 Batches = Callable[[list[str], int], Iterator[pa.RecordBatch]]
 """(columns, rows at a time) -> all batches, from the start."""
+
+
+LOOKED_AT = 5000
+"""Rows that decide how texts are written."""
 
 
 @dataclass(frozen=True)
@@ -32,30 +38,42 @@ class Typed:
     rows: int | None
     read: Batches
     notes: tuple[str, ...] = ()
-    first_row = 1
+    first_row: int = 1
+    notations: Mapping[str, Notation] = field(default_factory=dict)
+    texts: Mapping[str, pa.Array] = field(default_factory=dict, repr=False)
+    """The first values of the columns that are text."""
+    missing = ()
 
-    def batches(self, kinds: Mapping[str, Kind], size: int) -> Iterator[pa.RecordBatch]:
+    def suits(self, name: str, notation: Notation, own: Notation) -> bool:
+        """Whether a notation fits the first rows of a column at least as well as its own."""
+        from unstuck.tabular.tables.notation import share
+
+        if name not in self.texts:
+            return True
+        text = without(self.texts[name], MISSING).drop_null()
+        return share(notation, text) >= share(own, text)
+
+    def batches(self, kinds: Mapping[str, Kind], missing: tuple[str, ...], size: int) -> Iterator[pa.RecordBatch]:
         """The named columns, in their stored types."""
         for batch in self.read(list(kinds), size):
             yield batch.select(list(kinds))
 
 
-def typed(file: str, schema: pa.Schema, rows: int | None, read: Batches) -> Typed:
+def typed(file: str, schema: pa.Schema, rows: int | None, read: Batches, origin: Origin | None = None) -> Typed:
     """A source with the kinds of its columns, from their types and, if those are ambiguous, from the first rows."""
     with refusing(file):
-        refuse_twice(schema.names, file)
         if not schema.names:
             raise TableError("has no columns", file=file)
         if rows == 0:
             raise TableError("has columns but no rows", file=file)
-        return _looked_at(file, schema, rows, read)
+        return _looked_at(file, schema, rows, read, origin or Origin())
 
 
-def _looked_at(file: str, schema: pa.Schema, rows: int | None, read: Batches) -> Typed:
+def _looked_at(file: str, schema: pa.Schema, rows: int | None, read: Batches, origin: Origin) -> Typed:
     kinds = {field.name: stated(field) or of_type(field.type) for field in schema}
     doubtful = [f.name for f in schema if kinds[f.name] == OTHER or (is_.is_integer(f.type) and f.type.bit_width == 64)]
     head = next(read(doubtful, 256), None) if doubtful else None
-    notes: list[str] = []
+    notes = list(origin.notes)
     if head is not None:
         head.validate(full=True)
         for name in doubtful:
@@ -63,7 +81,49 @@ def _looked_at(file: str, schema: pa.Schema, rows: int | None, read: Batches) ->
             if kinds[name] == TEXT:
                 notes.append(f"column {shown(name)}: whole numbers beyond 2^53 are identifiers: read as text")
     undecided = frozenset(field.name for field in schema if is_.is_null(field.type))
-    return Typed(file, kinds, undecided, rows, read, tuple(notes))
+    texts = _texts([f.name for f in schema if kinds[f.name] == TEXT and _is_text(f.type)], read)
+    if not texts:
+        return Typed(file, kinds, undecided, rows, read, tuple(notes), origin.first_row)
+    from unstuck.tabular.tables.head import noted
+
+    hints = Hints(order=origin.order, missing=origin.missing, declared=origin.declared)
+    found = settled({name: decide(column, hints) for name, column in texts.items()}, hints)
+    kinds |= {name: one.kind for name, one in found.items()}
+    notations = {name: one.notation for name, one in found.items() if one.notation is not None}
+    return Typed(
+        file, kinds, undecided, rows, read, (*notes, *noted(found)), origin.first_row, notations, texts
+    )  # fmt: skip
+
+
+def _is_text(type_: pa.DataType) -> bool:
+    return is_.is_string(type_) or is_.is_large_string(type_) or is_.is_string_view(type_)
+
+
+def _texts(names: list[str], read: Batches) -> dict[str, pa.Array]:
+    """The first values of text columns."""
+    head = next(read(names, LOOKED_AT), None) if names else None
+    if head is None:
+        return {}
+    head.validate(full=True)
+    return {name: head.column(name).slice(0, LOOKED_AT).cast(pa.string()) for name in names}
+
+
+def of_table(file: str, table: pa.Table, notes: Sequence[str] = (), origin: Origin | None = None) -> Typed:
+    """A table in memory, with where it comes from."""
+    origin = origin or Origin()
+    origin = replace(origin, notes=(*origin.notes, *notes))
+    # One chunk per column, so that batches have the requested size and not that of the chunks.
+    read = lambda columns, size: iter(table.select(columns).combine_chunks().to_batches(size))
+    return typed(file, table.schema, table.num_rows, read, origin)
+
+
+def of_columns(
+    file: str, names: Sequence[str], columns: Sequence[pa.Array], notes: Sequence[str], origin: Origin
+) -> Typed:
+    """Columns whose texts may be anything."""
+    known, told = distinct(names)
+    table = pa.table(list(columns), names=list(known))
+    return of_table(file, table, (*notes, *told), replace(origin, declared=False))
 
 
 def _by_look(column: pa.Array, kind: Kind) -> Kind:
@@ -120,57 +180,3 @@ def arrow_stream(file: str) -> Typed:
     with refusing(file), pa.memory_map(file) as mapped, ipc.open_stream(mapped) as opened:
         schema = opened.schema
     return typed(file, schema, None, read)
-
-
-def in_memory(data: object) -> Typed:
-    """A table in memory: Arrow, pandas, polars, any object that exports the Arrow stream, or a mapping of columns."""
-    table = in_memory_table(data)
-    # One chunk per column, so that batches have the requested size and not that of the chunks.
-    return typed("", table.schema, table.num_rows, lambda columns, size: iter(table.select(columns).to_batches(size)))
-
-
-def in_memory_table(data: object) -> pa.Table:
-    """Any table in memory as an Arrow table; raises TableError for other objects."""
-    import sys
-
-    pandas = sys.modules.get("pandas")
-    if isinstance(data, pa.Table):
-        return data
-    if pandas is not None and isinstance(data, pandas.DataFrame):
-        frame: Any = data
-        return _from_columns({str(name): frame.iloc[:, i] for i, name in enumerate(frame)}, list(frame))
-    if isinstance(data, Mapping):
-        return _from_columns({str(name): values for name, values in data.items()}, list(data))
-    if hasattr(data, "__arrow_c_stream__"):
-        with refusing(""):
-            return pa.RecordBatchReader.from_stream(data).read_all()
-    raise TableError(
-        f"{type(data).__name__} is not a table: pass a path, a data frame, an Arrow table or a dict of columns"
-    )
-
-
-def _from_columns(columns: Mapping[str, object], labels: list[object]) -> pa.Table:
-    refuse_twice([str(label) for label in labels], "")
-    arrays = {name: _array(name, values) for name, values in columns.items()}
-    lengths = {len(array): name for name, array in arrays.items()}
-    if len(lengths) > 1:
-        (one, a), (other, b) = sorted(lengths.items())[:2]
-        raise TableError(f"columns differ in length: {shown(a)} has {one:,} rows, {shown(b)} {other:,}")
-    return pa.table(arrays)
-
-
-def _array(name: str, values: object) -> pa.Array | pa.ChunkedArray:
-    import numpy as np
-
-    try:
-        if not hasattr(values, "__arrow_c_array__") and not hasattr(values, "__arrow_c_stream__"):
-            if not isinstance(values, list | tuple):
-                values = np.asarray(values)
-            if isinstance(values, np.ndarray) and values.ndim != 1:
-                raise TableError(f"has {values.ndim} dimensions: a column must have one", column=name)
-        array = pa.array(values, from_pandas=True)
-    except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
-        if isinstance(error, TableError):
-            raise
-        raise TableError(f"cannot be converted to one column: {str(error).splitlines()[0]}", column=name) from None
-    return array

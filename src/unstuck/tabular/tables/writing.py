@@ -25,7 +25,7 @@ def write(path: str | os.PathLike[str], columns: Mapping[str, Any]) -> None:
     NaN and None become empty cells. The file is written under a temporary name and then renamed, so the path always
     holds either the old file or the complete new one. Raises TableError (one line).
     """
-    from unstuck.tabular.tables.typed import in_memory_table
+    from unstuck.tabular.tables.memory import in_memory_table
 
     target = Path(path)
     if target.suffix.lower() not in (*TEXT, *PARQUET, *ARROW):
