@@ -9,6 +9,8 @@ import io
 import json
 import lzma
 import sqlite3
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
@@ -421,3 +423,12 @@ def test_times_and_dates_of_a_spreadsheet_with_gaps(tmp_path: Path) -> None:
         book.active.append(row)
     book.save(tmp_path / "t.xlsx")
     assert columns(read(tmp_path / "t.xlsx")) == {"when": [18262.5, None], "what": ["1", "x"], "share": [0.5, None]}
+
+
+def test_standard_input_can_be_read_twice() -> None:
+    program = (
+        "from unstuck.tabular.tables import read\ntable = read('-')\n"
+        "print([sum(b.num_rows for b in table.batches()) for _ in range(2)], list(table.columns))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], input=written(), capture_output=True, text=True, check=True)
+    assert done.stdout == f"{[N, N]} {list(PLAIN)}\n"

@@ -120,6 +120,60 @@ def test_columns_of_every_type() -> None:
     assert Classifier(**SMALL).fit(pa.table(polar), word).score(polar, word) == 1.0
 
 
+def written_frame(n: int = 80) -> tuple[pd.DataFrame, np.ndarray]:
+    rng = np.random.default_rng(0)
+    days = pd.Timestamp("2020-01-06") + pd.to_timedelta(rng.integers(0, 700, n), unit="D")
+    money = [f"${v:,.2f}" for v in rng.uniform(0, 9000, n)]
+    frame = pd.DataFrame({"day": days.strftime("%d/%m/%Y"), "price": money, "word": rng.choice(["a", "b"], n)})
+    return frame, np.asarray(days.day_of_week > 3)
+
+
+def test_dates_and_money_as_text() -> None:
+    frame, y = written_frame()
+    model = Classifier(**SMALL).fit(frame, y)
+    assert model.score(frame, y) > 0.95  # the weekday is an input
+    assert any("'price': numbers" in note for note in model.notes_)
+    expected = model.predict_proba(frame)
+    np.testing.assert_array_equal(model.predict_proba(pl.from_pandas(frame).lazy()), expected)
+    one = model.predict_proba(frame.assign(day="03/04/2020"))  # day first, as in training
+    np.testing.assert_array_equal(one, model.predict_proba(frame.assign(day=pd.Timestamp("2020-04-03"))))
+    with pytest.raises(ValueError, match="row 1, column 'price': 'tall' is not a number"):
+        model.predict(frame.assign(price="tall"))
+
+
+@pytest.mark.parametrize("container", [pd.DataFrame, pl.from_pandas, pa.Table.from_pandas])
+def test_other_order_and_more_columns(container: Any) -> None:
+    frame, y = written_frame(40)
+    model = Classifier(**QUICK).fit(container(frame), y)
+    expected = model.predict_proba(container(frame))
+    np.testing.assert_array_equal(model.predict_proba(container(frame[["word", "day", "price"]])), expected)
+    with pytest.warns(UserWarning, match="are ignored: 'more'"):
+        np.testing.assert_array_equal(model.predict_proba(container(frame.assign(more=1))), expected)
+    with pytest.raises(ValueError, match="missing input columns: 'day'; did you mean 'days'"):
+        model.predict(container(frame.rename(columns={"day": "days"})))
+
+
+def test_command_and_estimators_share_a_format(tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
+    from unstuck.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    frame, y = written_frame()
+    frame.to_csv("new.csv", index=False)
+    frame.assign(y=y).to_csv("old.csv", index=False)
+    model = Classifier(**QUICK).fit(frame, y)
+    save(model, "python.model")
+    assert main(["predict", "python.model", "new.csv", "-o", "p.csv"]) == 0
+    np.testing.assert_allclose(pd.read_csv("p.csv")["p(true)"], model.predict_proba(frame)[:, 1], atol=1e-8)
+    assert main(["fit", "old.csv", "--target", "y", "--hidden", "4", "--epochs", "2", "--model", "c.model"]) == 0
+    assert main(["predict", "c.model", "new.csv", "-o", "q.csv"]) == 0
+    again = load("c.model")
+    np.testing.assert_allclose(again.predict_proba(frame)[:, 1], pd.read_csv("q.csv")["p(true)"], atol=1e-8)
+    save(Regressor(**QUICK).fit(X, X[:, 0]), "array.model")
+    pd.DataFrame(X).to_csv("array.csv", index=False)
+    assert main(["predict", "array.model", "array.csv"]) == 0
+    assert "taken in their order" in capsys.readouterr().err
+
+
 def test_numeric_column_stays_numeric() -> None:
     frame = pd.DataFrame({"size": np.arange(20.0), "x": np.arange(20) % 3})
     model = Regressor(**QUICK).fit(frame, np.arange(20))

@@ -1,15 +1,15 @@
 """Convert any X to a frame: arrays, lists, sparse matrices, tensors, data frames of pandas, polars and Arrow.
 
-A column is numbers or words, and stays so after fitting. Numbers, truth values, dates and times are numbers. Text and
-categories of a data frame are words; in arrays and object columns, text that parses as numbers throughout is numbers,
-as in scikit-learn. None of these libraries is imported here.
+A column is numbers, a date or words, and stays so after fitting. A data frame with other columns than numbers is read
+as a file is; in arrays and object columns, text that parses as numbers throughout is numbers, as in scikit-learn. None
+of these libraries is imported here for numbers.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,9 @@ import numpy as np
 
 from unstuck.tabular.fit.cells import Column, as_numbers, as_words, read
 from unstuck.tabular.fit.frame import Frame
+from unstuck.tabular.fit.habits import Habits, of_table
+from unstuck.tabular.fit.roles import Roles, listed
+from unstuck.tabular.tables.refusal import near
 
 Array = np.ndarray
 BLOCK = 1 << 22
@@ -30,10 +33,19 @@ class Schema:
     """Which columns of X are words, (d,)."""
 
     words: tuple[bool, ...]
+    roles: Roles | None = None
+    """The kinds of the columns of a data frame that is read as a file is."""
+    habits: Habits | None = None
+    """How its texts were written."""
+    notes: tuple[str, ...] = ()
 
 
 def plain(x: Any) -> Any:
-    """A tensor as an array; anything else unchanged. Does not import torch: a tensor implies it is imported."""
+    """A tensor as an array, a lazy frame as a frame; anything else unchanged. Does not import torch or polars: a tensor
+    implies that torch is imported."""
+    polars = sys.modules.get("polars")
+    if polars is not None and isinstance(x, polars.LazyFrame):
+        return x.collect()
     torch = sys.modules.get("torch")
     if torch is None or not isinstance(x, torch.Tensor):
         return x
@@ -46,12 +58,32 @@ def is_table(x: Any) -> bool:
     return hasattr(x, "columns") and (hasattr(x, "iloc") or hasattr(x, "get_columns") or hasattr(x, "column_names"))
 
 
+def arranged(x: Any, names: list[str]) -> Any:
+    """The columns of a data frame that a model was fitted to, in their order. Raises ValueError if some are missing;
+    warns of columns that are ignored."""
+    import warnings
+
+    found = list(map(str, x.column_names if hasattr(x, "column_names") else x.columns))
+    if found == names:
+        return x
+    missing = [name for name in names if name not in found]
+    if missing:
+        hint = near(missing[0], found) if len(missing) == 1 else ""
+        raise ValueError(f"missing input columns: {listed(missing)}{hint}")
+    if extra := [name for name in found if name not in names]:
+        warnings.warn(f"columns that the model was not fitted to are ignored: {listed(extra)}", stacklevel=4)
+    places = [found.index(name) for name in names]
+    return x.iloc[:, places] if hasattr(x, "iloc") else x.select(names)
+
+
 def frame_of(x: Any, schema: Schema | None = None) -> tuple[Frame, Schema]:
     """X as a frame; `schema`: that of the training, None in training.
 
     Raises ValueError if a column that was numeric no longer is, TypeError for cells that are neither numbers nor text,
     and MemoryError for a sparse matrix too large to densify.
     """
+    if is_table(x) and (schema.roles is not None if schema else not _only_numbers(x)):
+        return _read(x, schema)
     if is_table(x):
         return _assembled(list(_columns(x)), schema)
     if hasattr(x, "toarray"):
@@ -70,6 +102,34 @@ def blocks(x: Any, schema: Schema) -> Iterator[Frame]:
         return
     whole = frame_of(x, schema)[0]
     yield from (whole.take(slice(at, at + size)) for at in range(0, len(whole), size))  # type: ignore[arg-type]
+
+
+def _only_numbers(x: Any) -> bool:
+    """Whether all columns are of numpy's numbers or truth values, or of pandas' with gaps."""
+    if hasattr(x, "iloc"):
+        return all(dtype.kind in "buif" for dtype in x.dtypes)
+    if hasattr(x, "get_columns"):
+        return all(dtype.is_numeric() or str(dtype) == "Boolean" for dtype in x.dtypes)
+    from unstuck.tabular.tables.kind import BOOLEAN, NUMBER, of_type
+
+    return all(of_type(type_) in (BOOLEAN, NUMBER) for type_ in x.schema.types)
+
+
+def _read(x: Any, schema: Schema | None) -> tuple[Frame, Schema]:
+    """A data frame as `unstuck fit` reads a file."""
+    from unstuck.tabular.fit.loading import frame_of as framed
+    from unstuck.tabular.tables import read
+
+    table = read(x, missing=schema.habits.missing if schema and schema.habits else ())
+    if schema is None or schema.roles is None:
+        who = Roles(table.columns, ())
+        words = tuple(kind.name == "text" for kind in table.columns.values())
+        schema = Schema(words, who, of_table(table))
+    else:
+        who = schema.roles
+        table = table.read_as(dict(who.inputs), schema.habits.notations if schema.habits else {})
+    (batch,) = table.batches(max(table.rows or 1, 1))
+    return framed(batch, who), replace(schema, notes=table.notes)
 
 
 def _assembled(columns: list[Column], schema: Schema | None) -> tuple[Frame, Schema]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from unstuck import __version__
 from unstuck.tabular.fit.checkpoint import Curves, mark_of, opened, removed
+from unstuck.tabular.fit.columns import recorded
 from unstuck.tabular.fit.fitted import Fitted, Judged, courses
 from unstuck.tabular.fit.habits import of_table
 from unstuck.tabular.fit.job import Job, chunks, names_in, prepared
@@ -129,9 +130,8 @@ def _about(job: Job, fitted: Fitted) -> dict[str, object]:
         "task": fitted.sort,
         "targets": list(fitted.targets),
         "names": list(job.aim.names),
-        "columns": [[name, kind.name, list(kind.shape)] for name, kind in job.roles.inputs.items()],
-        "calendar": job.roles.calendar,
-        "habits": of_table(job.table),
+        **recorded(job.roles),
+        "habits": of_table(job.table).plain(),
         "rows": fitted.rows,
         "judged": [{"of": one.of, "rows": one.figures.rows} | _scores(one) for one in fitted.judged],
         "notes": list(fitted.notes),

@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from unstuck.tabular.fit.arrays import Schema, blocks, frame_of, is_table, plain
+from unstuck.tabular.fit.arrays import Schema, arranged, blocks, frame_of, is_table, plain
 from unstuck.tabular.fit.course import Course, noted
 from unstuck.tabular.fit.frame import Frame
 from unstuck.tabular.fit.online import Pace
@@ -62,7 +62,7 @@ class Network(BaseEstimator):
     def _told(self) -> Self:
         self.n_iter_ = len(self.loss_curve_)
         self.best_loss_ = min(self.validation_curve_)
-        self.notes_ = noted(self.model_, self.n_features_in_)
+        self.notes_ = [*self._schema.notes, *noted(self.model_, self.n_features_in_, self._schema.roles)]
         return self
 
     def _taken(
@@ -84,6 +84,8 @@ class Network(BaseEstimator):
 
     def _checked(self, X: Any, reset: bool) -> Any:
         X = plain(X)
+        if is_table(X) and not reset and hasattr(self, "feature_names_in_"):
+            X = arranged(X, self.feature_names_in_.tolist())
         if is_table(X):
             if not all(X.shape):
                 raise ValueError(f"X has {X.shape[0]} rows and {X.shape[1]} columns: at least one of each is required.")

@@ -24,10 +24,12 @@ class Course:
             print(f"{place}  loss {epoch.train:.4f}  held-out loss {epoch.held:.4f}", flush=True)
 
 
-def noted(model: Any, columns: int) -> list[str]:
-    """Notes on what was decided in fitting."""
+def noted(model: Any, columns: int, roles: Any = None) -> list[str]:
+    """Notes on what was decided in fitting. `roles`: of a data frame's columns, of which dates have several inputs."""
     encoder = model.encoder
-    still = columns - len(encoder.numeric.kept) - len(encoder.words)
+    parts = [k for kind in roles.numbers.values() for k in range(roles.parts(kind))] if roles is not None else None
+    kept = [j for j in encoder.numeric.kept if parts is None or parts[j] == 0]
+    still = columns - len(kept) - len(encoder.words)
     notes = list(model.notes)
     if still:
         notes.append(f"{_counted(still, 'column')} ignored: constant or empty")

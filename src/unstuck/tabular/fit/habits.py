@@ -18,11 +18,16 @@ class Habits:
     missing: tuple[str, ...] = ()
     decimal: str = "."
 
+    def plain(self) -> dict[str, Any]:
+        """As plain data, for a model's file."""
+        known = {name: plain(one) for name, one in self.notations.items()}
+        return {"notations": known, "missing": list(self.missing)}
 
-def of_table(table: Table) -> dict[str, Any]:
-    """The habits of a table as plain data, for a model's file."""
-    known = {name: plain(one) for name, one in table.notations.items() if name in table.columns}
-    return {"notations": known, "missing": list(table.missing)}
+
+def of_table(table: Table) -> Habits:
+    """The habits of a table."""
+    known = {name: one for name, one in table.notations.items() if name in table.columns}
+    return Habits(known, table.missing)
 
 
 def habits_of(about: Mapping[str, Any]) -> Habits:

@@ -1,4 +1,5 @@
-"""Save a fitted estimator in a file that executes nothing when loaded. A user's module is rebuilt by the user."""
+"""Save a fitted estimator in a file that executes nothing when loaded, in the format of `unstuck fit --model`: the
+command and the estimators read each other's files. A user's module is rebuilt by the user."""
 
 from __future__ import annotations
 
@@ -9,10 +10,12 @@ import numpy as np
 
 from unstuck.tabular.fit import store
 from unstuck.tabular.fit.arrays import Schema
+from unstuck.tabular.fit.columns import recorded, roles_of, unnamed
 from unstuck.tabular.fit.estimators import Classifier, Regressor
+from unstuck.tabular.fit.habits import habits_of
 from unstuck.tabular.fit.online import Pace
 from unstuck.tabular.fit.store import ModelError
-from unstuck.tabular.fit.task import Numbers, Task
+from unstuck.tabular.fit.task import Labels, Numbers, Task
 from unstuck.tabular.fit.trainer import trainer
 
 Array = np.ndarray
@@ -24,11 +27,18 @@ CURVES = ("loss_curve_", "validation_curve_", "notes_")
 def save(estimator: Classifier | Regressor, path: str | Path) -> None:
     """Write a fitted estimator: encoder, weights, and settings except `class_weight`, `random_state` and `module`.
     Raises ModelError if it cannot be written."""
-    about = {
+    schema, names = estimator._schema, list(map(str, getattr(estimator, "feature_names_in_", ())))
+    known = recorded(schema.roles) if schema.roles is not None else unnamed(schema.words, names)
+    about = known | {
+        "targets": [],
+        "task": _sort(estimator.model_.task),
+        "names": _answers(estimator.model_.task),
+        "habits": schema.habits.plain() if schema.habits is not None else {},
+        "typed": schema.roles is not None,
         "estimator": type(estimator).__name__,
         "settings": {name: getattr(estimator, name) for name in SETTINGS} | {"hidden": estimator.hidden},
-        "words": list(estimator._schema.words),
-        "names": list(map(str, getattr(estimator, "feature_names_in_", ()))),
+        "words": list(schema.words),
+        "features": names,
         "flat": bool(getattr(estimator, "_flat", True)),
         "seed": estimator._seed,
         "curves": {name: list(getattr(estimator, name)) for name in CURVES},
@@ -44,12 +54,15 @@ def save(estimator: Classifier | Regressor, path: str | Path) -> None:
 
 
 def load(path: str | Path, module: Any = None) -> Classifier | Regressor:
-    """Load a saved estimator. `module`: builds its network, if it was saved with a user's module.
+    """Load a saved estimator, or a model of `unstuck fit` as one. `module`: builds its network, if it was saved with a
+    user's module.
 
     Raises ModelError for other files, and if `module` is missing or builds another network.
     """
     path = Path(path)
     head, arrays = store.read(path)
+    if "estimator" not in head.get("about", {}):
+        return _of_command(path)
     try:
         about, own = head["about"], int(head.get("modules", 0))
         settings = about["settings"]
@@ -69,22 +82,59 @@ def load(path: str | Path, module: Any = None) -> Classifier | Regressor:
             estimator.model_ = trainer(estimator).restored(encoder, task, states)
         except (RuntimeError, ValueError, TypeError) as error:
             raise ModelError(f"{path} holds the weights of another module: {str(error).splitlines()[0]}") from None
-    return _fitted(estimator, about, estimator.model_.task)
+    return _fitted(estimator, about, estimator.model_.task, _schema(about))
 
 
 def _state(arrays: dict[str, Array], prefix: str) -> dict[str, Array]:
     return {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
 
 
-def _fitted(estimator: Any, about: dict[str, Any], task: Task) -> Classifier | Regressor:
-    estimator._schema, estimator._seed = Schema(tuple(map(bool, about["words"]))), int(about["seed"])
+def _sort(task: Task) -> str:
+    if isinstance(task, Numbers):
+        return "regression"
+    return "multilabel" if isinstance(task, Labels) else "binary" if len(task.labels) == 2 else "multiclass"
+
+
+def _answers(task: Task) -> list[str]:
+    """Names of the predicted labels or numbers."""
+    if isinstance(task, Labels):
+        return list(task.names)
+    return [f"y{j}" for j in range(1, len(task.mean) + 1)] if isinstance(task, Numbers) else ["y"]
+
+
+def _of_command(path: Path) -> Classifier | Regressor:
+    """The model of `unstuck fit` as an estimator with the usual settings."""
+    model, about = store.load(path)
+    try:
+        who, habits = roles_of(about), habits_of(about)
+    except (KeyError, TypeError, ValueError):
+        raise ModelError(f"{path} does not record its input columns: it was saved by an earlier version") from None
+    estimator: Any = Regressor() if isinstance(model.task, Numbers) else Classifier()
+    estimator.model_ = model
+    words = tuple(kind.name == "text" for kind in who.inputs.values())
+    more = {"words": words, "features": list(who.inputs), "flat": model.task.loss.outputs == 1, "seed": 0}
+    notes = list(map(str, about.get("notes", ())))
+    curves = {"loss_curve_": [], "validation_curve_": [], "notes_": notes}
+    return _fitted(estimator, more | {"curves": curves}, model.task, Schema(words, who, habits))
+
+
+def _schema(about: dict[str, Any]) -> Schema:
+    words = tuple(map(bool, about["words"]))
+    return Schema(words, roles_of(about), habits_of(about)) if about.get("typed") else Schema(words)
+
+
+def _fitted(estimator: Any, about: dict[str, Any], task: Task, schema: Schema) -> Classifier | Regressor:
+    estimator._schema, estimator._seed = schema, int(about["seed"])
     estimator._pace, estimator._flat = Pace(), bool(about["flat"])
     estimator.n_features_in_ = len(about["words"])
-    if about["names"]:
-        estimator.feature_names_in_ = np.array(about["names"], object)
+    if names := about.get("features", about.get("names")):
+        estimator.feature_names_in_ = np.array(names, object)
     if not isinstance(task, Numbers):
         estimator.classes_ = getattr(task, "labels", np.arange(task.loss.outputs))
     for name in CURVES:
         setattr(estimator, name, about["curves"][name])
-    estimator.n_iter_, estimator.best_loss_ = len(estimator.loss_curve_), min(estimator.validation_curve_)
+    estimator.n_iter_, estimator.best_loss_ = (
+        len(estimator.loss_curve_),
+        min(estimator.validation_curve_, default=np.nan),
+    )
     return estimator

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -11,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from unstuck.tabular.fit import writer
+from unstuck.tabular.fit.columns import roles_of
 from unstuck.tabular.fit.figures import written
 from unstuck.tabular.fit.habits import habits_of
 from unstuck.tabular.fit.job import names_in, opened_table
@@ -19,7 +21,7 @@ from unstuck.tabular.fit.model import Model
 from unstuck.tabular.fit.roles import Roles, listed
 from unstuck.tabular.fit.store import ModelError, load
 from unstuck.tabular.fit.task import Classes
-from unstuck.tabular.tables import Kind, Table, TableError
+from unstuck.tabular.tables import Table, TableError
 from unstuck.tabular.tables.refusal import shown
 
 Array = np.ndarray
@@ -34,6 +36,8 @@ def predict(options: Namespace, stream: TextIO, say: Callable[[str], None]) -> i
     habits = habits_of(about)
     table = opened_table(options.data, options, options.split, habits.missing, habits.decimal)
     keep = names_in(options.keep, table)
+    if about.get("by_place"):
+        table, who = _by_place(table, who, keep, say)
     for note in _notes(table, who, keep):
         say(note)
     table = table.select(dict.fromkeys((*who.inputs, *keep))).read_as(dict(who.inputs), habits.notations)
@@ -43,16 +47,27 @@ def predict(options: Namespace, stream: TextIO, say: Callable[[str], None]) -> i
         for batch in table.batches():
             put(pa.RecordBatch.from_arrays(list(_arrays(batch, keep, model, who, schema)), schema=schema))
             rows += batch.num_rows
+    for note in table.slips.values():
+        say(note)
     return rows
 
 
 def _columns(about: dict[str, Any], file: str) -> Roles:
     """The model's input columns."""
     try:
-        inputs = {str(name): Kind(str(kind), tuple(map(int, shape))) for name, kind, shape in about["columns"]}
-        return Roles(inputs, tuple(map(str, about["targets"])), calendar=bool(about.get("calendar", False)))
+        return roles_of(about)
     except (KeyError, TypeError, ValueError):
-        raise ModelError(f"{file} does not record its input columns: it was not saved by unstuck fit") from None
+        raise ModelError(f"{file} does not record its input columns: it was saved by an earlier version") from None
+
+
+def _by_place(table: Table, who: Roles, keep: tuple[str, ...], say: Callable[[str], None]) -> tuple[Table, Roles]:
+    """For a model that was fitted to an array: its columns are those of the table, one by one."""
+    names = [name for name in table.columns if name not in keep]
+    if len(names) != len(who.inputs):
+        what = f"has {len(names)} columns, but the model was fitted to an array of {len(who.inputs)} without names"
+        raise TableError(what, file=table.name)
+    say("the model was fitted to an array without names: the columns are taken in their order")
+    return table, replace(who, inputs=dict(zip(names, who.inputs.values(), strict=True)))
 
 
 def _notes(table: Table, who: Roles, keep: tuple[str, ...]) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -18,7 +19,9 @@ def in_memory(data: object, origin: Origin | None = None) -> Typed:
     """A table in memory."""
     table = in_memory_table(data)
     names, notes = distinct(table.column_names)
-    return of_table("", table.rename_columns(list(names)), notes, origin=origin)
+    loose = {names[i] for i, dtype in enumerate(getattr(data, "dtypes", ())) if str(dtype) == "object"}
+    origin = replace(origin or Origin(), loose=frozenset(loose))
+    return of_table("", table.rename_columns(list(names)), notes, origin)
 
 
 def in_memory_table(data: object) -> pa.Table:
@@ -53,10 +56,17 @@ def _series(series: Any) -> Any:
         return series.dt.to_timestamp()
     if kind.startswith("interval"):
         return _middle(series.array)
+    if kind == "category" and series.cat.categories.dtype.kind in "iufb":
+        return series.cat.rename_categories([_word(one) for one in series.cat.categories])
     if kind == "category" and str(series.cat.categories.dtype).startswith("interval"):
         middle = _middle(series.cat.categories.array)
         return middle.take(series.cat.codes, allow_fill=True) if hasattr(middle, "take") else middle
     return series
+
+
+def _word(category: Any) -> str:
+    """A category as a word; pandas makes 3 to 3.0 where a value is missing."""
+    return str(int(category)) if isinstance(category, float) and category.is_integer() else str(category)
 
 
 def _middle(intervals: Any) -> Any:

@@ -13,5 +13,7 @@ class Origin:
     notes: tuple[str, ...] = ()
     declared: bool = True
     """Whether text is declared as such, so that plain numbers in it are words."""
+    loose: frozenset[str] = frozenset()
+    """Columns whose texts may be plain numbers all the same: those of Python objects."""
     order: str | None = None
     missing: tuple[str, ...] = ()

@@ -87,7 +87,9 @@ def _looked_at(file: str, schema: pa.Schema, rows: int | None, read: Batches, or
     from unstuck.tabular.tables.head import noted
 
     hints = Hints(order=origin.order, missing=origin.missing, declared=origin.declared)
-    found = settled({name: decide(column, hints) for name, column in texts.items()}, hints)
+    loose = replace(hints, declared=False)
+    tried = {name: decide(column, loose if name in origin.loose else hints) for name, column in texts.items()}
+    found = settled(tried, hints)
     kinds |= {name: one.kind for name, one in found.items()}
     notations = {name: one.notation for name, one in found.items() if one.notation is not None}
     return Typed(
