@@ -269,7 +269,8 @@ def _coded(names: tuple[str, ...], rows: list[list[str]]) -> frozenset[str]:
 
 def _gone(opened: Delimited, rows: list[list[str]]) -> frozenset[str]:
     """Words for a missing value that occur in columns of numbers and dates, so that they mean the same in text."""
-    typed = [j for j, name in enumerate(opened.names) if opened.kinds[name] in (NUMBER, DATE)]
+    kinds, empty = opened.kinds, opened.undecided
+    typed = [j for j, name in enumerate(opened.names) if kinds[name] in (NUMBER, DATE) and name not in empty]
     cells = {row[j].strip() for row in rows for j in typed if j < len(row)}
     return frozenset(cells & set(MISSING)) - {""}
 
