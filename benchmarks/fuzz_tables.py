@@ -13,18 +13,25 @@ from __future__ import annotations
 import argparse
 import gzip
 import io
+import json
+import lzma
 import pickle
 import resource
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import traceback
+import zipfile
 from collections import Counter
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 from random import Random
 
+FOREIGN = 100_000
+"""Inputs from this number on are files of other programs, and texts as people write them."""
 MEMORY = 4 << 30
 SECONDS = 30
 ALPHABET = ",;\t|\n\r\"' .0123456789-+eENAabczé?\ufeff\0\u2028"
@@ -126,8 +133,9 @@ def damaged(number: int) -> tuple[str, bytes]:
         if random.random() < 0.3:
             return name, random.randbytes(size)
         return name, "".join(random.choices(ALPHABET, k=size)).encode(random.choice(["utf-8", "utf-16", "utf-16-le"]))
-    name = random.choice(sorted(samples()))
-    content = samples()[name]
+    known = samples() if number < FOREIGN else foreign()
+    name = random.choice(sorted(known))
+    content = known[name]
     if name.endswith(".gz") and random.random() < 0.5:
         return name, gzip.compress(damage(random, gzip.decompress(content)), mtime=0)
     return name, damage(random, content)
@@ -165,6 +173,52 @@ def _damage_once(random: Random, content: bytes) -> bytes:
 def samples() -> dict[str, bytes]:
     """Valid files by name: every format, small enough that mutations hit the structure."""
     return {**_texts(), **_typed(), "data_batch_1": pickle.dumps({"data": bytes(2 * 3072), "labels": [3, 7]}, 3)}
+
+
+@cache
+def foreign() -> dict[str, bytes]:
+    """More valid files by name: files of other programs, and texts as people write them."""
+    rows = [
+        (f"{i % 28 + 1:02d}/{i % 12 + 1:02d}/2020", f"${1000 + i * 37.5:,.2f}", f"{i}k", f"{i / 7:.1f}%", f"w{i % 3}")
+        for i in range(40)
+    ]
+    names = ("day", "price", "sales", "share", "word")
+    lines = "".join(",".join(f'"{cell}"' for cell in row) + "\n" for row in rows)
+    people = f"A title\n# a comment\n{','.join(names)}\n{lines}".encode()
+    objects = [dict(zip(names, row, strict=True)) | {"n": {"a": i, "b": None}} for i, row in enumerate(rows)]
+    blanks = "".join(f"{i}.5   {i}  w{i % 3}\n" for i in range(30)).encode()
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("t.csv", people)
+    return {
+        "people.csv": people,
+        "months.csv": "".join(
+            f"{i % 28 + 1} Dec 20{i:02d} 3:{i:02d} PM;1.234,{i:02d} €\n" for i in range(10, 40)
+        ).encode(),
+        "spaced.csv": people.replace(b',"', b', "'),
+        "blanks.dat": blanks,
+        "t.zip": packed.getvalue(),
+        "t.csv.xz": lzma.compress(people),
+        "t.json": json.dumps({"rows": objects}, indent=1).encode(),
+        "t.jsonl": "\n".join(map(json.dumps, objects)).encode(),
+        **_databases(names, rows),
+    }
+
+
+def _databases(names: tuple[str, ...], rows: list[tuple[str, ...]]) -> dict[str, bytes]:
+    import openpyxl
+
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "t.sqlite")
+        with closing(sqlite3.connect(file)) as opened, opened:
+            opened.execute(f"create table t ({', '.join(names)})")
+            opened.executemany("insert into t values (?, ?, ?, ?, ?)", rows)
+        content = file.read_bytes()
+    book, out = openpyxl.Workbook(), io.BytesIO()
+    for row in (names, *rows):
+        book.active.append(row)
+    book.save(out)
+    return {"t.sqlite": content, "t.xlsx": out.getvalue()}
 
 
 def _texts() -> dict[str, bytes]:

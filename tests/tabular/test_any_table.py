@@ -383,6 +383,38 @@ def test_codes_stay_text(tmp_path: Path) -> None:
     assert columns(read(path)) == {"zip": ["01234", "10115", "00501"], "part": ["A12", "A13", "B1"], "y": [1, 2, 3]}
 
 
+def test_ordinals_and_codes_with_letters_stay_words(tmp_path: Path) -> None:
+    words = ["3rd"] * 90 + ["1st", "2nd"] * 5
+    codes = ["10a"] * 95 + ["10b"] * 5
+    path = put(tmp_path, "t.csv", "place,code,y\n" + "".join(f"{a},{b},1\n" for a, b in zip(words, codes, strict=True)))
+    assert columns(read(path)) == {"place": words, "code": codes, "y": [1] * 100}
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (["5k", "3M", "750"], [5000, 3e6, 750]),
+        (["$5M", "$3.5M", "$750"], [5e6, 3.5e6, 750]),
+        (["5M", "3.5B", "2M"], [5e6, 3.5e9, 2e6]),
+        (["5m", "3m", "2m"], [5, 3, 2]),
+        (["5m", "3m", "200"], ["5m", "3m", "200"]),  # metres and something else, or millions
+        (["3%", "2%", "5"], ["3%", "2%", "5"]),
+        (["5 kg", "3 lb", "2 kg"], ["5 kg", "3 lb", "2 kg"]),
+        (["$5", "€3", "$2"], ["$5", "€3", "$2"]),
+        (["2020-01", "13-2020", "2019-12"], ["2020-01", "13-2020", "2019-12"]),
+        (["19-12-31", "20-01-02", "20-02-03"], [18261, 18263, 18295]),
+        (["1.2.3", "1.2.4", "1.3.0"], ["1.2.3", "1.2.4", "1.3.0"]),
+        (["10.0.0.1", "10.0.0.2", "10.0.1.1"], ["10.0.0.1", "10.0.0.2", "10.0.1.1"]),
+        (["555-1234", "555-9876", "555-1111"], ["555-1234", "555-9876", "555-1111"]),
+        (["12:30", "1:05 PM", "23:59:30"], [12.5 / 24, (13 + 1 / 12) / 24, (24 - 0.5 / 60) / 24]),
+    ],
+)
+def test_what_is_a_number_or_a_date(cells: list[str], expected: list[Any], tmp_path: Path) -> None:
+    path = put(tmp_path, "t.csv", "a;y\n" + "".join(f"{cell};1\n" for cell in cells))
+    got = columns(read(path))["a"]
+    assert got == (expected if isinstance(expected[0], str) else pytest.approx(expected))
+
+
 def test_names_of_rows_as_r_writes_them(tmp_path: Path) -> None:
     table = read(put(tmp_path, "t.csv", '"a","b"\n"1",5.5,"x"\n"2",6.5,"y"\n'))
     assert columns(table) == {"column 1": [1, 2], "a": [5.5, 6.5], "b": ["x", "y"]}

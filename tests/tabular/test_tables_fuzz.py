@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from benchmarks.fuzz_tables import damage, damaged, outcome, samples
+from benchmarks.fuzz_tables import FOREIGN, damage, damaged, foreign, outcome, samples
 from unstuck.tabular.tables import TableError, read
 
 SLOW = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
@@ -25,7 +25,7 @@ def outcome_of(folder: Path, name: str, content: bytes) -> str:
 
 
 def test_whole_samples_are_read(tmp_path: Path) -> None:
-    for name, content in samples().items():
+    for name, content in {**samples(), **foreign()}.items():
         assert outcome_of(tmp_path, name, content) == "read", name
 
 
@@ -85,6 +85,12 @@ def test_one_row_of_another_width_is_always_found(tmp_path: Path) -> None:
 def test_regressions(tmp_path: Path, number: int) -> None:
     name, content = damaged(number)
     assert outcome_of(tmp_path, name, content) == "refused"
+
+
+@pytest.mark.parametrize("first", range(FOREIGN, FOREIGN + 100, 20))
+def test_damaged_files_of_other_programs(tmp_path: Path, first: int) -> None:
+    for number in range(first, first + 20):
+        assert outcome_of(tmp_path, *damaged(number)) in ("read", "refused")
 
 
 def test_the_same_number_gives_the_same_input() -> None:

@@ -22,6 +22,8 @@ SCALES |= {"billion": 1e9, "trillion": 1e12}
 """Factors by the word behind a number, in lower case."""
 ALONE = ("m", "b", "t")
 """Factors that are more likely a unit (metre, byte, tonne) if no other factor occurs."""
+RARE = 200
+"""One cell in so many may have another unit."""
 LONGEST = 64
 """Characters; a longer cell is no number."""
 CELL = re.compile(
@@ -172,15 +174,27 @@ def _split(after: str) -> tuple[str, str]:
 def _behind(words: Counter[tuple[str, str]]) -> tuple[bool, str, bool]:
     """Whether there are factors, the unit, and whether the numbers are percentages."""
     factors = {factor for factor, _ in words if factor}
+    sure = any(factor.lower() not in ALONE for factor in factors)
+    others = {unit for _, unit in words if unit}
+    if factors and not sure and not (any(map(_symbol, others)) or (len(factors) > 1 and not others)):
+        # Letters that may be units: 5m, 7m are metres; with 5a or 5 beside them, they are codes or ambiguous.
+        mixed = len(factors) > 1 or others or any(not factor for factor, _ in words)
+        return False, "" if mixed else next(iter(factors)), False
     units = Counter[str]()
     for (_, unit), count in words.items():
         units[unit] += count
-    if len(factors) == 1 and factors <= set(ALONE) and not {u for u in units if u}:
-        return False, next(iter(factors)), False
-    unit = next((u for u, n in units.most_common() if u and (_symbol(u) or 2 * n >= units.total())), "")
+    unit = next((u for u, _ in units.most_common() if u), "")
+    if not _symbol(unit) and unit != "%" and not _shared(units, unit):
+        unit = ""
     if unit == "%":
         return bool(factors), "", True
     return bool(factors), unit, False
+
+
+def _shared(units: Counter[str], unit: str) -> bool:
+    """Whether most cells have a unit, and nearly all of these the same: 10a, 10b and 1st, 2nd are codes."""
+    there = units.total() - units[""]
+    return 2 * units[unit] >= units.total() and (there - units[unit]) * RARE <= there
 
 
 def _marks(digits: list[str], usual: str) -> tuple[str, str]:

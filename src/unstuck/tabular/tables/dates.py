@@ -62,8 +62,8 @@ ORDERS = {
 """Patterns by the order of day, month, year, the name of a month (n), quarter and week; empty: a time alone."""
 WORDS = {"ymd": "year-month-day", "dmy": "day/month/year", "mdy": "month/day/year", "yymd": "year-month-day"}
 WORDS |= {"dny": "31 December 2019", "ndy": "December 31, 2019", "ynd": "2019 December 31", "ym": "2019-12"}
-WORDS |= {"my": "12/2019", "ny": "December 2019", "yn": "2019 December", "yq": "2019-Q4", "yw": "2019-W52"}
-TIME = r"(?P<H>\d{1,2})(?::(?P<M>\d{2})(?::(?P<S>\d{2})(?:[.,](?P<f>\d{1,9}))?)?)?\s?(?P<p>[AaPp])?(?:\.?[Mm]\.?)?"
+WORDS |= {"my": "12/2019", "ny": "December 2019", "yn": "2019 December", "yq": "2019-Q4", "yw": "2019-W52", "": "15:45"}
+TIME = r"(?P<H>\d{1,2})(?::(?P<M>\d{2})(?::(?P<S>\d{2})(?:[.,](?P<f>\d{1,9}))?)?)?\s?(?:(?P<p>[AaPp])\.?[Mm]\.?)?"
 ZONE = r"\s?(?P<z>Z|UTC|GMT|[-+]\d{2}(?::?\d{2})?)?(?:\s?\(?[A-Z]{3,4}\)?)?"
 
 

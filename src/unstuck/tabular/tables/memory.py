@@ -19,7 +19,8 @@ def in_memory(data: object, origin: Origin | None = None) -> Typed:
     """A table in memory."""
     table = in_memory_table(data)
     names, notes = distinct(table.column_names)
-    loose = {names[i] for i, dtype in enumerate(getattr(data, "dtypes", ())) if str(dtype) == "object"}
+    dtypes = getattr(data, "dtypes", ()) if hasattr(data, "iloc") else ()
+    loose = {names[i] for i, dtype in enumerate(dtypes) if str(dtype) == "object"}
     origin = replace(origin or Origin(), loose=frozenset(loose))
     return of_table("", table.rename_columns(list(names)), notes, origin)
 
