@@ -7,7 +7,7 @@ import pytest
 from tests.recorded import Findings, Record
 from unstuck.diagnosis.examine import Readings, examine
 from unstuck.diagnosis.model import NotApplicable
-from unstuck.micro import birth, by_heart, copied, reach, rows, terms
+from unstuck.micro import birth, bootstrap, by_heart, copied, reach, rows, terms
 from unstuck.micro.step import Recorded
 from unstuck.micro.training import Training
 from unstuck.rules.catalogue import catalogue
@@ -220,3 +220,29 @@ def test_weights_that_no_gradient_reaches_or_no_step_moves_are_named(
         assert names <= {w.name for w in found.weights if w.kind == kind}, found.weights
     assert {w.kind for w in found.weights} - {"sound"} == set(kinds)
     assert len(found.statements) == len(kinds) and all(s.site is not None for s in found.statements)
+
+
+HERE = "F.mse_loss(two(one(given))[:, 0], wanted + 0.9 * two(one(given)).max(1)[0])"
+LATER = HERE.replace("0.9 * two(one(given))", "0.9 * two(one(x[chosen - 1]))")
+
+
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        (LATER, True),
+        (LATER.replace("0.9 *", "(1 - wanted) * 0.9 *"), True),
+        ("((wanted + 0.9 * two(one(x[chosen - 1])).max(1)[0]) - two(one(given))[:, 0]).pow(2).mean()", True),
+        (LATER.replace("[0])", "[0].detach())"), False),
+        (LATER.replace("wanted + 0.9 *", ""), False),
+        (HERE, False),
+        ("F.mse_loss(two(one(given))[:, 0], wanted + 0.9 * given.abs().sum(1))", False),
+    ],
+)
+def test_a_target_that_the_network_makes_is_seen_with_its_gradient(record: Record, body: str, found: bool) -> None:
+    known = recorded(record, FLAT.format(body=f"return {body}"))
+    if not found:
+        with pytest.raises(NotApplicable):
+            bootstrap.ask(known)
+        return
+    read = bootstrap.ask(known)
+    assert read.site is not None and all(-1 <= c < 1 for c in read.turned)

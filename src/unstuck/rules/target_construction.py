@@ -1,0 +1,49 @@
+"""Targets are made by the network itself, and the gradient flows into them.
+
+## Why it hurts
+A value function is trained on `reward + gamma * value(next state)`. That sum is a target: it says where the value of
+the state is to go. Where it is not cut off from the graph, the loss is also lowered by moving the value of the next
+state to that of the state, against the direction of time. What comes out is another function (the residual gradient),
+most often a flatter one, and learning is slower by far or does not happen.
+
+## How it is seen
+In the recorded step the loss compares two values. Both depend on the same trained weights through different inputs, one
+of them by way of a number between 0 and 1 that it is multiplied by, and of something from outside that is added: a
+bootstrapped target with gradients. The gradient is taken with and without the target's part, and the angle between the
+two says what it does to the step. Losses that compare two views of one row, or derivatives at one point, are left
+alone.
+
+## What to do
+Compute the target under `torch.no_grad()`, or `detach()` it; multiply the next value by `(1 - done)`, so that nothing
+is expected beyond the end of an episode; a slowly updated copy of the network makes the targets steady.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from unstuck.diagnosis.model import Effect, Evidence, Finding, proven
+from unstuck.diagnosis.stages import Stage
+from unstuck.micro import bootstrap as example
+from unstuck.micro.bootstrap import Bootstrap
+from unstuck.remedies.detach_target import DetachTarget
+
+STAGE = Stage.TARGETS
+NEVER_MEANT = True
+FAULT = "target-construction"
+TURNED = 0.9
+"""Cosine of the gradients with and without the target's part: below it, a step goes 25 degrees aside or more."""
+
+
+def check(bootstrap: Bootstrap) -> Iterator[Finding]:
+    """Report the target, and what its gradient does to the step."""
+    call, least = bootstrap.call, min(bootstrap.turned)
+    said = "the target is made by the network itself and the gradient flows into it: a bootstrapped target is a number"
+    evidence = Evidence("cosine of the gradient with that of a fixed target", round(least, 2), "1")
+    sure = f"with the target cut off, the gradient points elsewhere: the cosine between the two is {least:.2f}"
+    effect = proven(sure) if least < TURNED else Effect()
+    remedies = (DetachTarget(call.site, bootstrap.operand, call.name),) if call.site is not None else ()
+    yield Finding(FAULT, said, bootstrap.site, (evidence,), remedies, known="observed", effect=effect)
+
+
+FIRES, QUIET = example.FIRES, example.QUIET
