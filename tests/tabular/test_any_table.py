@@ -464,3 +464,23 @@ def test_standard_input_can_be_read_twice() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], input=written(), capture_output=True, text=True, check=True)
     assert done.stdout == f"{[N, N]} {list(PLAIN)}\n"
+
+
+@pytest.mark.parametrize("months", [False, True])
+def test_no_advice_to_drop_a_date(months: bool) -> None:
+    from unstuck.tabular.fit.encoder import Encoder
+    from unstuck.tabular.fit.loading import frame_of
+    from unstuck.tabular.fit.remarks import remarks
+    from unstuck.tabular.fit.roles import Roles
+
+    days = [date(2020, 1, 1) + timedelta(days=i) for i in range(60)]  # one after the other, and each in one row only
+    mixed = [day.strftime("%m/%d/%Y" if i % 2 else "%d/%m/%Y") for i, day in enumerate(days)]
+    table = read({"day": mixed if months else days, "name": [f"w{i}" for i in range(60)]})
+    assert str(table.columns["day"]) == ("text" if months else "date")
+    who = Roles(table.columns, ())
+    (batch,) = table.batches()
+    frame = frame_of(batch, who)
+    told = [note for note in remarks(frame, Encoder.of(frame), who.moments()) if "--drop" in note]
+    assert told == [
+        "column 'name' has a distinct value in every row: if it is an identifier, leave it out (--drop name)"
+    ]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from unstuck.tabular.fit.categories import Column
 from unstuck.tabular.fit.context import FEW
 from unstuck.tabular.fit.encoder import Encoder
 from unstuck.tabular.fit.frame import Frame
@@ -49,8 +50,19 @@ def _counting(frame: Frame, names: tuple[str, ...], dates: frozenset[str]) -> It
         ):
             yield _identifier(names[j], "numbers the rows")
     for j, words in enumerate(frame.words):
-        if len(set(words)) == n and None not in words:
+        if len(set(words)) == n and None not in words and not _dated(words):
             yield _identifier(names[d + j], "has a distinct value in every row")
+
+
+def _dated(words: Column) -> bool:
+    """Whether half of the words are dates, though the column could not be read as dates."""
+    import pyarrow as pa
+
+    from unstuck.tabular.tables.dates import dates
+    from unstuck.tabular.tables.notation import NEARLY
+
+    some = pa.array([str(word) for word in words[:200]], pa.string())
+    return any(True for _ in dates(some, NEARLY / 2))
 
 
 def _identifier(name: str, how: str) -> str:
