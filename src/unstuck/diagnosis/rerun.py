@@ -26,6 +26,7 @@ from typing import Any
 from unstuck import containment
 from unstuck.diagnosis.cells import on_disk
 from unstuck.diagnosis.copied import copied, moved
+from unstuck.diagnosis.forked import Forked, Server
 from unstuck.diagnosis.model import NotApplicable
 from unstuck.recording.budget import Limits
 from unstuck.signals.learning import Learning
@@ -175,8 +176,10 @@ class Child:
     """
 
     def __init__(
-        self, likely: tuple[str, ...] = (), uncontained: bool = False, environment: Mapping[str, str] | None = None
-    ) -> None:
+        self, likely: tuple[str, ...] = (), uncontained: bool = False, environment: Mapping[str, str] | None = None,
+        server: Server | None = None,
+    ) -> None:  # fmt: skip
+        """`environment`: variables beside ours. `server`: starts it, where it can be watched over."""
         self._environment = {**os.environ, **(environment or {})}
         self.scratch = tempfile.TemporaryDirectory(prefix="unstuck-", ignore_cleanup_errors=True)
         self.folder = Path(self.scratch.name).resolve()
@@ -185,13 +188,20 @@ class Child:
         if containment.watched():
             self._told = Told()
             terms = self._told.terms(str(self.folder), likely, uncontained)
-            self.process = self._started([json.dumps(asdict(terms))], (terms.alive, terms.tell))
+            self.process = self._begun(json.dumps(asdict(terms)), (terms.alive, terms.tell), server)
             self._told.started(terms)
         elif uncontained:
             self.process = self._started([], ())
         else:
             self.close()
             raise _not_contained(["it is offered on Linux only"])
+
+    def _begun(self, terms: str, pipes: tuple[int, int], server: Server | None) -> subprocess.Popen[bytes] | Forked:
+        out, err = (self.folder / name for name in ("out", "err"))
+        with suppress(OSError), out.open("wb") as to, err.open("wb") as aside:  # a server may be gone
+            if server is not None:
+                return server.start(terms, to.fileno(), aside.fileno(), pipes)
+        return self._started([terms], pipes)
 
     def _started(self, terms: list[str], pipes: tuple[int, ...]) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "unstuck.recording", "--wait", *terms]
@@ -254,7 +264,7 @@ class Child:
             said = self._told.line(limit, 1)
             return None if said is None else (said.get("code", 1), said.get("broken", ""))
         with suppress(subprocess.TimeoutExpired):
-            return self.process.wait(limit), ""
+            return self.process.wait(timeout=limit), ""
         return None
 
     def output(self) -> str:

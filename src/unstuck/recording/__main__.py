@@ -2,7 +2,8 @@
 
 Runs the person's script as Python would, writes the tape, and ends with the script's own exit code. With `--wait` it
 imports what it needs, and takes its folder, patched files and arguments from one line of JSON on stdin. With
-`--wait TERMS` (JSON, see `containment.Terms`) it contains itself first. With `--beside` it is one of several processes
+`--wait TERMS` (JSON, see `containment.Terms`) it contains itself first. With `--serve NUMBER` it imports, and starts
+such processes as they are asked for at that socket (see `served`). With `--beside` it is one of several processes
 of a run, and leaves its tape where they meet (`--ranks FOLDER`).
 """
 
@@ -29,6 +30,7 @@ from unstuck.recording.launch import INTERRUPTED, execute, leave
 from unstuck.recording.options import arguments, limits
 from unstuck.recording.ranks import Meeting, alone, place
 from unstuck.recording.script import Target
+from unstuck.recording.served import served
 from unstuck.tape.model import Command
 from unstuck.tape.settings import NUMBER
 
@@ -38,8 +40,7 @@ SEEDS = "seeds.json"
 
 def main() -> int:
     """Run and record; the exit code is the script's."""
-    waiting = sys.argv[1:2] == ["--wait"]
-    options, target = arguments(_received(*sys.argv[2:]) if waiting else sys.argv[1:])
+    options, target = arguments(_words(sys.argv[1:]))
     if options.shift is not None:
         _seeded(options.shift, Path(options.out).absolute().with_name(SEEDS))
     if options.plain:
@@ -100,11 +101,23 @@ def _notebook(target: Target, out: Path, limits: Limits, command: Command) -> in
     return driver.execute(Path(target.name), out, tuple(limits), msgspec.structs.asdict(command))
 
 
+def _words(words: list[str]) -> list[str]:
+    """The arguments as they stand, or as they come to a process that waits for them."""
+    if words[:1] == ["--serve"]:
+        _import()
+        return _received(served(int(words[1])))
+    return _received(*words[1:]) if words[:1] == ["--wait"] else words
+
+
+def _import() -> None:
+    for name in ("torch", "torch._dynamo", "unstuck.recording.recorder"):  # the second comes with a first optimizer
+        importlib.import_module(name)
+
+
 def _received(terms: str = "") -> list[str]:
     """The arguments, once they have come; an empty line, which an end of file is too, ends the child."""
     inside = contain(Terms(**json.loads(terms))) if terms else Inside("none")  # while there is one thread
-    for name in ("torch", "torch._dynamo", "unstuck.recording.recorder"):  # the second comes with a first optimizer
-        importlib.import_module(name)
+    _import()
     inside.redirect()
     line = b""
     while not line.endswith(b"\n") and (more := os.read(0, 65536)):

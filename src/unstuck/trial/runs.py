@@ -9,7 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from unstuck.containment import RESULT
+from unstuck.containment import RESULT, watched
+from unstuck.diagnosis.forked import Server
 from unstuck.diagnosis.rerun import Child, likely
 from unstuck.recording.budget import UNBOUNDED
 from unstuck.signals.printed import Printed
@@ -75,13 +76,14 @@ class Runs:
     def __init__(self, job: Job, change: Change, uncontained: bool = False) -> None:
         self._job, self._change, self._uncontained = job, change, uncontained
         self._waiting: list[Child] = []
+        self._server = Server({**os.environ, **ORDERED}) if watched() else None
         self._sides = 1 if _one_device() or (os.cpu_count() or 1) < 2 else 2
 
     def prepare(self, children: int) -> None:
         """Start so many processes, which import torch and wait."""
         while len(self._waiting) < children:
             places = likely(str(self._job.folder), self._job.cwd)
-            self._waiting.append(Child(places, self._uncontained, ORDERED))
+            self._waiting.append(Child(places, self._uncontained, ORDERED, self._server))
 
     def pair(self, number: int, recorded: bool = False, ahead: int = 0) -> tuple[Outcome, Outcome]:
         """Run both programs, side by side where there is room. Raises NotContained.
@@ -117,6 +119,8 @@ class Runs:
         for child in self._waiting:
             child.close()
         self._waiting = []
+        if self._server is not None:
+            self._server.close()
 
 
 def _ended(child: Child) -> Outcome:
