@@ -180,6 +180,7 @@ def _add_fit_options(verb: str, add: Callable[..., object]) -> None:
         add("--hidden", type=_widths, metavar="N,N", help="hidden layer sizes, e.g. 300 or 64,64")
         add("--epochs", type=_positive(int), metavar="N", help="maximum epochs per network")
         add("--rate", type=_positive(float), metavar="R", help="learning rate (default: found by a sweep)")
+        add("--minutes", type=_positive(float), metavar="M", help="time limit")
         add("--seed", type=int, default=0, metavar="N", help="random seed")
         add("--json", metavar="FILE", help="write all results as JSON ('-' for stdout)")
         add("--plot", metavar="FILE", help="plot losses, confusion matrix and calibration (.png or .svg)")

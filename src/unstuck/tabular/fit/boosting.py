@@ -5,8 +5,10 @@ Trees see the columns as the linear stage does, on the grid of `Numeric`, so tha
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -30,6 +32,8 @@ RATE, ROUNDS, MOST, STEP, ENDED = 0.1, 100, 300, 10, 0.85
 """A hundred trees at once are added per output while, counted in tens, the best number is in the last part of them."""
 JUDGED = 2000
 """Held-out rows of a lane on which the number of trees is chosen."""
+DEARER = 1.3
+"""Later trees may take so much more time than the first ones."""
 WORTH = 0.005
 """The share of the loss that the first trees must save."""
 FEW = 1000
@@ -50,6 +54,11 @@ def boosted(context: Context, lanes: int, seen: Array, mixed: Array) -> Trained 
     helds = [rows.take(held) for held in split.held]
     growers = [_Grower(rows.take(train), context, lane) for lane, train in enumerate(split.train)]
     if not all(one.possible for one in growers):
+        return None
+    begun = time.monotonic()
+    growers[0].grow(STEP)
+    each = (time.monotonic() - begun) / STEP * ROUNDS * lanes
+    if not context.resources.allows(DEARER * each):
         return None
     first = growers[0].grow(ROUNDS)
     own = context.loss.answers(first.raw(helds[0].x))[0]
@@ -73,9 +82,14 @@ def _worthwhile(mixed: Array, own: Array, held: Array, context: Context) -> bool
 
 def _grown(growers: list[_Grower], first: Trees, helds: list[Rows], context: Context) -> list[Trees]:
     """The trees of every lane; the first lane has its first ones already."""
-    grown, best = [first, *(one.grow(ROUNDS) for one in growers[1:])], ROUNDS
+    begun, best = time.monotonic(), ROUNDS
+    grown = [first, *context.resources.each([partial(one.grow, ROUNDS) for one in growers[1:]])]
+    each = (time.monotonic() - begun) * len(growers) / max(len(growers) - 1, 1)
     for rounds in range(ROUNDS, MOST + 1, ROUNDS):
-        grown = grown if rounds == ROUNDS else [one.grow(rounds) for one in growers]
+        if rounds > ROUNDS and not context.resources.allows(DEARER * each):
+            break
+        if rounds > ROUNDS:
+            grown = context.resources.each([partial(one.grow, rounds) for one in growers])
         costs = np.mean([_course(trees, held, context) for trees, held in zip(grown, helds, strict=True)], axis=0)
         best = STEP * (int(costs.argmin()) + 1)
         if best < ENDED * rounds:

@@ -21,6 +21,7 @@ from unstuck.tabular.fit.options import Options
 from unstuck.tabular.fit.progress import Progress
 from unstuck.tabular.fit.refusal import CannotFit
 from unstuck.tabular.fit.remarks import remarks
+from unstuck.tabular.fit.resources import Resources
 from unstuck.tabular.fit.store import ModelError, save
 from unstuck.tabular.fit.target import Target
 from unstuck.tabular.tables import TableError
@@ -33,7 +34,7 @@ class Interrupted(Exception):
 def fit(options: Namespace, progress: Progress) -> Fitted:
     """Train, evaluate and save. Raises TableError, ModelError and CannotFit with one line each, and Interrupted on
     Ctrl-C."""
-    begun = time.monotonic()
+    begun, resources = time.monotonic(), Resources.of(None if options.minutes is None else 60 * options.minutes)
     job = prepared(options, progress.reading)
     chosen = Options(hidden=options.hidden, epochs=options.epochs, rate=options.rate, seed=options.seed)
     folder = _folder(options)
@@ -44,7 +45,7 @@ def fit(options: Namespace, progress: Progress) -> Fitted:
     progress.measure = "R2" if job.aim.sort == "regression" else "explained"
     progress.trying()
     try:
-        model = _trained(job, chosen, progress, history)
+        model = _trained(job, chosen, progress, history, resources)
         progress.done()
         fitted = _told(options, job, model, history, time.monotonic() - begun)
         if options.model is not None:
@@ -69,15 +70,16 @@ def _baseline(aim: Target) -> float:
     return aim.task.loss.baseline(aim.task.encode(aim.y), w)
 
 
-def _trained(job: Job, chosen: Options, progress: Progress, history: Curves) -> Model:
+def _trained(job: Job, chosen: Options, progress: Progress, history: Curves, resources: Resources) -> Model:
     if job.loaded is not None:
-        return learn(job.frame(), job.aim.y, job.aim.task, chosen, job.aim.weights, progress.epoch, history)
+        frame, aim, watch = job.frame(), job.aim, progress.epoch
+        return learn(frame, aim.y, aim.task, chosen, aim.weights, watch, history, resources=resources)
     if job.aim.sort == "multilabel":
         raise CannotFit("the table does not fit in memory: multilabel training needs it in memory")
     from unstuck.tabular.fit.stream import learn_streamed
 
     classes = job.aim.sort != "regression"
-    return learn_streamed(lambda: chunks(job), classes, chosen, progress.epoch, history)
+    return learn_streamed(lambda: chunks(job), classes, chosen, progress.epoch, history, resources=resources)
 
 
 def _told(options: Namespace, job: Job, model: Model, history: Curves, seconds: float) -> Fitted:

@@ -16,6 +16,7 @@ from unstuck.tabular.fit.history import History
 from unstuck.tabular.fit.loss import Loss
 from unstuck.tabular.fit.network import with_one
 from unstuck.tabular.fit.options import Options
+from unstuck.tabular.fit.resources import UNLIMITED, Resources
 from unstuck.tabular.fit.train import Shape, Training
 
 Array = np.ndarray
@@ -45,6 +46,7 @@ class Context:
     options: Options
     watch: Callable[[Shape, Training], None]
     history: History
+    resources: Resources = UNLIMITED
 
     def rows(self, views: tuple[str, ...], lanes: int) -> Rows:
         """The rows as a network with these views receives them, in a stage of so many lanes."""
@@ -70,7 +72,8 @@ class Context:
     def _dealt(self, lanes: int) -> tuple[Array, Array]:
         """An order of the rows, and the part of each in that order; lane k holds out part k."""
         rng = np.random.Generator(np.random.Philox(key=[self.options.seed, 0xF01D]))
-        parts = max(lanes, PARTS, math.ceil(len(self.frame) / HELD))
+        asked = self.options.lanes or 1  # who asks for two lanes gets halves
+        parts = max(lanes, asked if asked > 1 else PARTS, math.ceil(len(self.frame) / HELD))
         return dealt(self.strata, parts, rng, self.group)
 
     def few(self, lanes: int) -> bool:

@@ -14,7 +14,7 @@ from unstuck.tabular.fit.arrays import Schema, arranged, blocks, frame_of, is_ta
 from unstuck.tabular.fit.course import Course, noted
 from unstuck.tabular.fit.frame import Frame
 from unstuck.tabular.fit.online import Pace
-from unstuck.tabular.fit.options import Options, options_of
+from unstuck.tabular.fit.options import Options, options_of, resources_of
 from unstuck.tabular.fit.task import Task
 from unstuck.tabular.fit.trainer import trainer
 
@@ -39,12 +39,14 @@ class Network(BaseEstimator):
         X: an array, a list of rows, a sparse matrix, a tensor, a data frame of pandas or polars, an Arrow table. With
         `warm_start`, a further call continues from the current networks and keeps the encoding of the columns.
         """
+        resources = resources_of(self)
         before = self.model_ if self.warm_start and hasattr(self, "model_") else None
         frame, y, weights = self._taken(X, y, sample_weight, before is None)
         task = before.task if before else self._task(y, weights)
         options = self._options(before is None)
         course = Course(self.verbose)
-        self.model_ = trainer(self).learn(frame, y, task, options, weights, course.watch, before=before)
+        learn = trainer(self).learn
+        self.model_ = learn(frame, y, task, options, weights, course.watch, before=before, resources=resources)
         self._pace = Pace()
         self.loss_curve_, self.validation_curve_ = course.train, course.held
         return self._told()

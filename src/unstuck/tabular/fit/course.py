@@ -2,8 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
+
+
+@dataclass
+class Log:
+    """The epochs of a stage that is trained in a thread of its own, to be told in order."""
+
+    told: list[tuple[Any, Any]] = field(default_factory=list)
+
+    def watch(self, shape: Any, now: Any) -> None:
+        """Keep the latest epoch."""
+        self.told.append((shape, SimpleNamespace(curve=[now.curve[-1]], net=now.net)))
+
+    def replay(self, watch: Callable[[Any, Any], None]) -> None:
+        """Tell all epochs."""
+        for shape, now in self.told:
+            watch(shape, now)
 
 
 @dataclass

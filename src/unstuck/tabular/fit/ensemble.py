@@ -10,13 +10,15 @@ the blend is the one that lowers that loss.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from unstuck.tabular.fit.blend import Grown, blended
 from unstuck.tabular.fit.boosting import boosted
 from unstuck.tabular.fit.context import Context
+from unstuck.tabular.fit.course import Log
 from unstuck.tabular.fit.leftover import leftover
 from unstuck.tabular.fit.linear import everywhere, linear
 from unstuck.tabular.fit.loss import Squares
@@ -41,6 +43,9 @@ WORTH = 25.0
 TAIL = 2 * KNEE
 """A column has long tails if a value lies this many interquartile ranges from the median."""
 SETTLED = "larger networks were not trained: the errors of a small one show no structure in any two columns"
+SOON = 0.2
+"""With fewer seconds left, no larger network is begun."""
+HURRIED = "larger networks were not trained: the time was over"
 
 
 def grow(context: Context, before: tuple[Stage, ...] = ()) -> Grown:
@@ -50,7 +55,7 @@ def grow(context: Context, before: tuple[Stage, ...] = ()) -> Grown:
         return _continued(context, before)
     if options.hidden or options.activation or options.views:
         shape = Shape(options.views or PLAIN, options.hidden or LARGER, options.activation or "relu")
-        stage = trained(context, shape, *_affordable(context, shape))
+        stage = trained(context, shape, *_affordable(context, shape), time=0.9)
         return blended(context, [stage], _floor(context, len(stage.flat)), joins=False)
     floor = _floor(context, LANES)
     stages = list(_first(context, floor))
@@ -58,21 +63,36 @@ def grow(context: Context, before: tuple[Stage, ...] = ()) -> Grown:
     if len(context.frame) > SMALL and leftover(context, small.held, small.answers) < WORTH:
         return small
     base = min(stages, key=lambda stage: stage.cost(context)).base
+    if not context.resources.allows(SOON):
+        return replace(small, notes=(HURRIED,))
     stages += _larger(context, base)
     nets = blended(context, stages, None, joins=False)
     grown = boosted(context, _lanes(context), nets.held, nets.answers)
     return blended(context, stages, floor, joins=True, grown=grown)
 
 
-def _larger(context: Context, base: Array | None) -> Iterator[Trained]:
+def _larger(context: Context, base: Array | None) -> list[Trained]:
     """The final stages, with the views of the best trial."""
     base = None if base is None else base[: _lanes(context)]
     best = _best_views(context, base)
     epochs = VISITS if len(context.frame) <= SMALL else MORE_VISITS
     epochs = int(np.clip(epochs // len(context.frame), 20, LONG))
-    for number, (activation, rate) in enumerate((("relu", best.rate), ("silu", None)), 1):
-        shape = Shape(best.shape.views, LARGER, activation)
-        yield trained(context, shape, _lanes(context), epochs, number, base, rate=rate)
+    limited, jobs = context.resources.end is not None, context.resources.jobs not in (None, 1)
+    shapes = [Shape(best.shape.views, LARGER, activation) for activation in ("relu", "silu")]
+    shares = ((0.7, 0.7) if jobs else (0.35, 0.55)) if limited else (1.0, 1.0)
+
+    def task(number: int, own: Context) -> Trained:
+        rate, shape, share = best.rate if number == 1 else None, shapes[number - 1], shares[number - 1]
+        return trained(own, shape, _lanes(context), epochs, number, base, rate=rate, time=share)
+
+    if not jobs:
+        return [task(number, context) for number in (1, 2)]
+    logs = [Log(), Log()]
+    own = [replace(context, watch=log.watch) for log in logs]
+    found = context.resources.each([partial(task, number, one) for number, one in enumerate(own, 1)])
+    for log in logs:
+        log.replay(context.watch)
+    return found
 
 
 def _lanes(context: Context) -> int:
@@ -84,7 +104,7 @@ def _best_views(context: Context, base: Array | None) -> Trained:
     base, rate, tried = None if base is None else base[:1], None, []
     epochs = int(np.clip(TRIAL_VISITS // len(context.frame), 4, TRIED))
     for number, views in enumerate(views_worth_trying(context.encoder), 3):
-        tried.append(trained(context, Shape(views, LARGER, "relu"), 1, epochs, number, base, rate=rate))
+        tried.append(trained(context, Shape(views, LARGER, "relu"), 1, epochs, number, base, rate=rate, time=0.08))
         rate = tried[0].rate
     return min(tried, key=lambda stage: stage.cost(context))
 
@@ -95,11 +115,11 @@ def _floor(context: Context, lanes: int) -> Trained | None:
 
 def _first(context: Context, floor: Trained | None) -> list[Trained]:
     """The small stage; where columns have long tails, another one that learns the errors of the linear stage."""
-    plain = trained(context, FIRST, LANES, None)
+    plain = trained(context, FIRST, LANES, None, time=0.25)
     knots = context.encoder.numeric.knots
     if floor is None or not isinstance(context.loss, Squares) or np.abs(knots).max(initial=0.0) <= TAIL:
         return [plain]
-    return [plain, trained(context, FIRST, LANES, None, base=everywhere(floor, context))]
+    return [plain, trained(context, FIRST, LANES, None, base=everywhere(floor, context), time=0.25)]
 
 
 def _affordable(context: Context, shape: Shape) -> tuple[int, int]:

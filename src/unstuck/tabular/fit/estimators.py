@@ -55,6 +55,10 @@ class Classifier(ClassifierMixin, Network):
         an int makes the result reproducible to the bit.
     verbose
         1 prints every epoch.
+    time_limit
+        seconds that `fit` may take. A limit that is reached makes the result depend on the speed of the machine.
+    n_jobs
+        threads that train the larger stages, by the convention of joblib; the predictions do not depend on it.
 
     Attributes
     ----------
@@ -87,6 +91,8 @@ class Classifier(ClassifierMixin, Network):
         device: str | None = None,
         random_state: Any = None,
         verbose: int = 0,
+        time_limit: float | None = None,
+        n_jobs: int | None = None,
     ) -> None:
         self.hidden = hidden
         self.activation = activation
@@ -101,6 +107,8 @@ class Classifier(ClassifierMixin, Network):
         self.device = device
         self.random_state = random_state
         self.verbose = verbose
+        self.time_limit = time_limit
+        self.n_jobs = n_jobs
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """One pass over some rows. The first call needs all `classes`, and fixes the encoding of the columns: pass some
@@ -192,6 +200,8 @@ class Regressor(RegressorMixin, MultiOutputMixin, Network):
         device: str | None = None,
         random_state: Any = None,
         verbose: int = 0,
+        time_limit: float | None = None,
+        n_jobs: int | None = None,
     ) -> None:
         self.hidden = hidden
         self.activation = activation
@@ -205,6 +215,8 @@ class Regressor(RegressorMixin, MultiOutputMixin, Network):
         self.device = device
         self.random_state = random_state
         self.verbose = verbose
+        self.time_limit = time_limit
+        self.n_jobs = n_jobs
 
     def partial_fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
         """One pass over some rows. The first call fixes the encoding of columns and target: pass some hundred

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from unstuck.tabular.fit.history import History
 from unstuck.tabular.fit.loss import Loss, Squares
 from unstuck.tabular.fit.network import with_one
 from unstuck.tabular.fit.options import Options
+from unstuck.tabular.fit.resources import UNLIMITED, Resources
 from unstuck.tabular.fit.stage import PLAIN, Stage
 from unstuck.tabular.fit.task import Task
 from unstuck.tabular.fit.train import Shape, Training
@@ -89,14 +90,16 @@ def learn(
     watch: Watch | None = None,
     history: History | None = None,
     before: Model | None = None,
+    resources: Resources | None = None,
 ) -> Model:
     """Fit rows of a frame to targets y, (n,) labels or (n, k) numbers as `task` takes them.
 
     The result depends neither on the order of the rows nor on the units of a column; a row of weight w counts as w
     equal rows. The same rows, options and machine give the same bits. `before`: a model whose networks are trained
-    further, with its encoder, instead of new ones.
+    further, with its encoder, instead of new ones. `resources`: the time and the threads.
     """
     context, rows = prepared(frame, y, task, options, weights, watch, history, before and before.encoder)
+    context = replace(context, resources=resources or UNLIMITED)
     grown = grow(context, before.stages if before else ())
     bounds = bounds_of(task.loss, context.y)
     mixed = capped(grown.answers, bounds)

@@ -29,6 +29,7 @@ from unstuck.tabular.fit.module_training import Batch, Plan, advance, judged, op
 from unstuck.tabular.fit.network import with_one
 from unstuck.tabular.fit.online import BATCH, RATE, Pace
 from unstuck.tabular.fit.options import Options
+from unstuck.tabular.fit.resources import Resources
 from unstuck.tabular.fit.stage import PLAIN, batch_of
 from unstuck.tabular.fit.task import Task
 
@@ -78,7 +79,7 @@ class ByTorch:
 
     def learn(
         self, frame: Frame, y: Array, task: Task, options: Options, weights: Array | None,
-        watch: Watch, before: ModuleModel | None = None,
+        watch: Watch, before: ModuleModel | None = None, resources: Resources | None = None,
     ) -> ModuleModel:  # fmt: skip
         """Train to the end, starting from the weights of `before` if given."""
         context, found = prepared(frame, y, task, options, weights, watch, None, before and before.encoder)

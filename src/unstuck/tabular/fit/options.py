@@ -8,6 +8,7 @@ from numbers import Integral, Real
 from typing import Any
 
 from unstuck.tabular.fit.activation import ACTIVATIONS
+from unstuck.tabular.fit.resources import Resources
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,18 @@ def options_of(estimator: Any, seed: int) -> Options:
         decay=decay,
         seed=seed,
     )
+
+
+def resources_of(estimator: Any) -> Resources:
+    """The resources of an estimator, from now on. Raises ValueError for an invalid parameter."""
+    seconds, jobs = estimator.time_limit, estimator.n_jobs
+    if seconds is not None and not 0 < _real(seconds) < math.inf:
+        raise ValueError(f"time_limit must be a number of seconds above 0, or None, not {seconds!r}")
+    if jobs is not None and (not isinstance(jobs, Integral) or isinstance(jobs, bool) or jobs == 0):
+        raise ValueError(f"n_jobs must be a whole number other than 0, or None, not {jobs!r}")
+    if seconds is not None and estimator.module is not None:
+        raise ValueError("time_limit cannot be combined with a module: use epochs")
+    return Resources.of(None if seconds is None else float(seconds), None if jobs is None else int(jobs))
 
 
 def _hidden(hidden: Any) -> tuple[int, ...] | None:

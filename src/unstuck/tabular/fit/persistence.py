@@ -20,7 +20,10 @@ from unstuck.tabular.fit.trainer import trainer
 
 Array = np.ndarray
 KINDS = {"Classifier": Classifier, "Regressor": Regressor}
-SETTINGS = ("activation", "lanes", "epochs", "batch_size", "learning_rate", "weight_decay", "warm_start")
+SETTINGS = (
+    "activation", "lanes", "epochs", "batch_size", "learning_rate", "weight_decay", "warm_start", "time_limit",
+    "n_jobs",
+)  # fmt: skip
 CURVES = ("loss_curve_", "validation_curve_", "notes_")
 
 

@@ -95,16 +95,18 @@ class Trained:
 def trained(
     context: Context, shape: Shape, lanes: int, epochs: int | None, number: int = 0,
     base: Array | None = None, start: Array | None = None, rate: float | None = None,
+    time: float = 0.5,
 ) -> Trained:  # fmt: skip
     """Train a stage. `number`: its place in the ensemble, which draws its first weights; `base`: as in `Trained`;
-    `rate`: found earlier."""
-    options = context.options
+    `rate`: found earlier; `time`: the share of the time left that it may take, where the time is limited."""
+    options, until = context.options, context.resources.until(time)
     lanes = len(start) if start is not None else context.lanes(lanes)
     rows, split = context.rows(shape.views, lanes), context.split(lanes)
     rate = options.rate or rate
     if rate is None:
         first = None if start is None else start[0]
-        rate = sweep(rows, split, context.loss, shape, options.seed, start=first, base=base).rate
+        soon = context.resources.until(time / 4)
+        rate = sweep(rows, split, context.loss, shape, options.seed, start=first, base=base, until=soon).rate
     m = split.train.shape[1]
     batch = batch_of(options, m)
     epochs = options.epochs or _affordable(context, shape, lanes, m, epochs or int(np.clip(400 * batch / m, 4, 60)))
@@ -113,8 +115,9 @@ def trained(
     name = "-".join([*words, *(["onto"] if base is not None else [])])
     batches = InMemory(rows, split, batch, options.seed + (number << 34), base)
     done = train(
-        batches, context.loss, plan, lambda now: _noted(context, name, shape, now), context.history.recall(name), start
-    )
+        batches, context.loss, plan, lambda now: _noted(context, name, shape, now), context.history.recall(name), start,
+        until,
+    )  # fmt: skip
     held, out = unseen(done.net, done.best, rows, split, context.loss, base)
     return Trained(shape, done.best, held, out, name, base, rate=rate)
 

@@ -25,6 +25,7 @@ from unstuck.tabular.fit.linear import linear
 from unstuck.tabular.fit.model import Model, Unseen, Watch, bounds_of, capped
 from unstuck.tabular.fit.network import with_one
 from unstuck.tabular.fit.options import Options
+from unstuck.tabular.fit.resources import UNLIMITED, Resources
 from unstuck.tabular.fit.stage import STRAIGHT, Stage, views_worth_trying
 from unstuck.tabular.fit.statistics import Chunk, Chunks, Statistics, mixed, statistics
 from unstuck.tabular.fit.sweep import Trial, sweep
@@ -129,11 +130,13 @@ def learn_streamed(
     watch: Watch | None = None,
     history: History | None = None,
     room: int = SLAB,
+    resources: Resources | None = None,
 ) -> Model:
     """Fit rows that are read repeatedly: `chunks()` yields them from first to last, with their targets.
 
-    `classes`: whether the target holds classes (otherwise numbers, (n, k)). `room`: bytes of rows in memory. The
-    result depends on the rows and their order, not on the chunks.
+    `classes`: whether the target holds classes (otherwise numbers, (n, k)). `room`: bytes of rows in memory.
+    `resources`: the time, of which one pass over the data is not interrupted. The result depends on the rows and their
+    order, not on the chunks.
     """
     options, history = options or Options(), history or History()
     seen = statistics(chunks, classes)
@@ -153,7 +156,8 @@ def learn_streamed(
         history.note("stream", now)
         told(plan.shape, now)
 
-    done = train(batches, seen.task.loss, plan, noted, history.recall("stream"))
+    until = (resources or UNLIMITED).until(0.9)
+    done = train(batches, seen.task.loss, plan, noted, history.recall("stream"), until=until)
     done.net.flat[:] = done.best
     note = f"{seen.rows} rows were read in slabs of about {seen.rows // batches.parts}, drawn at random from all data"
     return _with_floor(seen, batches, Stage(plan.shape, done.best, 1.0, name="stream"), done, options, note)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from itertools import chain, count, islice
 
@@ -54,10 +55,11 @@ class Trial:
 
 def sweep(
     rows: Rows, split: Split, loss: Loss, shape: Shape, seed: int,
-    rates: tuple[float, ...] = RATES, start: Array | None = None, base: Array | None = None,
+    rates: tuple[float, ...] = RATES, start: Array | None = None, base: Array | None = None, until: float | None = None,
 ) -> Trial:  # fmt: skip
     """Train one lane per rate from the same weights for a few annealed steps on the first lane's rows; `start`: the
-    initial weights, (parameters,); `base`: as in `InMemory`."""
+    initial weights, (parameters,); `base`: as in `InMemory`; `until`: when to end at the latest, on the clock
+    `time.monotonic`."""
     net = Dense((rows.x.shape[1] - 1, *shape.hidden, loss.outputs), len(rates), shape.activation)
     net.draw([seed * 1000] * len(rates))
     if start is not None:
@@ -69,6 +71,8 @@ def sweep(
     parts = chain.from_iterable(batches.epoch(number) for number in count())
     with np.errstate(over="ignore", invalid="ignore"):  # the largest rates are expected to diverge
         for step, part in enumerate(islice(parts, steps)):
+            if until is not None and step and time.monotonic() >= until:
+                break
             advance(net, adam, loss, part, column * np.float32(schedule(step / steps)))
         held = batches.held()
         losses = loss.losses(net.forward(held.x), held.y)

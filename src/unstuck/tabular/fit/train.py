@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -105,21 +106,24 @@ Watch = Callable[[Training], None]
 
 
 def train(
-    batches: Batches, loss: Loss, plan: Plan, watch: Watch, before: dict | None = None, start: Array | None = None
-) -> Training:
+    batches: Batches, loss: Loss, plan: Plan, watch: Watch, before: dict | None = None, start: Array | None = None,
+    until: float | None = None,
+) -> Training:  # fmt: skip
     """Train a stage. `before`: the state of an interrupted training to continue. `start`: the weights of a finished
-    one, (lanes, parameters), which are kept if no epoch improves on them."""
+    one, (lanes, parameters), which are kept if no epoch improves on them.
+    `until`: when to end, on the clock `time.monotonic`; the rate decays as the time runs out."""
     held, own = batches.held(), batches.own()
     now = Training.begin(held.x.shape[-1] - 1, loss, plan, start)
     if start is not None:
         now.least = judge(now.net, held, loss)
     if before is not None:
         now.restore(before)
+    begun = time.monotonic()
     for number in range(len(now.curve), plan.epochs):
-        if number and (now.since > plan.patience).all():
+        if number and ((now.since > plan.patience).all() or _over(until)):
             break
-        rates = _rates(plan.rate, now.adam.steps, batches.steps * plan.epochs)
-        for part, rate in zip(batches.epoch(number), rates, strict=False):
+        rates = _rates(plan.rate, now.adam.steps, batches.steps * plan.epochs, begun, until)
+        for rate, part in zip(rates, batches.epoch(number), strict=False):
             advance(now.net, now.adam, loss, part, rate)
         costs = judge(now.net, held, loss)
         _keep(now, costs)
@@ -128,10 +132,17 @@ def train(
     return now
 
 
-def _rates(rate: float, done: int, steps: int) -> Iterator[Array]:
-    while True:
-        yield np.array([[rate * schedule(done / steps)]], np.float32)
+def _rates(rate: float, done: int, steps: int, begun: float, until: float | None) -> Iterator[Array]:
+    """The rate of each step; ends when the time is over."""
+    while not _over(until):
+        gone = 0.0 if until is None else (time.monotonic() - begun) / max(until - begun, 1e-9)
+        part = gone if gone > (done + 1) / steps else done / steps
+        yield np.array([[rate * schedule(part)]], np.float32)
         done += 1
+
+
+def _over(until: float | None) -> bool:
+    return until is not None and time.monotonic() >= until
 
 
 def schedule(part: float) -> float:
