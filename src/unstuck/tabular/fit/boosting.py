@@ -32,6 +32,8 @@ RATE, ROUNDS, MOST, STEP, ENDED = 0.1, 100, 300, 10, 0.85
 """A hundred trees at once are added per output while, counted in tens, the best number is in the last part of them."""
 JUDGED = 2000
 """Held-out rows of a lane on which the number of trees is chosen."""
+SOON = 1.0
+"""With fewer seconds left no tree is grown: importing scikit-learn's ensembles and the first trees take that."""
 DEARER = 1.3
 """Later trees may take so much more time than the first ones."""
 WORTH = 0.005
@@ -48,7 +50,8 @@ def boosted(context: Context, lanes: int, seen: Array, mixed: Array) -> Trained 
     too few rows or too many outputs, or where the first trees of one lane do not clearly lower the loss in a blend.
     """
     lanes = context.lanes(lanes)
-    if context.few(lanes) or len(context.frame) < LEAST or context.loss.outputs > OUTPUTS:
+    possible = len(context.frame) >= LEAST and context.loss.outputs <= OUTPUTS and not context.few(lanes)
+    if not possible or not context.resources.allows(SOON):
         return None
     rows, split = context.rows(BRIEF, lanes), context.split(lanes)
     helds = [rows.take(held) for held in split.held]

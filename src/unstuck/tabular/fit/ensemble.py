@@ -86,7 +86,8 @@ def _larger(context: Context, base: Array | None) -> list[Trained]:
         return trained(own, shape, _lanes(context), epochs, number, base, rate=rate, time=share)
 
     if not jobs:
-        return [task(number, context) for number in (1, 2)]
+        first = task(1, context)
+        return [first, task(2, context)] if context.resources.allows(SOON) else [first]
     logs = [Log(), Log()]
     own = [replace(context, watch=log.watch) for log in logs]
     found = context.resources.each([partial(task, number, one) for number, one in enumerate(own, 1)])
@@ -104,6 +105,8 @@ def _best_views(context: Context, base: Array | None) -> Trained:
     base, rate, tried = None if base is None else base[:1], None, []
     epochs = int(np.clip(TRIAL_VISITS // len(context.frame), 4, TRIED))
     for number, views in enumerate(views_worth_trying(context.encoder), 3):
+        if tried and not context.resources.allows(SOON):
+            break
         tried.append(trained(context, Shape(views, LARGER, "relu"), 1, epochs, number, base, rate=rate, time=0.08))
         rate = tried[0].rate
     return min(tried, key=lambda stage: stage.cost(context))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-KEPT = 0.05
+KEPT = 0.08
 """The share of the time that is kept for what follows the training."""
 
 
