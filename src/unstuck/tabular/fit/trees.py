@@ -76,29 +76,17 @@ class Trees:
         return np.searchsorted(self.roots, np.arange(len(self.feature)), side="right") - 1
 
     @cached_property
-    def _spans(self) -> Array:
-        """The first leaf below each node and the one after its last, in the order of its tree, (nodes, 2)."""
-        spans = np.zeros((len(self.feature), 2), np.int64)
-        for root in self.roots.tolist():
-            number, stack = 0, [root]
-            while stack:
-                node = stack.pop()
-                if node < 0:  # both sides are done
-                    left, right = self.children[~node]
-                    spans[~node] = spans[left, 0], spans[right, 1]
-                elif self.feature[node] == LEAF:
-                    spans[node] = number, number + 1
-                    number += 1
-                else:
-                    left, right = self.children[node].tolist()
-                    stack += [~node, right, left]
-        return spans
+    def _before(self) -> Array:
+        """The leaves of its tree before each node, (nodes,): a node is followed by its left side, then by its right."""
+        leaf = self.feature == LEAF
+        before = np.cumsum(leaf) - leaf
+        return before - before[self.roots[self._tree]]
 
     @cached_property
     def _values(self) -> Array:
         values = np.zeros((len(self.roots), LEAVES))
         leaves = np.flatnonzero(self.feature == LEAF)
-        values[self._tree[leaves], self._spans[leaves, 0]] = self.value[leaves]
+        values[self._tree[leaves], self._before[leaves]] = self.value[leaves]
         return values.ravel()
 
     @cached_property
@@ -109,7 +97,7 @@ class Trees:
 
     def _table(self, nodes: Array) -> tuple[Array, Array]:
         edges, rank = np.unique(self.threshold[nodes], return_inverse=True)
-        low, high = np.uint64(1) << self._spans[self.children[nodes, 0]].T.astype(np.uint64)
+        low, high = np.uint64(1) << self._before[self.children[nodes]].T.astype(np.uint64)
         ruled_out = (high - low).astype(np.uint32)
         table, tree, right = np.full((len(edges) + 2, len(self.roots)), EVERY), self._tree[nodes], ~self.missing[nodes]
         np.bitwise_and.at(table, (rank + 1, tree), ~ruled_out)
@@ -142,7 +130,8 @@ class Trees:
         if shapes != ((lanes, outputs), (nodes, 2), self.roots.shape):
             raise ValueError("not trees")
         last = np.append(self.roots[1:], nodes)[self._tree][:, None]
-        if not ((number < self.children) & (self.children < last))[inner].all():
+        left_next = (self.children[inner, 0] == np.flatnonzero(inner) + 1).all()
+        if not left_next or not ((number < self.children) & (self.children < last))[inner].all():
             raise ValueError("a node's children come after it in the same tree")
         leaves = np.bincount(self._tree[~inner], minlength=len(self.roots))
         wrong = (leaves > LEAVES).any() or (2 * leaves - 1 != np.diff(np.append(self.roots, nodes))).any()
