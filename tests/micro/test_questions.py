@@ -186,7 +186,8 @@ def test_terms_are_taken_apart_down_to_their_reductions(record: Record) -> None:
     [
         ("Adam", 1, 0.01, ""),
         ("SGD", 1, 1e-6, "optimizer"),
-        ("SGD", 1, 1e4, "optimizer"),
+        ("SGD", 1, 3e-4, "rate"),
+        ("SGD", 1, 300.0, "rate"),
         ("Adam", 1e-6, 0.01, "units"),
         ("Adam", 0, 0.01, "neither"),
     ],
@@ -198,6 +199,8 @@ def test_a_batch_learnt_by_heart_tells_the_optimizer_from_the_rest(
     text = text.replace("one, two =", f"x *= {unit}\none, two =").replace("Adam(", f"{optimizer}(")
     found = by_heart.ask(recorded(record, text.replace("lr=0.01", f"lr={given}")))
     assert found.verdict == verdict, found.why
+    if verdict == "rate":
+        assert found.statements[0].what.endswith("too high" if given > 1 else "too low")
     assert [bool(s.site) for s in found.statements] == [True] * bool(verdict)
 
 

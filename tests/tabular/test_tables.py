@@ -614,9 +614,7 @@ class TestCifarBatches:
 
 
 NUMBERS = st.none() | st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**53), 2**53).map(float)
-WORDS = st.none() | st.text(
-    st.characters(codec="utf-8", exclude_categories=["Cs", "Zs", "Zl", "Zp", "Cc"]), min_size=1
-)
+WORDS = st.none() | st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Zs", "Zl", "Zp", "Cc"]), min_size=1)
 
 
 class TestWriting:

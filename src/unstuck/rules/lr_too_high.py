@@ -7,8 +7,9 @@ sigmoids into saturation, and lowering the rate later does not bring them back.
 
 ## How it is seen
 The recorded batches are replayed from the recorded weights at many learning rates at once. The run as written learns
-little, and a rate at least three times lower reaches a clearly higher skill. If the step cannot be replayed: the loss
-became NaN or infinite, or ends far above its start.
+little, and a rate at least three times lower reaches a clearly higher skill. Or the script's own optimizer does not
+learn one small batch by heart, and does at a lower rate. If the step cannot be replayed: the loss became NaN or
+infinite, or ends far above its start.
 
 ## What to do
 Use the rate that did best; without a sweep, divide by ten. Learning-rate warm-up or gradient clipping allows somewhat
@@ -21,6 +22,7 @@ from collections.abc import Iterator
 
 from unstuck.diagnosis.model import Evidence, Finding
 from unstuck.diagnosis.stages import Stage
+from unstuck.micro.by_heart import ByHeart
 from unstuck.rules._rates import better, first_rate, rate_site, rounded, set_rate
 from unstuck.signals.learning import Learning
 from unstuck.signals.sweep import Sweep
@@ -35,10 +37,12 @@ BLOWN = 5.0
 GUESS = 0.1
 
 
-def check(tape: Tape, learning: Learning, sweep: Sweep | None) -> Iterator[Finding]:
+def check(tape: Tape, learning: Learning, sweep: Sweep | None, heart: ByHeart | None) -> Iterator[Finding]:
     """Look for a lower learning rate that does better."""
     factor = better(sweep, learning.final, lambda f: f <= AWAY) if sweep else _guess(learning)
     written = first_rate(tape)
+    if factor is None and heart is not None and written:
+        yield from _of_few_rows(tape, heart, written)
     if factor is None or not written:
         return
     rate = rounded(written * factor)
@@ -50,6 +54,20 @@ def check(tape: Tape, learning: Learning, sweep: Sweep | None) -> Iterator[Findi
         _evidence(sweep, learning, factor),
         (remedy,),
     )
+
+
+def _of_few_rows(tape: Tape, heart: ByHeart, written: float) -> Iterator[Finding]:
+    """A batch that is learnt by heart at a lower rate, and not at the written one."""
+    if heart.verdict != "rate" or not heart.fails or heart.rate is None or heart.rate[0] > AWAY:
+        return
+    factor, arm = heart.rate
+    remedy, where = set_rate(tape, rounded(written * factor) / written)
+    said = f"learning rate {written:g}{where} is too high: {heart.batch} is not learnt by heart"
+    evidence = (
+        Evidence("share of the loss that is gone at the written rate", round(heart.own.share, 3), "near 1"),
+        Evidence(f"the same at {factor:g} times that rate", round(arm.share, 3), "no better"),
+    )
+    yield Finding("lr-too-high", said, rate_site(tape, remedy), evidence, (remedy,))
 
 
 def _guess(learning: Learning) -> float | None:

@@ -86,8 +86,9 @@ class Network(BaseEstimator):
 
     def _checked(self, X: Any, reset: bool) -> Any:
         X = plain(X)
-        if is_table(X) and not reset and hasattr(self, "feature_names_in_"):
-            X = arranged(X, self.feature_names_in_.tolist())
+        names = getattr(self, "feature_names_in_", None)
+        if is_table(X) and not reset and names is not None:
+            X = arranged(X, names.tolist())
         if is_table(X):
             if not all(X.shape):
                 raise ValueError(f"X has {X.shape[0]} rows and {X.shape[1]} columns: at least one of each is required.")
