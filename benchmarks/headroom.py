@@ -17,7 +17,7 @@ import torch
 
 from tests.recorded import tape_of
 from unstuck.diagnosis.experiment import Headroom
-from unstuck.diagnosis.runners import run_of
+from unstuck.diagnosis.whole_runs import run_of
 from unstuck.headroom.features import table
 from unstuck.headroom.learners import LEARNERS
 from unstuck.headroom.measure import FOLDS, Question, answered, interval, measured, one_thread, scored

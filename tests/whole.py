@@ -57,6 +57,6 @@ def diagnosed(text: str, folder: Path, prove: bool = True, arguments: tuple[str,
 
 def skill(folder: Path) -> float:
     """The skill that a run of the script ends with."""
-    from unstuck.diagnosis.runners import run_of
+    from unstuck.diagnosis.whole_runs import run_of
 
     return run_of(load(record(folder))).known

@@ -16,7 +16,8 @@ from unstuck.diagnosis.experiment import Replay, Request, Rerun, Resample, Run, 
 from unstuck.diagnosis.model import NotApplicable
 from unstuck.diagnosis.pipeline import diagnose
 from unstuck.diagnosis.rerun import PatchedRun, PatchedRuns
-from unstuck.diagnosis.runners import Runners, compared, run_of
+from unstuck.diagnosis.runners import Runners
+from unstuck.diagnosis.whole_runs import compared, run_of
 from unstuck.remedies.treatment import CannotApply, CannotEdit
 from unstuck.replay.bench import Bench
 from unstuck.rules.catalogue import catalogue

@@ -15,9 +15,9 @@ from unstuck.cli.commands import _code
 from unstuck.diagnosis.experiment import Experiment, Replay, Request, Run
 from unstuck.diagnosis.model import Diagnosis, Effect, Finding, Metric, Patch, proven
 from unstuck.diagnosis.roles import state_of
-from unstuck.diagnosis.runners import run_of
 from unstuck.diagnosis.sanity import LARGEST, sane, skill_of
 from unstuck.diagnosis.skill import SETTLED, STUCK
+from unstuck.diagnosis.whole_runs import run_of
 from unstuck.tape.model import Optimizer, Tape
 
 

@@ -12,7 +12,7 @@ from unstuck.diagnosis.experiment import PrintedScore, Run, Scores
 from unstuck.diagnosis.level import still_prints
 from unstuck.diagnosis.model import NotApplicable
 from unstuck.diagnosis.roles import state_of
-from unstuck.diagnosis.runners import compared
+from unstuck.diagnosis.whole_runs import compared
 from unstuck.signals.final_number import FinalNumber
 
 SCRIPT = """

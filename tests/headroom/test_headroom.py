@@ -7,7 +7,7 @@ import pytest
 from tests.recorded import Record
 from unstuck.diagnosis.model import NotApplicable
 from unstuck.diagnosis.roles import state_of
-from unstuck.diagnosis.runners import run_of
+from unstuck.diagnosis.whole_runs import run_of
 from unstuck.headroom.measure import measured
 
 LOOP = """

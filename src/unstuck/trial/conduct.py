@@ -176,7 +176,7 @@ SAME = "both programs print the same numbers from the same seeds, and others fro
 
 def _skill(outcome: Outcome) -> float | None:
     """What the recorded training and its last evaluation show; None where that cannot be scored."""
-    from unstuck.diagnosis.runners import run_of
+    from unstuck.diagnosis.whole_runs import run_of
 
     run = run_of(outcome.tape) if outcome.tape is not None else None
     return run.shown if run is not None and run.judged else None

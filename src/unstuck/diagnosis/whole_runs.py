@@ -1,0 +1,108 @@
+"""How a whole run went, by its tape; and what a run of the patched script shows beside the run as written."""
+
+from __future__ import annotations
+
+import math
+from typing import TypeVar
+
+import msgspec
+
+from unstuck.diagnosis.experiment import Arm, Experiment, PrintedScore, Run, Scores, Word
+from unstuck.diagnosis.level import by_heart, counted, still_prints
+from unstuck.diagnosis.rerun import PatchedRun
+from unstuck.diagnosis.skill import LEAST, WORTH, healed, settled
+from unstuck.signals.evaluation import FinalEvaluation
+from unstuck.signals.final_number import FinalNumber
+from unstuck.signals.held_out import HeldOut
+from unstuck.signals.learning import Learning
+from unstuck.signals.rates import Rates
+from unstuck.signals.task import in_turn
+from unstuck.tape.model import Tape
+
+Reading = TypeVar("Reading", Learning, FinalEvaluation, FinalNumber, HeldOut, Rates)
+DENIES = " (contained by Landlock, which denies connections and what programs other than Python write)"
+"""Said of a patched script that failed under it: that may be why."""
+
+
+def run_of(tape: Tape, ended: bool | None = None) -> Run:
+    """How the run on a tape went."""
+    error = str(tape.error.get("message", "failed")) if tape.error else ""
+    whole = not error if ended is None else ended
+    learning, exam = _read(Learning, tape), _read(FinalEvaluation, tape)
+    if learning is None:
+        return Run(whole, error=error, cut=tape.cut, broke=ends_broken(tape))
+    return Run(
+        ended=whole, skill=learning.final, curve=learning.skill, score=learning.score, passes=len(tape.passes),
+        task=learning.task.kind, broke=learning.broke or ends_broken(tape), adrift=learning.adrift, turns=in_turn(tape),
+        flat=learning.yardstick.flat, error=error, cut=tape.cut, warming=tape.cut and _warming(tape),
+        evaluation=exam.skill if exam is not None else None, scores=scores_of(tape, learning),
+    )  # fmt: skip
+
+
+def ends_broken(tape: Tape) -> bool:
+    """Whether the last loss of the run, of whatever program, is NaN or infinite."""
+    return bool(tape.losses) and not math.isfinite(tape.losses[-1])
+
+
+def scores_of(tape: Tape, learning: Learning) -> Scores:
+    """The run's training score, its score on rows that were held out, and the one that it prints."""
+    held, said = _read(HeldOut, tape), _read(FinalNumber, tape)
+    printed = None
+    if said is not None:
+        file, line = (said.site.file, said.site.line) if said.site is not None else ("", None)
+        printed = PrintedScore(said.label, said.value, said.skill, file, line)
+    return Scores(learning.score, held.score if held is not None else None, printed)
+
+
+def _warming(tape: Tape) -> bool:
+    rates = _read(Rates, tape)
+    return rates is not None and rates.rising
+
+
+def _read(kind: type[Reading], tape: Tape) -> Reading | None:
+    """A reading of a tape; None if it cannot be taken, whatever the reason: a failure must not cost the report."""
+    try:
+        return kind.read(tape)
+    except Exception:
+        return None
+
+
+def rerun_of(kept: Experiment, before: Run, done: PatchedRun) -> Experiment:
+    """What the patched script's own run shows."""
+    if done.tape is None or not done.ran:
+        stopped = f"was stopped: {done.broken or 'it took too long'}"
+        how = stopped if done.code is None else f"ended with exit code {done.code}"
+        said = f": {done.last_line}" if done.last_line else ""
+        said += DENIES if done.means == "landlock" and done.code else ""
+        run = run_of(done.tape, ended=False) if done.tape is not None else None
+        return msgspec.structs.replace(kept, why=f"the patched script {how}{said}", run=run)
+    after = run_of(done.tape, ended=True)
+    word, why = compared(before, after)
+    told = "" if after.score is not None else f"; its last line: {done.last_line}"
+    arms = {"without": Arm(lanes=(before.known,)), "treated": Arm(lanes=(after.known,))}
+    return msgspec.structs.replace(kept, word=word, why=why + told, run=after, power="one run each", lanes=1, **arms)
+
+
+def compared(before: Run, after: Run) -> tuple[Word, str]:
+    """A verdict from two single runs, and the numbers it rests on."""
+    was = f"{before.score:.3f}" if before.score is not None else "unknown"
+    now = f"{after.score:.3f}" if after.score is not None else "unknown"
+    why = f"the patched script, run for itself: {was} before, {now} after"
+    if before.error:
+        return "heals", f"the script stopped with an error; the patched script runs through ({now})"
+    if still_prints(before, after):
+        return "undecided", f"{why}, but it still prints {after.scores.printed} ({before.scores.printed} before)"
+    counts = counted(before, after)
+    if counts[0] != before.known:
+        why += f"; skill on its last evaluation: {counts[0]:.3f} before, {counts[1]:.3f} after"
+    old, new = max(counts[0], 0.0), counts[1]
+    if by_heart(after) and not by_heart(before):
+        return "undecided", f"{why}, but skill on its last evaluation is {after.evaluation:.3f}: it learns by heart"
+    if new - old >= WORTH:
+        return "heals" if healed(old, new) else "helps", why
+    if new - counts[0] <= -WORTH:
+        return "harms", why
+    if before.evaluation is not None and after.evaluation is not None and after.evaluation - before.evaluation >= LEAST:
+        why += f"; skill on its last evaluation: {before.evaluation:.3f} before, {after.evaluation:.3f} after"
+        return "heals" if healed(before.evaluation, after.evaluation) else "helps", why
+    return "no-difference" if settled(old) and settled(new) else "undecided", why
