@@ -97,6 +97,9 @@ def _of_classes(losses: Losses, ending: Ending, cutting: Truncation) -> Iterator
     cut = f"; `{cutting.lines[0]}` cuts off fractions" if cutting.sites else ""
     said = f"all {rows} targets that were looked at are class {int(ids[0])}, of {output[1]} that the network tells{cut}"
     evidence = (Evidence("distinct class ids among the targets", 1, f"{output[1]}, one per output"),)
+    if not cutting.sites:  # one player's half of a game has one class by design
+        yield Finding(FAULT, said, site, evidence, known="guessed")
+        return
     sure = proven(f"the output that always says class {int(ids[0])} has no error: the targets say nothing of the input")
     remedies = tuple(KeepLabels(s) for s in cutting.shares[:1])
     yield Finding(FAULT, said, site, evidence, remedies, "error", known="observed", effect=sure)
