@@ -116,9 +116,14 @@ def metric(run: Run, choice: Choice, context: Context) -> Metric | None:
 
 
 def patch(tape: Tape, judged: Judged, loud: set[str]) -> Patch | None:
-    """The files of the chosen patched run, as long as it answers a cause or a suspect."""
+    """The files of the chosen patched run, as long as it answers a cause or a suspect.
+
+    None where that run did worse and nothing proves the fault: then the patch is what harms.
+    """
     last, reruns = judged.choice.last, [c.rerun for c in judged.levels if c.rerun is not None]
     if last is None or not loud & {fault for e in reruns for fault in e.request.faults}:
+        return None
+    if last.word == "harms" and not certain(judged, last):
         return None
     shown = diff(tape.sources, dict(last.files), tape.folder)
     if not shown and not last.arguments and not last.environment:
@@ -152,8 +157,12 @@ def patch_proven(judged: Judged, last: Experiment) -> bool:
         return False
     gain = last.run.known - max(judged.run.known, 0.0)
     shown = bool(recounts(judged.log, last))
-    certain = all(f.effect.word == "proven" for f in judged.findings if not f.behind and f.fault in last.request.faults)
-    return gain >= WORTH or last.works or ((shown or certain) and gain >= NO_WORSE)
+    return gain >= WORTH or last.works or ((shown or certain(judged, last)) and gain >= NO_WORSE)
+
+
+def certain(judged: Judged, last: Experiment) -> bool:
+    """Whether the effect of every fault that a patched run answers is proven."""
+    return all(f.effect.word == "proven" for f in judged.findings if not f.behind and f.fault in last.request.faults)
 
 
 def verified(log: Sequence[Experiment], last: Experiment | None) -> str:

@@ -1,4 +1,4 @@
-"""Weights that need training are frozen: their requires_grad is False.
+"""Weights that need training never change: their requires_grad is False, or no training step uses them.
 
 ## Why it hurts
 Freezing keeps what a layer has learnt elsewhere. If it has learnt nothing yet (random embeddings, a backbone whose
@@ -7,17 +7,21 @@ and the layers behind it learn from random features.
 
 ## How it is seen
 The recorded step reads weights with `requires_grad=False`, and the run learns poorly. A replay that trains them too
-shows whether that helps. A frozen backbone whose head learns well is not reported.
+shows whether that helps. A frozen backbone whose head learns well is not reported. Or an optimizer holds weights that
+evaluations read and no step of the whole run does (a loss that returns after the first of several heads).
 
 ## What to do
-Remove `requires_grad = False`, or pass `freeze=False`; and give these weights to the optimizer too.
+Remove `requires_grad = False`, or pass `freeze=False`; and give these weights to the optimizer too. Let the loss depend
+on every part of the network that is used afterwards.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from unstuck.diagnosis.model import Evidence, Finding, Site
+import torch
+
+from unstuck.diagnosis.model import Evidence, Finding, Site, proven
 from unstuck.diagnosis.skill import fair
 from unstuck.diagnosis.stages import Stage
 from unstuck.remedies.unfreeze import Unfreeze
@@ -27,23 +31,52 @@ from unstuck.tape.model import Tape
 from unstuck.tape.program import Weight
 
 STAGE = Stage.WIRING
+FAULT = "frozen-params"
 
 
-def check(coverage: Coverage, learning: Learning, tape: Tape) -> Iterator[Finding]:
-    """Report the weights of the step that cannot change, if the run learns poorly."""
-    if not coverage.frozen or fair(learning.final):
-        return
+def check(coverage: Coverage, learning: Learning | None, tape: Tape) -> Iterator[Finding]:
+    """Report the weights of the step that cannot change, if the run learns poorly; and those that no step uses."""
+    yield from _never_trained(tape)
+    if coverage.frozen and learning is not None and not fair(learning.final):
+        yield _frozen(coverage, tape)
+
+
+def _frozen(coverage: Coverage, tape: Tape) -> Finding:
     names = tuple(p.name for p in coverage.frozen)
     numbers, others = sum(map(size, coverage.frozen)), sum(map(size, coverage.held))
     few = ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")
-    yield Finding(
-        "frozen-params",
+    return Finding(
+        FAULT,
         f"{numbers:,} of {numbers + others:,} weights are frozen (requires_grad=False): {few}; the run learns poorly",
         _reads(tape, coverage.frozen[0].name),
         (Evidence("share of the weights that are frozen", numbers / max(numbers + others, 1), "0"),),
         (Unfreeze(names, coverage.optimizer),),
         known="observed",
     )
+
+
+def _never_trained(tape: Tape) -> Iterator[Finding]:
+    """An optimizer holds weights that evaluations read, and no training step of the whole run does."""
+    steps = {name for p in tape.passes for name in tape.programs[p.program].weights()}
+    judged = [tape.programs[e.program] for e in tape.evaluations]
+    read = {name for program in judged for name in program.weights()}
+    held = {p.name for p in tape.parameters if p.trainable and p.optimizer >= 0}
+    left = sorted(n for n in held & read - steps if _same(tape, n))
+    if tape.cut or not left or not steps & read:
+        return
+    call = next(c for program in judged for c in program.calls if set(c.weights()) & set(left))
+    more = f" and {len(left) - 1} more" if len(left) > 1 else ""
+    said = (
+        f"no training step uses {left[0]}{more}, which an optimizer holds and evaluations read: no gradient reaches it"
+    )
+    evidence = Evidence("weights that evaluations read and no training step does", len(left), "none")
+    told = proven(f"in {len(tape.passes)} steps they kept their first values")
+    yield Finding(FAULT, said, call.site, (evidence,), known="observed", effect=told)
+
+
+def _same(tape: Tape, name: str) -> bool:
+    start, end = (tape.tensors.get(f"{kind}:{name}") for kind in "wf")
+    return start is not None and end is not None and torch.equal(start, end)
 
 
 def _reads(tape: Tape, name: str) -> Site | None:
