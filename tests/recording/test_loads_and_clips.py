@@ -110,3 +110,10 @@ def test_torch_is_as_it_was(record: Record) -> None:
     held = nn.Module.load_state_dict, nn.utils.clip_grad_norm_, torch.nn.utils.clip_grad.clip_grad_value_
     record(HEAD + TRAINED)
     assert held == (nn.Module.load_state_dict, nn.utils.clip_grad_norm_, torch.nn.utils.clip_grad.clip_grad_value_)
+
+
+def test_a_new_head_of_the_same_shape_is_meant(record: Record, findings: Findings) -> None:
+    state = "{k.replace('head.', 'old.'): v for k, v in other.state_dict().items()}"
+    tape = record(f"{HEAD}model.load_state_dict({state}, strict=False){TRAINED}")
+    assert tape.facts.loads[0].missing and tape.facts.loads[0].unexpected
+    assert not findings(tape, "checkpoint-mismatch")

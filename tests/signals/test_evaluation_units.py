@@ -34,7 +34,15 @@ print("r2", 1 - off.item())
 """
 
 
-@pytest.mark.parametrize("told", ["model(x[400:]) * spread + mean", "(model(x[400:]) + mean / spread).mul(spread)"])
+@pytest.mark.parametrize(
+    "told",
+    [
+        "model(x[400:]) * spread + mean",
+        "(model(x[400:]) + mean / spread).mul(spread)",
+        "(model(x[400:])[:, 0] * spread + mean).unsqueeze(1)",
+        "model(x[400:]).squeeze(1)[:, None] * spread + mean",
+    ],
+)
 def test_a_score_in_other_units_is_the_one_of_the_training(told: str, record: Record, findings: Findings) -> None:
     tape = record(SCRIPT.replace("{told}", told))
     assert FinalEvaluation.read(tape).skill > 0.9

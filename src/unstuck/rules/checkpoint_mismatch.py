@@ -9,7 +9,8 @@ is evaluated with, the numbers it was drawn with, and the fine-tuning is a train
 ## How it is seen
 Each `load_state_dict` is watched: which of the module's tensors were not given, which entries it had no name for, and
 whether what it was given are its own tensors. Missing and unexpected tensors of the same shapes in the same order are
-the same layers under other names. A new head of another shape, or a state without the old head, is not reported.
+the same layers under other names. A new head of another shape, a last layer that alone is not loaded, or a state
+without the old head, is not reported.
 
 ## What to do
 Print what `load_state_dict` returns, or leave `strict=True`. Rename the entries before they are loaded:
@@ -25,6 +26,7 @@ from difflib import SequenceMatcher
 from unstuck.diagnosis.model import Effect, Evidence, Finding, NotApplicable, proven
 from unstuck.diagnosis.stages import Stage
 from unstuck.remedies.rename_entries import RenameEntries, renaming
+from unstuck.signals.task import main_program
 from unstuck.tape.model import Load, Tape
 
 STAGE = Stage.WIRING
@@ -42,11 +44,28 @@ def check(tape: Tape) -> Iterator[Finding]:
     """Report each load that leaves weights at the values they had although it was given theirs."""
     if not tape.facts.loads:
         raise NotApplicable("no weights are loaded")
-    seen = set[object]()
+    seen, last = set[object](), _last_layer(tape)
     for load in tape.facts.loads:
-        if load.site not in seen and (found := _missed(load) or _own(load)) is not None:
+        missed = _missed(load) if not _new_head(load, last) else None
+        if load.site not in seen and (found := missed or _own(load)) is not None:
             seen.add(load.site)
             yield found
+
+
+def _last_layer(tape: Tape) -> tuple[str, ...]:
+    """The weights of the layer nearest to the loss; () where no step was recorded."""
+    try:
+        program = tape.programs[main_program(tape)]
+    except NotApplicable:
+        return ()
+    return next((c.weights() for c in reversed(program.calls) if c.weights()), ())
+
+
+def _new_head(load: Load, last: tuple[str, ...]) -> bool:
+    """Whether the rest is loaded and only the last layer is not: it is new for another task, whatever its shape."""
+    if load.given == len(load.unexpected) or not last:
+        return False
+    return all(any(f".{weight}".endswith(f".{name}") for weight in last) for name, _ in load.missing)
 
 
 def _missed(load: Load) -> Finding | None:

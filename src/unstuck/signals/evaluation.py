@@ -102,7 +102,7 @@ def meeting(program: Program, output: Value, target: int) -> Value | None:
     while at != output:
         call = program.maker(at)
         before = [r for r in call.refs() if isinstance(r, Value)] if call is not None else []
-        if call is None or len(before) != 1 or not (call.name in ARITHMETIC or call.op.hands_on == "all"):
+        if call is None or len(before) != 1 or not (call.name in ARITHMETIC or call.op.hands_on in ("all", "some")):
             return None
         at, steps = before[0], steps + (call.name in ARITHMETIC)
     return met if steps else None
