@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.recorded import Findings, Record
+from unstuck.diagnosis.model import NotApplicable
 from unstuck.signals.evaluation import FinalEvaluation, in_units
 
 SCRIPT = """
@@ -47,6 +48,13 @@ def test_a_score_in_other_units_is_the_one_of_the_training(told: str, record: Re
     tape = record(SCRIPT.replace("{told}", told))
     assert FinalEvaluation.read(tape).skill > 0.9
     assert not findings(tape, "overfitting")
+
+
+def test_an_output_and_a_target_that_are_both_transformed_are_not_compared(record: Record) -> None:
+    told = "price[:400].new_zeros(1) + (model(x[400:]) + 3).exp()"
+    text = SCRIPT.replace("{told}", told).replace("told - price[400:]) ** 2", "told - (price[400:] / 1e5).exp()) ** 2")
+    with pytest.raises(NotApplicable):
+        FinalEvaluation.read(record(text))
 
 
 @given(st.floats(-1e3, 1e3), st.floats(1e-3, 1e3), st.integers(0, 99))

@@ -19,7 +19,7 @@ from unstuck.signals.yardstick import Yardstick, yardstick
 from unstuck.tape.interpreter import CannotReplay, run
 from unstuck.tape.model import Evaluation, Tape
 from unstuck.tape.ops import of
-from unstuck.tape.program import Outside, Program, Value, Weight
+from unstuck.tape.program import Outside, Program, Ref, Value, Weight
 from unstuck.tape.task import handed_on
 
 ARITHMETIC = frozenset({*of("add").names, *of("sub").names, *of("mul").names, *of("div").names, "rsub"})
@@ -86,11 +86,34 @@ def _answer(
             return None
         wanted = _wanted(tape, program, replace(task, target=target), outside)
         met = meeting(program, output, target)
+        if met is None and task.kind == "regression" and not _compared(program, output, Outside(target)):
+            return None  # both are made into something else before they meet: the target is not what is asked for
         if met is not None:
             wanted = in_units(wanted, values[output.id], values[met.id])
         return None if wanted is None else (program, outside, values[output.id], wanted)
     except (CannotReplay, RuntimeError, IndexError, KeyError, TypeError, ValueError):
         return None
+
+
+def _compared(program: Program, output: Value, target: Ref, depth: int = 4) -> bool:
+    """Whether the output and a target meet in one call, each of them reshaped at most."""
+    for call in program.users(target):
+        beside = [r for r in call.refs() if isinstance(r, Value) and r != target]
+        if any(_is_output(program, output, ref) for ref in beside):
+            return True
+        on = depth and not beside and call.op.hands_on and call.outs
+        if on and _compared(program, output, Value(call.outs[0]), depth - 1):
+            return True
+    return False
+
+
+def _is_output(program: Program, output: Value, ref: Value) -> bool:
+    for value, call in program.back(ref):
+        if value == output:
+            return True
+        if not call.op.hands_on:
+            return False
+    return False
 
 
 def meeting(program: Program, output: Value, target: int) -> Value | None:
