@@ -1,4 +1,4 @@
-"""Weights that need training never change: their requires_grad is False, or no training step uses them.
+"""Weights that need training never change: requires_grad is False, or no step uses them.
 
 ## Why it hurts
 Freezing keeps what a layer has learnt elsewhere. If it has learnt nothing yet (random embeddings, a backbone whose
