@@ -1,4 +1,4 @@
-"""Weights are loaded under other names, or not at all, and nobody says so.
+"""Weights are loaded under other names, or not at all, without an error.
 
 ## Why it hurts
 `load_state_dict(state, strict=False)` leaves every weight alone whose name it does not find, and so does

@@ -19,13 +19,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import torch
-
 from unstuck.diagnosis.model import Evidence, Finding, Site, proven
 from unstuck.diagnosis.skill import fair
 from unstuck.diagnosis.stages import Stage
 from unstuck.remedies.unfreeze import Unfreeze
-from unstuck.signals.coverage import Coverage, size
+from unstuck.signals.coverage import Coverage, changed, size
 from unstuck.signals.learning import Learning
 from unstuck.tape.model import Tape
 from unstuck.tape.program import Weight
@@ -61,7 +59,7 @@ def _never_trained(tape: Tape) -> Iterator[Finding]:
     judged = [tape.programs[e.program] for e in tape.evaluations]
     read = {name for program in judged for name in program.weights()}
     held = {p.name for p in tape.parameters if p.trainable and p.optimizer >= 0}
-    left = sorted(n for n in held & read - steps if _same(tape, n))
+    left = sorted(n for n in held & read - steps if changed(tape, n) is False)
     if tape.cut or not left or not steps & read:
         return
     call = next(c for program in judged for c in program.calls if set(c.weights()) & set(left))
@@ -72,11 +70,6 @@ def _never_trained(tape: Tape) -> Iterator[Finding]:
     evidence = Evidence("weights that evaluations read and no training step does", len(left), "none")
     told = proven(f"in {len(tape.passes)} steps they kept their first values")
     yield Finding(FAULT, said, call.site, (evidence,), known="observed", effect=told)
-
-
-def _same(tape: Tape, name: str) -> bool:
-    start, end = (tape.tensors.get(f"{kind}:{name}") for kind in "wf")
-    return start is not None and end is not None and torch.equal(start, end)
 
 
 def _reads(tape: Tape, name: str) -> Site | None:

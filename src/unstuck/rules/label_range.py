@@ -5,7 +5,7 @@
 out of bounds" (on a GPU, with a device-side assert). `BCELoss` and `BCEWithLogitsLoss` weigh two logarithms with the
 target and one minus the target: with targets 1 and 2, or -1 and 1, one weight is negative, the loss has no minimum, and
 ever larger outputs for every row lower it. `SoftMarginLoss` takes 1 and -1; rows with a target of 0 have no gradient.
-Class ids that were divided and cast back to whole numbers are all 0: a network that says so for every row has no error.
+Class ids that were divided and cast back to whole numbers are all 0: predicting class 0 for every row has no error.
 
 ## How it is seen
 The recorded targets are compared with the range that their loss takes; if the run ended with torch's error, those of
@@ -95,12 +95,12 @@ def _of_classes(losses: Losses, ending: Ending, cutting: Truncation) -> Iterator
     if len(ids) != 1 or site is None:
         return
     cut = f"; `{cutting.lines[0]}` cuts off fractions" if cutting.sites else ""
-    said = f"all {rows} targets that were looked at are class {int(ids[0])}, of {output[1]} that the network tells{cut}"
+    said = f"all {rows} targets that were looked at are class {int(ids[0])}, of {output[1]} classes{cut}"
     evidence = (Evidence("distinct class ids among the targets", 1, f"{output[1]}, one per output"),)
-    if not cutting.sites:  # one player's half of a game has one class by design
+    if not cutting.sites:  # an adversarial loss may have one class by design
         yield Finding(FAULT, said, site, evidence, known="guessed")
         return
-    sure = proven(f"the output that always says class {int(ids[0])} has no error: the targets say nothing of the input")
+    sure = proven(f"a constant prediction of class {int(ids[0])} has no error: the targets carry no information")
     remedies = tuple(KeepLabels(s) for s in cutting.shares[:1])
     yield Finding(FAULT, said, site, evidence, remedies, "error", known="observed", effect=sure)
 

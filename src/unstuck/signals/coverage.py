@@ -96,8 +96,13 @@ class Coverage:
 
 def _follows(tape: Tape, parameter: Parameter) -> bool:
     """Whether the script itself moves a weight that no optimizer holds (a momentum encoder, a target network)."""
-    start, end = (tape.tensors.get(f"{kind}:{parameter.name}") for kind in "wf")
-    return parameter.optimizer < 0 and start is not None and end is not None and not torch.equal(start, end)
+    return parameter.optimizer < 0 and changed(tape, parameter.name) is True
+
+
+def changed(tape: Tape, name: str) -> bool | None:
+    """Whether a weight is another at the end of the run than at its start; None where one of them is not known."""
+    start, end = (tape.tensors.get(f"{kind}:{name}") for kind in "wf")
+    return None if start is None or end is None else not torch.equal(start, end)
 
 
 def is_random(weight: Tensor) -> bool:
