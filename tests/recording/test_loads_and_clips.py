@@ -83,8 +83,8 @@ def test_clips_are_seen_with_their_place(record: Record, place: str, late: bool)
     lines = dict.fromkeys(("before", "between", "after"), "pass")
     lines[place] = "nn.utils.clip_grad_norm_(model.parameters(), 0.25)"
     tape = record(HEAD + LOOP.format(**lines))
-    assert [(c.name, c.bound, c.late) for c in tape.facts.clips] == [("clip_grad_norm_", 0.25, late)] * 4
-    assert all(c.site is not None and c.norm is not None for c in tape.facts.clips)
+    assert [(c.name, c.bound, c.late) for c in tape.facts.clippings] == [("clip_grad_norm_", 0.25, late)] * 4
+    assert all(c.site is not None and c.norm is not None for c in tape.facts.clippings)
 
 
 def test_a_clip_behind_the_step_is_moved_before_it(record: Record, findings: Findings) -> None:

@@ -190,7 +190,7 @@ class Observed:
                 sharded=self.sharding.kind,
                 processes=self.sharding.said(),
                 loads=tuple(self.loads_and_clips.loads),
-                clips=tuple(self.loads_and_clips.clips),
+                clippings=tuple(self.loads_and_clips.clips),
                 ended=time.time(),
             ),
             tensors=self.store.tensors | sampling.store.tensors | self._final(),

@@ -41,7 +41,7 @@ BY_SIZE = {"Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop", "Adagrad", "A
 
 def check(tape: Tape) -> Iterator[Finding]:
     """Report clips that come too late, and bounds far below the usual norm."""
-    clips = [c for c in tape.facts.clips if c.name == "clip_grad_norm_" and c.site is not None]
+    clips = [c for c in tape.facts.clippings if c.name == "clip_grad_norm_" and c.site is not None]
     if len(clips) < FEWEST or len(tape.optimizers) != 1:
         raise NotApplicable("no gradients are clipped by norm before the steps of one optimizer")
     if all(c.late for c in clips):

@@ -252,7 +252,7 @@ class Facts(msgspec.Struct, frozen=True):
     """What is to be said of the processes of the run: which were recorded, which were not, and what they show."""
     loads: tuple[Load, ...] = ()
     """The first times that weights were loaded."""
-    clips: tuple[Clip, ...] = ()
+    clippings: tuple[Clip, ...] = ()
     """The first times that gradients were clipped."""
     ended: float = 0.0
     """When the recording ended, in seconds since the epoch: which of several processes failed first."""
