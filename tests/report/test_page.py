@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from tests.sample_reports import ALL, SICK, SUSPECTED
-from unstuck.diagnosis.looks import Column, Entering, Layer, Looks, Picture, Row
+from unstuck.diagnosis.looks import Column, Entering, Layer, Looks, Picture, Row, Tokens
 from unstuck.diagnosis.model import Diagnosis
 from unstuck.report.html.page import render
 from unstuck.report.sentences import verdict
@@ -25,10 +25,12 @@ def looks(word: str = "input 0") -> Looks:
     picture = Picture((((0,), (255,)), ((128,), (7,))), -1.0, 2.5)
     row = Row((87.0, float("nan")), (1.0,), (0.6,))
     entering = Entering(word, "pictures", (8, 1, 2, 2), "float32", Site(word, 3), 0.0, 1, (column,), (picture,), (row,))
+    tokens = (Tokens((word, "fox"), ("fox", "jumps"), ("dog",), 7),)
+    ids = Entering("input 1", "identities", (8, 9), "int64", None, 0.0, 28, tokens=tokens, named=word)
     layer = Layer(Site(word, 5), "linear", (8, 4), 1.0, 50.0, ("w",), (0.1, 0.0))
     broken = Layer(None, "sigmoid", (), float("nan"), float("inf"))
     curve = ((0.0, 1.0, 2.0), (0.7, float("nan"), 0.5))
-    return Looks((entering,), (layer, broken), curve, ((word, (1.0, 2.0), (0.1, 0.01)),), (0.1, 0.2), (word,))
+    return Looks((entering, ids), (layer, broken), curve, ((word, (1.0, 2.0), (0.1, 0.01)),), (0.1, 0.2), (word,))
 
 
 class Reader(HTMLParser):
@@ -87,6 +89,17 @@ def test_a_suspect_says_what_would_settle_it_and_a_line_is_quoted(tmp_path: Path
     moved = msgspec.structs.replace(SUSPECTED, findings=(msgspec.structs.replace(suspect, site=site),))
     words = Reader(render(moved, folder=tmp_path)).words
     assert "To settle it:" in words and "second = '<b>'" in words
+
+
+def test_tokens_are_shown_by_row_with_targets_and_what_names_them() -> None:
+    page = Reader(render(SICK, looks("stoi")))
+    assert page.tags.count(("span", {"class": "token"})) == 5
+    assert "The texts are those of stoi; the table has 28 rows." in page.words and "and 7 more" in page.words
+
+
+def test_a_constant_learning_rate_is_a_line_of_text() -> None:
+    constant = msgspec.structs.replace(looks(), rates=(("SGD", (1.0, 2.0), (0.1, 0.1)),))
+    assert "SGD: 0.1" in Reader(render(SICK, constant)).words
 
 
 def test_a_picture_is_a_png_of_its_pixels() -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.sample_reports import ALL
-from unstuck.diagnosis.looks import Column, Entering, Layer, Looks, Picture, Row
+from unstuck.diagnosis.looks import Column, Entering, Layer, Looks, Picture, Row, Tokens
 from unstuck.report.html.page import render
 from unstuck.tape.site import Site
 
@@ -60,12 +60,14 @@ def looks() -> Looks:
     entering = Entering(
         "input 0", "pictures", (64, 3, 16, 16), "float32", site, 0.0, 768, columns, (picture,) * 8, rows
     )
+    row = Tokens(("word",) * 27 + ("averylongtokenwithoutanyspace",), tuple("abcdefgh␣⏎") * 2, ("0.25",) * 8, 4071)
+    ids = Entering("input 1", "identities", (64, 4099), "int64", site, 0.0, 50257, tokens=(row,) * 8, named="stoi")
     layers = tuple(_layer(site, n) for n in range(14))
     losses = tuple(float(n) for n in range(200)), tuple(5e4 if n == 3 else 0.1 + math.exp(-n / 40) for n in range(200))
     rates = tuple(
         (f"AdamW, group {g}", losses[0], tuple(1e-3 * 0.5**g * (1 - n / 300) for n in range(200))) for g in (1, 2)
     )
-    return Looks((entering,), layers, losses, rates, (0.1, 0.5))
+    return Looks((entering, ids), layers, losses, rates, (0.1, 0.5))
 
 
 def _column(name: str, unit: float) -> Column:

@@ -6,6 +6,7 @@ import pytest
 
 from tests.recorded import Record
 from tests.scripts import CLASSES
+from tests.signals.test_tokens import CHARACTERS, ROWS, STOI
 from unstuck.diagnosis.model import NotApplicable
 from unstuck.signals.at_call import at, matching, overview, rows
 
@@ -55,3 +56,9 @@ def test_rows_come_with_target_and_answer(record: Record) -> None:
 def test_a_line_without_a_call_is_refused_with_the_lines_that_have_one(record: Record) -> None:
     with pytest.raises(NotApplicable, match=r"train\.py:\d+"):
         at(record(CLASSES, steps=4), "train.py:1", 1)
+
+
+def test_rows_of_token_ids_are_told_as_text(record: Record) -> None:
+    told = rows(record(CHARACTERS.format(**STOI, **ROWS)), 1)
+    (row,) = told["last_batch_as_text"]["input 0"]
+    assert row["given"].startswith("u i c k ␣ b") and row["target"].startswith("i c k ␣ b") and row["answer"]

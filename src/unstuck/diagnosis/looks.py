@@ -43,6 +43,16 @@ class Row(msgspec.Struct, frozen=True):
     answered: tuple[float, ...] = ()
 
 
+class Tokens(msgspec.Struct, frozen=True):
+    """One row of whole numbers that are looked up, as texts where the script names them."""
+
+    given: tuple[str, ...]
+    wanted: tuple[str, ...] = ()
+    answered: tuple[str, ...] = ()
+    more: int = 0
+    """How many further tokens the row has."""
+
+
 class Entering(msgspec.Struct, frozen=True):
     """One tensor that enters the network by a layer with weights."""
 
@@ -59,6 +69,9 @@ class Entering(msgspec.Struct, frozen=True):
     columns: tuple[Column, ...] = ()
     pictures: tuple[Picture, ...] = ()
     rows: tuple[Row, ...] = ()
+    tokens: tuple[Tokens, ...] = ()
+    named: str = ""
+    """What of the script's gives the tokens their texts ("" where they are shown as numbers)."""
 
 
 class Layer(msgspec.Struct, frozen=True):

@@ -31,6 +31,7 @@ from unstuck.recording.snapshots import Size
 from unstuck.recording.tensor_store import LIMIT, TensorStore
 from unstuck.recording.tracer import Entry, Tracer, tensors
 from unstuck.recording.trained_in import TrainedIn
+from unstuck.recording.vocabularies import Vocabularies
 from unstuck.tape.model import Command, Facts, Graphs, Pass, Rank, Tape
 
 LEAST = 32 * 2**20
@@ -52,6 +53,8 @@ class Observed:
         self.notes = Notes()
         self.call_sites = CallSites(folder)
         self.trained_in = TrainedIn(self.call_sites)
+        theirs = lambda file: self.call_sites.relative(file) is not None
+        self.vocabularies = Vocabularies(theirs, self.notes.failure("what names the token ids"))
         self.settings = SettingsRead(folder)
         self.constructions = Constructions(self.call_sites.sites, self.notes.failure("a construction"))
         self.store, self.names, self.optimizers = TensorStore(), Names(), OptimizerObserver(self.constructions)
@@ -191,6 +194,7 @@ class Observed:
                 processes=self.sharding.said(),
                 loads=tuple(self.loads_and_clips.loads),
                 clippings=tuple(self.loads_and_clips.clips),
+                vocabularies=self.vocabularies.found,
                 ended=time.time(),
             ),
             tensors=self.store.tensors | sampling.store.tensors | self._final(),

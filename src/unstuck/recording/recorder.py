@@ -180,6 +180,7 @@ class Recorder:
         else:
             self.budget.begin()
             self.observed.place()
+            self.observed.vocabularies.look(self.observed.tracer.entries)
             if self._meeting is not None and not self.trained:
                 self._meeting.mark("training")
             opened = self._full.open(plain, adds)

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from unstuck.diagnosis.looks import Entering, Layer, Looks
+from unstuck.diagnosis.looks import Entering, Layer, Looks, Tokens
 from unstuck.diagnosis.model import Diagnosis
 from unstuck.report import json as as_json
 from unstuck.tape.site import Site
@@ -76,6 +76,9 @@ def _entering(entry: Entering) -> dict[str, Any]:
         "rows": [{"given": _shorts(r.given), "wanted": _shorts(r.wanted), "answered": _shorts(r.answered)}
                  for r in entry.rows[:ROWS]],
     }  # fmt: skip
+    if entry.tokens:
+        told["texts from"] = entry.named or None
+        told["rows"] = [_tokens(row) for row in entry.tokens[:ROWS]]
     if entry.pictures:
         picture = entry.pictures[0]
         told["picture"] = {
@@ -84,6 +87,11 @@ def _entering(entry: Entering) -> dict[str, Any]:
             "255 is": _short(picture.high),
         }
     return told
+
+
+def _tokens(row: Tokens) -> dict[str, str]:
+    parts = {"given": row.given, "wanted": row.wanted, "answered": row.answered}
+    return {name: " ".join(texts) for name, texts in parts.items() if texts}
 
 
 def _thinned(pixels: Sequence[Sequence[Sequence[int]]]) -> list[str]:

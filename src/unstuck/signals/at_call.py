@@ -11,13 +11,14 @@ from torch import Tensor
 from unstuck.diagnosis.model import NotApplicable
 from unstuck.signals.described import described, rounded
 from unstuck.signals.task import Task, main_program
+from unstuck.signals.tokens import Tokens
 from unstuck.tape.interpreter import walk
 from unstuck.tape.model import Pass, Tape
 from unstuck.tape.program import Call, Outside, Program, Ref, Value, Weight, leaves
 from unstuck.tape.site import Site
 
-CALLS, LISTED, COLUMNS, NUMBERS = 6, 80, 24, 16
-"""At most: calls that are told of, calls that are listed, columns with statistics, numbers of a sampled row."""
+CALLS, LISTED, COLUMNS, NUMBERS, WORDS = 6, 80, 24, 16, 40
+"""At most: calls that are told of or listed, columns with statistics, numbers and tokens of a sampled row."""
 BATCHES, CELLS = 200, 4_000_000
 """Batches of a tensor from outside that are read together, and numbers in them, at most."""
 WIDEST = 20_000
@@ -49,7 +50,15 @@ def rows(tape: Tape, count: int) -> dict[str, Any]:
     inputs = [slot for slot in range(program.slots) if slot != target][:CALLS]
     for when, one in (("first", passes[0]), ("last", passes[-1])):
         told[f"{when}_batch"] = [_row(tape, one, inputs, target, i) for i in range(_length(tape, one, inputs, count))]
-    return told
+    texts = {f"input {t.slot}": _texts(t, count) for t in Tokens.read(tape) if t.named}
+    return told | ({"last_batch_as_text": texts} if texts else {})
+
+
+def _texts(tokens: Tokens, count: int) -> list[dict[str, str]]:
+    """The rows of token ids as the script's own texts, with targets and answers."""
+    rows = tokens.rows(count, WORDS)
+    parts = ({"given": row.given, "target": row.wanted, "answer": row.answered} for row in rows)
+    return [{name: " ".join(texts) for name, texts in part.items() if texts} for part in parts]
 
 
 def at(tape: Tape, where: str, count: int) -> dict[str, Any]:

@@ -16,12 +16,13 @@ from unstuck.signals.gradients import Gradients
 from unstuck.signals.inputs import Input, Inputs
 from unstuck.signals.learning import Learning
 from unstuck.signals.task import Task, main_program
+from unstuck.signals.tokens import Tokens
 from unstuck.tape.interpreter import CannotReplay
 from unstuck.tape.model import Tape
 from unstuck.tape.program import Call
 
-COLUMNS, ROWS, GIVEN, PICTURES, CALLS, BINS, POINTS = 12, 8, 8, 8, 120, 24, 600
-"""Columns, rows, numbers of a row, pictures, calls, bins and points that are drawn at most."""
+COLUMNS, ROWS, GIVEN, TOKENS, PICTURES, CALLS, BINS, POINTS = 12, 8, 8, 28, 8, 120, 24, 600
+"""Columns, rows, numbers and tokens of a row, pictures, calls, bins and points that are drawn at most."""
 SMALLEST, WIDEST = 6, 96
 """Pixels along a side of what counts as a picture; larger pictures are thinned to it."""
 NAN = float("nan")
@@ -32,13 +33,37 @@ def looks(tape: Tape) -> Looks:
     """What the tape shows. Raises nothing: a part that cannot be read is left out with a note."""
     notes: list[str] = []
     return Looks(
-        entering=_part(lambda: tuple(_entering(tape)), (), "what enters", notes),
+        entering=_all_entering(tape, notes),
         layers=_part(lambda: tuple(_layers(tape)), (), "the step's calls", notes),
         losses=_losses(tape),
         rates=tuple(_rates(tape)),
         skill=_part(lambda: Learning.read(tape).skill, (), "skill", notes),
         notes=tuple(notes),
     )
+
+
+def _all_entering(tape: Tape, notes: list[str]) -> tuple[Entering, ...]:
+    """What enters as numbers, and what is looked up; only where there is neither, it is said why."""
+    missing: list[str] = []
+    numbers = _part(lambda: tuple(_entering(tape)), (), "what enters", missing)
+    looked_up = _part(lambda: tuple(_looked_up(tape)), (), "token ids", notes)
+    notes += missing if not looked_up else ()
+    return (*numbers, *looked_up)
+
+
+def _looked_up(tape: Tape) -> Iterator[Entering]:
+    for table in Tokens.read(tape):
+        yield Entering(
+            name=f"input {table.slot}",
+            kind="identities",
+            shape=table.shape,
+            dtype=table.dtype,
+            site=table.call.site,
+            nonfinite=0.0,
+            features=table.size,
+            tokens=tuple(table.rows(ROWS, TOKENS)),
+            named=table.named,
+        )
 
 
 def _part(read: Callable[[], Part], empty: Part, what: str, notes: list[str]) -> Part:

@@ -53,7 +53,7 @@ class Sequences:
     def swapped(self) -> Iterator[tuple[Call, bool]]:
         """Calls that read the batch axis as the sequence, and whether batch_first should be True."""
         for call in self.program.calls:
-            first = _batch_first(call)
+            first = batch_first(call)
             shape = self.shape(call.args[0]) if first is not None and call.args else ()
             if first is None or len(shape) != 3 or shape[0] == shape[1] or 1 in shape[:2]:
                 continue
@@ -118,7 +118,7 @@ class Sequences:
 
     def _ends_in(self, call: Call, positions: tuple[int, ...]) -> bool:
         """Whether a recurrent layer over these (rows, positions) has a final state that is read."""
-        over = _batch_first(call) and self.shape(call.args[0])[:2] == positions
+        over = batch_first(call) and self.shape(call.args[0])[:2] == positions
         return bool(over) and any(self.program.users(Value(state)) for state in call.outs[1:])
 
     def _mixed_in(self, embedding: Call) -> Iterator[tuple[Call, str]]:
@@ -143,7 +143,7 @@ def _tensors(tape: Tape, p: Pass) -> tuple[Tensor, ...]:
     return tuple(tape.tensors[k] for k in p.outside)
 
 
-def _batch_first(call: Call) -> bool | None:
+def batch_first(call: Call) -> bool | None:
     """Whether a call reads the batch along the first axis; None if it reads no sequence."""
     if call.name == "multi_head_attention_forward":
         return False

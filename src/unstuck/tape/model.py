@@ -220,6 +220,14 @@ class Clip(msgspec.Struct, frozen=True):
     """An optimizer had stepped since the last backward, or there was none yet."""
 
 
+class Vocabulary(NamedTuple):
+    """A dict, a list or a string of the script that gives texts to the rows of a table of weights."""
+
+    name: str
+    texts: tuple[tuple[int, str], ...]
+    """Id and text, by id."""
+
+
 class Facts(msgspec.Struct, frozen=True):
     """Smaller observations, each read by one rule or one kind of experiment. A tape without one has its default."""
 
@@ -254,6 +262,8 @@ class Facts(msgspec.Struct, frozen=True):
     """The first times that weights were loaded."""
     clippings: tuple[Clip, ...] = ()
     """The first times that gradients were clipped."""
+    vocabularies: tuple[Vocabulary, ...] = ()
+    """What may name the ids that the step looks up in a table."""
     ended: float = 0.0
     """When the recording ended, in seconds since the epoch: which of several processes failed first."""
 

@@ -13,7 +13,7 @@ from unstuck.report.html.markup import tag
 from unstuck.report.html.scale import Scale
 from unstuck.report.sentences import place
 
-ROW, TOP, ASIDE, GUTTER, BELOW = 22.0, 12.0, 180.0, 34.0, 48.0
+ROW, TOP, ASIDE, GUTTER, BELOW = 22.0, 12.0, 186.0, 34.0, 48.0
 """Pixels: height of a call, space above, for names, for what has no place on the axis, and for the axis below."""
 RMS, SLOPE = "root mean square of the values", "norm of the gradient"
 
@@ -42,7 +42,7 @@ def _row(what: str, layer: Layer, pair: tuple[float, float], row: int, scale: Sc
     y = TOP + ROW * (row + 0.5)
     name = " ".join(filter(None, (place(layer.site), layer.call)))
     short = name.rpartition("/")[2]  # a long path leaves no room for the line and the call
-    yield tag("text", tag("title", name), shortened(short, ASIDE - 8), x=4, y=y + 4, class_="label")
+    yield tag("text", tag("title", name), shortened(short, ASIDE), x=4, y=y + 4, class_="label")
     yield from _pair(name, what, pair, y, scale)
 
 

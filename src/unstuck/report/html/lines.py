@@ -29,6 +29,8 @@ FEW = 16
 NAMED = 6
 """Up to this many curves are named at their ends."""
 APART = 14.0
+WIDE_LETTER = 9.0
+"""Approximate width of a digit in pixels on a narrow screen, where the style makes the texts of a drawing larger."""
 SAMPLES = 12
 
 Point = tuple[float, float]
@@ -39,8 +41,9 @@ def draw(figure: Lines) -> Iterator[Element | None]:
     names = [s.name for s in figure.series]
     aside = 20 + margin(names, most=180.0) if 1 < len(names) <= NAMED else 24.0
     places = [v for s in figure.series for v in s.x]
-    x = Scale.over(places, 64.0, WIDTH - aside, figure.x.log, whole=all(float(v).is_integer() for v in places))
     y = Scale.over((v for s in figure.series for v in s.y), BOTTOM, TOP, figure.y.log).rounded()
+    left = max(64.0, 12 + WIDE_LETTER * max((len(text) for _, text in y.ticks()), default=0))
+    x = Scale.over(places, left, WIDTH - aside, figure.x.log, whole=all(float(v).is_integer() for v in places))
     runs = [list(_runs(s, x, y)) for s in figure.series]
     curves = [_curve(s, runs[i], i) for i, s in enumerate(figure.series)]
     marks = [_points(figure, s, x, y, i) for i, s in enumerate(figure.series) if len(s.x) <= FEW]

@@ -92,6 +92,8 @@ class _Page:
             "next": words.next_steps(report, self.target),
             "figures": [(title, _drawn(body)) for title, body in self._figures()],
             "pictures": list(self._pictures()),
+            "tokens": [_tokens(e) for e in self.looks.entering if e.tokens],
+            "rates": [f"{name}: {words.number(r[0])}" for name, _, r in self.looks.rates if len(set(r)) == 1],
             "tried": self._tried(),
             "scale": words.SCALE,
             "rules": self._rules(),
@@ -158,7 +160,7 @@ class _Page:
             yield "Loss", _lines("Loss of each recorded backward", "backward", "loss", [("loss", places, losses)])
         if (compared := list(self._compared())) and any(len(x) > 1 for _, x, _ in compared):
             yield "Skill as written and treated", _lines("Skill over the replayed steps", "step", "skill", compared)
-        if self.looks.rates and any(len(x) > 1 for _, x, _ in self.looks.rates):
+        if any(len(set(rates)) > 1 for _, _, rates in self.looks.rates):
             yield "Learning rates", _lines("Learning rate of each step", "step", "learning rate", self.looks.rates)
 
     def _compared(self) -> Iterator[tuple[str, tuple[float, ...], tuple[float, ...]]]:
@@ -189,6 +191,12 @@ def _heading(entering: Entering) -> str:
     shape = "x".join(map(str, entering.shape))
     place = f" at {words.place(entering.site)}" if entering.site is not None else ""
     return f"What enters the network{place}: {entering.name}, {shape} {entering.dtype}"
+
+
+def _tokens(entering: Entering) -> dict[str, Any]:
+    named = f"The texts are those of {entering.named}" if entering.named else "Nothing was found that names the ids"
+    said = f"{named}; the table has {entering.features} rows. The last batch, with predictions before its update."
+    return {"title": _heading(entering), "named": said, "rows": entering.tokens}
 
 
 def _histograms(entering: Entering) -> Iterator[Element | None]:

@@ -103,8 +103,13 @@ pre code { overflow-wrap: normal; }
 .gallery { display: flex; flex-wrap: wrap; gap: .8rem; }
 .gallery img { image-rendering: pixelated; border: 1px solid var(--line); }
 .gallery .note { margin: 0; max-width: 96px; line-height: 1.25; }
+.token { display: inline-block; background: var(--panel); border-radius: 3px; padding: 0 .3rem; margin: 1px 2px 1px 0; }
+.token { font-family: ui-monospace, monospace; min-width: .6rem; overflow-wrap: anywhere; white-space: pre-wrap; }
+.tokens th { white-space: nowrap; vertical-align: top; font-weight: 400; }
+.tokens tbody tr:not(:last-child) > * { border-bottom: 0; }
 footer h2 { font-size: 1rem; }
 :focus-visible { outline: 2px solid var(--c1); }
+@media (max-width: 40rem) { .tokens th { white-space: normal; width: 5rem; } }
 @media (max-width: 40rem) { pre { white-space: pre-wrap; overflow-wrap: anywhere; } }
 @media print { .paper { overflow: visible; } pre { white-space: pre-wrap; } }
 """
