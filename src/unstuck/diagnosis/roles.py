@@ -17,7 +17,7 @@ from unstuck.diagnosis.level import by_heart, counted, ended, gapped, headroom_o
 from unstuck.diagnosis.log import latest, upstream
 from unstuck.diagnosis.model import Effect, Finding, Known, Role, Site, State
 from unstuck.diagnosis.plan import Choice
-from unstuck.diagnosis.skill import NO_WORSE, SHORTEST, improves, learns, rising, settled
+from unstuck.diagnosis.skill import NO_WORSE, SHORTEST, improves, learns, rising, settled, worth_having
 from unstuck.diagnosis.stages import Stage
 from unstuck.tape.model import Tape
 
@@ -194,7 +194,14 @@ class Judged:
             return False
         written = set(experiment.request.remedies) <= set(rerun.request.remedies)
         before, after = counted(self.run, rerun.run)
-        return written and (after - before <= NO_WORSE or by_heart(rerun.run) or still_prints(self.run, rerun.run))
+        faster = self._unasked(experiment) and not worth_having(before, after)
+        worse = after - before <= NO_WORSE or by_heart(rerun.run) or still_prints(self.run, rerun.run)
+        return written and (worse or faster)
+
+    def _unasked(self, experiment: Experiment) -> bool:
+        """Whether no rule found any of its faults. A generic remedy that only makes the first steps faster is none."""
+        asked = {f.fault for f in self.findings if f.origin != "battery" and f.behind == experiment.request.behind}
+        return not asked & set(experiment.request.faults)
 
     def _refutes(self, finding: Finding, experiment: Experiment) -> bool:
         means = experiment.request.means

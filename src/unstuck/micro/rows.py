@@ -133,8 +133,8 @@ def _compared(step: Step, changed: Step, task: Task, rows: int) -> Rows:
                 if out not in values or not values[out].is_floating_point():
                     continue
                 share, other = spread(one[out], values[out], rows)
-                if share > SEEN and call.name == "batch_norm":
-                    values[out] = _put_back(one[out], values[out])
+                if call.name == "batch_norm":  # however little: what several of them let through adds up
+                    values[out] = _put_back(one[out], values[out]) if share > 0 else values[out]
                 elif share > SEEN and mixing is None:
                     mixing = call
                 if out == task.output:

@@ -101,6 +101,16 @@ class Step:
         made = torch.autograd.grad(loss, [leaves[n] for n in names], allow_unused=True)
         return dict(zip(names, made, strict=True))
 
+    def flows(self) -> Values:
+        """The gradient of the loss by every value that it is made of, by number."""
+        with torch.enable_grad(), self.drawing():
+            spaces = (self._leaves(self.trained), tuple(map(self._entering, self.outside)), {})
+            values = run(self.program, *spaces, Way(self.device, True), None)
+        loss = one_number(values[self.program.loss])
+        asked = {n: v for n, v in values.items() if v.requires_grad}
+        made = torch.autograd.grad(loss, list(asked.values()), allow_unused=True) if loss.requires_grad else ()
+        return {n: g for n, g in zip(asked, made, strict=False) if g is not None}
+
     def _leaves(self, trained: Collection[str]) -> Weights:
         return {n: w.detach().requires_grad_(n in trained or self._asks(w)) for n, w in self.weights.items()}
 
