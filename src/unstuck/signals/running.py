@@ -27,6 +27,8 @@ class Norm:
     """Median over channels of |running mean - mean| / spread."""
     stretch: float
     """Median over channels of the spread's ratio, always at least 1."""
+    untouched: bool = False
+    """The statistics are those that a new layer has (mean 0, variance 1)."""
 
     @property
     def off(self) -> bool:
@@ -47,6 +49,8 @@ class Running:
     norms: tuple[Norm, ...]
     momenta: tuple[float, ...]
     """Of the batch norms of the training steps, as first seen (1 where the average is cumulative)."""
+    copied: bool = False
+    """The last evaluation reads other weights than those that are trained: a copy, such as a moving average."""
 
     @classmethod
     def read(cls, tape: Tape) -> Running:
@@ -57,7 +61,19 @@ class Running:
         if not evaluations:
             raise NotApplicable("no evaluation with running statistics was recorded")
         norms = tuple(n for e in evaluations[-LAST:] for n in _at(tape, e))
-        return cls(norms, tuple(momentum(c) for c in trained))
+        return cls(norms, tuple(momentum(c) for c in trained), _copied(tape, evaluations[-1]))
+
+
+def _copied(tape: Tape, evaluation: Evaluation) -> bool:
+    trained = {p.name for p in tape.parameters if p.optimizer >= 0}
+    read = set(tape.programs[evaluation.program].weights())
+    return bool(read) and not read & trained and _moved(tape, read)
+
+
+def _moved(tape: Tape, names: set[str]) -> bool:
+    """Whether weights are others at the end than at first: the script writes to them."""
+    ends = {n: tape.tensors.get(f"f:{n}") for n in names}
+    return any(end is not None and not torch.equal(end, tape.tensors[f"w:{n}"]) for n, end in ends.items())
 
 
 def _trained(tape: Tape) -> list[int]:
@@ -96,6 +112,7 @@ def _norm(call: Call, values: dict[int, Tensor], outside: tuple[Tensor, ...]) ->
         return None
     mean, spread = rows.mean(1), rows.std(1, correction=0).clamp(min=1e-12)
     running = outside[call.argument(1, "running_mean").slot].double()
+    fresh = bool((running == 0).all() and (outside[call.argument(2, "running_var").slot] == 1).all())
     held = outside[call.argument(2, "running_var").slot].double().clamp(min=1e-24).sqrt()
     ratio = torch.maximum(held / spread, spread / held)
-    return Norm(call, float(((running - mean).abs() / spread).median()), float(ratio.median()))
+    return Norm(call, float(((running - mean).abs() / spread).median()), float(ratio.median()), fresh)

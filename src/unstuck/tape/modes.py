@@ -48,11 +48,12 @@ def probability(call: Call) -> float:
     return float(p) if isinstance(p, int | float) else 0.0
 
 
-def switched(call: Call) -> Call:
-    """A dropout, batch norm or attention of torch.nn.functional, acting as in evaluation."""
+def switched(call: Call, training: bool = False) -> Call:
+    """A dropout, batch norm or attention of torch.nn.functional, acting as in evaluation; a batch norm in `training`
+    too."""
     if call.name == ATTENTION:
         return _with(call, 4, "dropout_p", 0.0)
-    return _with(call, 2 if call.op.kind == "dropout" else 5, "training", False)
+    return _with(call, 2 if call.op.kind == "dropout" else 5, "training", training)
 
 
 def _with(call: Call, at: int, keyword: str, value: object) -> Call:
