@@ -7,7 +7,7 @@ import pytest
 from tests.recorded import Findings, Record
 from unstuck.diagnosis.examine import Readings, examine
 from unstuck.diagnosis.model import NotApplicable
-from unstuck.micro import birth, bootstrap, by_heart, copied, reach, rows, terms
+from unstuck.micro import birth, bootstrap, by_heart, copied, left_rows, reach, rows, terms
 from unstuck.micro.step import Recorded
 from unstuck.micro.training import Training
 from unstuck.rules.catalogue import catalogue
@@ -249,3 +249,24 @@ def test_a_target_that_the_network_makes_is_seen_with_its_gradient(record: Recor
         return
     read = bootstrap.ask(known)
     assert read.site is not None and all(-1 <= c < 1 for c in read.turned)
+
+
+@pytest.mark.parametrize(
+    ("body", "left"),
+    [
+        ("return F.cross_entropy(two(one(given))[:5], wanted[:5])", 15),
+        ("return F.cross_entropy(two(one(given))[5:], wanted[5:])", 0),  # a quarter may be meant
+        ("return (F.cross_entropy(two(one(given)), wanted, reduction='none') * (given[:, 1] > 0.8)).mean()", 0),
+        ("return F.relu(1 - two(one(given))[:, 0] * (2 * wanted - 1)).mean()", 0),
+    ],
+)
+def test_rows_that_no_batch_reads_are_counted(body: str, left: int, record: Record) -> None:
+    assert left_rows.ask(recorded(record, FLAT.format(body=body))).left == left
+
+
+def test_batch_norms_in_a_row_are_no_mixture_by_the_layer_behind_them(record: Record) -> None:
+    normalised = "F.batch_norm({}, None, None, training=True)"
+    inner = normalised.format("one(given).relu()")
+    for _ in range(4):
+        inner = normalised.format(f"({inner} * 1.5).tanh()")
+    assert not rows.ask(recorded(record, FLAT.format(body=f"return F.cross_entropy(two({inner}), wanted)"))).mixed

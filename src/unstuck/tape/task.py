@@ -83,7 +83,13 @@ def _same_calls(made: list[Call], program: Program) -> Call | None:
 
 
 def _kin(one: Call, other: Call) -> bool:
-    return one.function == other.function and one.weights() == other.weights()
+    """Whether two calls do the same with the same weights, or with those of a copy of the network."""
+    return one.function == other.function and _inside(one) == _inside(other)
+
+
+def _inside(call: Call) -> list[str]:
+    """The names of a call's weights without the name of the network that they belong to."""
+    return [name.partition(".")[2] or name for name in call.weights()]
 
 
 def _loss_call(program: Program) -> tuple[Call | None, Value | None, int | None]:
