@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from unstuck.tabular.extras import EXTRA, FORMATS, PACKAGES
+from unstuck.tabular.extras import EXTRAS, FORMATS, PACKAGES
 
 ROOT = Path(__file__).parents[2]
 HIDING = """
@@ -116,8 +116,8 @@ def requires_of_the_project() -> list[str]:
 
 def test_the_extra_brings_every_optional_package() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    assert {line.partition(">=")[0] for line in extras[EXTRA]} == set(PACKAGES.values())
-    assert {line.partition(">=")[0] for line in extras["tables"]} == set(FORMATS.values())
+    for name, packages in EXTRAS.items():
+        assert {line.partition(">=")[0] for line in extras[name]} == set(packages.values())
 
 
 @pytest.mark.parametrize(
@@ -138,3 +138,10 @@ def test_a_missing_package_of_a_format_is_one_line(start: bytes, module: str, tm
 def test_a_missing_mcp_is_one_line(tmp_path: Path) -> None:
     done = unstuck(["mcp"], {"mcp"}, tmp_path)
     assert (done.returncode, done.stderr) == (2, "unstuck: unstuck mcp needs mcp: pip install 'unstuck[mcp]'\n")
+
+
+@pytest.mark.parametrize("module", ["onnx", "onnxscript"])
+def test_a_missing_exporter_is_one_line(module: str, tmp_path: Path) -> None:
+    done = unstuck(["export", "m.model", "--onnx", "m.onnx"], {module}, tmp_path)
+    line = f"unstuck: export needs {module}: pip install 'unstuck[onnx]'\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", line)

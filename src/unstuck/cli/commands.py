@@ -190,6 +190,13 @@ def predict(options: argparse.Namespace) -> int:
     return tables.predict(options)
 
 
+def export(options: argparse.Namespace) -> int:
+    """Write a fitted model as an ONNX file."""
+    from unstuck.cli import tables
+
+    return tables.export(options)
+
+
 def study(options: argparse.Namespace) -> int:
     """Re-run a study and print what it shows."""
     parser.check_output(options.html)
@@ -375,7 +382,7 @@ def _scratch() -> Iterator[Path]:
 
 VERBS: dict[str, Callable[..., int]] = {
     "run": run, "try": attempt, "record": record, "show": show, "dossier": dossier, "prove": prove,
-    "fix": fix, "explain": explain, "mcp": mcp, "fit": fit, "predict": predict, "study": study,
+    "fix": fix, "explain": explain, "mcp": mcp, "fit": fit, "predict": predict, "export": export, "study": study,
 }  # fmt: skip
 
 

@@ -22,6 +22,7 @@ VERBS = {
     "mcp": "serve these verbs to a coding agent, over the Model Context Protocol on stdin and stdout",
     "fit": "train a network on a table",
     "predict": "predict the rows of a table with a fitted model",
+    "export": "write a fitted model with its column preparation as an ONNX file",
     "study": "re-run a study: heart-rate, rice or cifar",
 }
 
@@ -124,6 +125,9 @@ def _add_options(verb: str, add: Callable[..., object]) -> None:
         add("fault", nargs="?", metavar="FAULT", help="a fault's name; without one, the list")
     if verb in ("fit", "predict"):
         _add_fit_options(verb, add)
+    if verb == "export":
+        add("model", metavar="MODEL", help="model file written by fit --model, or saved in Python")
+        add("--onnx", required=True, metavar="FILE", help="ONNX file to write")
     if verb == "study":
         add("study", metavar="NAME", choices=("heart-rate", "rice", "cifar"), help="heart-rate, rice or cifar")
         add("--seeds", type=_positive(int), metavar="N", help="number of random seeds")

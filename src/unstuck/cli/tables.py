@@ -1,4 +1,4 @@
-"""The verbs `fit` and `predict`: one function each, returning an exit code."""
+"""The verbs `fit`, `predict` and `export`: one function each, returning an exit code."""
 
 from __future__ import annotations
 
@@ -37,6 +37,15 @@ def predict(options: argparse.Namespace) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return WELL
     return WELL if options.out is None else told(f"{rows:,} rows predicted in {options.out}", WELL)
+
+
+def export(options: argparse.Namespace) -> int:
+    """Write a fitted model as an ONNX file."""
+    parser.check_output(options.onnx)
+    with _one_line("export", "the export"):
+        from unstuck.tabular.fit.export.saved import export as exported
+
+        return told(exported(options), WELL)
 
 
 def _fit(options: argparse.Namespace) -> int:

@@ -12,6 +12,9 @@ PACKAGES = {"pyarrow": "pyarrow", "PIL": "pillow", "sklearn": "scikit-learn", "m
 """The top-level module of every optional package, and the name it is installed by."""
 FORMATS = {"python_calamine": "python-calamine", "duckdb": "duckdb", "pyreadstat": "pyreadstat"}
 """Likewise, of the extra `tables`: spreadsheets, DuckDB, and Stata, SAS and SPSS."""
+EXPORTS = {"onnx": "onnx", "onnxscript": "onnxscript"}
+"""Likewise, of the extra `onnx`."""
+EXTRAS = {EXTRA: PACKAGES, "tables": FORMATS, "onnx": EXPORTS}
 
 
 class MissingExtra(ImportError):
@@ -25,10 +28,10 @@ def needed_by(what: str) -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         module = (error.name or "").partition(".")[0]
-        if module not in {**PACKAGES, **FORMATS}:
+        extra = next((extra for extra, packages in EXTRAS.items() if module in packages), None)
+        if extra is None:
             raise
-        extra = "tables" if module in FORMATS else EXTRA
-        line = f"{what} needs {(PACKAGES | FORMATS)[module]}: pip install 'unstuck[{extra}]'"
+        line = f"{what} needs {EXTRAS[extra][module]}: pip install 'unstuck[{extra}]'"
         raise MissingExtra(line, name=module) from None
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -10,13 +11,17 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from unstuck.tabular.extras import needed_by
 from unstuck.tabular.fit.arrays import Schema, arranged, blocks, frame_of, is_table, plain
 from unstuck.tabular.fit.course import Course, noted
 from unstuck.tabular.fit.frame import Frame
 from unstuck.tabular.fit.online import Pace
 from unstuck.tabular.fit.options import Options, options_of, resources_of
-from unstuck.tabular.fit.task import Task
+from unstuck.tabular.fit.task import Classes, Task
 from unstuck.tabular.fit.trainer import trainer
+
+if TYPE_CHECKING:
+    from unstuck.tabular.fit.export.whole import Whole
 
 Array = np.ndarray
 
@@ -112,6 +117,25 @@ class Network(BaseEstimator):
         check_is_fitted(self)
         X = self._checked(X, reset=False)
         return np.concatenate([self.model_.answers(frame) for frame in blocks(X, self._schema)])
+
+    def to_module(self) -> Whole:
+        """The fitted model with its column preparation as one `nn.Module`: numbers and codes of categories in,
+        predictions out (`unstuck.tabular.fit.export.whole.Whole`)."""
+        from unstuck.tabular.fit.export.whole import Whole  # the only import of torch
+
+        check_is_fitted(self)
+        return Whole(self.model_, self._schema, list(map(str, getattr(self, "feature_names_in_", ()))))
+
+    def to_onnx(self, path: str | Path) -> None:
+        """Write that module as an ONNX file, with the words of categories in the place of their codes.
+
+        Inputs and outputs are those of `unstuck.tabular.fit.export.onnx.write`. Raises MissingExtra without onnx and
+        onnxscript, CannotFit if the network of a `module` cannot be expressed in ONNX, and OSError.
+        """
+        with needed_by("to_onnx"):
+            from unstuck.tabular.fit.export.onnx import write
+
+        write(self.to_module(), Path(path), isinstance(self.model_.task, Classes))
 
     def _target(self, y: Any, reset: bool, classes: Any = None) -> Array:
         """(n,) labels, or (n, k) labels or numbers."""

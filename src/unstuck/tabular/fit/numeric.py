@@ -144,8 +144,13 @@ def _normal(z: Array, knots: Array) -> Array:
 
 
 def _scored(z: Array, knots: Array) -> Array:
+    return np.interp(z, *normal_scores(knots))
+
+
+def normal_scores(knots: Array) -> tuple[Array, Array]:
+    """The distinct quantiles of a column, and the normal scores of their ranks, between which is interpolated."""
     at, first, times = np.unique(knots, return_index=True, return_counts=True)
-    return np.interp(z, at, _scores()[2 * first + times - 1])
+    return at, _scores()[2 * first + times - 1]
 
 
 @cache

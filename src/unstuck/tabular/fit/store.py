@@ -83,6 +83,8 @@ def write(path: Path, head: Mapping[str, Any], arrays: Mapping[str, Array]) -> N
 def load(path: Path) -> tuple[Model, dict[str, Any]]:
     """A model and its metadata. Raises ModelError for any other file."""
     head, arrays = read(path)
+    if head.get("modules"):
+        raise ModelError(f"{path} holds a module of its owner, which only Python can rebuild: load it there")
     try:
         return _model(head, arrays), dict(head["about"])
     except Exception:
