@@ -170,6 +170,8 @@ def _add_fit_options(verb: str, add: Callable[..., object]) -> None:
         add("--target", action="append", required=True, metavar="COLUMN", help="column to predict; several: A,B,C")
         add("--drop", action="append", default=[], metavar="COLUMN", help="column to ignore; several: A,B,C")
         add("--weight", metavar="COLUMN", help="column of row weights")
+        add("--group", metavar="COLUMN", help="rows with one value of it are held out together (patients, shops)")
+        add("--time", metavar="COLUMN", help="hold out the latest rows, and train on earlier ones")
         add(
             "--task",
             choices=("binary", "multiclass", "multilabel", "regression"),

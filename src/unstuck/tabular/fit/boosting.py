@@ -18,7 +18,7 @@ from unstuck.tabular.fit.blend import share
 from unstuck.tabular.fit.context import Context
 from unstuck.tabular.fit.encoder import BRIEF
 from unstuck.tabular.fit.loss import Softmax, Squares
-from unstuck.tabular.fit.stage import Trained
+from unstuck.tabular.fit.stage import Trained, averaged
 from unstuck.tabular.fit.train import Shape
 from unstuck.tabular.fit.trees import LEAF, Trees
 
@@ -49,11 +49,12 @@ def boosted(context: Context, lanes: int, seen: Array, mixed: Array) -> Trained 
     `mixed`, (v, outputs): predictions of the networks for the held-out rows `seen`, (v,), ascending. None if there are
     too few rows or too many outputs, or where the first trees of one lane do not clearly lower the loss in a blend.
     """
-    lanes = context.lanes(lanes)
+    lanes = context.once(context.lanes(lanes))
     possible = len(context.frame) >= LEAST and context.loss.outputs <= OUTPUTS and not context.few(lanes)
     if not possible or not context.resources.allows(SOON):
         return None
     rows, split = context.rows(BRIEF, lanes), context.split(lanes)
+    lanes = len(split.train)
     helds = [rows.take(held) for held in split.held]
     growers = [_Grower(rows.take(train), context, lane) for lane, train in enumerate(split.train)]
     if not all(one.possible for one in growers):
@@ -69,10 +70,8 @@ def boosted(context: Context, lanes: int, seen: Array, mixed: Array) -> Trained 
         return None
     kept = _grown(growers, first, helds, context)
     told = [context.loss.answers(trees.raw(held.x))[0] for trees, held in zip(kept, helds, strict=True)]
-    held = split.held.ravel()
-    order = np.argsort(held)
-    out = np.concatenate(told).astype(np.float32)[order]
-    return Trained(SHAPE, np.zeros((lanes, 0), np.float32), held[order], out, "boosted", trees=_joined(kept))
+    held, out = averaged(split.held.ravel(), np.concatenate(told).astype(np.float32))
+    return Trained(SHAPE, np.zeros((lanes, 0), np.float32), held, out, "boosted", trees=_joined(kept))
 
 
 def _worthwhile(mixed: Array, own: Array, held: Array, context: Context) -> bool:

@@ -73,9 +73,14 @@ def _baseline(aim: Target) -> float:
 def _trained(job: Job, chosen: Options, progress: Progress, history: Curves, resources: Resources) -> Model:
     if job.loaded is not None:
         frame, aim, watch = job.frame(), job.aim, progress.epoch
-        return learn(frame, aim.y, aim.task, chosen, aim.weights, watch, history, resources=resources)
+        return learn(
+            frame, aim.y, aim.task, chosen, aim.weights, watch, history, resources=resources,
+            separation=job.separation,
+        )  # fmt: skip
     if job.aim.sort == "multilabel":
         raise CannotFit("the table does not fit in memory: multilabel training needs it in memory")
+    if job.separation is not None:
+        raise CannotFit("the table does not fit in memory: --group and --time need it in memory")
     from unstuck.tabular.fit.stream import learn_streamed
 
     classes = job.aim.sort != "regression"
@@ -107,6 +112,7 @@ def _folder(options: Namespace) -> Path | None:
 
 def _mark(options: Namespace, job: Job, chosen: Options) -> str:
     asked = (chosen, job.aim.sort, options.target, dict(job.roles.inputs), options.weight, options.holdout)
+    asked += (options.group, options.time)
     if job.loaded is not None:
         return mark_of(*asked, loaded=job.loaded)
     files = [(source.file, os.stat(source.file)) for source in job.table.sources]  # noqa: PTH116

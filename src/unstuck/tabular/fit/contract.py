@@ -14,9 +14,11 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from unstuck.tabular.extras import needed_by
 from unstuck.tabular.fit.arrays import Schema, arranged, blocks, frame_of, is_table, plain
 from unstuck.tabular.fit.course import Course, noted
+from unstuck.tabular.fit.evaluated import Evaluated, Held
 from unstuck.tabular.fit.frame import Frame
 from unstuck.tabular.fit.online import Pace
 from unstuck.tabular.fit.options import Options, options_of, resources_of
+from unstuck.tabular.fit.separation import Separation
 from unstuck.tabular.fit.task import Classes, Task
 from unstuck.tabular.fit.trainer import trainer
 
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 Array = np.ndarray
 
 
-class Network(BaseEstimator):
+class Network(Evaluated, BaseEstimator):
     """The common part of both estimators."""
 
     _seed: int
@@ -38,26 +40,32 @@ class Network(BaseEstimator):
     random_state: Any
     n_features_in_: int
 
-    def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None, groups: Any = None, time: Any = None) -> Self:
         """Fit X (n, d) to y; `sample_weight` (n,): a row of weight w counts as w rows.
+
+        `groups`, (n,): rows with one value are held out together, so that `scores_` are those of new groups. `time`,
+        (n,) numbers or dates: the latest rows are held out, and earlier ones are trained on. Neither is an input.
 
         X: an array, a list of rows, a sparse matrix, a tensor, a data frame of pandas or polars, an Arrow table. With
         `warm_start`, a further call continues from the current networks and keeps the encoding of the columns.
         """
         resources = resources_of(self)
         before = self.model_ if self.warm_start and hasattr(self, "model_") else None
-        frame, y, weights = self._taken(X, y, sample_weight, before is None)
+        separation = Separation.of(plain(groups), plain(time))
+        frame, y, weights, separation = self._taken(X, y, sample_weight, before is None, separation=separation)
         task = before.task if before else self._task(y, weights)
         options = self._options(before is None)
         course = Course(self.verbose)
-        learn = trainer(self).learn
-        self.model_ = learn(frame, y, task, options, weights, course.watch, before=before, resources=resources)
+        self.model_ = trainer(self).learn(
+            frame, y, task, options, weights, course.watch, before=before, resources=resources, separation=separation
+        )
+        self._held = Held.of(self.model_, y, separation)
         self._pace = Pace()
         self.loss_curve_, self.validation_curve_ = course.train, course.held
         return self._told()
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: ArrayLike | None, first: bool, classes: Any = None) -> Self:
-        frame, y, weights = self._taken(X, y, sample_weight, first, classes)
+        frame, y, weights, _ = self._taken(X, y, sample_weight, first, classes)
         options = self._options(first)
         if first:
             self.model_ = trainer(self).begin(frame, y, self._task(y, weights, True), options, weights)
@@ -73,21 +81,22 @@ class Network(BaseEstimator):
         return self
 
     def _taken(
-        self, X: Any, y: Any, sample_weight: Any, reset: bool, classes: Any = None
-    ) -> tuple[Frame, Array, Array | None]:
-        """The rows with a weight above 0, their targets and weights."""
+        self, X: Any, y: Any, sample_weight: Any, reset: bool, classes: Any = None,
+        separation: Separation | None = None,
+    ) -> tuple[Frame, Array, Array | None, Separation | None]:  # fmt: skip
+        """The rows with a weight above 0, their targets, weights, groups and times."""
         if y is None:
             raise ValueError(f"This {type(self).__name__} estimator requires y to be passed, but the target y is None.")
         X = self._checked(X, reset)
         y = self._target(y, reset, classes)
-        check_consistent_length(X, y)
+        check_consistent_length(X, y, *([] if separation is None else separation.given))
         frame, schema = frame_of(X, None if reset else self._schema)
         weights = self._weights(X, y, plain(sample_weight))
         self._schema = schema
         if weights is None or (weights > 0).all():
-            return frame, y, weights
+            return frame, y, weights, separation
         there = np.flatnonzero(weights > 0)
-        return frame.take(there), y[there], weights[there]
+        return frame.take(there), y[there], weights[there], None if separation is None else separation.take(there)
 
     def _checked(self, X: Any, reset: bool) -> Any:
         X = plain(X)

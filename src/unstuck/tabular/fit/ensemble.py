@@ -73,7 +73,7 @@ def grow(context: Context, before: tuple[Stage, ...] = ()) -> Grown:
 
 def _larger(context: Context, base: Array | None) -> list[Trained]:
     """The final stages, with the views of the best trial."""
-    base = None if base is None else base[: _lanes(context)]
+    base = None if base is None else base[: context.lanes(_lanes(context))]
     best = _best_views(context, base)
     epochs = VISITS if len(context.frame) <= SMALL else MORE_VISITS
     epochs = int(np.clip(epochs // len(context.frame), 20, LONG))

@@ -37,15 +37,19 @@ class Distinct:
     """The same where weights are whole; others are taken to have a mean of 1 row."""
     group: Array | None
     """Positions with the same number must be held out together; None if each may be held out alone."""
+    draws: bool = False
+    """Whether rows have equal inputs and are taken to be independent draws."""
 
 
-def distinct(x: Array, y: Array, w: Array | None, columns: Iterable[Array] = ()) -> Distinct:
+def distinct(x: Array, y: Array, w: Array | None, columns: Iterable[Array] = (), keys: Array | None = None) -> Distinct:
     """Merge equal rows of encoded x (n, d) and y (n, ...), with weights w (n,), and divide those that are draws.
 
     A row that occurs three times trains to the same bits as a row of weight 3, and a sorted table like a shuffled one.
-    `columns`: the columns of the inputs, (n,) each, from which chance is estimated.
+    `columns`: the columns of the inputs, (n,) each, from which chance is estimated. `keys`, (n,) uint64: rows with
+    different ones are not merged, and who holds rows out goes by them alone.
     """
     inputs, whole = marks(x), marks(y.reshape(len(y), -1)) * MIX
+    inputs = inputs if keys is None else inputs ^ keys
     there = np.arange(len(x)) if w is None else np.flatnonzero(w > 0)
     inputs, target = inputs[there], whole[there]
     counts = np.ones(len(there)) if w is None else _counts(w[there])
@@ -53,15 +57,16 @@ def distinct(x: Array, y: Array, w: Array | None, columns: Iterable[Array] = ())
     cells, cell = np.unique(inputs[first], return_inverse=True)
     joint = np.bincount(group, counts, len(mark))
     rows = joint if w is None else np.bincount(group, w[there], len(mark))
-    apart = len(cells) < joint.sum() and _draws(joint, cell, target, counts, first, group, columns, there)
+    same_inputs = keys is None and len(cells) < joint.sum()
+    apart = same_inputs and _draws(joint, cell, target, counts, first, group, columns, there)
     parts = np.maximum(np.rint(joint / max(1.0, joint.sum() / PARTS)), 1).astype(int) if apart else np.ones_like(first)
     at, order = np.repeat(np.arange(len(mark)), parts), _order(mark, parts)
     at = at[order]
     share = joint[at] / parts[at]
     same = bool(np.allclose(share, share[0], rtol=1e-12)) if len(share) else True
-    together = None if apart or len(cells) == len(mark) else cell[at]
+    together = None if apart or keys is not None or len(cells) == len(mark) else cell[at]
     weight = None if same else (share / share.mean()).astype(np.float32)
-    return Distinct(there[first[at]], weight, rows[at] / parts[at], share, together)
+    return Distinct(there[first[at]], weight, rows[at] / parts[at], share, together, bool(apart))
 
 
 def _counts(w: Array) -> Array:

@@ -13,9 +13,10 @@ from unstuck.tabular.fit.frame import Frame
 from unstuck.tabular.fit.loading import Loaded, frame_of, gather
 from unstuck.tabular.fit.refusal import CannotFit
 from unstuck.tabular.fit.roles import Roles, roles
+from unstuck.tabular.fit.separation import Separation
 from unstuck.tabular.fit.size import fits
 from unstuck.tabular.fit.statistics import Chunk
-from unstuck.tabular.fit.target import Target, target
+from unstuck.tabular.fit.target import Target, missing, target
 from unstuck.tabular.tables import NUMBER, TEXT, Table, TableError, read
 
 Array = np.ndarray
@@ -35,6 +36,9 @@ class Job:
     """None if the rows do not fit in memory."""
     test: Table | None = None
     """The rows of --test: inputs and targets, read with the kinds of `table`."""
+    separation: Separation | None = None
+    """Groups and times of the training rows, and of those of --holdout."""
+    beyond: Separation | None = None
 
     def frame(self) -> Frame:
         """The inputs of the training rows, if they are in memory."""
@@ -70,15 +74,35 @@ def prepared(options: Namespace, told: Callable[[int], None]) -> Job:
     as_numbers = [*(targets if options.task == "regression" else ()), *([options.weight] if options.weight else [])]
     texts = {name for name in as_numbers if name in table.columns and table.columns[name].name == "text"}
     table = table.read_as(dict.fromkeys(texts, NUMBER))  # reading them names the first row that is not a number
-    who = roles(table, targets, names_in(options.drop, table), options.weight)
+    who = roles(table, targets, names_in(options.drop, table), options.weight, options.group, options.time)
     test = None if options.test is None else _test(options, table, who)
     whole = fits(table, who)
     loaded = gather(table, who if whole else replace(who, inputs={}), told)
     kinds = [table.columns[name] for name in targets]
     aim = target(targets, kinds, loaded.targets, loaded.weights, options.task)
-    train, held = _parted(aim, options.holdout, options.seed)
+    aim, separation = _separated(aim, loaded)
+    train, held = _parted(aim, options.holdout, options.seed, separation)
+    own, beyond = separation, None
+    if separation is not None and len(held):
+        own, beyond = separation.take(train), separation.take(held)
     apart = aim.take(held) if len(held) else None
-    return Job(table, who, aim.take(train) if len(held) else aim, apart, loaded if whole else None, test)
+    aim = aim.take(train) if len(held) else aim
+    return Job(table, who, aim, apart, loaded if whole else None, test, own, beyond)
+
+
+def _separated(aim: Target, loaded: Loaded) -> tuple[Target, Separation | None]:
+    """The rows with a known group and time, and these."""
+    known = np.ones(len(aim.rows), bool)
+    for one in (loaded.group, loaded.time):
+        if one is not None:
+            known &= ~missing(one)[aim.rows]
+    if not known.any():
+        raise CannotFit("no row has a target, a group and a time")
+    if not known.all():
+        note = f"{(~known).sum():,} rows ignored: no group, or no time"
+        aim = replace(aim.take(np.flatnonzero(known)), notes=(*aim.notes, note))
+    group, time = (None if one is None else one[aim.rows] for one in (loaded.group, loaded.time))
+    return aim, Separation.of(group, time)
 
 
 def _test(options: Namespace, table: Table, who: Roles) -> Table:
@@ -87,7 +111,8 @@ def _test(options: Namespace, table: Table, who: Roles) -> Table:
     if same and not Path(options.test).is_dir():
         raise CannotFit(f"--test {options.test} is the training data; use --holdout to hold out a share of it")
     found = opened_table([options.test], options, "test" if same else None, table.missing)
-    wanted = dict.fromkeys((*who.inputs, *who.targets))
+    beside = [name for name in (who.group, who.time) if name is not None and name in found.columns]
+    wanted = dict.fromkeys((*who.inputs, *who.targets, *beside))
     for name, kind in who.inputs.items():
         if kind.shape and found.columns.get(name, kind) != kind:
             raise TableError(f"is {found.columns[name]}, but training used {kind}", file=options.test, column=name)
@@ -100,18 +125,23 @@ def names_in(words: list[str], table: Table) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name if name in table.columns else name.strip() for name in names))
 
 
-def _parted(aim: Target, share: float | None, seed: int) -> tuple[Array, Array]:
+def _parted(aim: Target, share: float | None, seed: int, separation: Separation | None) -> tuple[Array, Array]:
     """Training and held-out rows, stratified by class or by the size of the number."""
     n = len(aim.rows)
     if share is None:
         return np.arange(n), np.zeros(0, np.int64)
     rng = np.random.Generator(np.random.Philox(key=[seed, 0x4E1D]))
-    order = rng.permutation(n)
-    order = order[np.argsort(aim.task.strata(aim.task.encode(aim.y))[order], kind="stable")]
-    steps = np.floor((np.arange(n) + 1) * share) > np.floor(np.arange(n) * share)
-    if not steps.any() or steps.all():
+    strata = aim.task.strata(aim.task.encode(aim.y))
+    if separation is not None:
+        apart = separation.held(strata, share, rng)
+        train, held = np.flatnonzero(separation.trained(apart)), np.flatnonzero(apart)
+    else:
+        order = rng.permutation(n)
+        order = order[np.argsort(strata[order], kind="stable")]
+        steps = np.floor((np.arange(n) + 1) * share) > np.floor(np.arange(n) * share)
+        train, held = np.sort(order[~steps]), np.sort(order[steps])
+    if not len(train) or not len(held):
         raise CannotFit(f"--holdout {share:g} of {n:,} rows leaves none on one side")
-    train, held = np.sort(order[~steps]), np.sort(order[steps])
     if aim.sort in ("binary", "multiclass") and len(np.unique(aim.y[train])) < len(np.unique(aim.y)):
         raise CannotFit("--holdout leaves a class without training rows; use a smaller share")
     return train, held

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from unstuck.tabular.fit.context import FEW
+from unstuck.tabular.fit.context import FEW, PARTS, SMALL
 from unstuck.tabular.fit.figures import judge
 from unstuck.tabular.fit.fitted import Judged
 from unstuck.tabular.fit.job import Job
 from unstuck.tabular.fit.loading import frame_of, gather
 from unstuck.tabular.fit.model import Model
+from unstuck.tabular.fit.repeats import between
 from unstuck.tabular.fit.roles import Roles
 from unstuck.tabular.tables import Table, TableError
 
@@ -27,7 +28,9 @@ def judged(options: Namespace, job: Job, model: Model) -> tuple[list[Judged], li
     if job.apart is not None:
         answers, floor = _answers(model, job, job.apart.rows)
         of = f"rows held out with --holdout ({options.holdout:.0%})"
-        out.append(Judged(of, judge(job.aim, answers, job.apart.y, job.apart.weights, floor)))
+        units = None if job.beyond is None else job.beyond.units()
+        out.append(Judged(of, judge(job.aim, answers, job.apart.y, job.apart.weights, floor, units)))
+        notes += _copied(job)
     if job.test is not None:
         figures, more = _tested(options, job, model, job.test)
         out.append(figures)
@@ -43,10 +46,30 @@ def _by_itself(job: Job, model: Model) -> Iterator[Judged]:
     rows, w = _slabs(job) if job.loaded is None else (unseen.rows, unseen.counts)
     if len(rows) != len(unseen.answers):
         return
-    of = "held-out rows (cross-validation: each predicted by networks not trained on it)"
+    of = f"held-out rows ({_how(job, model)}: each predicted by networks not trained on it)"
     if len(rows) < FEW:
         of = "training rows: too few to hold any out, so this does not measure generalisation"
-    yield Judged(of, judge(job.aim, unseen.answers, job.aim.y[rows], w, unseen.floor))
+    units = None if job.separation is None else job.separation.take(rows).units()
+    yield Judged(of, judge(job.aim, unseen.answers, job.aim.y[rows], w, unseen.floor, units))
+
+
+def _how(job: Job, model: Model) -> str:
+    if job.separation is None:
+        times = max(len(stage.flat) for stage in model.stages) // PARTS
+        return f"cross-validation, {times} times" if len(job.aim.rows) <= SMALL and times > 1 else "cross-validation"
+    later = "later than all training rows" if job.separation.time is not None else ""
+    groups = "of groups that are not trained on" if job.separation.group is not None else ""
+    return ", ".join(filter(None, (later, groups)))
+
+
+def _copied(job: Job) -> Iterator[str]:
+    """A note on rows of --holdout that are copies of training rows."""
+    assert job.apart is not None
+    if job.loaded is None:
+        return
+    other = job.loaded.frame.take(job.apart.rows)
+    if number := between(job.frame(), job.aim.y, other, job.apart.y):
+        yield f"--holdout: {number:,} of {len(other):,} held-out rows are copies of training rows"
 
 
 def _slabs(job: Job) -> tuple[Array, Array | None]:
@@ -85,7 +108,26 @@ def _tested(options: Namespace, job: Job, model: Model, table: Table) -> tuple[J
     if not len(rows):
         raise TableError("has no row with a known target", file=options.test)
     notes = [f"{options.test}: {strange:,} rows skipped: their class does not occur in training"] if strange else []
+    notes += _repeated(options.test, job, table, rows, y)
     answers, floor = streamed(model, table, job.roles, rows)
     figures = judge(job.aim, answers, y, None, floor)
     split = " (its test split)" if options.test in options.data else ""
     return Judged(f"rows of {options.test}{split}", figures), notes
+
+
+def _repeated(file: str, job: Job, table: Table, rows: Array, y: Array) -> Iterator[str]:
+    """Notes on rows of --test that are copies of training rows, of their groups, or not later than they are."""
+    if job.loaded is None:
+        return
+    group, time = (name if name in table.columns else None for name in (job.roles.group, job.roles.time))
+    who = Roles(job.roles.inputs, (), group=group, time=time, calendar=job.roles.calendar)
+    found = gather(table, who).take(rows)
+    if number := between(job.frame(), job.aim.y, found.frame, y):
+        yield f"{file}: {number:,} of {len(rows):,} rows are copies of training rows"
+    if found.group is not None and job.loaded.group is not None:
+        known = set(job.loaded.group[job.aim.rows].tolist())
+        if number := sum(one in known for one in found.group.tolist()):
+            yield f"{file}: {number:,} of {len(rows):,} rows are of groups that were trained on"
+    if found.time is not None and job.loaded.time is not None:
+        number = int((found.time <= job.loaded.time[job.aim.rows].max()).sum())
+        yield from [f"{file}: {number:,} of {len(rows):,} rows are not later than all training rows"] if number else []

@@ -30,14 +30,18 @@ class Loaded:
     """Per target column (n,): float64 with NaN, or objects (str, None where missing)."""
     weights: Array | None = None
     """(n,) float64."""
+    group: Array | None = None
+    """(n,) numbers or objects, as targets are."""
+    time: Array | None = None
+    """(n,) float64."""
 
     def __len__(self) -> int:
         return len(self.frame)
 
     def take(self, index: Array) -> Loaded:
         """Some rows."""
-        weights = None if self.weights is None else self.weights[index]
-        return Loaded(self.frame.take(index), tuple(t[index] for t in self.targets), weights)
+        more = (None if one is None else one[index] for one in (self.weights, self.group, self.time))
+        return Loaded(self.frame.take(index), tuple(t[index] for t in self.targets), *more)
 
 
 @dataclass
@@ -48,7 +52,8 @@ class _Filling:
     numbers: Array
     words: list[list[str | None]]
     targets: list[list[Array]]
-    weights: list[Array]
+    beside: dict[str, list[Array]]
+    """The weight, the group and the time."""
     at: int = 0
     known: list[dict[str, str]] = field(default_factory=list)
 
@@ -59,31 +64,34 @@ class _Filling:
             words += texts(batch.column(name))
         for values, name in zip(self.targets, self.roles.targets, strict=True):
             values.append(cells(batch.column(name)))
-        if self.roles.weight is not None:
-            self.weights.append(reals(batch.column(self.roles.weight)))
+        for name, found in self.beside.items():
+            found.append(cells(batch.column(name)))
         self.at += batch.num_rows
 
 
 def gather(table: Table, roles: Roles, told: Told = lambda rows: None) -> Loaded:
     """Read all rows. `told` is called with the number of rows read so far. Raises TableError."""
-    wanted = [*roles.inputs, *roles.targets, *([roles.weight] if roles.weight is not None else [])]
+    wanted = dict.fromkeys([*roles.inputs, *roles.targets, *roles.beside])
     batches = table.select(wanted).batches()
     rows = table.rows
     if rows is None:  # keep the Arrow batches until the number of rows is known
         waiting = list(_counted(batches, told))
         rows, batches = sum(batch.num_rows for batch in waiting), iter(waiting)
     filling = _Filling(
-        roles, np.empty((rows, roles.width), sort_of(roles)), [[] for _ in roles.words], [[] for _ in roles.targets], []
-    )
+        roles, np.empty((rows, roles.width), sort_of(roles)), [[] for _ in roles.words], [[] for _ in roles.targets],
+        {name: [] for name in roles.beside},
+    )  # fmt: skip
     for batch in batches:
         filling.add(batch)
         told(filling.at)
     if not filling.at:
         raise TableError("has no rows", file=table.name)
-    weights = None if roles.weight is None else _checked(np.concatenate(filling.weights), roles.weight, table)
+    beside = {name: np.concatenate(found) for name, found in filling.beside.items()}
+    weights = None if roles.weight is None else _checked(beside[roles.weight], roles.weight, table)
+    group, time = (None if name is None else beside[name] for name in (roles.group, roles.time))
     targets = tuple(np.concatenate(values) for values in filling.targets)
     frame = Frame(filling.numbers[: filling.at], tuple(filling.words), roles.names())
-    return Loaded(frame, targets, weights)
+    return Loaded(frame, targets, weights, group, time)
 
 
 def _counted(batches: Iterator[Any], told: Told) -> Iterator[Any]:

@@ -21,7 +21,9 @@ from unstuck.tabular.fit.history import History
 from unstuck.tabular.fit.loss import Loss, Squares
 from unstuck.tabular.fit.network import with_one
 from unstuck.tabular.fit.options import Options
+from unstuck.tabular.fit.repeats import copies
 from unstuck.tabular.fit.resources import UNLIMITED, Resources
+from unstuck.tabular.fit.separation import Separation
 from unstuck.tabular.fit.stage import PLAIN, Stage
 from unstuck.tabular.fit.task import Task
 from unstuck.tabular.fit.train import Shape, Training
@@ -91,14 +93,16 @@ def learn(
     history: History | None = None,
     before: Model | None = None,
     resources: Resources | None = None,
+    separation: Separation | None = None,
 ) -> Model:
     """Fit rows of a frame to targets y, (n,) labels or (n, k) numbers as `task` takes them.
 
     The result depends neither on the order of the rows nor on the units of a column; a row of weight w counts as w
     equal rows. The same rows, options and machine give the same bits. `before`: a model whose networks are trained
-    further, with its encoder, instead of new ones. `resources`: the time and the threads.
+    further, with its encoder, instead of new ones. `resources`: the time and the threads. `separation`: groups and
+    times that are kept apart in everything that is held out. Raises CannotFit where they leave nothing to train on.
     """
-    context, rows = prepared(frame, y, task, options, weights, watch, history, before and before.encoder)
+    context, rows = prepared(frame, y, task, options, weights, watch, history, before and before.encoder, separation)
     context = replace(context, resources=resources or UNLIMITED)
     grown = grow(context, before.stages if before else ())
     bounds = bounds_of(task.loss, context.y)
@@ -106,7 +110,7 @@ def learn(
     calibration = Calibration.of(task.loss, mixed, *context.targets(grown.held))
     mixed = calibration.apply(mixed, task.loss)
     floor = None if grown.floor_answers is None else capped(grown.floor_answers, bounds)
-    notes = (*grown.notes, *compared(context, grown.held, mixed, floor))
+    notes = (*grown.notes, *compared(context, grown.held, mixed, floor), *_copied(frame, y, separation))
     seen = Unseen(
         rows.order[grown.held], task.decode(mixed), rows.rows[grown.held], None if floor is None else task.decode(floor)
     )
@@ -118,20 +122,33 @@ def learn(
 def prepared(
     frame: Frame, y: Array, task: Task, options: Options | None, weights: Array | None,
     watch: Watch | None = None, history: History | None = None, encoder: Encoder | None = None,
+    separation: Separation | None = None,
 ) -> tuple[Context, Distinct]:  # fmt: skip
     """The training data of the networks, and the rows of the frame that they are. `encoder`: measured earlier."""
     encoded = task.encode(y)
     measured = encoder is None
     encoder = encoder or Encoder.of(frame, weights, np.abs(encoded.reshape(len(y), -1)))
-    rows = distinct(encoder.encode(frame, PLAIN), encoded, weights, _columns(frame, encoder))
+    keys = None if separation is None else separation.marks()
+    rows = distinct(encoder.encode(frame, PLAIN), encoded, weights, _columns(frame, encoder), keys)
     own, target = frame.take(rows.order), encoded[rows.order]
     if measured:
         encoder = encoder.with_effects(own, standardised(target, task.loss.outputs, rows.counts), rows.counts)
     context = Context(
         encoder, own, target, rows.w, rows.counts, task.strata(target), rows.group, task.loss,
         options or Options(), watch or (lambda shape, now: None), history or History(),
+        separation=None if separation is None else separation.take(rows.order),
     )  # fmt: skip
     return context, rows
+
+
+def _copied(frame: Frame, y: Array, separation: Separation | None) -> Iterator[str]:
+    """A note on equal rows that the separation does not keep together."""
+    if separation is None:
+        return
+    alone, what = (separation.time, "times") if separation.group is None else (separation.group, "groups")
+    assert alone is not None
+    if number := int(copies(frame, y, alone).sum()):
+        yield f"{number:,} rows are copies of rows of other {what}, which may be trained on while they are held out"
 
 
 def different(frame: Frame) -> int:

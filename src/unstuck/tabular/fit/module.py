@@ -30,7 +30,8 @@ from unstuck.tabular.fit.network import with_one
 from unstuck.tabular.fit.online import BATCH, RATE, Pace
 from unstuck.tabular.fit.options import Options
 from unstuck.tabular.fit.resources import Resources
-from unstuck.tabular.fit.stage import PLAIN, batch_of
+from unstuck.tabular.fit.separation import Separation
+from unstuck.tabular.fit.stage import PLAIN, averaged, batch_of
 from unstuck.tabular.fit.task import Task
 
 Array = np.ndarray
@@ -80,9 +81,11 @@ class ByTorch:
     def learn(
         self, frame: Frame, y: Array, task: Task, options: Options, weights: Array | None,
         watch: Watch, before: ModuleModel | None = None, resources: Resources | None = None,
+        separation: Separation | None = None,
     ) -> ModuleModel:  # fmt: skip
         """Train to the end, starting from the weights of `before` if given."""
-        context, found = prepared(frame, y, task, options, weights, watch, None, before and before.encoder)
+        encoder = before and before.encoder
+        context, found = prepared(frame, y, task, options, weights, watch, None, encoder, separation)
         lanes = len(before.nets) if before else context.lanes(1)
         rows, split = context.rows(PLAIN, lanes), context.split(lanes)
         size, notes = batch_of(options, split.train.shape[1]), before.notes if before else ()
@@ -95,13 +98,13 @@ class ByTorch:
             for net, batches in zip(nets, per_lane, strict=True):
                 train(net, batches, task.loss, plan, watch)
         nets = tuple(net.cpu() for net in nets)
-        held = np.concatenate([way.held[0] for way in ways])
         told = [answers(net, rows.x[way.held[0], :-1], task.loss) for net, way in zip(nets, ways, strict=True)]
-        unseen = Unseen(found.order[held], task.decode(np.concatenate(told)), found.rows[held])
+        held, out = averaged(np.concatenate([way.held[0] for way in ways]), np.concatenate(told))
+        unseen = Unseen(found.order[held], task.decode(out), found.rows[held])
         floor = None if context.few(lanes) else linear(context, lanes)
         notes = notes or (f"learning rate {rate:.2g}",)
         if floor is not None:
-            notes += tuple(compared(context, held, np.concatenate(told), floor.of(held)))
+            notes += tuple(compared(context, held, out, floor.of(held)))
         return ModuleModel(context.encoder, task, nets, notes, unseen)
 
     def begin(self, frame: Frame, y: Array, task: Task, options: Options, weights: Array | None = None) -> ModuleModel:

@@ -12,10 +12,11 @@ from unstuck.tabular.fit import store
 from unstuck.tabular.fit.arrays import Schema
 from unstuck.tabular.fit.columns import recorded, roles_of, unnamed
 from unstuck.tabular.fit.estimators import Classifier, Regressor
+from unstuck.tabular.fit.evaluated import names_of, sort_of
 from unstuck.tabular.fit.habits import habits_of
 from unstuck.tabular.fit.online import Pace
 from unstuck.tabular.fit.store import ModelError
-from unstuck.tabular.fit.task import Labels, Numbers, Task
+from unstuck.tabular.fit.task import Numbers, Task
 from unstuck.tabular.fit.trainer import trainer
 
 Array = np.ndarray
@@ -34,8 +35,8 @@ def save(estimator: Classifier | Regressor, path: str | Path) -> None:
     known = recorded(schema.roles) if schema.roles is not None else unnamed(schema.words, names)
     about = known | {
         "targets": [],
-        "task": _sort(estimator.model_.task),
-        "names": _answers(estimator.model_.task),
+        "task": sort_of(estimator.model_.task),
+        "names": list(names_of(estimator.model_.task)),
         "habits": schema.habits.plain() if schema.habits is not None else {},
         "typed": schema.roles is not None,
         "estimator": type(estimator).__name__,
@@ -90,19 +91,6 @@ def load(path: str | Path, module: Any = None) -> Classifier | Regressor:
 
 def _state(arrays: dict[str, Array], prefix: str) -> dict[str, Array]:
     return {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
-
-
-def _sort(task: Task) -> str:
-    if isinstance(task, Numbers):
-        return "regression"
-    return "multilabel" if isinstance(task, Labels) else "binary" if len(task.labels) == 2 else "multiclass"
-
-
-def _answers(task: Task) -> list[str]:
-    """Names of the predicted labels or numbers."""
-    if isinstance(task, Labels):
-        return list(task.names)
-    return [f"y{j}" for j in range(1, len(task.mean) + 1)] if isinstance(task, Numbers) else ["y"]
 
 
 def _of_command(path: Path) -> Classifier | Regressor:

@@ -1,5 +1,5 @@
 """Errors that end a fit."""
 
 
-class CannotFit(Exception):
+class CannotFit(ValueError):
     """The request cannot be carried out; the message is one line."""

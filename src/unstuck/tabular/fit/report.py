@@ -10,13 +10,12 @@ from rich.text import Text
 
 from unstuck.report.layout import printed, stacked, table, titled
 from unstuck.tabular.fit.chart import curves, gauge
-from unstuck.tabular.fit.figures import Figures, Score
+from unstuck.tabular.fit.figures import SHARES, Figures, Score
 from unstuck.tabular.fit.fitted import Course, Fitted, Judged
 from unstuck.tabular.fit.progress import clock, named
 
 CLASSES = 12
 """With more classes, only the most confused are shown."""
-SHARES = ("accuracy", "balanced accuracy", "all labels right", "labels right")
 EACH = 12
 """Maximum number of targets or labels shown."""
 
@@ -33,7 +32,7 @@ def verdict(fitted: Fitted) -> str:
         return "not evaluated: no rows were held out\n"
     score = fitted.judged[-1].figures.scores[0]
     name = f"{score.name} of {score.of}" if score.of else score.name
-    return f"{name} {_said(score, score.model)} (baseline: {_said(score, score.constant)})\n"
+    return f"{name} {_said(score, score.model)} ({_ends(score)}; baseline: {_said(score, score.constant)})\n"
 
 
 def _parts(fitted: Fitted, width: int, ascii: bool) -> Iterator[RenderableType]:
@@ -66,11 +65,13 @@ def _points(lines: Sequence[str]) -> RenderableType:
 def _scores(judged: Judged) -> RenderableType:
     of_each = any(score.of for score in judged.figures.scores)
     linear = any(score.linear is not None for score in judged.figures.scores)
-    rows = table("", *(["of"] if of_each else []), "model", "baseline", *(["linear"] if linear else []))
+    heads = ["model", "95 % interval", "baseline", *(["linear"] if linear else [])]
+    rows = table("", *(["of"] if of_each else []), *heads)
     shown = [score for score in judged.figures.scores if not score.of]
     each = [score for score in judged.figures.scores if score.of]
     for score in (*shown, *each[:EACH]):
-        cells = [score.name, *([score.of] if of_each else []), _said(score, score.model), _said(score, score.constant)]
+        own = [_said(score, score.model), _ends(score), _said(score, score.constant)]
+        cells = [score.name, *([score.of] if of_each else []), *own]
         cells += [_said(score, score.linear)] if score.linear is not None else []
         rows.add_row(*map(Text, cells))
     more = [Text(f"... and {len(each) - EACH} more")] if len(each) > EACH else []
@@ -80,6 +81,10 @@ def _scores(judged: Judged) -> RenderableType:
 
 def _said(score: Score, value: float) -> str:
     return f"{value:.2%}" if score.name in SHARES else f"{value:.4g}"
+
+
+def _ends(score: Score) -> str:
+    return f"{_said(score, score.low)} to {_said(score, score.high)}"
 
 
 def _errors(figures: Figures, ascii: bool) -> Iterator[RenderableType]:

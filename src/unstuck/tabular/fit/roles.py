@@ -24,6 +24,15 @@ class Roles:
     notes: tuple[str, ...] = ()
     calendar: bool = True
     """Whether a date has inputs for its month, weekday and hour."""
+    group: str | None = None
+    """The column whose values are kept apart; no input."""
+    time: str | None = None
+    """The column whose order is kept; an input too, unless it is dropped."""
+
+    @property
+    def beside(self) -> tuple[str, ...]:
+        """The columns that are neither inputs nor targets but read with them, and the time."""
+        return tuple(name for name in (self.weight, self.group, self.time) if name is not None)
 
     @property
     def numbers(self) -> dict[str, Kind]:
@@ -63,11 +72,15 @@ class Roles:
         return frozenset(part for name, kind in dates.items() for part in self._names(name, kind))
 
 
-def roles(table: Table, targets: Sequence[str], drop: Iterable[str] = (), weight: str | None = None) -> Roles:
+def roles(
+    table: Table, targets: Sequence[str], drop: Iterable[str] = (), weight: str | None = None,
+    group: str | None = None, time: str | None = None,
+) -> Roles:  # fmt: skip
     """Assign the roles. Raises TableError for an unknown column, one with two roles, or if no input is left."""
     used = (*targets, *([weight] if weight is not None else ()))
     unwanted = set(drop)
-    for name in (*used, *unwanted):
+    apart = [name for name in (group, time) if name is not None]
+    for name in (*used, *apart, *unwanted):
         if name not in table.columns:
             raise TableError(f"no column {shown(name)}{near(name, table.columns)}", file=table.name)
     if clash := unwanted & set(used):
@@ -78,13 +91,25 @@ def roles(table: Table, targets: Sequence[str], drop: Iterable[str] = (), weight
         )
     if weight in targets:
         raise TableError(f"column {shown(weight)} cannot be both the target and the weight", file=table.name)
-    left = {name: kind for name, kind in table.columns.items() if name not in unwanted and name not in used}
+    for name in apart:
+        _check_apart(table, name, name == time, used)
+    out = {*unwanted, *used, group}
+    left = {name: kind for name, kind in table.columns.items() if name not in out}
     odd = [name for name, kind in left.items() if kind.name == "other"]
     inputs = {name: kind for name, kind in left.items() if kind.name != "other"}
     if not inputs:
         raise TableError("no input column is left", file=table.name)
     notes = (f"ignored, because they hold lists or structures: {listed(odd)}",) if odd else ()
-    return Roles(inputs, tuple(targets), weight, notes)
+    return Roles(inputs, tuple(targets), weight, notes, group=group, time=time)
+
+
+def _check_apart(table: Table, name: str, time: bool, used: Sequence[str]) -> None:
+    kind = table.columns[name]
+    if name in used:
+        raise TableError(f"column {shown(name)} has two roles", file=table.name)
+    if kind.name in ("image", "other") or (time and kind.name not in ("number", "date")):
+        wanted = "a time must be a number or a date" if time else "a group must be a word or a number"
+        raise TableError(f"column {shown(name)} is {kind}: {wanted}", file=table.name)
 
 
 def listed(names: Sequence[str]) -> str:

@@ -154,9 +154,17 @@ def unseen(net: Dense, flat: Array, rows: Rows, split: Split, loss: Loss, base: 
     out = loss.answers(net.forward(rows.x.take(split.held, 0)))
     if base is not None:
         out = out + np.take_along_axis(base, split.held[..., None], axis=1)
-    held = split.held.ravel()
-    order = np.argsort(held)
-    return held[order], out.reshape(len(held), -1)[order]
+    return averaged(split.held.ravel(), out.reshape(split.held.size, -1))
+
+
+def averaged(held: Array, answers: Array) -> tuple[Array, Array]:
+    """Row numbers in ascending order, and the mean of the predictions (v, outputs) for each of them."""
+    order = np.argsort(held, kind="stable")
+    rows, first, times = np.unique(held[order], return_index=True, return_counts=True)
+    if len(rows) == len(held):
+        return rows, answers[order]
+    sums = np.add.reduceat(answers[order], first, axis=0)
+    return rows, sums / times[:, None].astype(answers.dtype)
 
 
 def views_worth_trying(encoder: Encoder) -> list[tuple[str, ...]]:

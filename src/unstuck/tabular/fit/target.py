@@ -55,7 +55,7 @@ class Target:
         did not occur in training."""
         if self.sort == "multilabel" and not self.yes:
             return np.arange(len(columns[0])), _marked(_sets(columns[0]), self.names), 0
-        rows = np.flatnonzero(~np.any([_missing(c) for c in columns], axis=0))
+        rows = np.flatnonzero(~np.any([missing(c) for c in columns], axis=0))
         columns = [column[rows] for column in columns]
         if self.sort == "regression":
             return rows, np.stack(columns, axis=1), 0
@@ -83,7 +83,7 @@ def target(
         if kind.name in ("image", "other"):
             raise TableError("holds neither classes nor numbers, so it cannot be the target", column=name)
     several = sort == "multilabel" and len(names) == 1
-    there = np.ones(len(columns[0]), bool) if several else ~np.any([_missing(c) for c in columns], axis=0)
+    there = np.ones(len(columns[0]), bool) if several else ~np.any([missing(c) for c in columns], axis=0)
     if weights is not None:
         there &= weights > 0
     rows = np.flatnonzero(there)
@@ -115,7 +115,8 @@ def target(
     return Target("binary" if len(found) == 2 else "multiclass", tuple(names), rows, y, Classes(found), weights, notes)
 
 
-def _missing(column: Array) -> Array:
+def missing(column: Array) -> Array:
+    """Which cells of a column have no value, (n,) bool."""
     if column.dtype == object:
         return np.array([cell is None for cell in column], bool)
     return ~np.isfinite(column)
