@@ -74,7 +74,7 @@ class LeftRows:
 
 
 def ask(recorded: Recorded) -> LeftRows:
-    """Look for rows without a gradient. Raises NotApplicable where fewer than FEWEST different batches were recorded."""
+    """Look for rows without a gradient. Raises NotApplicable for fewer than FEWEST different batches."""
     recorded.first  # noqa: B018 (raises where the step cannot be run again)
     number, shape = main_program(recorded.tape), None
     dead: dict[int, Tensor] = {}
