@@ -29,14 +29,18 @@ def test_the_exit_of_a_training_function_is_an_exit(findings: Findings) -> None:
     assert "return model" not in edited(finding.remedies[0], IN_FUNCTION)
 
 
+STEP = "        optimizer.step()\n"
+INNER = "    for guess in range(3):\n        if guess > waited:\n            break\n"
+
+
 @pytest.mark.parametrize(
     "text",
     [
-        FIRES.replace(EXIT, "").replace("        optimizer.step()\n", "        optimizer.step()\n        if loss < 0:\n            break\n"),
-        FIRES.replace("    if waited >= 3:\n        break\n", "    for guess in range(3):\n        if guess > waited:\n            break\n"),
+        FIRES.replace(EXIT, "").replace(STEP, f"{STEP}        if loss < 0:\n            break\n"),
+        FIRES.replace(EXIT, INNER),
     ],
     ids=["of the loop over batches", "of another loop"],
-)  # fmt: skip
+)
 def test_other_exits_are_none(text: str, findings: Findings) -> None:
     assert findings(text, FAULT) == []
 
