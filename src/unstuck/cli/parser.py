@@ -177,6 +177,7 @@ def _add_fit_options(verb: str, add: Callable[..., object]) -> None:
             choices=("binary", "multiclass", "multilabel", "regression"),
             help="task type (default: chosen from the target)",
         )
+        add("--loss", metavar="LOSS", help="for numbers: squared (the mean), absolute (the median) or quantile:Q")
         add("--model", metavar="OUT", help="save the model to this file")
         add("--checkpoint", metavar="FOLDER", help="checkpoint folder (default: OUT.checkpoint)")
         add("--resume", action="store_true", help="continue an interrupted training from its checkpoint")
@@ -193,6 +194,7 @@ def _add_fit_options(verb: str, add: Callable[..., object]) -> None:
         add("--quiet", action="store_true", help="print only the summary line")
     else:
         add("-o", "--out", metavar="FILE", help="output file: .csv, .tsv, .parquet or .arrow (default: CSV on stdout)")
+        add("--interval", type=_share, metavar="LEVEL", help="add intervals that hold this share of the targets")
         add("--keep", action="append", default=[], metavar="COLUMN", help="copy this column to the output")
     add("--text", action="append", default=[], metavar="COLUMN", help="column to read as text; several: A,B,C")
     add("--missing", action="append", default=[], metavar="WORD", help="a word that means a missing value")

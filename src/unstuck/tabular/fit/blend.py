@@ -65,5 +65,5 @@ def share(loss: Loss, mixed: Array, own: Array, y: Array, w: Array | None, even:
     """The weight of a new stage with predictions `own` (v, outputs) that minimises the held-out loss, drawn towards
     `even` by a few nats, so that noise does not decide among few rows."""
     costs = np.array([loss.cost((1 - a) * mixed + a * own, y, w) for a in SHARES])
-    unit = 2 * max(costs.min(), 1e-9) if isinstance(loss, Squares) else 1.0
+    unit = loss.nats(float(costs.min())) if isinstance(loss, Squares) else 1.0
     return float(SHARES[np.argmin(len(mixed) * costs / unit + DRAWN * np.square(SHARES - even))])

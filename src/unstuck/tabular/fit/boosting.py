@@ -17,7 +17,8 @@ from unstuck.tabular.fit.batches import Rows
 from unstuck.tabular.fit.blend import share
 from unstuck.tabular.fit.context import Context
 from unstuck.tabular.fit.encoder import BRIEF
-from unstuck.tabular.fit.loss import Softmax, Squares
+from unstuck.tabular.fit.loss import Loss, Softmax, Squares
+from unstuck.tabular.fit.pinball import Pinball
 from unstuck.tabular.fit.stage import Trained, averaged
 from unstuck.tabular.fit.train import Shape
 from unstuck.tabular.fit.trees import LEAF, Trees
@@ -120,7 +121,8 @@ class _Grower:
         self.goals = goals if numbers else [np.rint(goal).astype(np.int64) for goal in goals]
         self.possible = numbers or all(len(np.unique(goal)) > 1 for goal in self.goals)
         leaf = 20 if len(rows) >= FEW else max(5, len(rows) // 50)
-        self.own = [_estimator(numbers, leaf, context.options.seed + lane) for _ in goals] if self.possible else []
+        kinds = _kinds(context.loss, len(goals)) if self.possible else []
+        self.own = [_estimator(numbers, leaf, context.options.seed + lane, kind) for kind in kinds]
 
     def grow(self, rounds: int) -> Trees:
         """So many trees per output."""
@@ -138,13 +140,20 @@ class _Grower:
         return arrays_of(self.own, seen, start)
 
 
-def _estimator(numbers: bool, leaf: int, seed: int) -> Any:
+def _kinds(loss: Loss, goals: int) -> list[dict[str, Any]]:
+    """The parameters of each goal's estimator that name its loss."""
+    if not isinstance(loss, Pinball):
+        return [{}] * goals
+    return [{"loss": "quantile", "quantile": level} for level in loss.levels]
+
+
+def _estimator(numbers: bool, leaf: int, seed: int, loss: dict[str, Any]) -> Any:
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
     kind: Any = HistGradientBoostingRegressor if numbers else HistGradientBoostingClassifier
     return kind(
         learning_rate=RATE, max_leaf_nodes=31, min_samples_leaf=leaf, l2_regularization=1.0, early_stopping=False,
-        warm_start=True, random_state=seed % 2**32,
+        warm_start=True, random_state=seed % 2**32, **loss,
     )  # fmt: skip
 
 

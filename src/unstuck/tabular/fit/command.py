@@ -24,6 +24,7 @@ from unstuck.tabular.fit.remarks import remarks
 from unstuck.tabular.fit.resources import Resources
 from unstuck.tabular.fit.store import ModelError, save
 from unstuck.tabular.fit.target import Target
+from unstuck.tabular.fit.task import Numbers
 from unstuck.tabular.tables import TableError
 
 
@@ -42,7 +43,8 @@ def fit(options: Namespace, progress: Progress) -> Fitted:
     if folder is not None:
         history.kept = opened(folder, _mark(options, job, chosen), options.resume)
     progress.baseline = _baseline(job.aim)
-    progress.measure = "R2" if job.aim.sort == "regression" else "explained"
+    task = job.aim.task
+    progress.measure = "R2" if isinstance(task, Numbers) and task.quantile is None else "explained"
     progress.trying()
     try:
         model = _trained(job, chosen, progress, history, resources)
@@ -84,7 +86,10 @@ def _trained(job: Job, chosen: Options, progress: Progress, history: Curves, res
     from unstuck.tabular.fit.stream import learn_streamed
 
     classes = job.aim.sort != "regression"
-    return learn_streamed(lambda: chunks(job), classes, chosen, progress.epoch, history, resources=resources)
+    quantile = job.aim.task.quantile if isinstance(job.aim.task, Numbers) else None
+    return learn_streamed(
+        lambda: chunks(job), classes, chosen, progress.epoch, history, resources=resources, quantile=quantile
+    )
 
 
 def _told(options: Namespace, job: Job, model: Model, history: Curves, seconds: float) -> Fitted:
@@ -112,7 +117,7 @@ def _folder(options: Namespace) -> Path | None:
 
 def _mark(options: Namespace, job: Job, chosen: Options) -> str:
     asked = (chosen, job.aim.sort, options.target, dict(job.roles.inputs), options.weight, options.holdout)
-    asked += (options.group, options.time)
+    asked += (options.group, options.time, options.loss)
     if job.loaded is not None:
         return mark_of(*asked, loaded=job.loaded)
     files = [(source.file, os.stat(source.file)) for source in job.table.sources]  # noqa: PTH116

@@ -15,6 +15,8 @@ from sklearn.utils.validation import column_or_1d
 
 from unstuck.tabular.fit.arrays import plain
 from unstuck.tabular.fit.contract import Network
+from unstuck.tabular.fit.pinball import level_of
+from unstuck.tabular.fit.refusal import CannotFit
 from unstuck.tabular.fit.task import Classes, Labels, Numbers, Task
 
 Array = np.ndarray
@@ -183,7 +185,11 @@ class Classifier(ClassifierMixin, Network):
 class Regressor(RegressorMixin, MultiOutputMixin, Network):
     """A regressor that is invariant to the units of its columns and of y (n,) or (n, k).
 
-    Parameters and attributes are those of `Classifier`, without classes and class weights.
+    Parameters and attributes are those of `Classifier`, without classes and class weights, and
+
+    loss
+        "squared" predicts the mean, "absolute" the median, "quantile:0.9" (or another share) the number that nine of
+        ten targets do not exceed.
     """
 
     def __init__(
@@ -202,7 +208,9 @@ class Regressor(RegressorMixin, MultiOutputMixin, Network):
         verbose: int = 0,
         time_limit: float | None = None,
         n_jobs: int | None = None,
+        loss: str = "squared",
     ) -> None:
+        self.loss = loss
         self.hidden = hidden
         self.activation = activation
         self.module = module
@@ -228,6 +236,19 @@ class Regressor(RegressorMixin, MultiOutputMixin, Network):
         found = self._answers(X)
         return found[:, 0] if self._flat else found
 
+    def predict_interval(self, X: Any, level: float = 0.9) -> Array:
+        """The lower and upper ends of intervals that hold at least a share `level` of targets of rows drawn as the
+        fitted ones were, (n, 2), or (n, k, 2) where y is (n, k) and each target has its own.
+
+        They are the predictions and quantiles of the errors for held-out rows (split conformal prediction). Raises
+        ValueError if too few rows were held out for this level, or none, as after `partial_fit`.
+        """
+        answers, conformal = self._answers(X), self.model_.conformal
+        if conformal is None:
+            raise CannotFit("intervals need held-out rows: this model has none (few rows, or partial_fit)")
+        found = conformal.around(answers, level)
+        return found[:, 0] if self._flat else found
+
     def _target(self, y: Any, reset: bool, classes: Any = None) -> Array:
         y = check_array(plain(y), ensure_2d=False, dtype="numeric", input_name="y")
         if y.ndim > 2:
@@ -240,7 +261,7 @@ class Regressor(RegressorMixin, MultiOutputMixin, Network):
         return y
 
     def _task(self, y: Array, weights: Array | None, partial: bool = False) -> Task:
-        return Numbers.of(y, weights)
+        return Numbers.of(y, weights, level_of(self.loss))
 
 
 def _balanced(codes: Array, weights: Array | None) -> Array:

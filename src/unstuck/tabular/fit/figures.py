@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from unstuck.tabular.fit.intervals import intervals, unbroken
-from unstuck.tabular.fit.measures import Measured, measures
+from unstuck.tabular.fit.measures import BELOW, Measured, measures
 from unstuck.tabular.fit.target import Target
 from unstuck.tabular.fit.task import Classes
 
@@ -19,7 +19,7 @@ MOST = 100
 """With more classes, no confusion matrix is computed."""
 PAIRS = 500
 """Maximum number of rows in a plot of truth against prediction."""
-SHARES = ("accuracy", "balanced accuracy", "all labels right", "labels right")
+SHARES = ("accuracy", "balanced accuracy", "all labels right", "labels right", BELOW)
 """Scores that are shares of rows."""
 
 

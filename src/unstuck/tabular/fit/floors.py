@@ -33,7 +33,7 @@ def mean_of(loss: Loss, y: Array, w: Array | None) -> Array:
     if y.ndim == 1:
         shares = np.bincount(y, weights=w, minlength=loss.outputs)
         return shares / shares.sum()
-    return np.average(y, axis=0, weights=w)
+    return loss.constant(y, w) if isinstance(loss, Squares) else np.average(y, axis=0, weights=w)
 
 
 def _better(loss: Loss, answers: Array, than: Array, y: Array, w: Array | None) -> bool:
@@ -46,7 +46,7 @@ def _better(loss: Loss, answers: Array, than: Array, y: Array, w: Array | None) 
 def _both(loss: Loss, answers: Array, than: Array, y: Array, w: Array | None) -> str:
     """The two losses; for numbers, their R2."""
     own, other = loss.cost(answers, y, w), loss.cost(than, y, w)
-    if not isinstance(loss, Squares):
+    if type(loss) is not Squares:
         return f"loss {own:.4g} against {other:.4g}"
     usual = loss.baseline(y, w)
     return f"R2 {1 - own / usual:.4g} against {1 - other / usual:.4g}" if usual > 0 else "the target is constant there"

@@ -11,12 +11,14 @@ import numpy as np
 
 from unstuck.tabular.fit.frame import Frame
 from unstuck.tabular.fit.loading import Loaded, frame_of, gather
+from unstuck.tabular.fit.pinball import level_of
 from unstuck.tabular.fit.refusal import CannotFit
 from unstuck.tabular.fit.roles import Roles, roles
 from unstuck.tabular.fit.separation import Separation
 from unstuck.tabular.fit.size import fits
 from unstuck.tabular.fit.statistics import Chunk
 from unstuck.tabular.fit.target import Target, missing, target
+from unstuck.tabular.fit.task import Numbers
 from unstuck.tabular.tables import NUMBER, TEXT, Table, TableError, read
 
 Array = np.ndarray
@@ -80,7 +82,7 @@ def prepared(options: Namespace, told: Callable[[int], None]) -> Job:
     loaded = gather(table, who if whole else replace(who, inputs={}), told)
     kinds = [table.columns[name] for name in targets]
     aim = target(targets, kinds, loaded.targets, loaded.weights, options.task)
-    aim, separation = _separated(aim, loaded)
+    aim, separation = _separated(_losing(aim, options.loss), loaded)
     train, held = _parted(aim, options.holdout, options.seed, separation)
     own, beyond = separation, None
     if separation is not None and len(held):
@@ -88,6 +90,16 @@ def prepared(options: Namespace, told: Callable[[int], None]) -> Job:
     apart = aim.take(held) if len(held) else None
     aim = aim.take(train) if len(held) else aim
     return Job(table, who, aim, apart, loaded if whole else None, test, own, beyond)
+
+
+def _losing(aim: Target, loss: str | None) -> Target:
+    """With the loss of --loss."""
+    if loss is None:
+        return aim
+    level = level_of(loss)
+    if not isinstance(aim.task, Numbers):
+        raise CannotFit(f"--loss is for numbers: this task is {aim.sort} (--task regression: as numbers)")
+    return replace(aim, task=replace(aim.task, quantile=level))
 
 
 def _separated(aim: Target, loaded: Loaded) -> tuple[Target, Separation | None]:

@@ -33,11 +33,13 @@ def leftover(context: Context, held: Array, answers: Array) -> float:
     """The nats that corrections by one column or one pair of columns would gain on the held-out rows; 0 if chance
     explains them. `answers` (v, outputs): the predictions."""
     y, w = context.targets(held)
-    y = np.eye(context.loss.outputs)[y] if y.ndim == 1 else y.astype(np.float64)
+    loss = context.loss
+    y = np.eye(loss.outputs)[y] if y.ndim == 1 else y.astype(np.float64)
     w = np.ones(len(y)) if w is None else w.astype(np.float64)
-    numbers = isinstance(context.loss, Squares)
-    error = ((y - answers) * w[:, None]).T
-    noise = (np.square(y - answers) if numbers else answers * (1.0 - answers)) * np.square(w)[:, None]
+    numbers = isinstance(loss, Squares)
+    off = loss.errors(answers, y) if isinstance(loss, Squares) else y - answers
+    error = (off * w[:, None]).T
+    noise = (np.square(off) if numbers else answers * (1.0 - answers)) * np.square(w)[:, None]
     most = np.argsort(-noise.sum(axis=0), kind="stable")[:OUTPUTS]
     parts = list(_cells(context, held))
     alone = [max((_gain(part, error[k], noise.T[k], numbers) for k in most), default=0.0) for part in parts]

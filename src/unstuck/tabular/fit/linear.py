@@ -16,6 +16,7 @@ from unstuck.tabular.fit.batches import Rows, Split
 from unstuck.tabular.fit.context import Context
 from unstuck.tabular.fit.loss import Loss, Sigmoid, Softmax, Squares
 from unstuck.tabular.fit.network import Dense
+from unstuck.tabular.fit.pinball import Pinball
 from unstuck.tabular.fit.stage import STRAIGHT, Trained, unseen
 from unstuck.tabular.fit.train import Shape
 
@@ -80,13 +81,21 @@ def _net(rows: Rows, flat: Array, loss: Loss) -> Dense:
 
 @dataclass(frozen=True, eq=False)
 class _Lane:
-    """Standardised inputs (m, d), targets (m, k), row weights of sum 1, and the loss with a bound of its curvature."""
+    """Standardised inputs (m, d), targets (m, k), row weights of sum 1, and the loss with a bound of its curvature; for
+    a loss with a kink, that of a smooth one with half the width `bend` (k,)."""
 
     x: Array
     y: Array
     w: Array
     loss: Loss
-    curvature: float
+    curvature: float | Array
+    bend: Array | None = None
+
+    def slope(self, z: Array) -> Array:
+        """The derivative of the loss at predictions z (m, k)."""
+        if isinstance(self.loss, Pinball) and self.bend is not None:
+            return self.loss.smooth(z, self.y, self.bend)
+        return self.loss.answers(z[None])[0] - self.y
 
 
 def _solved(rows: Rows, loss: Loss, penalties: tuple[float, ...]) -> Iterator[Array]:
@@ -98,8 +107,9 @@ def _solved(rows: Rows, loss: Loss, penalties: tuple[float, ...]) -> Iterator[Ar
     spread = np.sqrt((w * np.square(x - mean)).sum(axis=0))
     spread = np.where(spread > 0, spread, 1.0)
     y = np.eye(loss.outputs)[rows.y] if isinstance(loss, Softmax) else rows.y.astype(np.float64)
-    bound = {Squares: 1.0, Sigmoid: 0.25, Softmax: 0.5}[type(loss)]  # Boehning 1992
-    lane = _Lane((x - mean) / spread, y, w, loss, bound)
+    bend = loss.bend(y) if isinstance(loss, Pinball) else None
+    bound = {Squares: 1.0, Sigmoid: 0.25, Softmax: 0.5}[type(loss)] if bend is None else 0.5 / bend  # Boehning 1992
+    lane = _Lane((x - mean) / spread, y, w, loss, bound, bend)
     solve = _solver(lane)
     at = (np.zeros((x.shape[1], loss.outputs)), np.zeros(loss.outputs))
     for penalty in penalties:
@@ -114,7 +124,7 @@ Point = tuple[Array, Array]
 
 def _solver(lane: _Lane) -> Callable[[float, Point], Point]:
     """Minimise at a penalty from a point on."""
-    width, squares = lane.x.shape[1], isinstance(lane.loss, Squares)
+    width, squares = lane.x.shape[1], type(lane.loss) is Squares
     if isinstance(lane.loss, Sigmoid) and lane.loss.outputs == 1 and width <= NARROW:
         return lambda penalty, at: _newton(lane, penalty, at)
     wide = width > WIDE
@@ -176,7 +186,7 @@ def _descended(lane: _Lane, step: Step, penalty: float, start: tuple[Array, Arra
         after = (1 + math.sqrt(1 + 4 * t * t)) / 2
         push = (t - 1) / after
         here_a, here_b = a + push * (a - before_a), b + push * (b - before_b)
-        error = (lane.loss.answers((lane.x @ here_a + here_b)[None])[0] - lane.y) * lane.w
+        error = lane.slope(lane.x @ here_a + here_b) * lane.w
         slope = lane.x.T @ error + penalty * here_a
         move_a, move_b = step(slope, penalty), error.sum(axis=0) / lane.curvature
         before_a, before_b, a, b = a, b, here_a - move_a, here_b - move_b

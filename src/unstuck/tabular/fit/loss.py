@@ -106,12 +106,24 @@ class Squares:
         return np.subtract(z, y, out=z)
 
     def baseline(self, y: Array, w: Array | None) -> float:
-        """The loss of predicting the mean for every row."""
-        return self.cost(np.broadcast_to(np.average(y, axis=0, weights=w), y.shape), y, w)
+        """The loss of the best constant prediction."""
+        return self.cost(np.broadcast_to(self.constant(y, w), y.shape), y, w)
+
+    def constant(self, y: Array, w: Array | None) -> Array:
+        """The best constant prediction, (outputs,): the mean."""
+        return np.average(y, axis=0, weights=w)
 
     def cost(self, answers: Array, y: Array, w: Array | None) -> float:
-        """Mean of half the squared errors, for predictions (n, k)."""
+        """The mean loss of predictions (n, k)."""
         return float(np.average(self.each(answers, y), weights=w))
+
+    def errors(self, answers: Array, y: Array) -> Array:
+        """(n, k) of mean 0 where the predictions are right."""
+        return y - answers
+
+    def nats(self, cost: float) -> float:
+        """The loss that is one nat, where rows lose `cost` on average: the variance of a normal distribution."""
+        return 2 * max(cost, 1e-9)
 
     def each(self, answers: Array, y: Array) -> Array:
         """The loss of every row, (n,)."""

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from unstuck.tabular.fit.intervals import Measure
+from unstuck.tabular.fit.pinball import quantile
 from unstuck.tabular.fit.target import Target
-from unstuck.tabular.fit.task import Classes
+from unstuck.tabular.fit.task import Classes, Numbers
 
 Array = np.ndarray
+PINBALL, BELOW = "pinball loss", "targets up to the prediction"
 TINY = 1e-7
 """Lower bound of a probability in a logarithm, as in training."""
 
@@ -32,9 +34,11 @@ def measures(aim: Target, answers: Array, y: Array) -> Iterator[Measured]:
         return _classes(aim.task, answers, y)
     if aim.sort == "multilabel":
         return _labels(aim, answers, y)
-    several = len(aim.names) > 1
+    several, level = len(aim.names) > 1, aim.task.quantile if isinstance(aim.task, Numbers) else None
     return (
-        one for j, name in enumerate(aim.names) for one in _numbers(answers[:, j], y[:, j], name if several else "")
+        one
+        for j, name in enumerate(aim.names)
+        for one in _ordered(_numbers(answers[:, j], y[:, j], name if several else "", level), level)
     )
 
 
@@ -89,7 +93,17 @@ def _labels(aim: Target, p: Array, y: Array) -> Iterator[Measured]:
         yield Measured("accuracy", _mean(same[:, j]), most, name)
 
 
-def _numbers(given: Array, y: Array, of: str) -> Iterator[Measured]:
+def _ordered(found: Iterator[Measured], level: float | None) -> Iterator[Measured]:
+    """The scores that suit the loss, the one that was trained on first."""
+    by_name = {one.name: one for one in found}
+    if level is None:
+        return iter([by_name[name] for name in ("R2", "root mean squared error", "mean absolute error")])
+    if level == 0.5:
+        return iter([by_name[name] for name in ("mean absolute error", "R2", "root mean squared error")])
+    return iter([by_name[name] for name in (PINBALL, BELOW, "mean absolute error")])
+
+
+def _numbers(given: Array, y: Array, of: str, level: float | None) -> Iterator[Measured]:
     unit = float(max(np.abs(y).max(), np.abs(given).max())) or 1.0  # avoids overflow of squares of large numbers
     y, given = y / unit, given / unit
     squares, sizes, off = np.square(y - given), np.abs(y - given), np.abs(y - np.median(y))
@@ -106,3 +120,9 @@ def _numbers(given: Array, y: Array, of: str) -> Iterator[Measured]:
     yield Measured("root mean squared error", root, lambda w: unit * spread(w) ** 0.5, of)
     absolute = lambda w: unit * float(np.average(sizes, weights=w))
     yield Measured("mean absolute error", absolute, lambda w: unit * float(np.average(off, weights=w)), of)
+    if level is not None:
+        lost = lambda z: np.maximum(level * (y - z), (level - 1) * (y - z))
+        usual = lambda w: unit * float(np.average(lost(quantile(y, level, w)), weights=w))
+        own = lost(given)
+        yield Measured(PINBALL, lambda w: unit * float(np.average(own, weights=w)), usual, of)
+        yield Measured(BELOW, _mean(y <= given), lambda w: level, of)

@@ -9,6 +9,7 @@ import numpy as np
 
 from unstuck.tabular.fit.calibration import UNCALIBRATED, Calibration
 from unstuck.tabular.fit.categories import Column
+from unstuck.tabular.fit.conformal import Conformal
 from unstuck.tabular.fit.context import Context
 from unstuck.tabular.fit.effects import standardised
 from unstuck.tabular.fit.encoder import Encoder
@@ -25,7 +26,7 @@ from unstuck.tabular.fit.repeats import copies
 from unstuck.tabular.fit.resources import UNLIMITED, Resources
 from unstuck.tabular.fit.separation import Separation
 from unstuck.tabular.fit.stage import PLAIN, Stage
-from unstuck.tabular.fit.task import Task
+from unstuck.tabular.fit.task import Numbers, Task
 from unstuck.tabular.fit.train import Shape, Training
 
 Array = np.ndarray
@@ -64,6 +65,8 @@ class Model:
     """The linear model that this one was compared with; not saved."""
     distinct: int | None = None
     """The number of distinct inputs in training; not saved."""
+    conformal: Conformal | None = None
+    """The errors of the held-out rows, for intervals; None for classes, and where no rows were held out."""
 
     def answers(self, frame: Frame) -> Array:
         """Predictions (n, k) float64: probabilities of classes or labels, or numbers in the target's units."""
@@ -114,9 +117,12 @@ def learn(
     seen = Unseen(
         rows.order[grown.held], task.decode(mixed), rows.rows[grown.held], None if floor is None else task.decode(floor)
     )
+    conformal = None
+    if isinstance(task, Numbers) and not context.few(context.lanes(1)):
+        conformal = Conformal.of(task.decode(context.y[grown.held]) - seen.answers, seen.counts)
     return Model(
-        context.encoder, task, grown.stages, calibration, seen, notes, bounds, grown.floor, different(frame)
-    )  # fmt: skip
+        context.encoder, task, grown.stages, calibration, seen, notes, bounds, grown.floor, different(frame), conformal
+    )
 
 
 def prepared(

@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from unstuck.tabular.fit.batches import InMemory, Rows, Split
+from unstuck.tabular.fit.conformal import Conformal
 from unstuck.tabular.fit.encoder import Encoder
 from unstuck.tabular.fit.floors import compared
 from unstuck.tabular.fit.frame import Frame
@@ -32,7 +33,7 @@ from unstuck.tabular.fit.options import Options
 from unstuck.tabular.fit.resources import Resources
 from unstuck.tabular.fit.separation import Separation
 from unstuck.tabular.fit.stage import PLAIN, averaged, batch_of
-from unstuck.tabular.fit.task import Task
+from unstuck.tabular.fit.task import Numbers, Task
 
 Array = np.ndarray
 EPOCHS = 100
@@ -50,6 +51,7 @@ class ModuleModel:
     nets: tuple[nn.Module, ...]
     notes: tuple[str, ...] = ()
     unseen: Unseen | None = None
+    conformal: Conformal | None = None
 
     def answers(self, frame: Frame) -> Array:
         """Predictions (n, k) float64: probabilities of classes or labels, or numbers in the target's units."""
@@ -102,10 +104,13 @@ class ByTorch:
         held, out = averaged(np.concatenate([way.held[0] for way in ways]), np.concatenate(told))
         unseen = Unseen(found.order[held], task.decode(out), found.rows[held])
         floor = None if context.few(lanes) else linear(context, lanes)
+        conformal = None
+        if isinstance(task, Numbers) and floor is not None:
+            conformal = Conformal.of(task.decode(context.y[held]) - unseen.answers, unseen.counts)
         notes = notes or (f"learning rate {rate:.2g}",)
         if floor is not None:
             notes += tuple(compared(context, held, out, floor.of(held)))
-        return ModuleModel(context.encoder, task, nets, notes, unseen)
+        return ModuleModel(context.encoder, task, nets, notes, unseen, conformal)
 
     def begin(self, frame: Frame, y: Array, task: Task, options: Options, weights: Array | None = None) -> ModuleModel:
         """A model at its initial weights, with its columns measured on these rows."""
@@ -135,7 +140,11 @@ class ByTorch:
                     advance(net, adam, here, loss, options.rate or RATE)
         states = tuple(deepcopy(adam.state_dict()) for adam in adams)
         nets = tuple(net.cpu() for net in nets)
-        return replace(model, nets=nets, unseen=None), Pace(pace.calls + 1, states), float(np.mean(costs))
+        return (
+            replace(model, nets=nets, unseen=None, conformal=None),
+            Pace(pace.calls + 1, states),
+            float(np.mean(costs)),
+        )
 
     def restored(self, encoder: Encoder, task: Task, states: list[dict[str, Array]]) -> ModuleModel:
         """A model of rebuilt networks with saved weights. Raises RuntimeError if the weights do not fit."""

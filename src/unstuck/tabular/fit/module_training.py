@@ -17,6 +17,7 @@ from unstuck.tabular.fit.adam import BETA1, BETA2
 from unstuck.tabular.fit.batches import InMemory, Rows
 from unstuck.tabular.fit.loss import Loss, Sigmoid, Softmax
 from unstuck.tabular.fit.options import Options
+from unstuck.tabular.fit.pinball import Pinball
 from unstuck.tabular.fit.sweep import ENOUGH, RATES, STEPS
 from unstuck.tabular.fit.train import Epoch, schedule
 
@@ -59,6 +60,9 @@ def losses(z: Tensor, y: Tensor, loss: Loss) -> Tensor:
         return functional.cross_entropy(z, y, reduction="none")
     if isinstance(loss, Sigmoid):
         return functional.binary_cross_entropy_with_logits(z, y, reduction="none").sum(-1)
+    if isinstance(loss, Pinball):
+        q, off = torch.tensor(loss.levels, dtype=z.dtype, device=z.device), y - z
+        return torch.maximum(q * off, (q - 1) * off).sum(-1)
     return 0.5 * (z - y).square().sum(-1)
 
 

@@ -67,7 +67,11 @@ def follow(
         _once(net, adam, rows, model.task.loss, options, rng)
     pairs = zip(model.stages, nets, strict=True)
     stages = tuple(replace(stage, flat=net.flat) if net else stage for stage, net in pairs)
-    return replace(model, stages=stages, unseen=None), Pace(pace.calls + 1, adams), float(np.mean(costs or [0.0]))
+    return (
+        replace(model, stages=stages, unseen=None, conformal=None),
+        Pace(pace.calls + 1, adams),
+        float(np.mean(costs or [0.0])),
+    )
 
 
 def _base(model: Model, frame: Frame) -> Array:

@@ -3,6 +3,7 @@ command and the estimators read each other's files. A user's module is rebuilt b
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ Array = np.ndarray
 KINDS = {"Classifier": Classifier, "Regressor": Regressor}
 SETTINGS = (
     "activation", "lanes", "epochs", "batch_size", "learning_rate", "weight_decay", "warm_start", "time_limit",
-    "n_jobs",
+    "n_jobs", "loss",
 )  # fmt: skip
 CURVES = ("loss_curve_", "validation_curve_", "notes_")
 
@@ -40,7 +41,8 @@ def save(estimator: Classifier | Regressor, path: str | Path) -> None:
         "habits": schema.habits.plain() if schema.habits is not None else {},
         "typed": schema.roles is not None,
         "estimator": type(estimator).__name__,
-        "settings": {name: getattr(estimator, name) for name in SETTINGS} | {"hidden": estimator.hidden},
+        "settings": {name: getattr(estimator, name) for name in SETTINGS if hasattr(estimator, name)}
+        | {"hidden": estimator.hidden},
         "words": list(schema.words),
         "features": names,
         "flat": bool(getattr(estimator, "_flat", True)),
@@ -52,6 +54,7 @@ def save(estimator: Classifier | Regressor, path: str | Path) -> None:
         store.save(model, Path(path), about)
         return
     head, arrays = store.packed(model.encoder, model.task)
+    arrays |= store.packed_errors(model.conformal)
     for lane, net in enumerate(model.nets):
         arrays |= {f"module.{lane}.{name}": value.detach().cpu().numpy() for name, value in net.state_dict().items()}
     store.write(Path(path), head | {"modules": len(model.nets), "about": about, "crews": []}, arrays)
@@ -83,7 +86,8 @@ def load(path: str | Path, module: Any = None) -> Classifier | Regressor:
         encoder, task = store.unpacked(head, arrays)
         states = [_state(arrays, f"module.{lane}.") for lane in range(own)]
         try:
-            estimator.model_ = trainer(estimator).restored(encoder, task, states)
+            restored = trainer(estimator).restored(encoder, task, states)
+            estimator.model_ = replace(restored, conformal=store.unpacked_errors(arrays))
         except (RuntimeError, ValueError, TypeError) as error:
             raise ModelError(f"{path} holds the weights of another module: {str(error).splitlines()[0]}") from None
     return _fitted(estimator, about, estimator.model_.task, _schema(about))
@@ -100,7 +104,10 @@ def _of_command(path: Path) -> Classifier | Regressor:
         who, habits = roles_of(about), habits_of(about)
     except (KeyError, TypeError, ValueError):
         raise ModelError(f"{path} does not record its input columns: it was saved by an earlier version") from None
-    estimator: Any = Regressor() if isinstance(model.task, Numbers) else Classifier()
+    estimator: Any = Classifier()
+    if isinstance(model.task, Numbers):
+        level = model.task.quantile
+        estimator = Regressor(loss="squared" if level is None else f"quantile:{level:g}")
     estimator.model_ = model
     words = tuple(kind.name == "text" for kind in who.inputs.values())
     more = {"words": words, "features": list(who.inputs), "flat": model.task.loss.outputs == 1, "seed": 0}

@@ -113,7 +113,7 @@ def _truth(axis: Any, figures: Figures) -> None:
     axis.scatter(true, given, s=9, color=HELD, alpha=0.5, zorder=3, linewidths=0)
     axis.xaxis.get_major_locator().set_params(nbins=4)
     axis.set(xlabel="true", ylabel="predicted")
-    axis.set_title(f"R2 {figures.scores[0].model:.4g}", fontsize=10)
+    axis.set_title(f"{figures.scores[0].name} {figures.scores[0].model:.4g}", fontsize=10)
     axis.spines[["top", "right"]].set_visible(False)
 
 

@@ -20,7 +20,7 @@ from unstuck.tabular.fit.loading import frame_of
 from unstuck.tabular.fit.model import Model
 from unstuck.tabular.fit.roles import Roles, listed
 from unstuck.tabular.fit.store import ModelError, load
-from unstuck.tabular.fit.task import Classes
+from unstuck.tabular.fit.task import Classes, Numbers
 from unstuck.tabular.tables import Table, TableError
 from unstuck.tabular.tables.refusal import shown
 
@@ -41,11 +41,15 @@ def predict(options: Namespace, stream: TextIO, say: Callable[[str], None]) -> i
     for note in _notes(table, who, keep):
         say(note)
     table = table.select(dict.fromkeys((*who.inputs, *keep))).read_as(dict(who.inputs), habits.notations)
-    schema = _schema(table, keep, model, tuple(map(str, about["names"])))
+    schema = _schema(table, keep, model, tuple(map(str, about["names"])), _checked(model, options))
     rows = 0
     with writer.writer(options.out, schema, stream) as put:
         for batch in table.batches():
-            put(pa.RecordBatch.from_arrays(list(_arrays(batch, keep, model, who, schema)), schema=schema))
+            put(
+                pa.RecordBatch.from_arrays(
+                    list(_arrays(batch, keep, model, who, schema, options.interval)), schema=schema
+                )
+            )
             rows += batch.num_rows
     for note in table.slips.values():
         say(note)
@@ -86,7 +90,19 @@ def _notes(table: Table, who: Roles, keep: tuple[str, ...]) -> Iterator[str]:
             raise TableError(f"is {found}, but the model was trained on {kind}", file=table.name, column=name)
 
 
-def _schema(table: Table, keep: tuple[str, ...], model: Model, names: tuple[str, ...]) -> pa.Schema:
+def _checked(model: Model, options: Namespace) -> bool:
+    """Whether intervals are asked for. Raises ModelError if the model has none."""
+    if options.interval is None:
+        return False
+    if not isinstance(model.task, Numbers):
+        raise ModelError(f"{options.model} predicts classes: --interval is for numbers")
+    if model.conformal is None:
+        raise ModelError(f"{options.model} has no held-out rows, which --interval needs")
+    model.conformal.offsets(options.interval)  # raises where too few rows were held out
+    return True
+
+
+def _schema(table: Table, keep: tuple[str, ...], model: Model, names: tuple[str, ...], interval: bool) -> pa.Schema:
     fields = [table.schema.field(name) for name in keep]
     if isinstance(model.task, Classes):
         fields.append(pa.field("prediction", pa.array(model.task.labels[:1]).type))
@@ -95,7 +111,9 @@ def _schema(table: Table, keep: tuple[str, ...], model: Model, names: tuple[str,
         fields.append(pa.field("prediction", pa.string()))
         fields += [pa.field(f"p({name})", pa.float64()) for name in names]
     else:
-        fields += [pa.field("prediction" if len(names) == 1 else f"prediction({name})", pa.float64()) for name in names]
+        words = ("prediction", "lower", "upper") if interval else ("prediction",)
+        several = len(names) > 1
+        fields += [pa.field(f"{word}({name})" if several else word, pa.float64()) for name in names for word in words]
     found = [field.name for field in fields]
     twice = next((name for name in found if found.count(name) > 1), None) if len(found) < 10_000 else None
     if twice is not None:
@@ -103,7 +121,9 @@ def _schema(table: Table, keep: tuple[str, ...], model: Model, names: tuple[str,
     return pa.schema(fields)
 
 
-def _arrays(batch: Any, keep: tuple[str, ...], model: Model, who: Roles, schema: pa.Schema) -> Iterator[Any]:
+def _arrays(
+    batch: Any, keep: tuple[str, ...], model: Model, who: Roles, schema: pa.Schema, interval: float | None
+) -> Iterator[Any]:
     yield from (batch.column(name) for name in keep)
     answers = model.answers(frame_of(batch, who))
     if isinstance(model.task, Classes):
@@ -111,4 +131,7 @@ def _arrays(batch: Any, keep: tuple[str, ...], model: Model, who: Roles, schema:
     elif schema.field(len(keep)).type == pa.string():
         names = np.array([field.name[2:-1] for field in schema][len(keep) + 1 :], object)
         yield pa.array([";".join(names[row > 0.5]) for row in answers], pa.string())
+    if interval is not None and model.conformal is not None:
+        ends = model.conformal.around(answers, interval)
+        answers = np.concatenate([answers[:, :, None], ends], axis=2).reshape(len(answers), -1)
     yield from (pa.array(answers[:, j]) for j in range(answers.shape[1]))

@@ -12,6 +12,7 @@ import numpy as np
 
 from unstuck.tabular.fit.calibration import Calibration
 from unstuck.tabular.fit.categories import Words
+from unstuck.tabular.fit.conformal import Conformal
 from unstuck.tabular.fit.effects import Effects
 from unstuck.tabular.fit.encoder import BRIEF, Encoder
 from unstuck.tabular.fit.model import Model
@@ -45,6 +46,7 @@ def save(model: Model, path: Path, about: Mapping[str, Any] | None = None) -> No
         for name, value in stage.trees.state().items()
     }
     arrays |= {} if model.bounds is None else {"bounds": model.bounds}
+    arrays |= packed_errors(model.conformal)
     head |= {
         "crews": [asdict(stage.shape) | {"weight": stage.weight, "onto": stage.onto} for stage in model.stages],
         "belief": {"heat": model.calibration.temperature, "rows": model.calibration.rows},
@@ -145,7 +147,26 @@ def _model(head: dict[str, Any], arrays: dict[str, Array]) -> Model:
     bounds = arrays.get("bounds")
     if bounds is not None and bounds.shape != (2, task.loss.outputs):
         raise ValueError("bounds of another target")
-    return Model(encoder, task, stages, calibration, None, tuple(map(str, head["notes"])), bounds)
+    conformal = unpacked_errors(arrays)
+    if conformal is not None and conformal.errors.shape[1] != task.loss.outputs:
+        raise ValueError("errors of another target")
+    notes = tuple(map(str, head["notes"]))
+    return Model(encoder, task, stages, calibration, None, notes, bounds, conformal=conformal)
+
+
+def packed_errors(conformal: Conformal | None) -> dict[str, Array]:
+    """The arrays of the errors of held-out rows."""
+    return {} if conformal is None else {"errors": conformal.errors, "errors.rows": np.array([conformal.rows])}
+
+
+def unpacked_errors(arrays: Mapping[str, Array]) -> Conformal | None:
+    """The inverse of `packed_errors`. Raises ValueError for other arrays."""
+    if "errors" not in arrays:
+        return None
+    found = Conformal(arrays["errors"], int(arrays["errors.rows"][0]))
+    if not found.valid:
+        raise ValueError("not the errors of held-out rows")
+    return found
 
 
 def _trees(arrays: dict[str, Array], prefix: str) -> Trees | None:
@@ -173,7 +194,11 @@ def _packed_task(task: Task) -> tuple[dict[str, Any], dict[str, Array]]:
         return {"kind": "classes", "labels": task.labels.tolist(), "type": task.labels.dtype.kind}, {}
     if isinstance(task, Labels):
         return {"kind": "labels", "names": list(task.names)}, {}
-    return {"kind": "numbers"}, {"task.mean": task.mean, "task.spread": task.spread, "task.sign": task.sign}
+    return {"kind": "numbers", "quantile": task.quantile}, {
+        "task.mean": task.mean,
+        "task.spread": task.spread,
+        "task.sign": task.sign,
+    }
 
 
 def _task(head: dict[str, Any], arrays: dict[str, Array]) -> Task:
@@ -182,4 +207,7 @@ def _task(head: dict[str, Any], arrays: dict[str, Array]) -> Task:
         return Classes(labels)
     if head["kind"] == "labels":
         return Labels(tuple(map(str, head["names"])))
-    return Numbers(arrays["task.mean"], arrays["task.spread"], arrays["task.sign"])
+    level = head.get("quantile")
+    return Numbers(
+        arrays["task.mean"], arrays["task.spread"], arrays["task.sign"], None if level is None else float(level)
+    )

@@ -17,6 +17,7 @@ import numpy as np
 from unstuck.tabular.fit.batches import SAMPLE, Rows, holdout
 from unstuck.tabular.fit.blend import share
 from unstuck.tabular.fit.calibration import Calibration
+from unstuck.tabular.fit.conformal import Conformal
 from unstuck.tabular.fit.context import Context
 from unstuck.tabular.fit.encoder import Encoder
 from unstuck.tabular.fit.floors import compared
@@ -29,7 +30,7 @@ from unstuck.tabular.fit.resources import UNLIMITED, Resources
 from unstuck.tabular.fit.stage import STRAIGHT, Stage, views_worth_trying
 from unstuck.tabular.fit.statistics import Chunk, Chunks, Statistics, mixed, statistics
 from unstuck.tabular.fit.sweep import Trial, sweep
-from unstuck.tabular.fit.task import Task
+from unstuck.tabular.fit.task import Numbers, Task
 from unstuck.tabular.fit.train import Plan, Shape, Training, answers, train
 
 Array = np.ndarray
@@ -131,15 +132,18 @@ def learn_streamed(
     history: History | None = None,
     room: int = SLAB,
     resources: Resources | None = None,
+    quantile: float | None = None,
 ) -> Model:
     """Fit rows that are read repeatedly: `chunks()` yields them from first to last, with their targets.
 
     `classes`: whether the target holds classes (otherwise numbers, (n, k)). `room`: bytes of rows in memory.
-    `resources`: the time, of which one pass over the data is not interrupted. The result depends on the rows and their
-    order, not on the chunks.
+    `quantile`: as in `Numbers`. `resources`: the time, of which one pass over the data is not interrupted. The result
+    depends on the rows and their order, not on the chunks.
     """
     options, history = options or Options(), history or History()
     seen = statistics(chunks, classes)
+    if isinstance(seen.task, Numbers):
+        seen = replace(seen, task=replace(seen.task, quantile=quantile))
     trial = _tried(seen, options)
     batches = Slabs(
         chunks, seen.encoder, seen.task, trial.shape.views, seen.rows, room, options.batch or BATCH, options.seed
@@ -178,7 +182,10 @@ def _with_floor(seen: Statistics, batches: Slabs, stage: Stage, done: Training, 
     stages = tuple(one for one in (replace(stage, weight=1 - a), replace(floor, weight=a)) if one.weight > 0)
     unseen = Unseen(np.zeros(0, np.int64), seen.task.decode(mixed), np.ones(len(y)), seen.task.decode(told))
     notes = (note, *compared(replace(context, y=y, w=w), np.arange(len(y)), mixed, told))
-    return Model(seen.encoder, seen.task, stages, calibration, unseen, notes, bounds, floor)
+    task, conformal = seen.task, None
+    if isinstance(task, Numbers):
+        conformal = Conformal.of(task.decode(y) - unseen.answers, w)
+    return Model(seen.encoder, task, stages, calibration, unseen, notes, bounds, floor, conformal=conformal)
 
 
 def sampled(seen: Statistics, options: Options) -> Context:

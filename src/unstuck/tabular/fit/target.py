@@ -47,7 +47,7 @@ class Target:
         """Some of its rows, with the task measured on them alone."""
         y = self.y[index]
         weights = None if self.weights is None else self.weights[index]
-        task = Numbers.of(y, weights) if self.sort == "regression" else self.task
+        task = Numbers.of(y, weights, self.task.quantile) if isinstance(self.task, Numbers) else self.task
         return replace(self, rows=self.rows[index], y=y, weights=weights, task=task)
 
     def read(self, columns: Sequence[Array]) -> tuple[Array, Array, int]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from unstuck.tabular.fit.grid import directions, evenly, leading, snapped
 from unstuck.tabular.fit.loss import Loss, Sigmoid, Softmax, Squares
+from unstuck.tabular.fit.pinball import Pinball
 from unstuck.tabular.fit.quantiles import quantiles
 from unstuck.tabular.moments import Moments
 
@@ -83,11 +84,13 @@ class Numbers:
     mean: Array
     spread: Array
     sign: Array
+    quantile: float | None = None
+    """Which quantile is predicted, 0.5 where absolute errors count; None: the mean, where squared errors do."""
 
     @classmethod
-    def of(cls, y: Array, weights: Array | None = None) -> Numbers:
+    def of(cls, y: Array, weights: Array | None = None, quantile: float | None = None) -> Numbers:
         """Measure y (n, k)."""
-        return cls.seen(Moments.of(y, weights), y, weights)
+        return replace(cls.seen(Moments.of(y, weights), y, weights), quantile=quantile)
 
     @classmethod
     def seen(cls, found: Moments, y: Array, weights: Array | None = None) -> Numbers:
@@ -101,8 +104,11 @@ class Numbers:
 
     @property
     def loss(self) -> Loss:
-        """Squared error."""
-        return Squares(len(self.mean))
+        """Squared error; for a quantile, the loss that is least there."""
+        q = self.quantile
+        if q is None:
+            return Squares(len(self.mean))
+        return Pinball(len(self.mean), tuple(1 - q if sign < 0 else q for sign in self.sign.tolist()))
 
     def encode(self, y: Array) -> Array:
         """(n, k) float32 on a grid."""
