@@ -133,6 +133,8 @@ class PrintedScore(msgspec.Struct, frozen=True):
     """0 for the best constant answer on the training targets, 1 for perfection; never below -1."""
     file: str = ""
     line: int | None = None
+    rows: str = ""
+    """What it was computed from: "training batches", "rows trained on", "rows not trained on"; "" if unknown."""
 
     def __str__(self) -> str:
         return f"{self.label} {self.value:g}"

@@ -15,11 +15,12 @@ from unstuck.signals.evaluation import FinalEvaluation
 from unstuck.signals.final_number import FinalNumber
 from unstuck.signals.held_out import HeldOut
 from unstuck.signals.learning import Learning
+from unstuck.signals.overlap import Overlap
 from unstuck.signals.rates import Rates
 from unstuck.signals.task import in_turn
 from unstuck.tape.model import Tape
 
-Reading = TypeVar("Reading", Learning, FinalEvaluation, FinalNumber, HeldOut, Rates)
+Reading = TypeVar("Reading", Learning, FinalEvaluation, FinalNumber, Overlap, Rates)
 DENIES = " (contained by Landlock, which denies connections and what programs other than Python write)"
 """Said of a patched script that failed under it: that may be why."""
 
@@ -46,12 +47,22 @@ def ends_broken(tape: Tape) -> bool:
 
 def scores_of(tape: Tape, learning: Learning) -> Scores:
     """The run's training score, its score on rows that were held out, and the one that it prints."""
-    held, said = _read(HeldOut, tape), _read(FinalNumber, tape)
-    printed = None
-    if said is not None:
-        file, line = (said.site.file, said.site.line) if said.site is not None else ("", None)
-        printed = PrintedScore(said.label, said.value, said.skill, file, line)
-    return Scores(learning.score, held.score if held is not None else None, printed)
+    overlap, said = _read(Overlap, tape), _read(FinalNumber, tape)
+    held = _held_out(tape, overlap) if overlap is not None else None
+    return Scores(learning.score, held, _printed(tape, said, overlap) if said is not None else None)
+
+
+def _held_out(tape: Tape, overlap: Overlap) -> float | None:
+    try:
+        return HeldOut.of(tape, overlap).score
+    except Exception:
+        return None
+
+
+def _printed(tape: Tape, said: FinalNumber, overlap: Overlap | None) -> PrintedScore:
+    file, line = (said.site.file, said.site.line) if said.site is not None else ("", None)
+    rows = said.origin.rows(tape, overlap) if said.origin is not None else ""
+    return PrintedScore(said.label, said.value, said.skill, file, line, rows)
 
 
 def _warming(tape: Tape) -> bool:

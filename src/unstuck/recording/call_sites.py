@@ -58,6 +58,13 @@ class CallSites:
         """The person's frames from the present call outward, innermost first."""
         return self.outward(sys._getframe(depth))
 
+    def innermost(self, depth: int = 2) -> Site | None:
+        """The person's frame nearest to the present call; None where there is none."""
+        frame: FrameType | None = sys._getframe(depth)
+        while frame is not None and self.relative(frame.f_code.co_filename) is None:
+            frame = frame.f_back
+        return None if frame is None else self._site(frame)
+
     def outward(self, frame: FrameType | None) -> tuple[Site, ...]:
         """The person's frames from one outward, innermost first."""
         found: list[Site] = []

@@ -36,6 +36,8 @@ class Forwards:
         self.blind = False
         """From some moment on forwards go by unseen."""
         self.sayings = PrintedLines()
+        self.places: dict[int, int] = {}
+        """By id of a call of the last look: the number of its evaluation on the tape; -1 where that was not kept."""
         self._outputs: dict[tuple[int, int], int] = {}
 
     def look(self, calls: list[Entry], inside: set[int], passes: int, trained: tuple[int, int] | None) -> list[int]:
@@ -46,10 +48,13 @@ class Forwards:
         ended: list[tuple[int, bool]] = []
         kept, seen, new = len(self.kept), self.seen, []
         place = {id(e): n for n, e in enumerate(calls, 1)}
+        self.places = {}
         for forward in grouped([e for e in calls if id(e) not in inside]):
             number = self._keep(forward, passes, trained)
             ended.append((place[id(forward[-1])], number is not None))
             new += [] if number is None else [number]
+            at = -1 if number is None else len(self.kept) - 1
+            self.places.update((id(e), at) for e in forward)
             self.seen += 1
         self.sayings.place(passes, ended, kept, -1 if self.blind else seen)
         return new

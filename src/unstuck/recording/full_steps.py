@@ -65,6 +65,7 @@ class FullSteps:
         self._reaches_back = self._reaches_back or any(id(e) in inside for e in older)
         observed.follow(entries)
         observed.evaluate(inside)
+        observed.follow_exits(inside)
         entries = without_memory(entries, loss)
         number, outside = observed.programs.cut(entries, loss)
         observed.optimizers.between(observed.tracer.writes, observed.names, len(observed.passes))

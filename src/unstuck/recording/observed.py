@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from unstuck.recording.budget import Budget
 from unstuck.recording.call_sites import CallSites
 from unstuck.recording.constructions import LEAF, Constructions
 from unstuck.recording.evaluations import Forwards, grouped
+from unstuck.recording.exits import TensorExits
 from unstuck.recording.loads_and_clips import LoadsAndClips
 from unstuck.recording.memory import peak
 from unstuck.recording.modes import Modes
@@ -60,9 +61,12 @@ class Observed:
         self.store, self.names, self.optimizers = TensorStore(), Names(), OptimizerObserver(self.constructions)
         self.modes = Modes(self.names)
         self.graphs = RetainedGraphs()
+        self.exits = TensorExits(self.call_sites, lambda: len(self.passes), self.notes.failure("a printed number"))
+        marks = {**self.exits.marks, **marks}
         self.tracer = Tracer({**marks, LEAF: self.constructions.asked}, partial(self.call_sites.sites, 3), self.notes)
         self.tracer.wrote = self.constructions.wrote
         self.tracer.spill = self.spill
+        self.exits.tracer = self.tracer
         self.programs = Programs(self.names, self.is_weight)
         failed = self.notes.failure("a forward pass without a backward")
         self.forwards = Forwards(self.store, self.programs.kept, self.programs.cut, failed)
@@ -120,6 +124,11 @@ class Observed:
         for number in self.forwards.look(self.tracer.entries, inside, len(self.passes), self.programs.trained):
             self.meet(self.programs.weights(number))
 
+    def follow_exits(self, inside: set[int], begun: Sequence[Entry] = ()) -> None:
+        """The calls are let go of: find what the numbers that left were computed from; `begun`: the next forward."""
+        places = self.forwards.places | {id(entry): len(self.forwards.kept) for entry in begun}
+        self.exits.resolve(self.tracer.entries, inside, places, len(self.passes))
+
     def spill(self) -> None:
         """Keep the whole forwards among the calls without gradients, as an evaluation, and let go of what they made."""
         calls = self.tracer.entries
@@ -127,11 +136,13 @@ class Observed:
         rest = [entry for entry in calls if id(entry) not in whole]
         if whole:
             self.evaluate({id(entry) for entry in rest})
+            self.follow_exits(set(), rest)
             self.tracer.keep(rest)
 
     def leftovers(self) -> None:
         """Keep what is in the tracer where no backward will follow, and empty it."""
         self.evaluate(set())
+        self.follow_exits(set())
         self.optimizers.between(self.tracer.writes, self.names, len(self.passes))
         self.tracer.clear()
 
@@ -144,7 +155,8 @@ class Observed:
 
     def printed(self, line: str) -> None:
         """The script printed a line."""
-        self.forwards.sayings.add(len(self.tracer.entries), line, self.call_sites.sites(1))
+        left = self.exits.printed()
+        self.forwards.sayings.add(len(self.tracer.entries), line, self.call_sites.sites(1), left)
 
     def tape(
         self,
@@ -195,6 +207,7 @@ class Observed:
                 loads=tuple(self.loads_and_clips.loads),
                 clippings=tuple(self.loads_and_clips.clips),
                 vocabularies=self.vocabularies.found,
+                exits=self.exits.kept(),
                 ended=time.time(),
             ),
             tensors=self.store.tensors | sampling.store.tensors | self._final(),

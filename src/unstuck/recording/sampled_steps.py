@@ -21,7 +21,7 @@ class SampledSteps:
     def __init__(self, observed: Observed, budget: Budget) -> None:
         self._observed, self._budget = observed, budget
         self.sampling = Sampling()
-        observed.forwards.blind = True
+        observed.forwards.blind = observed.exits.blind = True
 
     def open(self, loss: Tensor) -> Opened | None:
         """Before a watched backward: its loss, and its batch where that is wanted; None where it is not."""

@@ -70,19 +70,23 @@ class PrintedLines:
     """Lines with their places: how many passes, and how many forwards that no backward followed, came before each."""
 
     def __init__(self) -> None:
-        self.lines: deque[tuple[int, int, int, str, Site | None]] = deque(maxlen=LINES)
-        self._waiting: deque[tuple[int, str, Site | None]] = deque(maxlen=LINES)
+        self.lines: deque[tuple[int, int, int, str, Site | None, int]] = deque(maxlen=LINES)
+        self._waiting: deque[tuple[int, str, Site | None, int]] = deque(maxlen=LINES)
 
-    def add(self, calls: int, line: str, sites: tuple[Site, ...]) -> None:
-        """A line, printed after so many calls of the step that is under way, and the frames that printed it."""
-        self._waiting.append((calls, line, sites[0] if sites else None))
+    def add(self, calls: int, line: str, sites: tuple[Site, ...], left: int = -1) -> None:
+        """A line, printed after so many calls of the step that is under way, and the frames that printed it.
+
+        `left`: how many numbers had left tensors before it.
+        """
+        self._waiting.append((calls, line, sites[0] if sites else None, left))
 
     def place(self, passes: int, ended: list[tuple[int, bool]], kept: int, seen: int) -> None:
         """The step is over: `ended` tells after how many of its calls each forward was whole, and if it was kept.
 
         `seen` below 0: nobody counts the forwards any more.
         """
-        for calls, line, site in self._waiting:
+        for calls, line, site, left in self._waiting:
             before = [on_tape for end, on_tape in ended if end <= calls]
-            self.lines.append((passes, kept + sum(before), -1 if seen < 0 else seen + len(before), line, site))
+            counted = -1 if seen < 0 else seen + len(before)
+            self.lines.append((passes, kept + sum(before), counted, line, site, left))
         self._waiting.clear()

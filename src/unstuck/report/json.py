@@ -66,7 +66,10 @@ def _built(part: Any) -> Any:
 
 def _scores(diagnosis: Diagnosis) -> dict[str, Any]:
     scores, printed = diagnosis.scores, diagnosis.scores.printed
-    told = {"label": printed.label, "value": printed.value, "line": printed.line} if printed is not None else None
+    told = None
+    if printed is not None:
+        place = {"line": printed.line, "computed_from": printed.rows or None}
+        told = {"label": printed.label, "value": printed.value, **place}
     return {"training": scores.training, "held_out": scores.held_out, "printed": told}
 
 

@@ -104,8 +104,19 @@ class Overlap:
         """The keys of evaluated inputs of which no row had been trained on; none where that is not certain."""
         if self._by_chance() or not self._whole():
             return frozenset()
-        seen = ((b, any(self._first.get(k, b.after) < b.after for k in _keys(b.rows))) for b in self.batches)
-        return frozenset(b.key for b, known in seen if not known)
+        return frozenset(b.key for b, share in self._known if not share)
+
+    @cached_property
+    def trained_on(self) -> frozenset[str]:
+        """The keys of evaluated inputs of which next to all rows had been trained on; none where equal rows say
+        nothing."""
+        return frozenset(b.key for b, share in self._known if share >= ALL) if not self._by_chance() else frozenset()
+
+    @cached_property
+    def _known(self) -> list[tuple[Batch, float]]:
+        """Per batch of an evaluation, the share of rows that had been trained on before."""
+        flags = ((b, [self._first.get(k, b.after) < b.after for k in _keys(b.rows)]) for b in self.batches)
+        return [(b, sum(known) / len(known)) for b, known in flags]
 
     @cached_property
     def _first(self) -> dict[bytes, int]:

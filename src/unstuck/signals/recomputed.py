@@ -119,14 +119,23 @@ class Answers:
 
     def skill(self, number: int) -> float | None:
         """Skill of one evaluation batch; None if its targets are not known or do not fit."""
+        rows = self.counted(number)
+        return None if rows is None else float(self.yard.skill(self.yard.score(rows)))
+
+    def counted(self, number: int) -> Tensor | None:
+        """(K,) What the yardstick adds up of one evaluation batch; None if its targets are not known or do not fit."""
+        pair = self.pair(number)
+        try:
+            return None if pair is None else self.yard.rows(self.task, pair[0].unsqueeze(0), pair[1])[0]
+        except (RuntimeError, IndexError, ValueError):
+            return None
+
+    def pair(self, number: int) -> tuple[Tensor, Tensor] | None:
+        """The answers and the targets of one evaluation batch; None where they are not known."""
         evaluation, place = self.tape.evaluations[number], self.place(number)
         if place is None:
             return None
-        output, target = self.tape.tensors[evaluation.output], self.tape.tensors[evaluation.outside[place[1]]]
-        try:
-            return float(self.yard.skill(self.yard.score(self.yard.rows(self.task, output.unsqueeze(0), target)[0])))
-        except (RuntimeError, IndexError, ValueError):
-            return None
+        return self.tape.tensors[evaluation.output], self.tape.tensors[evaluation.outside[place[1]]]
 
 
 def _recounted(printed: Printed, counter: _Counter) -> Iterator[Recounted]:

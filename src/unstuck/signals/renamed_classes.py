@@ -9,6 +9,7 @@ from torch import Tensor
 
 from unstuck.diagnosis.model import NotApplicable, Site
 from unstuck.signals.held_out import HeldOut
+from unstuck.signals.overlap import Overlap
 from unstuck.signals.recomputed import Answers
 from unstuck.tape.model import Tape
 from unstuck.tape.program import Outside
@@ -33,7 +34,7 @@ class RenamedClasses:
     @classmethod
     def read(cls, tape: Tape) -> RenamedClasses:
         """NotApplicable where no held-out classes are known, or no renaming is one to one."""
-        answers, batches = Answers.read(tape), HeldOut.numbers(tape)
+        answers, batches = Answers.read(tape), HeldOut.numbers(tape, Overlap.read(tape))
         if answers.task.kind not in ("classes", "binary"):
             raise NotApplicable("the task is not a classification")
         table = sum((_table(answers, n) for n in batches), torch.zeros(answers.yard.classes, answers.yard.classes))

@@ -126,6 +126,40 @@ class Said(msgspec.Struct, frozen=True):
     """How many forwards without a backward came before it, on the tape or not (-1: nobody counted any more)."""
     line: str
     site: Site | None = None
+    left: int = -1
+    """How many numbers had left tensors for Python before it (-1: nobody counted)."""
+
+
+class Exit(NamedTuple):
+    """A number that left a tensor for Python (`item`, `float`, `numpy`, ...)."""
+
+    order: int
+    """Its place among all that left."""
+    number: int
+    """Its place among those that left at the same line."""
+    value: float
+    """NaN where several numbers left at once."""
+    total: float
+    """The sum of all finite ones at that line, this one included."""
+    after: int
+    """How many recorded passes came before it."""
+    first: int
+    """The first and the last evaluation on the tape that its tensor depends on (-1: none) ..."""
+    last: int
+    step: int
+    """... and the last training step that it depends on (-1: none)."""
+    size: int
+    """Numbers that left at once."""
+
+
+class Exits(msgspec.Struct, frozen=True):
+    """The numbers that left tensors at one line of the script: the first ones, the last ones, and those that stood last
+    when a line was printed."""
+
+    site: Site | None
+    count: int
+    """How many left there in all."""
+    kept: tuple[Exit, ...]
 
 
 class Command(msgspec.Struct, frozen=True):
@@ -264,6 +298,8 @@ class Facts(msgspec.Struct, frozen=True):
     """The first times that gradients were clipped."""
     vocabularies: tuple[Vocabulary, ...] = ()
     """What may name the ids that the step looks up in a table."""
+    exits: tuple[Exits, ...] = ()
+    """By line, the numbers that left tensors for Python."""
     ended: float = 0.0
     """When the recording ended, in seconds since the epoch: which of several processes failed first."""
 
