@@ -13,6 +13,7 @@ from unstuck.diagnosis.level import still_prints
 from unstuck.diagnosis.model import NotApplicable
 from unstuck.diagnosis.roles import state_of
 from unstuck.diagnosis.whole_runs import compared
+from unstuck.report.sentences import verdict
 from unstuck.signals.final_number import FinalNumber
 
 SCRIPT = """
@@ -51,6 +52,17 @@ def test_a_run_that_trains_well_and_prints_chance_does_not_learn_well(tmp_path: 
     assert scores.printed is not None and scores.printed.value < 0.2 and scores.printed.line == 19
 
 
+def test_a_run_of_which_other_rows_show_little_is_not_said_to_learn(tmp_path: Path) -> None:
+    text = printing("accuracy").replace("x[:, 0] > 0).long() + 2 * (x[:, 1] > 0)", "x[:, 0] + torch.randn(600) > 1)")
+    text = text.replace("range(8)", "range(60)").replace("32)", "256)").replace("nn.Linear(32", "nn.Linear(256")
+    done = diagnosed(text, tmp_path / "work", prove=False).diagnosis
+    assert (done.state, done.learns) == ("unknown", True)
+    first, second, *_ = verdict(done)
+    assert "learns partly: accuracy" in first
+    assert second.startswith(("It prints accuracy 0.8", "It prints balanced accuracy 0.8"))
+    assert second.endswith("(train.py:19, computed from rows not trained on).")
+
+
 def test_a_run_that_prints_what_it_learnt_is_left_alone(tmp_path: Path) -> None:
     done = diagnosed(printing("'test accuracy', accuracy"), tmp_path / "work", prove=False).diagnosis
     assert (done.state, done.misled) == ("learns-well", False)
@@ -70,9 +82,15 @@ def test_other_numbers_are_no_score(said: str, tmp_path: Path) -> None:
         FinalNumber.read(tape_of(printing(said), tmp_path))
 
 
-def run(skill: float, printed: float | None) -> Run:
-    said = PrintedScore("accuracy", printed, printed) if printed is not None else None
-    return Run(skill=skill, score=skill, passes=400, task="classes", scores=Scores(skill, None, said))
+HELD = "rows not trained on"
+
+
+def run(skill: float, printed: float | None, rows: str = "", evaluation: float | None = None) -> Run:
+    said = (
+        PrintedScore("accuracy", printed, printed, rows=rows, confirmed=rows == HELD) if printed is not None else None
+    )
+    scores = Scores(skill, None, said)
+    return Run(skill=skill, score=skill, passes=400, task="classes", scores=scores, evaluation=evaluation)
 
 
 @pytest.mark.parametrize(("was", "now", "still"), [
@@ -86,6 +104,24 @@ def test_a_patch_that_leaves_a_poor_result_as_it_was_heals_nothing(
     assert (compared(before, after)[0] == "undecided") is still
 
 
-def test_the_state_is_that_of_the_lowest_score() -> None:
-    assert state_of(run(0.95, 0.9)) == "learns-well"
-    assert state_of(run(0.95, 0.05)) == "below-headroom"
+@pytest.mark.parametrize(("skill", "printed", "rows", "evaluation", "state"), [
+    (0.95, 0.9, "", None, "learns-well"),
+    (0.95, 0.05, "", None, "below-headroom"),
+    (0.95, 0.3, HELD, None, "unknown"),  # it learns partly: nothing says that its rows hold more
+    (0.95, 0.3, HELD, 0.95, "unknown"),  # what it prints stands for it, not what can be recomputed
+    (0.95, 0.9, "", 0.05, "learns-well"),  # an evaluation that its own number denies was read wrongly
+    (0.95, 0.9, "rows trained on", 0.05, "below-headroom"),  # a score of the training rows denies nothing
+    (0.05, 0.9, HELD, None, "learns-well"),  # its batches are made harder than the rows of its evaluation
+    (0.05, 0.9, "", None, "does-not-learn"),
+])  # fmt: skip
+def test_the_state_is_that_of_the_number_that_is_printed(
+    skill: float, printed: float, rows: str, evaluation: float | None, state: str
+) -> None:
+    assert state_of(run(skill, printed, rows, evaluation)) == state
+
+
+def test_a_patch_is_judged_by_the_printed_score_where_the_training_goes_well() -> None:
+    before, after = run(0.95, 0.3, HELD), run(0.96, 0.32, HELD)
+    assert still_prints(before, after) and not still_prints(before, run(0.96, 0.7, HELD))
+    assert compared(before, after)[0] == "undecided"
+    assert compared(before, run(0.96, 0.7, HELD))[0] == "heals"

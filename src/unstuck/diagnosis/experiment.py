@@ -123,6 +123,9 @@ class Request(msgspec.Struct, frozen=True):
         return type(self.means), self.means, self.remedies, self.behind
 
 
+HELD_OUT = "rows not trained on"
+
+
 class PrintedScore(msgspec.Struct, frozen=True):
     """A score that the script printed."""
 
@@ -135,6 +138,18 @@ class PrintedScore(msgspec.Struct, frozen=True):
     line: int | None = None
     rows: str = ""
     """What it was computed from: "training batches", "rows trained on", "rows not trained on"; "" if unknown."""
+    confirmed: bool = False
+    """The answers recorded in its own evaluations give it."""
+
+    @property
+    def held_out(self) -> bool:
+        """Whether it is certain to be a score of rows that were not trained on."""
+        return self.confirmed and self.rows == HELD_OUT
+
+    @property
+    def of_training(self) -> bool:
+        """Whether it was computed from rows trained on: then it says nothing of others."""
+        return self.rows in ("training batches", "rows trained on")
 
     def __str__(self) -> str:
         return f"{self.label} {self.value:g}"
@@ -204,10 +219,15 @@ class Run(msgspec.Struct, frozen=True):
 
     @property
     def shown(self) -> float:
-        """The lowest skill on its batches, on its last evaluation, and as it prints it: what it is known to have
-        learnt."""
-        told = (self.evaluation, self.scores.printed.skill if self.scores.printed is not None else None)
-        return min((self.known, *(t for t in told if t is not None)))
+        """What it is known to have learnt: the lower of its skill on its batches and of what it shows after them.
+
+        That is the score that it prints; where it prints none, or one of rows trained on, its last evaluation.
+        """
+        printed = self.scores.printed
+        told = [printed.skill] if printed is not None else []
+        if self.evaluation is not None and (printed is None or printed.of_training):
+            told.append(self.evaluation)
+        return min((self.known, *told))
 
 
 class Experiment(msgspec.Struct, frozen=True):

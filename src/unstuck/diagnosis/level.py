@@ -13,6 +13,7 @@ from unstuck.diagnosis.experiment import (
     Experiment,
     Headroom,
     Micro,
+    PrintedScore,
     Recount,
     Request,
     Rerun,
@@ -344,18 +345,36 @@ def gapped(run: Run, headroom: Headroom | None) -> bool:
 
 
 def counted(before: Run, after: Run) -> tuple[float, float]:
-    """The skills that two runs are compared by: on their last evaluations where the first knows only its own rows."""
+    """The skills that two runs are compared by: where the first knows only its own rows, what both show of others.
+
+    That is the score that both print, else their last evaluations.
+    """
+    was, now = _printed(before, after)
+    if was is not None and now is not None and apart(before.known, was.skill):
+        return was.skill, now.skill
     if before.evaluation is not None and after.evaluation is not None and apart(before.known, before.evaluation):
         return before.evaluation, after.evaluation
     return before.known, after.known
 
 
-def still_prints(before: Run, after: Run) -> bool:
-    """Whether the score that a run prints is poor, and no better in another run: then that run healed nothing."""
+def _printed(before: Run, after: Run) -> tuple[PrintedScore | None, PrintedScore | None]:
+    """The scores of other rows than the training's that two runs print under the same words."""
     was, now = before.scores.printed, after.scores.printed
-    if was is None or now is None:
+    if was is None or now is None or was.label != now.label or was.of_training or now.of_training:
+        return None, None
+    return was, now
+
+
+def still_prints(before: Run, after: Run) -> bool:
+    """Whether the score that a run prints is poor, and no better in another run: then that run healed nothing.
+
+    A score that is certain to be of rows not trained on is poor below what settles a run; any other, at chance.
+    """
+    was, now = before.scores.printed, after.scores.printed
+    if was is None or now is None or differs(was.skill, now.skill):
         return False
-    return not learns(max(was.skill, now.skill)) and not differs(was.skill, now.skill)
+    best = max(was.skill, now.skill)
+    return not (settled(best) if was.held_out and now.held_out else learns(best))
 
 
 def _known(rerun: Experiment | None) -> float:

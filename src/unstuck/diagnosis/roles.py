@@ -17,7 +17,7 @@ from unstuck.diagnosis.level import by_heart, counted, ended, gapped, headroom_o
 from unstuck.diagnosis.log import latest, upstream
 from unstuck.diagnosis.model import Effect, Finding, Known, Role, Site, State
 from unstuck.diagnosis.plan import Choice
-from unstuck.diagnosis.skill import NO_WORSE, SHORTEST, improves, learns, rising, settled, worth_having
+from unstuck.diagnosis.skill import NO_WORSE, SHORTEST, apart, improves, learns, rising, settled, worth_having
 from unstuck.diagnosis.stages import Stage
 from unstuck.tape.model import Tape
 
@@ -53,11 +53,24 @@ def state_of(run: Run, headroom: Headroom | None = None) -> State:
     improves_still = rising(run.curve) and (run.cut or settled(run.skill)) and not gapped(run, headroom)
     if learns(run.skill) and is_below(headroom) and not improves_still:
         return "below-headroom"
-    if settled(run.skill):
+    if shows_less(run):
+        return "unknown"  # nothing says that its rows hold more
+    if settled(run.skill) or shows_well(run):
         return "learns-well"
     if learns(run.skill):
         return "too-early" if early else "unknown"  # how much more its rows hold is not known
     return "too-early" if early else "does-not-learn"
+
+
+def shows_less(run: Run) -> bool:
+    """Whether what a run shows after its training is far below what it knows of its batches, and no success."""
+    return settled(run.known) and not settled(run.shown) and apart(run.known, run.shown)
+
+
+def shows_well(run: Run) -> bool:
+    """Whether the score that it prints, certain to be of rows not trained on, is a success."""
+    printed = run.scores.printed
+    return printed is not None and printed.held_out and settled(printed.skill)
 
 
 DURING = {Stage.INIT, Stage.ARCHITECTURE, Stage.OPTIMISATION, Stage.MECHANISM, Stage.CAPACITY}

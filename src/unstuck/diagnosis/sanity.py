@@ -52,9 +52,15 @@ def _in_keeping_with_its_score(diagnosis: Diagnosis, tape: Tape) -> Diagnosis:
     if skill is None or diagnosis.broke or diagnosis.causes:
         return diagnosis
     denied = (diagnosis.state == "does-not-learn" and skill >= SETTLED) or (
-        diagnosis.state == "learns-well" and skill <= STUCK
+        diagnosis.state == "learns-well" and skill <= STUCK and not _shows_well(diagnosis)
     )
     return in_state(diagnosis, "unknown", skill >= LEARNS) if denied else diagnosis
+
+
+def _shows_well(diagnosis: Diagnosis) -> bool:
+    """Whether the script prints a success on rows not trained on, whatever its batches gave."""
+    printed = diagnosis.scores.printed
+    return printed is not None and printed.held_out and printed.skill >= SETTLED
 
 
 def skill_of(diagnosis: Diagnosis) -> float | None:

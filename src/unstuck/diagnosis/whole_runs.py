@@ -62,7 +62,7 @@ def _held_out(tape: Tape, overlap: Overlap) -> float | None:
 def _printed(tape: Tape, said: FinalNumber, overlap: Overlap | None) -> PrintedScore:
     file, line = (said.site.file, said.site.line) if said.site is not None else ("", None)
     rows = said.origin.rows(tape, overlap) if said.origin is not None else ""
-    return PrintedScore(said.label, said.value, said.skill, file, line, rows)
+    return PrintedScore(said.label, said.value, said.skill, file, line, rows, said.confirmed)
 
 
 def _warming(tape: Tape) -> bool:

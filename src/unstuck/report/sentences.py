@@ -48,7 +48,15 @@ def verdict(diagnosis: Diagnosis) -> tuple[str, ...]:
     if not diagnosis.steps and not diagnosis.causes and not diagnosis.suspects:
         return (_unseen(diagnosis), *processes(diagnosis))
     held = (headroom(diagnosis), gap(diagnosis))
-    lines = (_state(diagnosis), *held, _named(diagnosis), _fix(diagnosis), _cut(diagnosis), *processes(diagnosis))
+    lines = (
+        _state(diagnosis),
+        _own_number(diagnosis),
+        *held,
+        _named(diagnosis),
+        _fix(diagnosis),
+        _cut(diagnosis),
+        *processes(diagnosis),
+    )
     return tuple(filter(None, lines))
 
 
@@ -257,6 +265,15 @@ def _state(diagnosis: Diagnosis) -> str:
     if diagnosis.learns and diagnosis.state == "unknown":
         return f"{script} learns partly{score}."
     return f"{script} {'learns' if diagnosis.learns else 'does not learn'}{score}."
+
+
+def _own_number(diagnosis: Diagnosis) -> str:
+    """The score that the script prints and the rows it was computed from, unless the training score says as much."""
+    printed = diagnosis.scores.printed
+    if printed is None or not printed.rows or diagnosis.misled or diagnosis.state == "learns-well":
+        return ""
+    where = f"{printed.file}:{printed.line}, " if printed.line is not None else ""
+    return f"It prints {printed} ({where}computed from {printed.rows})."
 
 
 def _after_training(diagnosis: Diagnosis) -> str:

@@ -63,6 +63,8 @@ class FinalNumber:
     site: Site | None
     origin: Origin | None = None
     """What it was computed from, where that is known."""
+    confirmed: bool = False
+    """The answers recorded in its own evaluations give it."""
 
     @classmethod
     def read(cls, tape: Tape) -> FinalNumber:
@@ -207,7 +209,8 @@ class _Finder:
         score = share if counted is None else counted
         base = self.yard.constant or 0.0
         skill = -1.0 if math.isnan(score) else max(-1.0, min(1.0, (score - base) / max(1 - base, 1e-9)))
-        return FinalNumber(" ".join(number.words), number.value, score, skill, line.said.site, origin)
+        label = " ".join(number.words) or self.yard.name
+        return FinalNumber(label, number.value, score, skill, line.said.site, origin, counted is not None)
 
 
 def _begin(tape: Tape) -> float:
