@@ -79,6 +79,7 @@ def by_onnx(file: Path, X: Any, model: Any) -> list[Array]:
 
 FITS = {
     "regression": lambda y: (Regressor(random_state=0), y),
+    "quantile": lambda y: (Regressor(loss="quantile:0.8", random_state=0), y),
     "two classes": lambda y: (Classifier(random_state=0), np.where(y > 2, "dear", "cheap")),
     "three classes": lambda y: (Classifier(random_state=0), np.digitize(y, [1.5, 3])),
 }

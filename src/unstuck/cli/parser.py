@@ -191,10 +191,12 @@ def _add_fit_options(verb: str, add: Callable[..., object]) -> None:
         add("--seed", type=int, default=0, metavar="N", help="random seed")
         add("--json", metavar="FILE", help="write all results as JSON ('-' for stdout)")
         add("--plot", metavar="FILE", help="plot losses, confusion matrix and calibration (.png or .svg)")
+        add("--html", metavar="FILE", help="explain the model on one HTML page (fits it about twice more)")
         add("--quiet", action="store_true", help="print only the summary line")
     else:
         add("-o", "--out", metavar="FILE", help="output file: .csv, .tsv, .parquet or .arrow (default: CSV on stdout)")
         add("--interval", type=_share, metavar="LEVEL", help="add intervals that hold this share of the targets")
+        add("--html", metavar="FILE", help="explain the model on these rows on one HTML page")
         add("--keep", action="append", default=[], metavar="COLUMN", help="copy this column to the output")
     add("--text", action="append", default=[], metavar="COLUMN", help="column to read as text; several: A,B,C")
     add("--missing", action="append", default=[], metavar="WORD", help="a word that means a missing value")

@@ -8,8 +8,9 @@ import os
 import shutil
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ def fit(options: argparse.Namespace) -> int:
 
 def predict(options: argparse.Namespace) -> int:
     """Write a fitted model's predictions for the rows of a table."""
-    parser.check_output(options.out)
+    for path in (options.out, options.html):
+        parser.check_output(path)
     try:
         with _one_line("predict", "the prediction"):
             from unstuck.tabular.fit.prediction import predict as predicted
@@ -52,7 +54,7 @@ def _fit(options: argparse.Namespace) -> int:
     from unstuck.tabular.fit import command, plots
     from unstuck.tabular.fit.progress import Progress
 
-    for path in (options.model, options.json, options.plot):
+    for path in (options.model, options.json, options.plot, options.html):
         parser.check_output(path)
     plots.check(options.plot)
     live = sys.stderr.isatty() and not options.quiet
@@ -100,12 +102,19 @@ def _show_fitted(fitted: Any, options: argparse.Namespace) -> int:
         sys.stdout.write(report.verdict(fitted) if options.quiet else report.render(fitted, **paper(sys.stdout)))
     done = options.json in (None, "-") or written(Path(options.json), _json(fitted))
     if options.plot is not None:
-        try:
-            plots.draw(fitted, Path(options.plot))
-        except OSError as error:
-            done = False
-            told(f"{options.plot} could not be written: {error.strerror}", MISUSED)
+        done = _drawn(partial(plots.draw, fitted), options.plot) and done
+    if options.html is not None:
+        done = _drawn(fitted.explanation.html, options.html) and done
     return WELL if done else MISUSED
+
+
+def _drawn(draw: Callable[[Path], None], path: str) -> bool:
+    try:
+        draw(Path(path))
+    except OSError as error:
+        told(f"{path} could not be written: {error.strerror}", MISUSED)
+        return False
+    return True
 
 
 def _json(fitted: Any) -> str:

@@ -9,6 +9,7 @@ from xml.etree.ElementTree import Element
 from unstuck.report.html.figures import Bars, Heatmap, Histogram, Spread, number, told
 from unstuck.report.html.frame import (
     SMALL,
+    WIDE_LETTER,
     WIDTH,
     across,
     colour,
@@ -32,10 +33,11 @@ BELOW = 48.0
 
 def bars(figure: Bars) -> Iterator[Element | None]:
     """A bar per label with its value; a whisker of one standard deviation."""
-    aside, values = margin(figure.labels), [told(v) for v in figure.values]
+    values = [told(v) for v in figure.values]
+    aside = margin(figure.labels, most=320.0, letter=WIDE_LETTER)
     ends = [e for v in figure.values for e in _reach(v)]
     log = figure.value.log
-    scale = Scale.over(ends, aside, WIDTH - margin(values, most=220.0), log, zero=True)
+    scale = Scale.over(ends, aside, WIDTH - margin(values, most=220.0, letter=WIDE_LETTER), log, zero=True)
     bottom = TOP + ROW * len(figure.labels)
     rows = [_bar(figure, i, scale, aside) for i in range(len(figure.labels))]
     yield paper(bottom + BELOW, figure.title, across(scale, figure.value, TOP, bottom), rows)
@@ -52,7 +54,8 @@ def _bar(figure: Bars, row: int, scale: Scale, aside: float) -> Iterator[Element
     value, middle = figure.values[row], TOP + ROW * (row + 0.5)
     mean, low, high = (scale.place(v) for v in _reach(value))
     base = scale.start if scale.log else scale.place(0.0)
-    yield tag("text", tag("title", figure.labels[row]), shortened(figure.labels[row], aside), **_left(aside, middle))
+    name = shortened(figure.labels[row], aside, WIDE_LETTER)
+    yield tag("text", tag("title", figure.labels[row]), name, **_left(aside, middle))
     if mean is not None and base is not None and not scale.log:
         left, width = min(base, mean), abs(mean - base)
         yield tag("rect", x=left, y=middle - 8, width=width, height=16, rx=2, class_="bar c1")
@@ -123,7 +126,7 @@ def _bins(
 
 def heatmap(figure: Heatmap) -> Iterator[Element | None]:
     """One shaded cell per value, with the value in it: darker is larger; `never` has its own style."""
-    aside = margin((*figure.rows, figure.y.title), most=200.0)
+    aside = margin((*figure.rows, figure.y.title), most=260.0, letter=WIDE_LETTER)
     wide = min(90.0, (WIDTH - aside - 8) / max(1, len(figure.columns)))
     values = [v for row in figure.values for v in row]
     shade = Scale.over(values, 0.0, SHADES - 1.0, figure.value.log)
@@ -137,7 +140,10 @@ def heatmap(figure: Heatmap) -> Iterator[Element | None]:
         for r in range(len(figure.rows))
         for c in range(len(figure.columns))
     ]
-    sides = [label(aside - 8, top + 32 * r + 20, shortened(name, aside), "end") for r, name in enumerate(figure.rows)]
+    sides = [
+        label(aside - 8, top + 32 * r + 20, shortened(name, aside, WIDE_LETTER), "end")
+        for r, name in enumerate(figure.rows)
+    ]
     titles = [label(aside, 14, figure.x.title), label(aside - 8, top - 8, figure.y.title, "end")]
     yield paper(top + 32 * len(figure.rows) + 8, figure.title, titles, heads, sides, cells)
     never = "; dashed: never" if math.inf in values else ""

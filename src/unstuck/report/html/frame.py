@@ -16,6 +16,8 @@ COLOURS = 8
 """Number of distinct colours; further series are grey and identified by name."""
 LETTER = 6.6
 """Approximate width of a letter in pixels."""
+WIDE_LETTER = 8.6
+"""Likewise on a narrow screen, where the style makes the texts of a drawing larger."""
 
 
 def paper(height: float, name: str, *marks: Child, width: float = WIDTH) -> Element:
@@ -66,14 +68,14 @@ def upward(scale: Scale, axis: Axis, left: float, right: float) -> list[Element]
     ]
 
 
-def margin(texts: Iterable[str], least: float = 40.0, most: float = 260.0) -> float:
+def margin(texts: Iterable[str], least: float = 40.0, most: float = 260.0, letter: float = LETTER) -> float:
     """The space for the longest of some names, in pixels."""
-    return min(most, max([least, *(LETTER * len(text) + 14 for text in texts)]))
+    return min(most, max([least, *(letter * len(text) + 14 for text in texts)]))
 
 
-def shortened(text: str, room: float) -> str:
+def shortened(text: str, room: float, letter: float = LETTER) -> str:
     """A name shortened to the available space."""
-    letters = max(4, int((room - 14) / LETTER + 0.5))
+    letters = max(4, int((room - 14) / letter + 0.5))
     return text if len(text) <= letters else text[: letters - 1] + "\u2026"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,8 @@ def fit(options: Namespace, progress: Progress) -> Fitted:
     Ctrl-C."""
     begun, resources = time.monotonic(), Resources.of(None if options.minutes is None else 60 * options.minutes)
     job = prepared(options, progress.reading)
+    if options.html is not None and job.loaded is None:
+        raise CannotFit("--html needs the table in memory, and it does not fit")
     chosen = Options(hidden=options.hidden, epochs=options.epochs, rate=options.rate, seed=options.seed)
     folder = _folder(options)
     history = Curves(told=progress.say)
@@ -64,7 +67,17 @@ def fit(options: Namespace, progress: Progress) -> Fitted:
             removed(folder)
     if folder is not None:
         removed(folder)
-    return fitted
+    return fitted if options.html is None else _explained(options, job, chosen, fitted)
+
+
+def _explained(options: Namespace, job: Job, chosen: Options, fitted: Fitted) -> Fitted:
+    from unstuck.tabular.fit.explain.command import of_fit
+
+    try:
+        return replace(fitted, explanation=of_fit(options, job, chosen, fitted))
+    except KeyboardInterrupt:
+        saved = "" if options.model is None else f"; the model is saved in {options.model}"
+        raise Interrupted(f"interrupted while the page was made{saved}") from None
 
 
 def _baseline(aim: Target) -> float:

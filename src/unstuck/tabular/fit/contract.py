@@ -23,6 +23,7 @@ from unstuck.tabular.fit.task import Classes, Task
 from unstuck.tabular.fit.trainer import trainer
 
 if TYPE_CHECKING:
+    from unstuck.tabular.fit.explain.explanation import Explanation
     from unstuck.tabular.fit.export.whole import Whole
 
 Array = np.ndarray
@@ -126,6 +127,21 @@ class Network(Evaluated, BaseEstimator):
         check_is_fitted(self)
         X = self._checked(X, reset=False)
         return np.concatenate([self.model_.answers(frame) for frame in blocks(X, self._schema)])
+
+    def explain(self, X: Any, y: Any = None, rows: Any = None, curve: bool = False) -> Explanation:
+        """What the model uses and how, on rows X (n, d) that it was not fitted to: on rows that it was fitted to, its
+        errors are too small.
+
+        `y` (n,) or (n, k), their targets: importance is then measured by the loss, and errors, rows that look
+        mislabelled and columns that look like leaks are shown too. `rows`: numbers of rows of X to explain one by one,
+        by sampled Shapley values; None: some. `curve`: fit copies to parts of the rows for a learning curve, which
+        takes about twice as long as `fit` with them. The result has a page (`html(path)`) and displays itself in
+        notebooks.
+        """
+        from unstuck.tabular.fit.explain.estimator import explain
+
+        check_is_fitted(self)
+        return explain(self, X, y, rows, curve)
 
     def to_module(self) -> Whole:
         """The fitted model with its column preparation as one `nn.Module`: numbers and codes of categories in,

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from unstuck import __version__
 from unstuck.tabular.fit.figures import Figures
 from unstuck.tabular.fit.model import Model
 from unstuck.tabular.fit.train import Epoch, Shape
+
+if TYPE_CHECKING:
+    from unstuck.tabular.fit.explain.explanation import Explanation
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,8 @@ class Fitted:
     notes: tuple[str, ...]
     seconds: float
     saved: str | None = None
+    explanation: Explanation | None = None
+    """For the page of --html."""
 
     @property
     def duplicates(self) -> bool:

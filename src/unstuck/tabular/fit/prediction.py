@@ -40,6 +40,7 @@ def predict(options: Namespace, stream: TextIO, say: Callable[[str], None]) -> i
         table, who = _by_place(table, who, keep, say)
     for note in _notes(table, who, keep):
         say(note)
+    whole = table.read_as(dict(who.inputs), habits.notations)
     table = table.select(dict.fromkeys((*who.inputs, *keep))).read_as(dict(who.inputs), habits.notations)
     schema = _schema(table, keep, model, tuple(map(str, about["names"])), _checked(model, options))
     rows = 0
@@ -53,6 +54,10 @@ def predict(options: Namespace, stream: TextIO, say: Callable[[str], None]) -> i
             rows += batch.num_rows
     for note in table.slips.values():
         say(note)
+    if options.html is not None:
+        from unstuck.tabular.fit.explain.command import of_predict
+
+        of_predict(model, about, whole, who).html(options.html)
     return rows
 
 
