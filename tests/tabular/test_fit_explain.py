@@ -64,7 +64,6 @@ class TestImportance:
         found = {one.columns: one for one in importances(replace(subject(), y=None))}
         assert found[("a",)].mean == pytest.approx(2 * 2 / np.pi**0.5, rel=0.15)  # the mean distance of two normals
 
-
     def test_of_a_quantile_it_is_that_of_its_loss(self) -> None:
         from dataclasses import replace
 
@@ -276,7 +275,8 @@ def test_the_command_explains_predictions(tmp_path: Path, capfd: Any) -> None:
     assert main(["fit", str(data), "--target", "price", "--model", saved, *quick]) == 0
     assert main(["predict", saved, str(data), "--html", str(file), "-o", str(tmp_path / "out.csv")]) == 0
     page = file.read_text(encoding="utf-8")
-    assert "rise of the log loss" in page and "No column clearly differs from the training rows." in page
+    assert "rise of the log loss" in page and "<h2>Errors</h2>" in page and "Confusion matrix" in page
+    assert "No column clearly differs from the training rows." in page
     X.assign(kind="old").to_csv(data, index=False)
     assert main(["predict", saved, str(data), "--html", str(file), "-o", str(tmp_path / "out.csv")]) == 0
     page = file.read_text(encoding="utf-8")

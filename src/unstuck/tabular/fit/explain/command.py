@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from unstuck.tabular.fit.evaluated import sort_of
 from unstuck.tabular.fit.explain.explanation import Explanation
 from unstuck.tabular.fit.explain.growth import Grown, grown
 from unstuck.tabular.fit.explain.making import MOST, Wanted, alone_of, explained, with_odd
 from unstuck.tabular.fit.explain.subject import Subject, outputs
 from unstuck.tabular.fit.explain.units import stacked, units
+from unstuck.tabular.fit.figures import judge
 from unstuck.tabular.fit.fitted import Fitted
 from unstuck.tabular.fit.frame import Frame
 from unstuck.tabular.fit.job import Job
@@ -21,6 +23,7 @@ from unstuck.tabular.fit.loading import cells, frame_of, gather, row_in_file
 from unstuck.tabular.fit.model import Model, learn
 from unstuck.tabular.fit.options import Options
 from unstuck.tabular.fit.roles import Roles, listed
+from unstuck.tabular.fit.target import Target
 from unstuck.tabular.fit.task import Classes, Labels, Numbers
 from unstuck.tabular.tables import TEXT, Table
 
@@ -114,9 +117,11 @@ def of_predict(model: Model, about: Mapping[str, Any], table: Table, who: Roles,
     subject = Subject(model.answers, model.task, outputs(model.task, names), own, frame, y, seed, called)
     of = f"the first rows of {table.name}" if len(frame) >= MOST else f"rows of {table.name}"
     found = explained(subject, Wanted(f"{table.name}: {listed(who.targets or names)}", of), model.encoder)
-    if known is None:
+    if y is None:
         return found
-    return with_odd(found, subject, subject.predict(frame))
+    answers = subject.predict(frame)
+    aim = Target(sort_of(model.task), names, rows, y, model.task)
+    return replace(with_odd(found, subject, answers), figures=judge(aim, answers, y))
 
 
 def _first(table: Table, who: Roles, targets: tuple[str, ...]) -> tuple[Frame, list[Array]]:

@@ -87,8 +87,12 @@ def scores(found: Sequence[Score]) -> Element:
 def _score(one: Score, linear: bool) -> list[Cell]:
     name = f"{one.name} of {one.of}" if one.of else one.name
     interval = f"{one.low:.4g} to {one.high:.4g}" if one.low == one.low else None
-    more = [None if one.linear is None else f"{one.linear:.4g}"] if linear else []
-    return [name, f"{one.model:.4g}", interval, f"{one.constant:.4g}", *more]
+    values = [_digits(one.model), interval, _digits(one.constant)]
+    return [name, *values, *([None if one.linear is None else _digits(one.linear)] if linear else [])]
+
+
+def _digits(value: float) -> Spread:
+    return Spread((value,), digits=4)
 
 
 def confusion(figures: Figures) -> Iterator[Element]:

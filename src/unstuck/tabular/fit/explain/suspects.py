@@ -18,8 +18,9 @@ LISTED = 10
 CERTAIN = 0.9
 """From this probability on a class is certain, however much more probable it is where it is given."""
 FAR = 6.0
-"""A number looks wrong this many standard deviations from its prediction, estimated by the median of the errors: among
-a thousand million normal errors, two are as large."""
+"""A number looks wrong this many standard deviations from its prediction: among a thousand million normal errors, two
+are as large. The standard deviation is that of normal errors of which a twentieth are as large as a twentieth of these,
+so that errors with long tails are not all suspected."""
 SAME = 0.95
 """A column looks like a leak if it alone explains this share of the target in rows that it was not compared with."""
 BINS, EACH = (8, 64), 3
@@ -87,7 +88,7 @@ def _labels(task: Labels, p: Array, y: Array, rows: Array) -> Iterator[Odd]:
 
 def _numbers(answers: Array, y: Array, rows: Array) -> Iterator[Odd]:
     off = y - answers
-    size = 1.4826 * np.median(np.abs(off - np.median(off, axis=0)), axis=0)
+    size = np.quantile(np.abs(off - np.median(off, axis=0)), 0.95, axis=0) / 1.96
     far = np.abs(off - np.median(off, axis=0)) / np.where(size > 0, size, np.inf)
     for i, j in np.argwhere(far > FAR):
         yield Odd(int(rows[i]), f"{y[i, j]:.6g}", f"{answers[i, j]:.6g}", float(far[i, j]))
