@@ -12,9 +12,10 @@ from unstuck.diagnosis.model import NotApplicable
 from unstuck.signals.evaluation import answers
 from unstuck.signals.samples import Samples
 from unstuck.signals.task import Task, main_program
-from unstuck.signals.yardstick import Yardstick, decisions, yardstick
+from unstuck.signals.training_path import same_slot
+from unstuck.signals.yardstick import Yardstick, decisions, fitted, yardstick
 from unstuck.tape.model import Tape
-from unstuck.tape.program import Call, Outside, Program
+from unstuck.tape.program import Program
 
 MOST = 4_000
 """Rows that the learners train on, at most: with more they cost more than they say."""
@@ -132,11 +133,15 @@ def _evaluated(
 ) -> Rows | None:  # fmt: skip
     """One evaluated batch; None where its inputs are not those of the training."""
     del tape
-    slots = [_same(samples.program, slot, program) for slot in (samples.slot, *samples.beside)]
+    slots = [same_slot(samples.program, slot, program) for slot in (samples.slot, *samples.beside)]
     if any(slot is None for slot in slots):
         return None
     inputs = [outside[slot] for slot in slots if slot is not None]
     if samples.classified:
+        try:
+            output = fitted(samples.task, output, wanted)
+        except ValueError:
+            return None
         guess, truth = decisions(samples.task, output.unsqueeze(0), wanted)
         given = guess[0]
     else:
@@ -148,21 +153,3 @@ def _evaluated(
     parts = zip(inputs, samples.looked_up, strict=True)
     kept = tuple(Part(torch.nan_to_num(x[known].float()), looked) for x, looked in parts)
     return Rows(kept, truth[known], torch.zeros(int(known.sum())), given[known])
-
-
-def _same(training: Program, slot: int, program: Program) -> int | None:
-    """The slot of an evaluation that is read like a slot of the training."""
-    readers = {_reader(call, n) for call in training.users(Outside(slot)) for n in _places(call, Outside(slot))}
-    for call in program.calls:
-        for n, ref in enumerate(call.refs()):
-            if isinstance(ref, Outside) and _reader(call, n) in readers:
-                return ref.slot
-    return None
-
-
-def _places(call: Call, ref: Outside) -> Iterator[int]:
-    return (n for n, other in enumerate(call.refs()) if other == ref)
-
-
-def _reader(call: Call, place: int) -> tuple[object, ...]:
-    return call.function, tuple(call.weights()), place

@@ -7,7 +7,10 @@ weights was the better one.
 
 ## How it is seen
 The last evaluations are computed again with the final weights, and their loss (the training's, whatever number they
-lead to) is compared with the last training losses. This is a hint, never an error.
+lead to) is compared with the last training losses. The gap must be the same where the evaluation's rows go through the
+recorded training step with the last weights, in training mode and in evaluation mode: otherwise something is wrong with
+the evaluation itself (its preparation, its weights, its statistics), and this rule is silent. It is a hint, never an
+error.
 
 ## What to do
 Early stopping: keep the weights of the epoch with the lowest held-out loss. Otherwise more data, data augmentation,
@@ -29,6 +32,7 @@ from unstuck.diagnosis.model import Evidence, Finding, NotApplicable
 from unstuck.diagnosis.stages import Stage
 from unstuck.signals.evaluation import answers
 from unstuck.signals.losses import Losses
+from unstuck.signals.training_path import TrainingPath
 from unstuck.tape.interpreter import CannotReplay, run
 from unstuck.tape.model import Evaluation, Tape
 from unstuck.tape.program import Outside, Program, Ref, Value, mapped
@@ -44,7 +48,7 @@ ASKED = 8
 """Evaluations that are computed again at most: a few batches tell a factor of two."""
 
 
-def check(tape: Tape, losses: Losses) -> Iterator[Finding]:
+def check(tape: Tape, losses: Losses, path: TrainingPath) -> Iterator[Finding]:
     """Compare the two losses at the end of the run."""
     name = losses.task.loss.name if losses.task.loss is not None else ""
     late = [p.loss for p in tape.passes[-max(1, int(LATE * len(tape.passes))) :]]
@@ -52,7 +56,8 @@ def check(tape: Tape, losses: Losses) -> Iterator[Finding]:
     if not held or not all(map(math.isfinite, (*late, *held))):
         raise NotApplicable("no recorded evaluation near the end has outputs and targets for the training loss")
     training, other, start = mean(late), mean(held), abs(mean(p.loss for p in tape.passes[:5]))
-    if other > APART * max(training, 0.0) and other - training > LEAST * start:
+    gap = other > APART * max(training, 0.0) and other - training > LEAST * start
+    if gap and path.apart(APART, LEAST * start):
         evidence = (
             Evidence("training loss at the end", training, "close to the held-out loss"),
             Evidence("held-out loss at the end", other, "close to the training loss"),

@@ -15,7 +15,7 @@ from torch import Tensor
 from unstuck.diagnosis.model import NotApplicable
 from unstuck.signals.counted import CONJUNCTIONS, counting
 from unstuck.signals.task import Task, main_program
-from unstuck.signals.yardstick import Yardstick, yardstick
+from unstuck.signals.yardstick import Yardstick, fitted, yardstick
 from unstuck.tape.interpreter import CannotReplay, run
 from unstuck.tape.model import Evaluation, Tape
 from unstuck.tape.ops import of
@@ -24,6 +24,8 @@ from unstuck.tape.task import handed_on
 
 ARITHMETIC = frozenset({*of("add").names, *of("sub").names, *of("mul").names, *of("div").names, "rsub"})
 """Calls by which an evaluation turns standardised outputs back into the units of its report."""
+PICKING = frozenset({"topk", "sort"})
+"""Calls that give positions, beside those that are flat."""
 LEAST_ROWS = 3
 STRAIGHT = 1e-2
 """Largest distance from the line, relative to the spread: rounding of large numbers in float32 stays below it."""
@@ -64,7 +66,7 @@ def answers(tape: Tape) -> Iterator[tuple[Program, tuple[Tensor, ...], Tensor, T
 
 def _rows(yard: Yardstick, task: Task, output: Tensor, wanted: Tensor) -> Tensor | None:
     try:
-        return yard.rows(task, output.unsqueeze(0), wanted)[0]
+        return yard.rows(task, fitted(task, output, wanted).unsqueeze(0), wanted)[0]
     except (RuntimeError, IndexError, TypeError, ValueError):
         return None
 
@@ -75,6 +77,8 @@ def _answer(
     program = tape.programs[evaluation.program]
     outside = tuple(tape.tensors[k] for k in evaluation.outside)
     output = handed_on(tape.programs[number], task.output, program) if task.output is not None else None
+    if reads_own_choices(program) and not reads_own_choices(tape.programs[number]):
+        return None  # one answer follows from the last one: what was asked for belongs to the choices, not to the rows
     if output is None or target_of(program, output, outside, -1) is None:
         return None
     try:
@@ -93,6 +97,18 @@ def _answer(
         return None if wanted is None else (program, outside, values[output.id], wanted)
     except (CannotReplay, RuntimeError, IndexError, KeyError, TypeError, ValueError):
         return None
+
+
+def reads_own_choices(program: Program) -> bool:
+    """Whether weights read what the network itself chose before (tokens that are decoded one after the other)."""
+    chosen: set[int] = set()
+    for call in program.calls:
+        read = {ref.id for ref in call.refs() if isinstance(ref, Value)}
+        if read & chosen and call.weights():
+            return True
+        if call.op.cuts == "flat" or call.name in PICKING or (read & chosen and not call.weights()):
+            chosen.update(call.outs)
+    return False
 
 
 def _compared(program: Program, output: Value, target: Ref, depth: int = 4) -> bool:

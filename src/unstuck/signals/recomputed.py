@@ -12,7 +12,7 @@ from unstuck.diagnosis.model import NotApplicable
 from unstuck.signals.evaluation import target_of
 from unstuck.signals.printed import Line, Number, Printed
 from unstuck.signals.task import Task, main_program
-from unstuck.signals.yardstick import Yardstick, yardstick
+from unstuck.signals.yardstick import Yardstick, fitted, yardstick
 from unstuck.tape.model import Tape
 from unstuck.tape.program import Outside, Program, Value
 from unstuck.tape.task import handed_on
@@ -126,7 +126,9 @@ class Answers:
         """(K,) What the yardstick adds up of one evaluation batch; None if its targets are not known or do not fit."""
         pair = self.pair(number)
         try:
-            return None if pair is None else self.yard.rows(self.task, pair[0].unsqueeze(0), pair[1])[0]
+            if pair is None:
+                return None
+            return self.yard.rows(self.task, fitted(self.task, *pair).unsqueeze(0), pair[1])[0]
         except (RuntimeError, IndexError, ValueError):
             return None
 

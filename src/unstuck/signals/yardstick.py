@@ -177,6 +177,24 @@ def decisions(task: Task, output: Tensor, target: Tensor) -> tuple[Tensor, Tenso
     return torch.full((guess.shape[0], truth.numel()), -1, device=truth.device), truth
 
 
+def fitted(task: Task, output: Tensor, target: Tensor) -> Tensor:
+    """An evaluation's answers, (rows, ...), so that each target has one. Raises ValueError where that cannot be.
+
+    A training may flatten a sequence before its loss, and an evaluation after it has decided.
+    """
+    if task.kind != "classes":
+        if output.numel() != target.numel():
+            raise ValueError("the answers do not fit the targets")
+        return output
+    truths = _truth(task, target).numel()
+    shape = (1, *output.shape)
+    if len(shape) > 2 and output.numel() // max(shape[_class_axis(shape, tuple(target.shape))], 1) == truths:
+        return output
+    if output.dim() and output.shape[-1] == task.classes and output.numel() == truths * task.classes:
+        return output.reshape(-1, task.classes)
+    raise ValueError("the answers do not fit the targets")
+
+
 def _class_axis(output: tuple[int, ...], target: tuple[int, ...]) -> int:
     """The axis of the classes in (lanes, rows, ...): torch's second of a row, or the last where only that one fits."""
     second = min(2, len(output) - 1)
