@@ -146,7 +146,7 @@ Part = tuple[int, Call, int]
 
 def summands(program: Program) -> Iterator[Part]:
     """The terms that the loss is the sum of: operands of its last additions, but of numbers."""
-    loss = _inside(program, Value(program.loss), reduced=True)
+    loss = inside(program, Value(program.loss), reduced=True)
     maker = program.maker(loss)
     if maker is not None and _adds(maker):
         yield from _operands(program, maker)
@@ -155,7 +155,7 @@ def summands(program: Program) -> Iterator[Part]:
 def _operands(program: Program, joint: Call) -> Iterator[Part]:
     refs = [a for a in joint.args[:2] if isinstance(a, Value)]
     for ref in refs:
-        inner = program.maker(_inside(program, ref))
+        inner = program.maker(inside(program, ref))
         if inner is not None and _adds(inner):
             yield from _operands(program, inner)
         else:
@@ -166,7 +166,7 @@ def _adds(call: Call) -> bool:
     return call.name in ADDING and len([a for a in call.args[:2] if isinstance(a, Value)]) == 2
 
 
-def _inside(program: Program, ref: Value, reduced: bool = False) -> Value:
+def inside(program: Program, ref: Value, reduced: bool = False) -> Value:
     """What a value is made of by factors that are numbers (and, where `reduced`, by a mean or sum over everything)."""
     while (call := program.maker(ref)) is not None:
         inner = [r for r in call.refs() if isinstance(r, Value)]
@@ -208,8 +208,8 @@ def _of(term: Tensor, asked: list[Tensor]) -> list:
 def _term(program: Program, task: Task, part: Part, size: float, share: float) -> Term:
     value, joint, operand = part
     behind = list(_behind(program, Value(value)))
-    inside = _inside(program, Value(value))
-    maker = program.maker(inside)
+    within = inside(program, Value(value))
+    maker = program.maker(within)
     loss = task.loss if task.output is not None else None
     summed = maker is not None and (maker.name == "sum" or maker.kwargs.get("reduction") == "sum")
     asked = loss is not None and any(c is loss for c in behind)

@@ -1,10 +1,13 @@
-"""Targets are made by the network itself, and the gradient flows into them.
+"""Targets are made by the network itself, with gradients, or are read in another format.
 
 ## Why it hurts
 A value function is trained on `reward + gamma * value(next state)`. That sum is a target: it says where the value of
 the state is to go. Where it is not cut off from the graph, the loss is also lowered by moving the value of the next
 state to that of the state, against the direction of time. What comes out is another function (the residual gradient),
 most often a flatter one, and learning is slower by far or does not happen.
+
+A term of the loss that reads the target in another format than the output has (corners of a box in the place of its
+centre and size) pulls the output away from the target, and may have no smallest value at all.
 
 ## How it is seen
 In the recorded step the loss compares two values. Both depend on the same trained weights through different inputs, one
@@ -13,18 +16,22 @@ bootstrapped target with gradients. The gradient is taken with and without the t
 two says what it does to the step. Losses that compare two views of one row, or derivatives at one point, are left
 alone.
 
+Of a loss of several terms, the output is set free at its target and moved down the gradient: it has to stay there.
+
 ## What to do
 Compute the target under `torch.no_grad()`, or `detach()` it; multiply the next value by `(1 - done)`, so that nothing
 is expected beyond the end of an episode; a slowly updated copy of the network makes the targets steady.
+Convert outputs and targets to the format that each term of the loss expects.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from unstuck.diagnosis.model import Effect, Evidence, Finding, proven
+from unstuck.diagnosis.model import Effect, Evidence, Finding, NotApplicable, proven
 from unstuck.diagnosis.stages import Stage
 from unstuck.micro import bootstrap as example
+from unstuck.micro.best_output import BestOutput
 from unstuck.micro.bootstrap import Bootstrap
 from unstuck.remedies.detach_target import DetachTarget
 
@@ -35,15 +42,31 @@ TURNED = 0.9
 """Cosine of the gradients with and without the target's part: below it, a step goes 25 degrees aside or more."""
 
 
-def check(bootstrap: Bootstrap) -> Iterator[Finding]:
-    """Report the target, and what its gradient does to the step."""
+def check(bootstrap: Bootstrap | None, best: BestOutput | None) -> Iterator[Finding]:
+    """Report a target with gradients, and a term of the loss that leads away from it."""
+    if bootstrap is None and best is None:
+        raise NotApplicable("no target is compared with a value of the network")
+    if bootstrap is not None:
+        yield _bootstrapped(bootstrap)
+    if best is not None and best.elsewhere and best.terms > 1:
+        shown = (
+            Evidence("loss where the output equals its target", best.at_target, "its smallest value"),
+            Evidence("loss lower down its gradient", best.best, "no smaller"),
+            Evidence("distance of that output, in standard deviations of the targets", best.away, "near 0"),
+        )
+        said = "a term of the loss asks for another output than the target; does it read another format or unit?"
+        yield Finding(FAULT, said, best.site, shown, (), known="observed")
+
+
+def _bootstrapped(bootstrap: Bootstrap) -> Finding:
+    """The target, and what its gradient does to the step."""
     call, least = bootstrap.call, min(bootstrap.turned)
     said = "the target is made by the network itself and the gradient flows into it: a bootstrapped target is a number"
     evidence = Evidence("cosine of the gradient with that of a fixed target", round(least, 2), "1")
     sure = f"with the target cut off, the gradient points elsewhere: the cosine between the two is {least:.2f}"
     effect = proven(sure) if least < TURNED else Effect()
     remedies = (DetachTarget(call.site, bootstrap.operand, call.name),) if call.site is not None else ()
-    yield Finding(FAULT, said, bootstrap.site, (evidence,), remedies, known="observed", effect=effect)
+    return Finding(FAULT, said, bootstrap.site, (evidence,), remedies, known="observed", effect=effect)
 
 
 FIRES, QUIET = example.FIRES, example.QUIET
