@@ -17,7 +17,7 @@ from unstuck.tabular.fit.explain.contributions import contributions
 from unstuck.tabular.fit.explain.dependence import dependences, interactions
 from unstuck.tabular.fit.explain.drift import drifts
 from unstuck.tabular.fit.explain.explanation import Explanation
-from unstuck.tabular.fit.explain.growth import grown
+from unstuck.tabular.fit.explain.growth import Growth, grown
 from unstuck.tabular.fit.explain.importance import importances
 from unstuck.tabular.fit.explain.subject import Subject
 from unstuck.tabular.fit.explain.suspects import alone, mislabelled
@@ -192,6 +192,12 @@ class TestGrowth:
         found = grown(fit, frame, np.zeros(2000), lambda told, rows: told[:, 0] + noise * off[rows] ** 2, "loss", 0)
         assert found.growth.rows == (200, 400, 800, 1600) and found.growth.held == 400
         assert word in found.growth.verdict
+
+
+def test_a_loss_that_rises_is_called_so() -> None:
+    found = Growth("log loss", (100, 200), (0.5, 0.6), (0.1, 0.1), 50, -0.1, 0.1)
+    assert found.verdict.endswith("from 100 to 200 rows the log loss rose by 0.1 (standard error 0.1).")
+    assert not found.helps and Growth("log loss", (9,), (0.5,), (0.1,), 3).verdict.startswith("There are too few")
 
 
 def flats(rows: int = 240) -> tuple[pd.DataFrame, Array]:

@@ -56,13 +56,15 @@ class Growth:
         if len(self.rows) < 2:
             return "There are too few rows to say whether more would help."
         step = f"from {self.rows[-2]:,} to {self.rows[-1]:,} rows"
-        change = f"{self.gain:.3g} (standard error {self.gain_error:.2g})"
+        change = (
+            f"{'fell' if self.gain >= 0 else 'rose'} by {abs(self.gain):.3g} (standard error {self.gain_error:.2g})"
+        )
         if self.helps:
             share = self.gain / self.losses[-2] if self.losses[-2] else 0.0
-            return f"More rows would probably help: {step} the {self.measure} fell by {change}, {share:.1%} of it."
+            return f"More rows would probably help: {step} the {self.measure} {change}, {share:.1%} of it."
         if self.settled:
-            return f"More rows of this kind would hardly help: {step} the {self.measure} fell by {change}."
-        return f"Whether more rows would help is open: {step} the {self.measure} fell by {change}."
+            return f"More rows of this kind would hardly help: {step} the {self.measure} {change}."
+        return f"Whether more rows would help is open: {step} the {self.measure} {change}."
 
 
 @dataclass(frozen=True, eq=False)
