@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -86,18 +87,31 @@ def _worthwhile(mixed: Array, own: Array, held: Array, context: Context) -> bool
 def _grown(growers: list[_Grower], first: Trees, helds: list[Rows], context: Context) -> list[Trees]:
     """The trees of every lane; the first lane has its first ones already."""
     begun, best = time.monotonic(), ROUNDS
-    grown = [first, *context.resources.each([partial(one.grow, ROUNDS) for one in growers[1:]])]
+    grown = [first, *_grow_all(growers[1:], ROUNDS, context)]
     each = (time.monotonic() - begun) * len(growers) / max(len(growers) - 1, 1)
     for rounds in range(ROUNDS, MOST + 1, ROUNDS):
         if rounds > ROUNDS and not context.resources.allows(DEARER * each):
             break
         if rounds > ROUNDS:
-            grown = context.resources.each([partial(one.grow, rounds) for one in growers])
+            grown = _grow_all(growers, rounds, context)
         costs = np.mean([_course(trees, held, context) for trees, held in zip(grown, helds, strict=True)], axis=0)
         best = STEP * (int(costs.argmin()) + 1)
         if best < ENDED * rounds:
             break
     return [trees.first(best) for trees in grown]
+
+
+def _grow_all(growers: list[_Grower], rounds: int, context: Context) -> list[Trees]:
+    """The trees of each grower; the estimators come back from the process that grew them."""
+    found = context.resources.each([partial(_grown_apart, one, rounds) for one in growers])
+    for one, (own, _) in zip(growers, found, strict=True):
+        one.own = own
+    return [trees for _, trees in found]
+
+
+def _grown_apart(grower: _Grower, rounds: int) -> tuple[list[Any], Trees]:
+    grower.own = deepcopy(grower.own)  # what comes from another process may be read-only, which scikit-learn refuses
+    return grower.own, grower.grow(rounds)
 
 
 def _course(trees: Trees, held: Rows, context: Context) -> Array:

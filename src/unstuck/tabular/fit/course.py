@@ -10,13 +10,14 @@ from typing import Any
 
 @dataclass
 class Log:
-    """The epochs of a stage that is trained in a thread of its own, to be told in order."""
+    """The epochs of a stage that is trained beside others, perhaps in another process, to be told in order."""
 
     told: list[tuple[Any, Any]] = field(default_factory=list)
 
     def watch(self, shape: Any, now: Any) -> None:
         """Keep the latest epoch."""
-        self.told.append((shape, SimpleNamespace(curve=[now.curve[-1]], net=now.net)))
+        net = SimpleNamespace(lanes=now.net.lanes)
+        self.told.append((shape, SimpleNamespace(curve=[now.curve[-1]], net=net)))
 
     def replay(self, watch: Callable[[Any, Any], None]) -> None:
         """Tell all epochs."""

@@ -10,6 +10,7 @@ the blend is the one that lowers that loss.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -24,9 +25,11 @@ from unstuck.tabular.fit.linear import everywhere, linear
 from unstuck.tabular.fit.loss import Squares
 from unstuck.tabular.fit.numeric import KNEE
 from unstuck.tabular.fit.stage import PLAIN, WORK, Stage, Trained, trained, views_worth_trying, work_of
-from unstuck.tabular.fit.train import Shape
+from unstuck.tabular.fit.train import Shape, Training
 
 Array = np.ndarray
+Task = Callable[[Context], Trained]
+"""Trains a stage."""
 FIRST = Shape(PLAIN, (32,), "relu")
 LARGER = (64, 64)
 LANES = 4
@@ -77,23 +80,37 @@ def _larger(context: Context, base: Array | None) -> list[Trained]:
     best = _best_views(context, base)
     epochs = VISITS if len(context.frame) <= SMALL else MORE_VISITS
     epochs = int(np.clip(epochs // len(context.frame), 20, LONG))
-    limited, jobs = context.resources.end is not None, context.resources.jobs not in (None, 1)
+    limited, jobs = context.resources.end is not None, context.resources.parallel
     shapes = [Shape(best.shape.views, LARGER, activation) for activation in ("relu", "silu")]
     shares = ((0.7, 0.7) if jobs else (0.35, 0.55)) if limited else (1.0, 1.0)
 
-    def task(number: int, own: Context) -> Trained:
-        rate, shape, share = best.rate if number == 1 else None, shapes[number - 1], shares[number - 1]
-        return trained(own, shape, _lanes(context), epochs, number, base, rate=rate, time=share)
+    lanes, rates = _lanes(context), (best.rate, None)
+    tasks: list[Task] = [
+        partial(trained, shape=shape, lanes=lanes, epochs=epochs, number=number, base=base, rate=rate, time=share)
+        for number, (shape, rate, share) in enumerate(zip(shapes, rates, shares, strict=True), 1)
+    ]
+    return _together(context, tasks)
 
-    if not jobs:
-        first = task(1, context)
-        return [first, task(2, context)] if context.resources.allows(SOON) else [first]
-    logs = [Log(), Log()]
-    own = [replace(context, watch=log.watch) for log in logs]
-    found = context.resources.each([partial(task, number, one) for number, one in enumerate(own, 1)])
-    for log in logs:
+
+def _together(context: Context, tasks: list[Task]) -> list[Trained]:
+    """Stages that do not depend on one another, at once where more than one job may run. One after the other, none is
+    begun when the time is over, except the first."""
+    if not context.resources.parallel:
+        return [task(context) for number, task in enumerate(tasks) if not number or context.resources.allows(SOON)]
+    own = replace(context, watch=_unwatched, resources=context.resources.alone)
+    found = context.resources.each([partial(_logged, task, own) for task in tasks])
+    for _, log in found:
         log.replay(context.watch)
-    return found
+    return [stage for stage, _ in found]
+
+
+def _logged(task: Task, context: Context) -> tuple[Trained, Log]:
+    log = Log()
+    return task(replace(context, watch=log.watch)), log
+
+
+def _unwatched(shape: Shape, now: Training) -> None:
+    """Tells no one."""
 
 
 def _lanes(context: Context) -> int:
@@ -102,14 +119,16 @@ def _lanes(context: Context) -> int:
 
 def _best_views(context: Context, base: Array | None) -> Trained:
     """One lane per combination of views, trained to the end of a short schedule at one rate; the best one."""
-    base, rate, tried = None if base is None else base[:1], None, []
+    base = None if base is None else base[:1]
     epochs = int(np.clip(TRIAL_VISITS // len(context.frame), 4, TRIED))
-    for number, views in enumerate(views_worth_trying(context.encoder), 3):
-        if tried and not context.resources.allows(SOON):
-            break
-        tried.append(trained(context, Shape(views, LARGER, "relu"), 1, epochs, number, base, rate=rate, time=0.08))
-        rate = tried[0].rate
-    return min(tried, key=lambda stage: stage.cost(context))
+    shapes = [Shape(views, LARGER, "relu") for views in views_worth_trying(context.encoder)]
+    first = trained(context, shapes[0], 1, epochs, 3, base, time=0.08)
+    tasks: list[Task] = [
+        partial(trained, shape=shape, lanes=1, epochs=epochs, number=number, base=base, rate=first.rate, time=0.08)
+        for number, shape in enumerate(shapes[1:], 4)
+    ]
+    others = _together(context, tasks) if context.resources.allows(SOON) else []
+    return min([first, *others], key=lambda stage: stage.cost(context))
 
 
 def _floor(context: Context, lanes: int) -> Trained | None:

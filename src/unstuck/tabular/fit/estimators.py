@@ -60,7 +60,8 @@ class Classifier(ClassifierMixin, Network):
     time_limit
         seconds that `fit` may take. A limit that is reached makes the result depend on the speed of the machine.
     n_jobs
-        threads that train the larger stages, by the convention of joblib; the predictions do not depend on it.
+        how many of the larger stages and of the trees' parts are trained at once, by the convention of joblib: in
+        threads, or where `joblib.parallel_config` says. The predictions do not depend on it.
 
     Attributes
     ----------
