@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 BUILT := .venv/.built-from-lock
 
-.PHONY: setup demo test net test-integrations bench pages site release-check
+.PHONY: setup demo test net test-integrations test-machines bench pages site release-check
 
 setup: $(BUILT)
 
@@ -44,6 +44,19 @@ $(FRAMEWORKS)/.built: tests/integrations/frameworks/requirements.txt requirement
 		torch pytest hypothesis -r tests/integrations/frameworks/requirements.txt
 	$(FRAMEWORKS)/bin/python -c 'import torchvision' 2>/dev/null || $(FRAMEWORKS)/bin/python -m pip uninstall --quiet --yes torchvision
 	$(FRAMEWORKS)/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -c $(FRAMEWORKS)/constraints.txt -e .
+	@touch $@
+
+# Ray needs an environment of its own too.
+MACHINES := .venv-machines
+
+test-machines: $(MACHINES)/.built
+	OMP_NUM_THREADS=1 $(MACHINES)/bin/python -m pytest -m machines tests/tabular/machines
+
+$(MACHINES)/.built: tests/tabular/machines/requirements.txt requirements.lock
+	$(PYTHON) -m venv $(MACHINES)
+	$(MACHINES)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock \
+		-r tests/tabular/machines/requirements.txt
+	$(MACHINES)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
 
 # The three pages of the gallery. Exit code 1 says that a cause was found.

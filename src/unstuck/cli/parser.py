@@ -188,6 +188,7 @@ def _add_fit_options(verb: str, add: Callable[..., object]) -> None:
         add("--epochs", type=_positive(int), metavar="N", help="maximum epochs per network")
         add("--rate", type=_positive(float), metavar="R", help="learning rate (default: found by a sweep)")
         add("--minutes", type=_positive(float), metavar="M", help="time limit")
+        add("--ray", metavar="ADDRESS", help="train on a Ray cluster: auto, HOST:PORT, or local:N for N processes here")
         add("--seed", type=int, default=0, metavar="N", help="random seed")
         add("--json", metavar="FILE", help="write all results as JSON ('-' for stdout)")
         add("--plot", metavar="FILE", help="plot losses, confusion matrix and calibration (.png or .svg)")

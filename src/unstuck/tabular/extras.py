@@ -14,7 +14,7 @@ FORMATS = {"python_calamine": "python-calamine", "duckdb": "duckdb", "pyreadstat
 """Likewise, of the extra `tables`: spreadsheets, DuckDB, and Stata, SAS and SPSS."""
 EXPORTS = {"onnx": "onnx", "onnxscript": "onnxscript"}
 """Likewise, of the extra `onnx`."""
-EXTRAS = {EXTRA: PACKAGES, "tables": FORMATS, "onnx": EXPORTS}
+EXTRAS = {EXTRA: PACKAGES, "tables": FORMATS, "onnx": EXPORTS, "ray": {"ray": "ray"}}
 
 
 class MissingExtra(ImportError):

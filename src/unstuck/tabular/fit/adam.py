@@ -19,11 +19,11 @@ class AdamW:
     The moments are kept without the factors 1 - beta, which are folded into the step size: two products fewer.
     """
 
-    def __init__(self, shape: tuple[int, int], decay: Array | None = None) -> None:
+    def __init__(self, shape: tuple[int, int], decay: Array | None = None, dtype: type = np.float32) -> None:
         self.steps = 0
-        self.first, self.second = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+        self.first, self.second = np.zeros(shape, dtype), np.zeros(shape, dtype)
         self.decay = decay
-        self._room = np.empty(shape, np.float32)
+        self._room = np.empty(shape, dtype)
 
     def step(self, flat: Array, gradient: Array, rate: Array) -> None:
         """Update `flat` (lanes, parameters) with `gradient`, at `rate` (1 or lanes, 1); `gradient` is overwritten."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +48,16 @@ class Curves(History):
         if state is not None:
             self.curves[key] = [Epoch(int(a), int(b), float(c), float(d)) for a, b, c, d in state["curve"]]
         return state
+
+    def elsewhere(self) -> History:
+        """With the same checkpoint; what it says about a full disk is not heard."""
+        kept = None if self.kept is None else replace(self.kept, folder=self.kept.folder.resolve())
+        return Curves(kept)
+
+    def joined(self, other: History) -> None:
+        """Take over the curves."""
+        if isinstance(other, Curves):
+            self.curves |= other.curves
 
 
 def opened(folder: Path, mark: str, resume: bool) -> Checkpoint:

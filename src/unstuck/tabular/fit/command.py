@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from unstuck import __version__
+from unstuck.tabular.extras import require
 from unstuck.tabular.fit.checkpoint import Curves, mark_of, opened, removed
 from unstuck.tabular.fit.columns import recorded
 from unstuck.tabular.fit.fitted import Fitted, Judged, courses
@@ -37,6 +38,8 @@ def fit(options: Namespace, progress: Progress) -> Fitted:
     """Train, evaluate and save. Raises TableError, ModelError and CannotFit with one line each, and Interrupted on
     Ctrl-C."""
     begun, resources = time.monotonic(), Resources.of(None if options.minutes is None else 60 * options.minutes)
+    if options.ray is not None:
+        require("ray")
     job = prepared(options, progress.reading)
     if options.html is not None and job.loaded is None:
         raise CannotFit("--html needs the table in memory, and it does not fit")
@@ -50,7 +53,7 @@ def fit(options: Namespace, progress: Progress) -> Fitted:
     progress.measure = "R2" if isinstance(task, Numbers) and task.quantile is None else "explained"
     progress.trying()
     try:
-        model = _trained(job, chosen, progress, history, resources)
+        model = _trained(options, job, chosen, progress, history, resources)
         progress.done()
         fitted = _told(options, job, model, history, time.monotonic() - begun)
         if options.model is not None:
@@ -85,7 +88,13 @@ def _baseline(aim: Target) -> float:
     return aim.task.loss.baseline(aim.task.encode(aim.y), w)
 
 
-def _trained(job: Job, chosen: Options, progress: Progress, history: Curves, resources: Resources) -> Model:
+def _trained(
+    options: Namespace, job: Job, chosen: Options, progress: Progress, history: Curves, resources: Resources
+) -> Model:
+    if options.ray is not None:
+        from unstuck.tabular.fit.machines.entry import learn_on
+
+        return learn_on(options.ray, job, chosen, progress.epoch, history, resources)
     if job.loaded is not None:
         frame, aim, watch = job.frame(), job.aim, progress.epoch
         return learn(

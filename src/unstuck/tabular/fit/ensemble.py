@@ -20,6 +20,7 @@ from unstuck.tabular.fit.blend import Grown, blended
 from unstuck.tabular.fit.boosting import boosted
 from unstuck.tabular.fit.context import Context
 from unstuck.tabular.fit.course import Log
+from unstuck.tabular.fit.history import History
 from unstuck.tabular.fit.leftover import leftover
 from unstuck.tabular.fit.linear import everywhere, linear
 from unstuck.tabular.fit.loss import Squares
@@ -97,16 +98,18 @@ def _together(context: Context, tasks: list[Task]) -> list[Trained]:
     begun when the time is over, except the first."""
     if not context.resources.parallel:
         return [task(context) for number, task in enumerate(tasks) if not number or context.resources.allows(SOON)]
-    own = replace(context, watch=_unwatched, resources=context.resources.alone)
+    history = context.history.elsewhere()
+    own = replace(context, watch=_unwatched, history=history, resources=context.resources.alone)
     found = context.resources.each([partial(_logged, task, own) for task in tasks])
-    for _, log in found:
+    for _, log, noted in found:
+        context.history.joined(noted)
         log.replay(context.watch)
-    return [stage for stage, _ in found]
+    return [stage for stage, _, _ in found]
 
 
-def _logged(task: Task, context: Context) -> tuple[Trained, Log]:
-    log = Log()
-    return task(replace(context, watch=log.watch)), log
+def _logged(task: Task, context: Context) -> tuple[Trained, Log, History]:
+    log, history = Log(), context.history.elsewhere()
+    return task(replace(context, watch=log.watch, history=history)), log, history
 
 
 def _unwatched(shape: Shape, now: Training) -> None:

@@ -28,6 +28,13 @@ class History:
         """The recorded state; None if there is none."""
         return None
 
+    def elsewhere(self) -> History:
+        """A history that another process can use."""
+        return self
+
+    def joined(self, other: History) -> None:
+        """Take over what a history of another process recorded."""
+
 
 @dataclass
 class Checkpoint(History):

@@ -6,10 +6,18 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 KEPT = 0.08
 """The share of the time that is kept for what follows the training."""
+
+
+class Machines(Protocol):
+    """Runs tasks elsewhere."""
+
+    def each(self, tasks: Sequence[Callable[[], Any]]) -> list[Any]:
+        """The results of some tasks."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -19,6 +27,8 @@ class Resources:
 
     end: float | None = None
     jobs: int | None = None
+    machines: Machines | None = None
+    """Runs tasks in place of joblib."""
 
     @classmethod
     def of(cls, seconds: float | None, jobs: int | None = None) -> Resources:
@@ -32,12 +42,14 @@ class Resources:
     @property
     def alone(self) -> Resources:
         """The same time, for one job."""
-        return replace(self, jobs=1)
+        return replace(self, jobs=1, machines=None)
 
     @property
     def parallel(self) -> bool:
         """Whether more than one job may run. Without a number of jobs joblib is not imported: who configures it has
         imported it."""
+        if self.machines is not None:
+            return True
         if self.jobs is None and "joblib" not in sys.modules:
             return False
         from joblib import effective_n_jobs
@@ -59,6 +71,8 @@ class Resources:
         changes is lost."""
         if len(tasks) < 2 or not self.parallel:
             return [task() for task in tasks]
+        if self.machines is not None:
+            return self.machines.each(tasks)
         from joblib import Parallel, delayed
 
         return list(Parallel(n_jobs=self.jobs, prefer="threads")(delayed(_called)(task) for task in tasks))

@@ -56,25 +56,59 @@ class Statistics:
 def statistics(chunks: Chunks, classes: bool) -> Statistics:
     """Read all rows once. `classes`: whether the target holds classes; otherwise numbers (n, k). Raises ValueError if
     there are no rows."""
-    found, sampled, labels, counts, rows = None, _Sample(), _Labels(classes), None, 0
+    seen, rows = Seen(classes), 0
     for chunk in chunks():
-        part = Moments.of(chunk.frame.numbers)
-        found = part if found is None else found.merge(part)
-        counts = counts or [Counter() for _ in chunk.frame.words]
-        for counter, column in zip(counts, chunk.frame.words, strict=True):
-            _count(counter, column)
-        labels.add(chunk.y)
-        sampled.add(chunk, rows)
+        seen.add(chunk, rows)
         rows += len(chunk.frame)
-    if found is None or not rows:
-        raise ValueError("no rows")
-    sample = sampled.chunk()
-    numeric = Numeric.seen(found, sample.frame.numbers)
-    words = tuple(Words.counted(counter, rows, most_words(len(counts or []))) for counter in counts or [])
-    encoder, task = Encoder(numeric, words), labels.task(sample.y)
-    weights = np.ones(len(sample.y)) if sample.w is None else sample.w
-    goals = standardised(task.encode(sample.y), task.loss.outputs, weights)
-    return Statistics(rows, encoder.with_effects(sample.frame, goals, weights), task, sample, labels.ends())
+    return seen.statistics()
+
+
+class Seen:
+    """What one pass over some rows collects. Parts of a table that were seen apart can be merged."""
+
+    def __init__(self, classes: bool) -> None:
+        self.rows = 0
+        self.moments: Moments | None = None
+        self.counts: list[Counter[str]] | None = None
+        self.labels, self.sample = _Labels(classes), _Sample()
+
+    def add(self, chunk: Chunk, start: int) -> None:
+        """Some rows, the first of which has the number `start` in the table."""
+        self._measure(Moments.of(chunk.frame.numbers))
+        self.counts = self.counts or [Counter() for _ in chunk.frame.words]
+        for counter, column in zip(self.counts, chunk.frame.words, strict=True):
+            _count(counter, (word for word in column if word is not None))
+        self.labels.add(chunk.y)
+        self.sample.add(chunk, np.arange(start, start + len(chunk.frame)))
+        self.rows += len(chunk.frame)
+
+    def merge(self, other: Seen) -> None:
+        """The rows of another part."""
+        if other.moments is None:
+            return
+        self._measure(other.moments)
+        self.counts = self.counts or [Counter() for _ in other.counts or []]
+        for counter, more in zip(self.counts, other.counts or [], strict=True):
+            _count(counter, more)
+        self.labels.merge(other.labels)
+        self.sample.merge(other.sample)
+        self.rows += other.rows
+
+    def statistics(self) -> Statistics:
+        """The result. Raises ValueError if there are no rows."""
+        if self.moments is None or not self.rows:
+            raise ValueError("no rows")
+        sample, counts = self.sample.chunk(), self.counts or []
+        numeric = Numeric.seen(self.moments, sample.frame.numbers)
+        words = tuple(Words.counted(counter, self.rows, most_words(len(counts))) for counter in counts)
+        encoder, task = Encoder(numeric, words), self.labels.task(sample.y)
+        weights = np.ones(len(sample.y)) if sample.w is None else sample.w
+        goals = standardised(task.encode(sample.y), task.loss.outputs, weights)
+        encoder = encoder.with_effects(sample.frame, goals, weights)
+        return Statistics(self.rows, encoder, task, sample, self.labels.ends())
+
+    def _measure(self, found: Moments) -> None:
+        self.moments = found if self.moments is None else self.moments.merge(found)
 
 
 def mixed(rows: Array, key: int) -> Array:
@@ -90,23 +124,37 @@ class _Sample:
 
     def __init__(self) -> None:
         self.parts: list[Chunk] = []
-        self.marks = np.zeros(0, np.uint64)
+        self.rows = np.zeros(0, np.int64)
 
-    def add(self, chunk: Chunk, start: int) -> None:
+    def add(self, chunk: Chunk, rows: Array) -> None:
+        """Rows of these numbers, (n,)."""
         size = min(SAMPLE, max(ROOM // (8 * max(chunk.frame.numbers.shape[1], 1)), 256))
-        marks = mixed(np.arange(start, start + len(chunk.frame)), 1)
-        limit = self.marks.max() if len(self.marks) >= size else np.uint64(2**64 - 1)
-        new = np.flatnonzero(marks <= limit)
+        limit = self._marks.max() if len(self.rows) >= size else np.uint64(2**64 - 1)
+        new = np.flatnonzero(mixed(rows, 1) <= limit)
         if not len(new):
             return
         self.parts.append(chunk.take(new))
-        self.marks = np.concatenate([self.marks, marks[new]])
-        if len(self.marks) > size:
-            whole, keep = _joined(self.parts), np.sort(np.argpartition(self.marks, size - 1)[:size])
-            self.parts, self.marks = [whole.take(keep)], self.marks[keep]
+        self.rows = np.concatenate([self.rows, rows[new]])
+        if len(self.rows) > size:
+            self._keep(np.argpartition(self._marks, size - 1)[:size])
+
+    def merge(self, other: _Sample) -> None:
+        """The sample of other rows."""
+        if other.parts:
+            self.add(other.chunk(), other.rows)
 
     def chunk(self) -> Chunk:
-        return _joined(self.parts)
+        """The sampled rows, in the order of the table."""
+        self._keep(np.arange(len(self.rows)))
+        return self.parts[0]
+
+    @property
+    def _marks(self) -> Array:
+        return mixed(self.rows, 1)
+
+    def _keep(self, index: Array) -> None:
+        index = index[np.argsort(self.rows[index])]
+        self.parts, self.rows = [_joined(self.parts).take(index)], self.rows[index]
 
 
 def _joined(parts: list[Chunk]) -> Chunk:
@@ -134,6 +182,12 @@ class _Labels:
             part = Moments.of(y)
             self.moments = part if self.moments is None else self.moments.merge(part)
 
+    def merge(self, other: _Labels) -> None:
+        if other.seen is not None:
+            self.add(other.seen)
+        if other.moments is not None:
+            self.moments = other.moments if self.moments is None else self.moments.merge(other.moments)
+
     def ends(self) -> Array | None:
         return None if self.moments is None else np.stack([self.moments.min, self.moments.max])
 
@@ -144,8 +198,8 @@ class _Labels:
         return Numbers.seen(self.moments, sample)
 
 
-def _count(counter: Counter[str], column: Iterable[str | None]) -> None:
-    counter.update(word for word in column if word is not None)
+def _count(counter: Counter[str], words: Iterable[str] | Counter[str]) -> None:
+    counter.update(words)
     if len(counter) > 2 * DISTINCT:
         kept = counter.most_common(DISTINCT)
         counter.clear()

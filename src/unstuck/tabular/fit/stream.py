@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 
@@ -90,14 +91,14 @@ class Slabs:
     def own(self) -> Rows:
         """A sample of the training rows."""
         share = min(1.0, 4 * SAMPLE / max(self.rows, 1))
-        return self._seen(self._drawn(lambda rows: _below(rows, 5, share) & ~self._out(rows)))
+        return self._seen(self._drawn(lambda rows: below(rows, 5, share) & ~self._out(rows)))
 
     def _seen(self, brief: Rows) -> Rows:
         x = with_one(self.encoder.unfold(brief.x, self.views))
         return Rows(x[None], brief.y[None], None if brief.w is None else brief.w[None])
 
     def _out(self, rows: Array) -> Array:
-        return _below(rows, 2, min(0.1, HELD / max(self.rows, 1)))
+        return below(rows, 2, min(0.1, HELD / max(self.rows, 1)))
 
     def _drawn(self, which: Callable[[Array], Array]) -> Rows:
         """The selected rows, unexpanded, written into one array as they are read: two copies would not fit."""
@@ -114,7 +115,8 @@ class Slabs:
         return Rows(x[:end], np.concatenate(y), weights)
 
 
-def _below(rows: Array, key: int, share: float) -> Array:
+def below(rows: Array, key: int, share: float) -> Array:
+    """Which of some row numbers are drawn, about this share of them; another key draws others."""
     return mixed(rows, key) < np.uint64(min(share, 1.0) * (2**64 - 2**12))
 
 
@@ -144,12 +146,11 @@ def learn_streamed(
     seen = statistics(chunks, classes)
     if isinstance(seen.task, Numbers):
         seen = replace(seen, task=replace(seen.task, quantile=quantile))
-    trial = _tried(seen, options)
+    trial = tried(seen, options)
     batches = Slabs(
         chunks, seen.encoder, seen.task, trial.shape.views, seen.rows, room, options.batch or BATCH, options.seed
     )
-    visits = min(10 * seen.rows, max(seen.rows, VISITS))
-    epochs = options.epochs or max(2, math.ceil(visits / max(seen.rows // batches.parts, 1)))
+    epochs = options.epochs or visited(seen.rows, batches.parts)
     plan = Plan(
         trial.shape, options.lanes or LANES, batches.size, epochs, max(3, epochs // 4), options.rate or trial.rate,
         options.decay, options.seed,
@@ -164,10 +165,28 @@ def learn_streamed(
     done = train(batches, seen.task.loss, plan, noted, history.recall("stream"), until=until)
     done.net.flat[:] = done.best
     note = f"{seen.rows} rows were read in slabs of about {seen.rows // batches.parts}, drawn at random from all data"
-    return _with_floor(seen, batches, Stage(plan.shape, done.best, 1.0, name="stream"), done, options, note)
+    return with_floor(seen, batches, Stage(plan.shape, done.best, 1.0, name="stream"), done, options, note)
 
 
-def _with_floor(seen: Statistics, batches: Slabs, stage: Stage, done: Training, options: Options, note: str) -> Model:
+def visited(rows: int, slabs: int) -> int:
+    """How many slabs are trained on, of so many that make up the rows."""
+    visits = min(10 * rows, max(rows, VISITS))
+    return max(2, math.ceil(visits / max(rows // slabs, 1)))
+
+
+class Held(Protocol):
+    """Where the held-out rows are: `Slabs`, or workers."""
+
+    def held(self) -> Rows:
+        """As the networks receive them, (1, v, inputs + 1)."""
+        ...
+
+    def straight(self) -> Rows:
+        """As the linear stage receives them, (v, inputs + 1)."""
+        ...
+
+
+def with_floor(seen: Statistics, batches: Held, stage: Stage, done: Training, options: Options, note: str) -> Model:
     """The network, blended with a linear model of the sample where that pays on the held-out rows."""
     context, loss, held = sampled(seen, options), seen.task.loss, batches.straight()
     out, y, w = answers(done.net, batches.held().x[0], loss).mean(axis=0), held.y, held.w
@@ -198,7 +217,7 @@ def sampled(seen: Statistics, options: Options) -> Context:
     )  # fmt: skip
 
 
-def _tried(seen: Statistics, options: Options) -> Trial:
+def tried(seen: Statistics, options: Options) -> Trial:
     """Choose the views and the rate on the sample."""
     rng = np.random.Generator(np.random.Philox(key=[options.seed, 0xF01D]))
     hidden, activation = options.hidden or HIDDEN, options.activation or "relu"

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -72,13 +73,15 @@ class Training:
     curve: list[Epoch]
 
     @classmethod
-    def begin(cls, inputs: int, loss: Loss, plan: Plan, start: Array | None = None) -> Training:
+    def begin(
+        cls, inputs: int, loss: Loss, plan: Plan, start: Array | None = None, dtype: type = np.float32
+    ) -> Training:
         """At the initial weights, or at `start`, (lanes, parameters)."""
-        net = Dense((inputs, *plan.shape.hidden, loss.outputs), plan.lanes, plan.shape.activation)
+        net = Dense((inputs, *plan.shape.hidden, loss.outputs), plan.lanes, plan.shape.activation, dtype)
         net.draw([plan.seed * 1000 + APART * plan.number + lane for lane in range(plan.lanes)])
         if start is not None:
             net.flat[:] = start
-        adam = AdamW(net.flat.shape, net.decayed(plan.decay))
+        adam = AdamW(net.flat.shape, net.decayed(plan.decay), dtype)
         return cls(net, adam, net.flat.copy(), np.full(plan.lanes, np.inf), np.zeros(plan.lanes, np.int64), [])
 
     def state(self) -> dict[str, Array]:
@@ -103,17 +106,28 @@ class Training:
 
 
 Watch = Callable[[Training], None]
+Step = Callable[[Dense, AdamW, Loss, Any, Array], None]
+
+
+def advance(net: Dense, adam: AdamW, loss: Loss, part: Rows, rate: Array) -> None:
+    """One step of every lane at `rate`, (1 or lanes, 1)."""
+    slope = loss.slope(net.forward(part.x), part.y)
+    share = np.float32(1 / part.x.shape[1])
+    slope *= share if part.w is None else part.w[..., None] * share
+    net.backward(slope)
+    adam.step(net.flat, net.gradient, rate)
 
 
 def train(
     batches: Batches, loss: Loss, plan: Plan, watch: Watch, before: dict | None = None, start: Array | None = None,
-    until: float | None = None,
+    until: float | None = None, step: Step = advance, dtype: type = np.float32,
 ) -> Training:  # fmt: skip
     """Train a stage. `before`: the state of an interrupted training to continue. `start`: the weights of a finished
     one, (lanes, parameters), which are kept if no epoch improves on them.
-    `until`: when to end, on the clock `time.monotonic`; the rate decays as the time runs out."""
+    `until`: when to end, on the clock `time.monotonic`; the rate decays as the time runs out. `step`: takes a step for
+    a batch. `dtype`: of the weights."""
     held, own = batches.held(), batches.own()
-    now = Training.begin(held.x.shape[-1] - 1, loss, plan, start)
+    now = Training.begin(held.x.shape[-1] - 1, loss, plan, start, dtype)
     if start is not None:
         now.least = judge(now.net, held, loss)
     if before is not None:
@@ -124,7 +138,7 @@ def train(
             break
         rates = _rates(plan.rate, now.adam.steps, batches.steps * plan.epochs, begun, until)
         for rate, part in zip(rates, batches.epoch(number), strict=False):
-            advance(now.net, now.adam, loss, part, rate)
+            step(now.net, now.adam, loss, part, rate)
         costs = judge(now.net, held, loss)
         _keep(now, costs)
         now.curve.append(Epoch(number + 1, plan.epochs, float(judge(now.net, own, loss).mean()), float(costs.mean())))
@@ -150,15 +164,6 @@ def schedule(part: float) -> float:
     if part < WARM:
         return part / WARM + 1e-3
     return 0.5 * (1 + math.cos(math.pi * min((part - WARM) / (1 - WARM), 1.0)))
-
-
-def advance(net: Dense, adam: AdamW, loss: Loss, part: Rows, rate: Array) -> None:
-    """One step of every lane at `rate`, (1 or lanes, 1)."""
-    slope = loss.slope(net.forward(part.x), part.y)
-    share = np.float32(1 / part.x.shape[1])
-    slope *= share if part.w is None else part.w[..., None] * share
-    net.backward(slope)
-    adam.step(net.flat, net.gradient, rate)
 
 
 def judge(net: Dense, rows: Rows, loss: Loss) -> Array:
