@@ -87,3 +87,25 @@ def test_a_table_that_is_indexed_by_hand_is_a_lookup(record: Record) -> None:
     assert [row.given for row in entering.tokens][:2] == [("film", "good"), ("plot", "bad")]
     assert [row.wanted for row in entering.tokens][:2] == [("1",), ("0",)]
     assert entering.tokens[0].answered
+
+
+BAGS = """
+import torch
+from torch import nn
+
+ids, starts = torch.tensor([3, 1, 4, 2, 2, 0]), torch.tensor([0, 2, 5])
+table, head = nn.EmbeddingBag(5, 4, include_last_offset={last}), nn.Linear(4, 2)
+optimizer = torch.optim.SGD([*table.parameters(), *head.parameters()], lr=0.1)
+for step in range(4):
+    loss = nn.functional.cross_entropy(head(table(ids, {starts})), torch.tensor([1, 0, 1]))
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+
+
+def test_bags_are_rows(record: Record) -> None:
+    for last, given in ((False, "starts"), (True, "torch.cat([starts, torch.tensor([6])])")):
+        (entering,) = looks(record(BAGS.format(last=last, starts=given))).entering
+        assert [row.given for row in entering.tokens] == [("3", "1"), ("4", "2", "2"), ("0",)]
+        assert [row.wanted for row in entering.tokens] == [("1",), ("0",), ("1",)]

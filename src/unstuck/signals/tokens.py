@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -32,8 +33,8 @@ class Tokens:
     call: Call
     size: int
     """Rows of the table."""
-    ids: Tensor
-    """(rows, positions) of the last recorded batch."""
+    ids: tuple[Tensor, ...]
+    """The rows of the last recorded batch."""
     shape: tuple[int, ...]
     """Of the batch as it entered."""
     dtype: str
@@ -41,7 +42,7 @@ class Tokens:
     named: str
     """The name of what gave the texts ("" where there is nothing)."""
     wanted: Tensor | None
-    """(rows, positions) of tokens, or (rows, numbers) of the target."""
+    """(rows, positions) of whole numbers that are tokens, or (rows, numbers) of the target."""
     answered: Tensor | None
     """Likewise, of the most probable answer where that is a token."""
 
@@ -71,7 +72,7 @@ class Tokens:
     def _told(self, part: Tensor | None, row: int, longest: int) -> tuple[str, ...]:
         if part is None:
             return ()
-        if part.shape == self.ids.shape and not part.is_floating_point():
+        if not part.is_floating_point():
             return self._words(part[row, :longest])
         return tuple(f"{v:.4g}" for v in part[row][:NUMBERS].double().tolist())
 
@@ -83,15 +84,17 @@ def _lookup(program: Program, slot: int) -> tuple[Call, str] | None:
         ref = waiting.pop()
         for call in program.users(ref):
             table = next(iter(call.weights()), None)
-            if table is not None and (call.op.kind == "lookup" or _indexes(call, ref)):
+            if table is not None and _looks_up(call, ref):
                 return call, table
             waiting += [Value(call.outs[0])] if call.op.hands_on and call.outs else []
     return None
 
 
-def _indexes(call: Call, ref: Ref) -> bool:
-    """`table[ids]`."""
-    return call.name == "getitem" and isinstance(call.args[0], Weight) and call.args[1] == ref
+def _looks_up(call: Call, ids: Ref) -> bool:
+    """`embedding(ids, table)` or `table[ids]`."""
+    if call.op.kind == "lookup":
+        return call.argument(0, "input") == ids
+    return call.name == "getitem" and isinstance(call.args[0], Weight) and call.args[1] == ids
 
 
 def _table(tape: Tape, last: Pass, slot: int, call: Call, size: int, batches: list[Tensor]) -> Tokens:
@@ -99,9 +102,10 @@ def _table(tape: Tape, last: Pass, slot: int, call: Call, size: int, batches: li
     turned = _turned(tape, call, raw)
     texts, named = _texts(tape.facts.vocabularies, size, torch.cat([b.reshape(-1) for b in batches]).unique())
     wanted, answered = _compared(tape, last, raw, size)
+    rows = _bags(tape, last, call, raw) or tuple(_by_row(raw, turned))
     return Tokens(
-        slot, call, size, _by_row(raw, turned), tuple(raw.shape), str(raw.dtype).removeprefix("torch."),
-        texts, named, _beside(wanted, raw, turned), _beside(answered, raw, turned),
+        slot, call, size, rows, tuple(raw.shape), str(raw.dtype).removeprefix("torch."),
+        texts, named, _beside(wanted, raw, len(rows), turned), _beside(answered, raw, len(rows), turned),
     )  # fmt: skip
 
 
@@ -110,13 +114,23 @@ def _by_row(part: Tensor, turned: bool) -> Tensor:
     return (part.transpose(0, 1) if turned else part).reshape(part.shape[1 if turned else 0], -1)
 
 
-def _beside(part: Tensor | None, ids: Tensor, turned: bool) -> Tensor | None:
+def _bags(tape: Tape, last: Pass, call: Call, ids: Tensor) -> tuple[Tensor, ...]:
+    """Rows of a flat tensor of ids, cut where a call of `embedding_bag` is told to; () where it is not."""
+    offsets = call.argument(2, "offsets") if call.name == "embedding_bag" and ids.dim() == 1 else None
+    if not isinstance(offsets, Outside):
+        return ()
+    starts = tape.tensors[last.outside[offsets.slot]].tolist()
+    ends = [] if call.argument(9, "include_last_offset") else [len(ids)]
+    return tuple(ids[a:b] for a, b in pairwise([*starts, *ends]))
+
+
+def _beside(part: Tensor | None, ids: Tensor, rows: int, turned: bool) -> Tensor | None:
     """(rows, positions) of a tensor with a number for each id, or of one with as many rows; None for others."""
     if part is None or not part.dim():
         return None
     if part.numel() == ids.numel():
         return _by_row(part.reshape(ids.shape), turned)
-    return part.reshape(len(part), -1) if len(part) == ids.shape[1 if turned else 0] else None
+    return part.reshape(len(part), -1) if len(part) == rows else None
 
 
 def _turned(tape: Tape, lookup: Call, ids: Tensor) -> bool:

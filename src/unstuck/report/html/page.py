@@ -72,6 +72,7 @@ class _Page:
     def context(self) -> dict[str, Any]:
         """What the template reads."""
         report = self.diagnosis
+        heart = words.at_heart(report)
         quiet = [f for f in report.findings if f.role in ("hint", "consequence")]
         return {
             "title": f"unstuck: {report.script}",
@@ -80,7 +81,8 @@ class _Page:
             "state": "sick" if report.causes else "suspect" if report.suspects else "well" if report.learns else "",
             "state_name": STATES[report.state] if self._examined else "recorded",
             "verdict": words.verdict(report) if self._examined else self._recorded(),
-            "causes": [self._finding(f) for f in report.causes],
+            "causes": [self._finding(f) for f in report.causes if f.fault in heart],
+            "alike": [self._finding(f) for f in report.causes if f.fault not in heart],
             "suspects": [self._finding(f) for f in report.suspects],
             "others": [self._finding(f) for f in quiet],
             "statements": [
@@ -111,7 +113,7 @@ class _Page:
         return (first, "Nothing was examined; `unstuck prove` on the same tape does that.")
 
     def _finding(self, finding: Finding) -> dict[str, Any]:
-        suspect = finding.role == "suspect"
+        suspect, loud = finding.role == "suspect", finding.role in ("cause", "suspect")
         because = finding.effect.because if finding.effect.because != finding.message else ""
         return {
             "fault": finding.fault,
@@ -119,6 +121,7 @@ class _Page:
             "message": finding.message,
             "place": words.place(finding.site),
             "line": line_of(finding.site, self.folder),
+            "do": words.paragraph(pages().get(finding.fault, ""), "## What to do") if loud else "",
             "evidence": [(e.what, words.number(e.measured), e.expected) for e in dict.fromkeys(finding.evidence)],
             "because": f"{words.KNOWN[finding.known]}; {finding.effect.word}{f': {because}' if because else ''}",
             "settle": words.to_settle(finding, self.diagnosis) if suspect else "",
