@@ -8,20 +8,18 @@ from __future__ import annotations
 import json
 import math
 import re
-import shutil
-import subprocess
-from html import escape, unescape
+from html import unescape
 from pathlib import Path
 
 import pytest
 
+from tests.report.browser import ABSENT, CHROMIUM, framed, opened
 from tests.sample_reports import ALL
 from unstuck.diagnosis.looks import Column, Entering, Layer, Looks, Picture, Row, Tokens
 from unstuck.report.html.page import render
 from unstuck.tape.site import Site
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = [pytest.mark.net, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")]
+pytestmark = [pytest.mark.net, pytest.mark.skipif(CHROMIUM is None, reason=ABSENT)]
 
 MEASURE = """
 <script>
@@ -83,18 +81,14 @@ def _layer(site: Site, n: int) -> Layer:
 
 
 def measured(page: str, folder: Path, width: int) -> dict[str, object]:
-    """What the browser measures in a frame of that width: its windows are 500 pixels wide at least.
+    """What the browser measures in a frame of that width.
 
     The page's own policy would forbid the script, so the frame holds a copy without it.
     """
     free = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page).replace("</main>", f"</main>{MEASURE}")
-    frame = f'<iframe srcdoc="{escape(free)}" style="border: 0; width: {width}px; height: 900px"></iframe>'
-    (folder / "page.html").write_text(f"<!doctype html><pre id=measured></pre>{frame}", encoding="utf-8")
-    words = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--user-data-dir={folder}/profile"]
-    sight = ["--window-size=1500,1000", "--dump-dom", (folder / "page.html").as_uri()]
-    done = subprocess.run([str(CHROMIUM), *words, *sight], capture_output=True, text=True, timeout=200, check=True)
-    found = re.search(r'<pre id="measured">(.*?)</pre>', done.stdout, re.DOTALL)
-    assert found is not None, done.stdout[-500:]
+    printed = opened(framed(free, width, 900), folder, "--window-size=1500,1000", "--dump-dom")
+    found = re.search(r'<pre id="measured">(.*?)</pre>', printed, re.DOTALL)
+    assert found is not None, printed[-500:]
     return json.loads(unescape(found.group(1)))
 
 

@@ -23,7 +23,8 @@ def number(value: float | str | None, digits: int = 3) -> str:
         return str(value)
     if float(value).is_integer() and abs(value) < 1e6:
         return str(int(value))
-    return f"{value:.{digits}g}"
+    words = f"{value:.{digits}g}"
+    return str(int(float(words))) if "e+" in words and abs(value) < 1e6 else words
 
 
 def place(site: Site | None) -> str:

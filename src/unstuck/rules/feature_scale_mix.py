@@ -30,10 +30,17 @@ STAGE = Stage.UNITS
 def check(units: Units) -> Iterator[Finding]:
     """Compare the sizes of each input's features."""
     for one in (x for x in units.inputs if x.mixed):
-        said = f"the scales of these features differ {one.mix:.3g}-fold (the largest is about {one.largest:.3g})"
-        mix = Evidence("largest / smallest feature size", one.mix, f"below {MIXED:g}")
+        said = (
+            f"the scales of these features differ {_round(one.mix)}-fold (the largest is about {_round(one.largest)})"
+        )
+        ratio = Evidence("largest / smallest feature size", one.mix, f"below {MIXED:g}")
         size = Evidence("size of the largest feature", one.largest, f"below {LARGE:g}")
-        yield finding("feature-scale-mix", said, units, one, mix, size)
+        yield finding("feature-scale-mix", said, units, one, ratio, size)
+
+
+def _round(value: float) -> str:
+    """Three digits, without an exponent for sizes that people write out."""
+    return f"{float(f'{value:.3g}'):,.0f}" if 1e3 <= value < 1e7 else f"{value:.3g}"
 
 
 FIRES = """

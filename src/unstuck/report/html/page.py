@@ -13,7 +13,7 @@ from typing import Any
 from xml.etree.ElementTree import Element
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from unstuck import __version__
 from unstuck.diagnosis.looks import Column, Entering, Looks
@@ -60,6 +60,12 @@ def _clean(value: Any) -> Any:
 def _drawn(parts: Iterable[Element | None]) -> Markup:
     """Elements as HTML; their texts are escaped when they are written."""
     return Markup("".join(written(part) for part in parts if part is not None))
+
+
+def _coded(text: str) -> Markup:
+    """A text whose parts between backticks are code."""
+    parts = (clean(part) for part in text.split("`"))
+    return Markup("").join(Markup("<code>{}</code>").format(p) if n % 2 else escape(p) for n, p in enumerate(parts))
 
 
 @dataclass(frozen=True)
@@ -121,7 +127,7 @@ class _Page:
             "message": finding.message,
             "place": words.place(finding.site),
             "line": line_of(finding.site, self.folder),
-            "do": words.paragraph(pages().get(finding.fault, ""), "## What to do") if loud else "",
+            "do": _coded(words.paragraph(pages().get(finding.fault, ""), "## What to do")) if loud else "",
             "evidence": [(e.what, words.number(e.measured), e.expected) for e in dict.fromkeys(finding.evidence)],
             "because": f"{words.KNOWN[finding.known]}; {finding.effect.word}{f': {because}' if because else ''}",
             "settle": words.to_settle(finding, self.diagnosis) if suspect else "",
