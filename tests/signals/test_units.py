@@ -53,6 +53,13 @@ def test_each_fault_is_one_question(rows: Tensor, found: list[str]) -> None:
     assert faults(units(rows, normalised=True)) == []
 
 
+def test_columns_of_one_spread_around_other_means_are_each_centred() -> None:
+    one = units(normal(1, 1, 1) + torch.tensor([270.0, -380.0, 1013.0]))
+    mean, std = one.statistics
+    assert mean == pytest.approx((270, -380, 1013), abs=0.2) and std == pytest.approx((1, 1, 1), abs=0.1)
+    assert faults(one) == ["far"]
+
+
 @pytest.mark.parametrize(("column", "code"), [((1, -999.0), -999.0), ((2, 0.0), 0.0)])
 def test_missing_value_code_is_left_out_of_the_statistics(column: tuple[int, float], code: float) -> None:
     rows = normal(1, 1, 1, 1) + torch.tensor([0.0, 0.0, 90.0, 0.0])

@@ -118,7 +118,7 @@ class InputUnits:
         few = len(std) <= FEW
         low, high = _range(std, 0.0 if few else 0.25)
         first, last = _range(mean, 0.0 if few else 0.1)
-        return high <= SAME * low and last - first <= SAME * float(self.entry.rows.std(correction=0))
+        return high <= SAME * low and last - first <= SAME * float(std.median())
 
     @cached_property
     def stray(self) -> Tensor:
