@@ -62,3 +62,11 @@ def test_rows_of_token_ids_are_told_as_text(record: Record) -> None:
     told = rows(record(CHARACTERS.format(**STOI, **ROWS)), 1)
     (row,) = told["last_batch_as_text"]["input 0"]
     assert row["given"].startswith("u i c k ␣ b") and row["target"].startswith("i c k ␣ b") and row["answer"]
+
+
+BROKEN = CLASSES.replace("net(x)", "net(x / 0 - x / 0)").replace("BCELoss", "MSELoss")
+
+
+def test_what_is_no_number_is_named(record: Record) -> None:
+    told = rows(record(BROKEN, steps=4), 1)
+    assert set(told["first_batch"][0]["input 0"]) == {"nan"}

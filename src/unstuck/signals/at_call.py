@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
@@ -155,11 +156,12 @@ def _row(tape: Tape, one: Pass, inputs: Sequence[int], target: int | None, row: 
     return {name: numbers for name, numbers in told.items() if numbers is not None}
 
 
-def _numbers(tensor: Tensor, row: int) -> list[float] | None:
-    """The first numbers of a row; None where the tensor has no such row."""
+def _numbers(tensor: Tensor, row: int) -> list[float | str] | None:
+    """The first numbers of a row, with "nan" and "inf" as JSON can hold them; None where the tensor has no such row."""
     if not tensor.dim() or row >= len(tensor):
         return None
-    return [rounded(float(v)) for v in tensor[row].reshape(-1)[:NUMBERS]]
+    numbers = (float(v) for v in tensor[row].reshape(-1)[:NUMBERS])
+    return [rounded(v) if math.isfinite(v) else str(v) for v in numbers]
 
 
 def _step(tape: Tape, program: Program, one: Pass, when: When, calls: Sequence[Call], count: int) -> list[Any]:
