@@ -16,12 +16,6 @@ from unstuck.testing import DoesNotLearn, assert_learns
 
 FOLDER = Path(broken.__file__).parent
 CHEAP = (broken.no_step, broken.gradients_never_cleared, sound.two_moons_full_batch, sound.quasi_newton_with_closure)
-UNNAMED = {
-    broken.hidden_layers_frozen: "it fails by its score: frozen weights are looked for where the score is poor only",
-    broken.normalisation_layers_in_eval_mode: "the rate is named, too high for columns in their own units",
-    broken.all_weights_start_at_zero: "capacity is named: wider layers begin with weights that are not zero",
-}
-"""Broken functions whose fault is not named, and why."""
 
 
 def marked(functions: object) -> list[object]:
@@ -35,8 +29,6 @@ def test_it_fails_on_a_broken_one_and_names_the_fault(train: Callable[[], object
     torch.manual_seed(0)
     with pytest.raises(DoesNotLearn) as caught:
         assert_learns(train, folder=FOLDER)
-    if train in UNNAMED:
-        pytest.skip(f"it fails; the fault is not named: {UNNAMED[train]}")
     found = {f["fault"] for f in caught.value.report.diagnosis["findings"] if f["role"] in ("cause", "suspect")}
     assert found & broken.BROKEN[train], caught.value.verdict
 

@@ -6,9 +6,11 @@ import ast
 from typing import ClassVar
 
 from unstuck.diagnosis.model import Site, Trust
-from unstuck.remedies._at import at_start_of, node_at, not_by_replay
+from unstuck.remedies._at import at_start_of, node_at
+from unstuck.remedies._program import everywhere, noted
 from unstuck.remedies.treatment import Treatment, Trial
 from unstuck.source.text import Sources
+from unstuck.tape.modes import in_training
 
 
 class TrainMode(Treatment, frozen=True):
@@ -23,7 +25,8 @@ class TrainMode(Treatment, frozen=True):
         return f"call {self.model}.train() at the start of each iteration of the loop in line {self.loop.line}"
 
     def apply(self, trial: Trial) -> Trial:
-        return not_by_replay(trial, "the recorded calls were made in evaluation mode")
+        calm = "no recorded dropout or batch normalisation acts as in evaluation"
+        return noted(everywhere(trial, in_training, calm), self.name)
 
     def edit(self, sources: Sources) -> Sources:
         loop = node_at(sources, self.loop, ast.For, ast.While)

@@ -46,7 +46,7 @@ def check(layers: Layers, tape: Tape) -> Iterator[Finding]:
     if not bad:
         return
     first, alike = bad[0], any(_alike(m) for m in bad)
-    names = tuple(n for m in bad for n in (m.name, *_biases(tape, m)))
+    names = tuple(dict.fromkeys((*(n for m in bad for n in (m.name, *_biases(tape, m))), *_uniform(tape, alike))))
     yield Finding(
         "bad-init",
         f"{first.name} {_wrong(first)}" + (f" (and {len(bad) - 1} other layers)" if bad[1:] else ""),
@@ -60,6 +60,12 @@ def check(layers: Layers, tape: Tape) -> Iterator[Finding]:
 def _alike(matrix: Matrix) -> bool:
     """Whether all units of a hidden layer start as one."""
     return matrix.hidden and (matrix.constant is not None or matrix.mirrored)
+
+
+def _uniform(tape: Tape, alike: bool) -> tuple[str, ...]:
+    """With units that start as one: every table and matrix of one value, since zeros before or behind pass nothing."""
+    wide = (p.name for p in tape.parameters if alike and p.trainable and tape.start(p.name).dim() > 1)
+    return tuple(n for n in wide if bool((tape.start(n) == tape.start(n).reshape(-1)[:1]).all()))
 
 
 def _wrong(matrix: Matrix) -> str:

@@ -58,6 +58,15 @@ class Coverage:
         return tuple(p for p in self.loose if is_random(self.tape.start(p.name)))
 
     @property
+    def unlearnt(self) -> bool:
+        """Whether the frozen matrices hold what their constructors drew: nothing has been learnt that freezing keeps.
+
+        Where the line that makes a layer fills it too, a larger matrix shows whether its numbers were drawn at random.
+        """
+        wide = [p for p in self.frozen if len(p.shape) > 1]
+        return bool(wide) and all(p.made is not None and p.valued == p.made and _fresh(self.tape, p) for p in wide)
+
+    @property
     def optimizer(self) -> int:
         """The optimizer that holds most of the held weights (the first if none holds any)."""
         numbers = [p.optimizer for p in self.held]
@@ -92,6 +101,10 @@ class Coverage:
             tuple(p for p in taught if p.optimizer < 0 and not _follows(tape, p)),
             tuple(p for p in known if not p.trainable and not _follows(tape, p)),
         )
+
+
+def _fresh(tape: Tape, parameter: Parameter) -> bool:
+    return min(parameter.shape) < SMALLEST or is_random(tape.start(parameter.name))
 
 
 def _follows(tape: Tape, parameter: Parameter) -> bool:
