@@ -307,6 +307,8 @@ def _named(diagnosis: Diagnosis) -> str:
     if diagnosis.misled and not failed(diagnosis):
         return f"No rule names the reason: {checked(diagnosis)} applied."
     if diagnosis.learns and not failed(diagnosis):
+        if diagnosis.statements:
+            return "No fault is proven; what was seen in the recorded steps is listed below."
         if not hints:
             return f"Nothing wrong was found ({checked(diagnosis)} applied)."
         return f"No fault was found; {hints} {'hint' if hints == 1 else 'hints'} (--verbose)."
