@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -145,6 +145,7 @@ class _Behind:
             for made in call.results:
                 self._makers.setdefault(id(made), []).append(n)
         self._known: dict[int, Origin] = {}
+        self._read: dict[int, list[int]] = {}
 
     def of(self, tensor: int, before: int) -> Origin:
         """The origin of the tensor with that id, as it was before a call."""
@@ -160,10 +161,13 @@ class _Behind:
         at = bisect_left(makers, before) - 1
         return makers[at] if at >= 0 else None
 
-    def _before(self, n: int) -> Iterable[int]:
-        call = self._calls[n]
-        found = (self._maker(id(t), n) for t in tensors((call.args, call.kwargs)))
-        return [m for m in found if m is not None]
+    def _before(self, n: int) -> list[int]:
+        """The calls that made what a call reads."""
+        if n not in self._read:
+            call = self._calls[n]
+            found = (self._maker(id(t), n) for t in tensors((call.args, call.kwargs)))
+            self._read[n] = [m for m in found if m is not None]
+        return self._read[n]
 
     def _unknown(self, maker: int) -> set[int]:
         found, left = set[int](), [maker]
