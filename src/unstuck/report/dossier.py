@@ -69,7 +69,7 @@ def _run(told: Mapping[str, Any], looks: Looks) -> dict[str, Any]:
 def _entering(entry: Entering) -> dict[str, Any]:
     told: dict[str, Any] = {
         "name": entry.name, "kind": entry.kind, "shape": list(entry.shape), "dtype": entry.dtype,
-        "enters at": _where(entry.site), "share of rows with NaN or infinity": _short(entry.nonfinite),
+        "enters at": _where(entry.site), "share of numbers that are NaN or infinite": _short(entry.nonfinite),
         "features": entry.features,
         "statistics": [f"{c.name}: mean {c.mean:.4g}, std {c.std:.4g}, {c.low:.4g} to {c.high:.4g}"
                        for c in entry.columns],
