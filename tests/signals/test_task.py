@@ -8,7 +8,7 @@ import pytest
 
 from tests.recorded import tape_of
 from unstuck.signals.learning import Learning
-from unstuck.signals.task import Task, alternate, in_turn
+from unstuck.signals.task import Task, alternate, last_fit
 
 SCRIPT = """
 import torch
@@ -104,10 +104,10 @@ for n in {order}:
 
 
 @pytest.mark.parametrize(
-    ("order", "turns", "players"),
-    [("[0, 1] * 5", True, True), ("[0] * 5 + [1] * 5", True, False), ("[0] * 5", False, False)],
+    ("order", "players", "last"),
+    [("[0, 1] * 5", True, 10), ("[0] * 5 + [1] * 4", False, 4), ("[0] * 5", False, 5)],
     ids=["players", "one fit after the other", "one network"],
 )
-def test_players_step_all_along(order: str, turns: bool, players: bool, tmp_path: Path) -> None:
+def test_players_step_all_along(order: str, players: bool, last: int, tmp_path: Path) -> None:
     tape = tape_of(TURNS.format(order=order), tmp_path)
-    assert (in_turn(tape), alternate(tape)) == (turns, players)
+    assert (alternate(tape), len(last_fit(tape))) == (players, last)

@@ -17,7 +17,7 @@ from unstuck.signals.held_out import HeldOut
 from unstuck.signals.learning import Learning
 from unstuck.signals.overlap import Overlap
 from unstuck.signals.rates import Rates
-from unstuck.signals.task import in_turn
+from unstuck.signals.task import alternate
 from unstuck.tape.model import Tape
 
 Reading = TypeVar("Reading", Learning, FinalEvaluation, FinalNumber, Overlap, Rates)
@@ -34,8 +34,9 @@ def run_of(tape: Tape, ended: bool | None = None) -> Run:
         return Run(whole, error=error, cut=tape.cut, broke=ends_broken(tape))
     return Run(
         ended=whole, skill=learning.final, curve=learning.skill, score=learning.score, passes=len(tape.passes),
-        task=learning.task.kind, broke=learning.broke or ends_broken(tape), adrift=learning.adrift, turns=in_turn(tape),
-        flat=learning.yardstick.flat, error=error, cut=tape.cut, warming=tape.cut and _warming(tape),
+        task=learning.task.kind, broke=learning.broke or ends_broken(tape), adrift=learning.adrift,
+        turns=alternate(tape), flat=learning.yardstick.flat, error=error, cut=tape.cut,
+        warming=tape.cut and _warming(tape),
         evaluation=exam.skill if exam is not None else None, scores=scores_of(tape, learning),
     )  # fmt: skip
 

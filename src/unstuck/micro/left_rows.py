@@ -7,9 +7,8 @@ Are there rows whose input cannot change the loss, whatever stands in them, and 
 ## How
 
 The first recorded batches are run at the first weights, and the loss is differentiated by every value of the step. Rows
-whose gradient is exactly 0 in each of the batches are left out by their position: by a call that selects along the
-batch's axis where the axis of classes, actions or positions was meant. The last value that has these rows is what that
-call reads.
+whose gradient is exactly 0 in each of the batches are left out by their position, where a call that selects reads the
+last value that has them: along the batch's axis, where the axis of classes, actions or positions was meant.
 
 ## What it costs
 
@@ -17,8 +16,8 @@ BATCHES forwards and backwards.
 
 ## What is healthy
 
-Every row takes part. Rows that a mask, a margin or an ignored class leaves out are others in each batch. A network over
-a graph may answer for some rows only and read the others: they take part through their neighbours.
+Every row takes part. Rows that a mask, a margin or an ignored class leaves out are left out by their values. A network
+over a graph may answer for some rows only and read the others: they take part through their neighbours.
 """
 
 from __future__ import annotations
@@ -114,7 +113,7 @@ def _found(program: Program, dead: dict[int, Tensor]) -> LeftRows:
         if not MOST * len(rows) < left < len(rows):
             continue
         call = next(_readers(program, number), None)
-        if call is None or call.op.elementwise or not _upstream(dead, number):
+        if call is None or call.op.kind != "choice" or not _upstream(dead, number):
             continue
         return LeftRows(len(rows), left, call)
     return LeftRows(len(first))

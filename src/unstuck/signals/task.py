@@ -100,13 +100,9 @@ def _by_place(tape: Tape, number: int, found: task.Task) -> bool:
     return moved and all(torch.equal(tape.tensors[p.outside[target]], first) for p in alike)
 
 
-def in_turn(tape: Tape) -> bool:
-    """Whether optimizers with weights of their own step after different backward passes, never after the same."""
-    return any(not one & other for one, other in combinations(_steps(tape), 2))
-
-
 def alternate(tape: Tape) -> bool:
-    """Whether they do so all along, as players of a game do: one fit after the other is no game."""
+    """Whether optimizers with weights of their own step after different backward passes all along, as players of a
+    game do: one fit after the other is no game."""
     pairs = combinations(_steps(tape), 2)
     return any(not one & other and min(one) < max(other) and min(other) < max(one) for one, other in pairs)
 
@@ -118,10 +114,18 @@ def _steps(tape: Tape) -> list[set[int]]:
     return [s for s in steps if s]
 
 
+def last_fit(tape: Tape) -> tuple[Pass, ...]:
+    """The passes of the last fit, where one network is fitted after another (a teacher, then its student); else all."""
+    steps = sorted(_steps(tape), key=min)
+    if len(steps) < 2 or alternate(tape) or steps[-1] & set().union(*steps[:-1]):
+        return tape.passes
+    return tape.passes[max(max(s) for s in steps[:-1]) :]
+
+
 def main_program(tape: Tape, passes: tuple[Pass, ...] | None = None) -> int:
-    """The number of the program with most passes (of the tape, or of these); NotApplicable where there is none."""
+    """The number of the program with most passes (of the last fit, or of these); NotApplicable where there is none."""
     counts: dict[int, int] = {}
-    for p in tape.passes if passes is None else passes:
+    for p in (last_fit(tape) or tape.passes) if passes is None else passes:
         if tape.programs[p.program].loss >= 0:
             counts[p.program] = counts.get(p.program, 0) + 1
     if not counts:
