@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import zlib
 from collections import deque
 from typing import NamedTuple
 
 import msgspec
+import torch
 from torch import Tensor
 
 from unstuck.recording.gradients import Norms, left_over
@@ -79,7 +81,7 @@ class FullSteps:
         # What the loss was given: with it a run's skill is known even where the run cannot be replayed.
         made = observed.programs.made(number, entries, outside)
         output = "" if made is None else observed.store.keep(made) or ""
-        return Opened(loss, weights, Pass(number, tuple(filter(None, keys)), math.nan, stale, output))
+        return Opened(loss, weights, Pass(number, tuple(filter(None, keys)), math.nan, stale, output, random=_random()))
 
     def close(self, opened: Opened, loss: float, error: str, given: Gradients | None = None) -> None:
         """After the backward: the step is on the tape, with the error that it ended in ("" for none).
@@ -131,3 +133,8 @@ def gradient_norms(opened: Opened, norms: Norms, given: Gradients | None = None)
     """The norm of each weight's gradient; NaN where it has none."""
     found = norms.of([t.grad if given is None else given.get(id(t)) for t in opened.weights])
     return tuple(math.nan if norm is None else norm / opened.factor for norm in found)
+
+
+def _random() -> int:
+    """A checksum of the state of torch's random numbers on the CPU, which stays as it is."""
+    return zlib.crc32(torch.get_rng_state().numpy().tobytes())

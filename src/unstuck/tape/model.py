@@ -81,6 +81,8 @@ class Pass(msgspec.Struct, frozen=True):
     """Norm per weight of the program, in its order, after the backward (sampled; empty where not taken)."""
     error: str = ""
     """What the backward raised ("" where it went through)."""
+    random: int = 0
+    """A checksum of the state of torch's random numbers on the CPU when it began (0 where not taken)."""
 
 
 class Update(msgspec.Struct, frozen=True):
