@@ -13,6 +13,7 @@ DROPPING = {"dropout", "dropout1d", "dropout2d", "dropout3d"}
 """Functions that drop unless they are told not to; the others (alpha_dropout) drop only where they are told to."""
 RECURRENT = {"lstm", "gru", "rnn_tanh", "rnn_relu"}
 ATTENTION = "scaled_dot_product_attention"
+MULTI_HEAD = "multi_head_attention_forward"
 
 
 def mode(call: Call) -> bool | None:
@@ -29,7 +30,7 @@ def mode(call: Call) -> bool | None:
         return _of_recurrent(call)
     if call.name == "rrelu":
         return bool(call.argument(3, "training", False))
-    if call.name == "multi_head_attention_forward":
+    if call.name == MULTI_HEAD:
         drops = call.argument(11, "dropout_p", 0.0)
         return bool(call.argument(14, "training", True)) if drops else None
     if call.name == ATTENTION:
@@ -53,6 +54,8 @@ def switched(call: Call, training: bool = False) -> Call:
     too."""
     if call.name == ATTENTION:
         return _with(call, 4, "dropout_p", 0.0)
+    if call.name == MULTI_HEAD:
+        return _with(call, 14, "training", training)
     return _with(call, 2 if call.op.kind == "dropout" else 5, "training", training)
 
 
