@@ -58,7 +58,7 @@ OF_SQUARES = {
     "turned back by a quarter": lambda t: t.rot90(-1, (-2, -1)),
     "with rows and columns exchanged": lambda t: t.transpose(-1, -2),
 }
-TURNING = {"flip", "fliplr", "flipud", "hflip", "vflip", "rot90", "rotate", "transpose"}
+TURNING = {"flip", "fliplr", "flipud", "hflip", "vflip", "rot90", "rotate"}
 """Where it is written; whether it happens is told by the rows."""
 
 

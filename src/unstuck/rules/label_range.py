@@ -4,7 +4,8 @@
 `CrossEntropyLoss` uses a label as the index of an output, counted from zero: labels from 1 to C end with "Target C is
 out of bounds" (on a GPU, with a device-side assert). `BCELoss` and `BCEWithLogitsLoss` weigh two logarithms with the
 target and one minus the target: with targets 1 and 2, or -1 and 1, one weight is negative, the loss has no minimum, and
-ever larger outputs for every row lower it. `SoftMarginLoss` takes 1 and -1; rows with a target of 0 have no gradient.
+ever larger outputs for every row lower it. `SoftMarginLoss`, `CosineEmbeddingLoss`,
+`MarginRankingLoss` and `HingeEmbeddingLoss` take 1 and -1; rows with a target of 0 have no gradient, or another one.
 Class ids that were divided and cast back to whole numbers are all 0: predicting class 0 for every row has no error.
 
 ## How it is seen
@@ -32,6 +33,7 @@ from unstuck.signals.refusal import Refusal, refusal
 from unstuck.signals.truncation import Truncation
 from unstuck.tape.model import Tape
 from unstuck.tape.ops import names
+from unstuck.tape.program import Outside
 
 STAGE = Stage.TARGETS
 FAULT = "label-range"
@@ -44,8 +46,17 @@ BATCHES = 8
 BYTE, PERCENT = 255.0, 100.0
 
 
+SIGNED = {
+    "cosine_embedding_loss": (2, "target"),
+    "hinge_embedding_loss": (1, "target"),
+    "margin_ranking_loss": (2, "target"),
+}
+"""Losses of pairs that take -1 and 1 only, and where they take them: each is 0, or one and the same, for target 0."""
+
+
 def check(tape: Tape, losses: Losses | None, cutting: Truncation) -> Iterator[Finding]:
     """Look at the targets that torch refused, and at those of every loss."""
+    yield from _of_pairs(tape)
     stopped = refusal(tape)
     if stopped is not None:
         yield from _refused(stopped)
@@ -77,6 +88,23 @@ def _of_margins(losses: Losses, ending: Ending) -> Iterator[Finding]:
     if len(numbers) and site is not None and set(numbers.unique().tolist()) == {0.0, 1.0}:
         said = "soft_margin_loss takes targets of -1 and 1, but gets 0 and 1: rows with target 0 have no gradient"
         yield _finding(said, site, 0.0, 1.0, "-1 and 1", (), "with target 0, this loss is the same for every output")
+
+
+def _of_pairs(tape: Tape) -> Iterator[Finding]:
+    """Targets of pairs other than -1 and 1, in any step."""
+    for number, program in enumerate(tape.programs):
+        for call in program.calls:
+            place = SIGNED.get(call.name)
+            target = program.source(call.argument(*place)) if place is not None else None
+            if not isinstance(target, Outside) or call.site is None:
+                continue
+            keys = dict.fromkeys(p.outside[target.slot] for p in tape.passes if p.program == number)
+            kinds = set().union(*(tape.tensors[k].double().unique().tolist() for k in list(keys)[:BATCHES]))
+            if kinds and not kinds <= {-1.0, 1.0}:
+                low, high = min(kinds), max(kinds)
+                said = f"{call.name} takes targets of -1 and 1, but gets {low:g} to {high:g}"
+                sure = "of every pair with another target the loss has no gradient, or pulls the wrong way"
+                yield _finding(said, call.site, low, high, "-1 and 1", (), sure)
 
 
 def _of_classes(losses: Losses, ending: Ending, cutting: Truncation) -> Iterator[Finding]:
