@@ -167,38 +167,54 @@ def _add_fit_options(verb: str, add: Callable[..., object]) -> None:
         "files, a folder, a pattern, or - for stdin",
     )
     if verb == "fit":
-        add("--target", action="append", required=True, metavar="COLUMN", help="column to predict; several: A,B,C")
-        add("--drop", action="append", default=[], metavar="COLUMN", help="column to ignore; several: A,B,C")
-        add("--weight", metavar="COLUMN", help="column of row weights")
-        add("--group", metavar="COLUMN", help="rows with one value of it are held out together (patients, shops)")
-        add("--time", metavar="COLUMN", help="hold out the latest rows, and train on earlier ones")
-        add(
-            "--task",
-            choices=("binary", "multiclass", "multilabel", "regression"),
-            help="task type (default: chosen from the target)",
-        )
-        add("--loss", metavar="LOSS", help="for numbers: squared (the mean), absolute (the median) or quantile:Q")
-        add("--model", metavar="OUT", help="save the model to this file")
-        add("--checkpoint", metavar="FOLDER", help="checkpoint folder (default: OUT.checkpoint)")
-        add("--resume", action="store_true", help="continue an interrupted training from its checkpoint")
-        apart = {"type": _share, "metavar": "SHARE", "help": "hold out this share of the rows for evaluation"}
-        add("--holdout", **apart)
-        add("--test", metavar="FILE", help="evaluate on this file (pass DATA again to use its `test` split)")
-        add("--hidden", type=_widths, metavar="N,N", help="hidden layer sizes, e.g. 300 or 64,64")
-        add("--epochs", type=_positive(int), metavar="N", help="maximum epochs per network")
-        add("--rate", type=_positive(float), metavar="R", help="learning rate (default: found by a sweep)")
-        add("--minutes", type=_positive(float), metavar="M", help="time limit")
-        add("--ray", metavar="ADDRESS", help="train on a Ray cluster: auto, HOST:PORT, or local:N for N processes here")
-        add("--seed", type=int, default=0, metavar="N", help="random seed")
-        add("--json", metavar="FILE", help="write all results as JSON ('-' for stdout)")
-        add("--plot", metavar="FILE", help="plot losses, confusion matrix and calibration (.png or .svg)")
-        add("--html", metavar="FILE", help="explain the model on one HTML page (fits it about twice more)")
-        add("--quiet", action="store_true", help="print only the summary line")
+        _add_what_is_fitted(add)
+        _add_how_it_is_fitted(add)
     else:
-        add("-o", "--out", metavar="FILE", help="output file: .csv, .tsv, .parquet or .arrow (default: CSV on stdout)")
-        add("--interval", type=_share, metavar="LEVEL", help="add intervals that hold this share of the targets")
-        add("--html", metavar="FILE", help="explain the model on these rows on one HTML page")
-        add("--keep", action="append", default=[], metavar="COLUMN", help="copy this column to the output")
+        _add_predictions(add)
+    _add_reading(add)
+
+
+def _add_what_is_fitted(add: Callable[..., object]) -> None:
+    add("--target", action="append", required=True, metavar="COLUMN", help="column to predict; several: A,B,C")
+    add("--drop", action="append", default=[], metavar="COLUMN", help="column to ignore; several: A,B,C")
+    add("--weight", metavar="COLUMN", help="column of row weights")
+    add("--group", metavar="COLUMN", help="rows with one value of it are held out together (patients, shops)")
+    add("--time", metavar="COLUMN", help="hold out the latest rows, and train on earlier ones")
+    add(
+        "--task",
+        choices=("binary", "multiclass", "multilabel", "regression"),
+        help="task type (default: chosen from the target)",
+    )
+    add("--loss", metavar="LOSS", help="for numbers: squared (the mean), absolute (the median) or quantile:Q")
+    add("--model", metavar="OUT", help="save the model to this file")
+    add("--checkpoint", metavar="FOLDER", help="checkpoint folder (default: OUT.checkpoint)")
+    add("--resume", action="store_true", help="continue an interrupted training from its checkpoint")
+    apart = {"type": _share, "metavar": "SHARE", "help": "hold out this share of the rows for evaluation"}
+    add("--holdout", **apart)
+    add("--test", metavar="FILE", help="evaluate on this file (pass DATA again to use its `test` split)")
+
+
+def _add_how_it_is_fitted(add: Callable[..., object]) -> None:
+    add("--hidden", type=_widths, metavar="N,N", help="hidden layer sizes, e.g. 300 or 64,64")
+    add("--epochs", type=_positive(int), metavar="N", help="maximum epochs per network")
+    add("--rate", type=_positive(float), metavar="R", help="learning rate (default: found by a sweep)")
+    add("--minutes", type=_positive(float), metavar="M", help="time limit")
+    add("--ray", metavar="ADDRESS", help="train on a Ray cluster: auto, HOST:PORT, or local:N for N processes here")
+    add("--seed", type=int, default=0, metavar="N", help="random seed")
+    add("--json", metavar="FILE", help="write all results as JSON ('-' for stdout)")
+    add("--plot", metavar="FILE", help="plot losses, confusion matrix and calibration (.png or .svg)")
+    add("--html", metavar="FILE", help="explain the model on one HTML page (fits it about twice more)")
+    add("--quiet", action="store_true", help="print only the summary line")
+
+
+def _add_predictions(add: Callable[..., object]) -> None:
+    add("-o", "--out", metavar="FILE", help="output file: .csv, .tsv, .parquet or .arrow (default: CSV on stdout)")
+    add("--interval", type=_share, metavar="LEVEL", help="add intervals that hold this share of the targets")
+    add("--html", metavar="FILE", help="explain the model on these rows on one HTML page")
+    add("--keep", action="append", default=[], metavar="COLUMN", help="copy this column to the output")
+
+
+def _add_reading(add: Callable[..., object]) -> None:
     add("--text", action="append", default=[], metavar="COLUMN", help="column to read as text; several: A,B,C")
     add("--missing", action="append", default=[], metavar="WORD", help="a word that means a missing value")
     add("--dates", choices=("dmy", "mdy"), help="order of day and month in dates that leave it open")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from unstuck.diagnosis.experiment import Experiment, Headroom, Recount, Replay, Resample, Run
+from unstuck.diagnosis.experiment import Experiment, Headroom, Recount, Replay, Resample, Run, Scores
 from unstuck.diagnosis.level import by_heart, counted, ended, gapped, headroom_of, is_below, related, still_prints
 from unstuck.diagnosis.log import latest, upstream
 from unstuck.diagnosis.model import Effect, Finding, Known, Role, Site, State
@@ -55,7 +55,7 @@ def state_of(run: Run, headroom: Headroom | None = None) -> State:
         return "below-headroom"
     if shows_less(run):
         return "unknown"  # nothing says that its rows hold more
-    if settled(run.skill) or shows_well(run):
+    if settled(run.skill) or shows_well(run.scores):
         return "learns-well"
     if learns(run.skill):
         return "too-early" if early else "unknown"  # how much more its rows hold is not known
@@ -67,10 +67,9 @@ def shows_less(run: Run) -> bool:
     return settled(run.known) and not settled(run.shown) and apart(run.known, run.shown)
 
 
-def shows_well(run: Run) -> bool:
-    """Whether the score that it prints, certain to be of rows not trained on, is a success."""
-    printed = run.scores.printed
-    return printed is not None and printed.held_out and settled(printed.skill)
+def shows_well(scores: Scores) -> bool:
+    """Whether the score that a script prints, certain to be of rows not trained on, is a success."""
+    return scores.printed is not None and scores.printed.held_out and settled(scores.printed.skill)
 
 
 DURING = {Stage.INIT, Stage.ARCHITECTURE, Stage.OPTIMISATION, Stage.MECHANISM, Stage.CAPACITY}

@@ -12,7 +12,7 @@ import msgspec
 
 from unstuck.diagnosis.experiment import Experiment, Replay, Resample
 from unstuck.diagnosis.model import Diagnosis, Effect, Finding, State
-from unstuck.diagnosis.roles import role
+from unstuck.diagnosis.roles import role, shows_well
 from unstuck.diagnosis.skill import LEARNS, SETTLED, STUCK
 from unstuck.tape.model import Tape
 
@@ -52,15 +52,9 @@ def _in_keeping_with_its_score(diagnosis: Diagnosis, tape: Tape) -> Diagnosis:
     if skill is None or diagnosis.broke or diagnosis.causes:
         return diagnosis
     denied = (diagnosis.state == "does-not-learn" and skill >= SETTLED) or (
-        diagnosis.state == "learns-well" and skill <= STUCK and not _shows_well(diagnosis)
+        diagnosis.state == "learns-well" and skill <= STUCK and not shows_well(diagnosis.scores)
     )
     return in_state(diagnosis, "unknown", skill >= LEARNS) if denied else diagnosis
-
-
-def _shows_well(diagnosis: Diagnosis) -> bool:
-    """Whether the script prints a success on rows not trained on, whatever its batches gave."""
-    printed = diagnosis.scores.printed
-    return printed is not None and printed.held_out and printed.skill >= SETTLED
 
 
 def skill_of(diagnosis: Diagnosis) -> float | None:

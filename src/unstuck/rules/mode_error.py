@@ -44,8 +44,7 @@ from unstuck.signals.source import Loop
 from unstuck.signals.spread import spread
 from unstuck.signals.training import Training
 from unstuck.tape.model import Tape
-from unstuck.tape.modes import ATTENTION, mode, switched
-from unstuck.tape.program import Program
+from unstuck.tape.modes import in_evaluation
 
 FAULT = "mode-error"
 STAGE = Stage.REGULARISATION
@@ -202,14 +201,8 @@ def _unsteady(tape: Tape, modes: Modes) -> Effect:
 def _evaluated(tape: Tape) -> Tape:
     """The tape, with its evaluations in evaluation mode."""
     judged = {e.program for e in tape.evaluations} - {p.program for p in tape.passes}
-    programs = tuple(_switched(p) if n in judged else p for n, p in enumerate(tape.programs))
+    programs = tuple(in_evaluation(p) if n in judged else p for n, p in enumerate(tape.programs))
     return msgspec.structs.replace(tape, programs=programs)
-
-
-def _switched(program: Program) -> Program:
-    plain = lambda c: c.op.kind == "dropout" or c.name in ("batch_norm", ATTENTION)
-    calls = tuple(switched(c) if plain(c) and mode(c) else c for c in program.calls)
-    return msgspec.structs.replace(program, calls=calls)
 
 
 def _untold(tape: Tape, training: Training, modes: Modes) -> Iterator[Finding]:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from itertools import islice
 from statistics import mean
 
-import msgspec
 import torch
 from torch import Tensor
 
@@ -19,9 +18,9 @@ from unstuck.diagnosis.model import NotApplicable
 from unstuck.signals.evaluation import answers
 from unstuck.signals.overlap import Overlap
 from unstuck.signals.task import Task, main_program
-from unstuck.tape import modes
 from unstuck.tape.interpreter import CannotReplay, run
 from unstuck.tape.model import Tape
+from unstuck.tape.modes import in_evaluation
 from unstuck.tape.program import Call, Outside, Program
 
 BATCHES = 8
@@ -53,7 +52,7 @@ class TrainingPath:
         asked = list(islice(_asked(tape, tape.programs[number], task.target, trained[-1]), BATCHES))
         if not asked:
             raise NotApplicable("no evaluation's rows fit the training step")
-        ways = (tape.programs[number], _evaluating(tape.programs[number]))
+        ways = (tape.programs[number], in_evaluation(tape.programs[number]))
         weights = {name: tape.tensors[f"f:{name}"] for name in ways[0].weights() if f"f:{name}" in tape.tensors}
         try:
             both = [[mean(_loss(way, weights, rows) for rows in kind) for way in ways] for kind in (trained, asked)]
@@ -103,12 +102,6 @@ def _loss(program: Program, weights: dict[str, Tensor], outside: tuple[Tensor, .
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(0)
         return float(run(program, weights, outside, {}, kept={program.loss})[program.loss].double().sum())
-
-
-def _evaluating(program: Program) -> Program:
-    plain = lambda call: call.op.kind == "dropout" or call.name in ("batch_norm", modes.ATTENTION)
-    calls = tuple(modes.switched(c) if plain(c) and modes.mode(c) else c for c in program.calls)
-    return msgspec.structs.replace(program, calls=calls)
 
 
 def same_slot(training: Program, slot: int, program: Program) -> int | None:

@@ -59,6 +59,13 @@ def switched(call: Call, training: bool = False) -> Call:
     return _with(call, 2 if call.op.kind == "dropout" else 5, "training", training)
 
 
+def in_evaluation(program: Program) -> Program:
+    """The program with each dropout, batch norm and attention that acted as in training acting as in evaluation."""
+    plain = lambda c: c.op.kind == "dropout" or c.name in ("batch_norm", ATTENTION)
+    calls = tuple(switched(c) if plain(c) and mode(c) else c for c in program.calls)
+    return msgspec.structs.replace(program, calls=calls)
+
+
 def in_training(program: Program) -> Program:
     """The program with each dropout and batch norm that acted as in evaluation acting as in training."""
     turn = lambda c: _with(c, 2 if c.op.kind == "dropout" else 5, "training", True)

@@ -9,6 +9,8 @@ from xml.etree.ElementTree import Element
 
 Child: TypeAlias = "Element | str | Iterable[Child] | None"
 KEPT = "\t\n"
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+"""A page may only use its own style; the browser blocks all network requests."""
 
 
 def tag(name: str, *children: Child, **attributes: str | float | None) -> Element:
@@ -23,6 +25,20 @@ def tag(name: str, *children: Child, **attributes: str | float | None) -> Elemen
 def written(element: Element) -> str:
     """The element as HTML."""
     return ElementTree.tostring(element, encoding="unicode", method="html")
+
+
+def document(title: str, style: str, body: Element) -> str:
+    """A complete page that loads nothing, in its own style; write it as UTF-8."""
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
+        tag("meta", name_="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", name_="color-scheme", content="light dark"),
+        tag("title", title),
+        tag("style", style),
+    )
+    return "<!doctype html>\n" + written(tag("html", head, body, lang="en")) + "\n"
 
 
 def _flat(children: Iterable[Child]) -> Iterable[Element | str]:

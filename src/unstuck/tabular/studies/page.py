@@ -11,12 +11,10 @@ from xml.etree.ElementTree import Element
 from unstuck.report.html import blocks, lines
 from unstuck.report.html.figures import Bars, Figure, Heatmap, Histogram, Lines, Table
 from unstuck.report.html.frame import grid
-from unstuck.report.html.markup import Child, tag, written
+from unstuck.report.html.markup import Child, document, tag
 from unstuck.report.html.style import STYLE
 from unstuck.tabular.studies.story import SAID, Section, Study, Verdict
 
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-"""The page may only use its own style; the browser blocks all network requests."""
 MARKS: dict[Verdict, tuple[str, str]] = {
     "holds": ("yes", "\u2713"),
     "partly": ("partly", "\u25d0"),
@@ -26,16 +24,7 @@ MARKS: dict[Verdict, tuple[str, str]] = {
 
 def render(study: Study) -> str:
     """The complete page; write it as UTF-8."""
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
-        tag("meta", name_="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name_="color-scheme", content="light dark"),
-        tag("title", study.title),
-        tag("style", STYLE),
-    )
-    return "<!doctype html>\n" + written(tag("html", head, tag("body", tag("main", _story(study))), lang="en")) + "\n"
+    return document(study.title, STYLE, tag("body", tag("main", _story(study))))
 
 
 def _story(study: Study) -> Iterator[Child]:

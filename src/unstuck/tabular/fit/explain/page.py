@@ -7,7 +7,7 @@ from xml.etree.ElementTree import Element
 
 from unstuck import __version__
 from unstuck.report.html.frame import grid
-from unstuck.report.html.markup import Child, tag, written
+from unstuck.report.html.markup import Child, document, tag
 from unstuck.report.html.style import DIAGNOSIS
 from unstuck.tabular.fit.explain import drawings
 from unstuck.tabular.fit.explain.explanation import Explanation
@@ -15,25 +15,14 @@ from unstuck.tabular.fit.explain.importance import SLIGHT
 from unstuck.tabular.fit.explain.suspects import LISTED
 from unstuck.tabular.fit.roles import listed
 
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-"""The page may only use its own style; the browser blocks all network requests."""
 SHOWN = 20
 """Most columns in a table of columns."""
 
 
 def render(found: Explanation) -> str:
     """The complete page; write it as UTF-8."""
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
-        tag("meta", name_="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name_="color-scheme", content="light dark"),
-        tag("title", f"unstuck: {found.title}"),
-        tag("style", DIAGNOSIS),
-    )
     body = tag("body", tag("main", _header(found), _sections(found)))
-    return "<!doctype html>\n" + written(tag("html", head, body, lang="en")) + "\n"
+    return document(f"unstuck: {found.title}", DIAGNOSIS, body)
 
 
 def _header(found: Explanation) -> Element:
