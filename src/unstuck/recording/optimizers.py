@@ -85,7 +85,16 @@ class OptimizerObserver:
         made, valued = self._constructions.of_weight(met.tensor), self._constructions.of_values(met.tensor)
         dtype = str(met.tensor.dtype).removeprefix("torch.")
         return Parameter(
-            name, tuple(met.tensor.shape), dtype, met.trainable, *holder, met.owner, met.root, made=made, valued=valued
+            name,
+            tuple(met.tensor.shape),
+            dtype,
+            met.trainable,
+            *holder,
+            met.owner,
+            met.root,
+            made=made,
+            valued=valued,
+            unfrozen=met.tensor.requires_grad and not met.trainable,
         )
 
     # -- backward, and updates written by hand -----------------------------------------------------------------------

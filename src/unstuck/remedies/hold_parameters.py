@@ -12,7 +12,7 @@ from unstuck.remedies._loop import optimizer_at
 from unstuck.remedies._meaning import assigned
 from unstuck.remedies._moves import argument, gathered
 from unstuck.remedies._program import held_by, noted, root_of
-from unstuck.remedies.treatment import CannotEdit, Treatment, Trial
+from unstuck.remedies.treatment import CannotApply, CannotEdit, Treatment, Trial
 from unstuck.source.text import Place, Sources, Splice
 
 
@@ -31,6 +31,8 @@ class HoldParameters(Treatment, frozen=True):
         return "give the optimizer all weights that the loss depends on"
 
     def apply(self, trial: Trial) -> Trial:
+        if any(p.unfrozen for p in trial.tape.parameters if p.name in self.names):
+            raise CannotApply("a replay keeps the weights frozen that are frozen at the first step")
         return noted(held_by(trial, self.names, self.optimizer), self.name)
 
     def edit(self, sources: Sources) -> Sources:

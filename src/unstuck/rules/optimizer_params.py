@@ -8,7 +8,8 @@ computed by weights that never change.
 ## How it is seen
 The recorded step says which weights the loss reaches by gradient, and the optimizers say what they hold. If they hold
 none of these weights, that is the fault. If they hold a part, it may be meant (fine-tuning: a fixed pretrained part
-below a trained head). It is not if the other weights start out as random numbers: nothing has ever trained them.
+below a trained head). It is not if the other weights start out as random numbers: nothing has ever trained them; nor
+if they are frozen at first and unfrozen during the run: the optimizer was built from the trainable ones only.
 
 ## What to do
 Build the optimizer after the model is complete, from `model.parameters()` of the model that computes the loss; with
@@ -71,14 +72,14 @@ def _compared(coverage: Coverage, tape: Tape) -> Iterator[Finding]:
         Evidence("matrices among them that start out random", len(fresh), "0, unless the layer is meant to stay so"),
         Evidence("tensors held that no loss ever reached", foreign, "0"),
     )
-    site, names = optimizer_site(tape), tuple(p.name for p in loose)
+    site, names = optimizer_site(tape, coverage.optimizer), tuple(p.name for p in loose)
     yield Finding(
         FAULT,
         _said(coverage, names, foreign),
         site,
         evidence,
         (HoldParameters(names, coverage.optimizer, site),),
-        known="observed" if fresh or not coverage.held else "guessed",
+        known="observed" if fresh or not coverage.held or any(p.unfrozen for p in loose) else "guessed",
         effect=_effect(coverage, foreign),
     )
 
@@ -89,7 +90,8 @@ def _said(coverage: Coverage, names: tuple[str, ...], foreign: int) -> str:
     if not coverage.held:
         return f"the optimizer holds none of the {len(names)} weights that the loss depends on ({few}){whose}"
     loose, held = sum(map(size, coverage.loose)), sum(map(size, coverage.held))
-    return f"{loose} of {loose + held} weight elements are in no optimizer and never updated ({few}){whose}"
+    late = ", although they are unfrozen during the run" if any(p.unfrozen for p in coverage.loose) else ""
+    return f"{loose} of {loose + held} weight elements are in no optimizer and never updated{late} ({few}){whose}"
 
 
 def _effect(coverage: Coverage, foreign: int) -> Effect:

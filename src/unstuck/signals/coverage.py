@@ -35,7 +35,8 @@ class Coverage:
     held: tuple[Parameter, ...]
     """The loss reaches them by gradient, and an optimizer holds them."""
     loose: tuple[Parameter, ...]
-    """The loss reaches them by gradient, they are trainable, no optimizer holds them, and nothing else moves them."""
+    """The loss reaches them by gradient, they are trainable (some perhaps only after a while), no optimizer holds them,
+    and nothing else moves them."""
     frozen: tuple[Parameter, ...]
     """Read by a training program, not trainable, and the same in the end."""
 
@@ -68,8 +69,11 @@ class Coverage:
 
     @property
     def optimizer(self) -> int:
-        """The optimizer that holds most of the held weights (the first if none holds any)."""
-        numbers = [p.optimizer for p in self.held]
+        """The optimizer that holds most of the held weights beside the loose ones (the first if none holds any)."""
+        loose = {p.name for p in self.loose}
+        read = [set(p.weights()) for p in self.tape.programs]
+        beside = set().union(*(names for names in read if names & loose))
+        numbers = [p.optimizer for p in self.held if not loose or p.name in beside]
         return max(numbers, key=numbers.count) if numbers else 0
 
     @property
@@ -94,12 +98,13 @@ class Coverage:
         reach = Reach.read(tape)
         known = [p for p in tape.parameters if p.name in reach.used and not p.buffer]
         fed = {name for p in tape.programs for c in p.calls for name in _fed(c)}
-        taught = [p for p in known if p.trainable and p.name in reach.taught and (p.owner or p.name not in fed)]
+        asked = [p for p in known if p.trainable or (p.unfrozen and p.optimizer < 0)]
+        taught = [p for p in asked if p.name in reach.taught and (p.owner or p.name not in fed)]
         return cls(
             tape,
             tuple(p for p in taught if p.optimizer >= 0),
             tuple(p for p in taught if p.optimizer < 0 and not _follows(tape, p)),
-            tuple(p for p in known if not p.trainable and not _follows(tape, p)),
+            tuple(p for p in known if not (p.trainable or p.unfrozen) and not _follows(tape, p)),
         )
 
 

@@ -34,6 +34,8 @@ class Parameter(msgspec.Struct, frozen=True):
     """Where the person's code constructed the layer that owns it (None where that was not seen)."""
     valued: Site | None = None
     """The last line that set its values before the first step (None where that was not seen)."""
+    unfrozen: bool = False
+    """Not trainable at the first backward, and trainable when the recording ended."""
 
 
 class Optimizer(msgspec.Struct, frozen=True):
