@@ -100,6 +100,16 @@ def test_undecided_is_not_innocent() -> None:
     assert all(f.severity == "warning" and f.effect.because for f in diagnosis.suspects)
 
 
+@pytest.mark.parametrize(("skill", "what"), [(0.7, "suspect"), (0.95, "hint")])
+def test_a_fact_that_nobody_means_is_a_suspect_of_a_run_that_learns_only_fairly(skill: float, what: Role) -> None:
+    run = Run(skill=skill, curve=(skill,) * 24, score=0.85, passes=400, task="classes", evaluation=skill)
+    fact = found("no-zero-grad", never_meant=True, known="observed")
+    guess = found("dead-relu", never_meant=True)
+    diagnosis = concluded(World([fact, guess], run=run))
+    assert diagnosis.state == "learns-well"
+    assert roles(diagnosis) == {"no-zero-grad": what, "dead-relu": "hint"}
+
+
 def test_without_experiments_findings_are_suspects() -> None:
     diagnosis = concluded(World([SCALE], replayed=skills(scale=0.9)), Budget(prove=False))
     assert roles(diagnosis) == {"input-scale": "suspect"}

@@ -17,7 +17,17 @@ from unstuck.diagnosis.level import by_heart, counted, ended, gapped, headroom_o
 from unstuck.diagnosis.log import latest, upstream
 from unstuck.diagnosis.model import Effect, Finding, Known, Role, Site, State
 from unstuck.diagnosis.plan import Choice
-from unstuck.diagnosis.skill import NO_WORSE, SHORTEST, apart, improves, learns, rising, settled, worth_having
+from unstuck.diagnosis.skill import (
+    NO_WORSE,
+    SHORTEST,
+    apart,
+    improves,
+    learns,
+    leaves_room,
+    rising,
+    settled,
+    worth_having,
+)  # fmt: skip
 from unstuck.diagnosis.stages import Stage
 from unstuck.tape.model import Tape
 
@@ -31,6 +41,8 @@ def role(effect: str, known: Known, never_meant: bool, state: State) -> Role:
     | undecided, observed, read  | hint        | suspect                        | suspect if never meant        |
     | undecided, guessed         | hint        | suspect, ranked below          | hint                          |
     | refuted                    | hint        | hint                           | hint                          |
+
+    A run that learns, and not so well that nothing could be better (`fairly`), is judged by the last column.
     """
     if effect == "proven":
         return "cause"
@@ -39,6 +51,14 @@ def role(effect: str, known: Known, never_meant: bool, state: State) -> Role:
     if state in ("below-headroom", "does-not-learn"):
         return "suspect"
     return "suspect" if never_meant and known != "guessed" else "hint"
+
+
+def fairly(state: State, run: Run) -> State:
+    """The state by which a fact about a run is judged: one that learns only fairly is no proof that nothing is wrong.
+
+    Its state says that it learns; what nobody means to do may still be what keeps it from learning well.
+    """
+    return "unknown" if state == "learns-well" and leaves_room(run.shown) else state
 
 
 def state_of(run: Run, headroom: Headroom | None = None) -> State:
@@ -142,7 +162,7 @@ class Judged:
         return self.state
 
     def _in_role(self, finding: Finding, state: State, causes: set[str]) -> Finding:
-        what = role(finding.effect.word, finding.known, finding.never_meant, state)
+        what = role(finding.effect.word, finding.known, finding.never_meant, fairly(state, self.run))
         if what == "suspect" and finding.known == "guessed" and settled(self.run.known) and finding.stage in DURING:
             what = "hint"  # the training does well: what is wrong comes after it
         if what in ("hint", "suspect") and causes and self._gone(finding):
