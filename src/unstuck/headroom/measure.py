@@ -14,6 +14,7 @@ from unstuck.diagnosis.experiment import Headroom
 from unstuck.diagnosis.model import NotApplicable
 from unstuck.diagnosis.skill import enough
 from unstuck.headroom.features import Table, table
+from unstuck.headroom.folds import FOLDS, Folds, folds
 from unstuck.headroom.learners import LEARNERS, Learner, Problem
 from unstuck.headroom.rows import Part, Recorded, Rows
 from unstuck.signals.yardstick import Yardstick
@@ -21,7 +22,6 @@ from unstuck.tape.model import Tape
 
 SECONDS = 10.0
 """CPU time of all learners together, at effort 1."""
-FOLDS = 3
 DRAWS = 400
 """Bootstrap samples of the rows: the ends of a 95 % interval vary by about a twentieth of its width."""
 TAIL, Z = 0.025, 1.96
@@ -70,7 +70,8 @@ def one_thread() -> Iterator[None]:
 
 
 def _measured(rows: Recorded, score: float | None, until: float) -> Headroom:
-    questions = list(_questions(rows))
+    apart = folds(rows.trained)
+    questions = list(_questions(rows, apart))
     truth = torch.cat([q.truth for q in questions])
     tried = list(_all_tried(questions, truth, rows, until))
     if not tried:
@@ -83,24 +84,27 @@ def _measured(rows: Recorded, score: float | None, until: float) -> Headroom:
     control = _control(best.by, questions, truth, rows, until)
     low, high = interval(best.given, truth, rows.yard)
     gain = _gain(best.given, own, run, truth, rows.yard)
-    where = "the rows of its last evaluation" if own is not None else f"the recorded rows, {FOLDS}-fold"
+    where = "the rows of its last evaluation" if own is not None else _divided(apart)
     return Headroom(
         rows.yard.name, run, best.score, f"{best.by} on {where}", (low, high), gain, rows.yard.constant, control,
         {a.by: a.score for a in tried}, len(truth), own is not None,
     )  # fmt: skip
 
 
-def _questions(rows: Recorded) -> Iterator[Question]:
-    """The script's own held-out rows, or folds of the recorded ones; equal rows stay together."""
+def _divided(apart: Folds) -> str:
+    by = "" if apart.how == "at random" else f" {apart.how}"
+    return f"the recorded rows, {FOLDS}-fold{by}"
+
+
+def _questions(rows: Recorded, apart: Folds) -> Iterator[Question]:
+    """The script's own held-out rows, or folds of the recorded ones."""
     every = rows.trained
     whole = table(every.parts) if rows.held is None else table(_joined(every, rows.held))
     if rows.held is not None:
         count = len(every)
         yield Question(whole.of(torch.arange(count)), every.targets, whole.of(_after(count, whole)), rows.held.targets)
         return
-    order = torch.randperm(len(every), generator=torch.Generator().manual_seed(2))
-    for fold in range(FOLDS):
-        asked, train = order[fold::FOLDS], torch.cat([order[n::FOLDS] for n in range(FOLDS) if n != fold])
+    for train, asked in apart.pairs:
         yield Question(whole.of(train), every.targets[train], whole.of(asked), every.targets[asked])
 
 
