@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from typing import ClassVar
 
 from unstuck.diagnosis.model import Site, Trust
@@ -11,7 +12,8 @@ from unstuck.remedies._moves import added_argument, arguments_of
 from unstuck.remedies._names import needed, spelled
 from unstuck.remedies._program import noted
 from unstuck.remedies.treatment import Treatment, Trial
-from unstuck.source.text import Sources
+from unstuck.source.scopes import Function, scopes
+from unstuck.source.text import Place, Sources, Splice
 
 
 class ShuffleBatches(Treatment, frozen=True):
@@ -56,7 +58,22 @@ class PermuteRows(Treatment, frozen=True):
         loop = node_at(sources, self.loop, ast.For, ast.While)
         order = f"order = {spelled(loop.page, 'torch.randperm')}(len({self.arrays[0]}))"
         permuted = f"{', '.join(self.arrays)} = {', '.join(f'{a}[order]' for a in self.arrays)}"
-        return sources.spliced(loop.preceded(order, permuted), *needed(loop, "torch.randperm"))
+        rebinding = _rebinding(loop, self.arrays)
+        return sources.spliced(loop.preceded(order, permuted), *rebinding, *needed(loop, "torch.randperm"))
+
+
+def _rebinding(place: Place, names: tuple[str, ...]) -> Iterator[Splice]:
+    """What lets the function of a place give new values to names that live outside of it: `global`, or `nonlocal`."""
+    known, function = scopes(place.page), place.page.function(place.node)
+    homes = {name: known.home(name, known.of(place.node)) for name in names}
+    body = function.body if function is not None else []
+    told = (s for kind in (ast.Global, ast.Nonlocal) for s in place.page.all(kind, function))
+    said = {name for s in told if known.of(s) is function for name in s.names}
+    for word, kind in (("global", ast.Module), ("nonlocal", Function)):
+        outer = [n for n, home in homes.items() if home is not function and isinstance(home, kind) and n not in said]
+        if body and outer:
+            first = body[1] if len(body) > 1 and ast.get_docstring(function) is not None else body[0]
+            yield place.of(first).preceded(f"{word} {', '.join(outer)}")
 
 
 class DrawOrder(Treatment, frozen=True):
