@@ -17,6 +17,7 @@ from unstuck.recording.constructions import LEAF, Constructions
 from unstuck.recording.evaluations import Forwards, grouped
 from unstuck.recording.exits import TensorExits
 from unstuck.recording.loads_and_clips import LoadsAndClips
+from unstuck.recording.loop_calls import LoopCalls
 from unstuck.recording.memory import peak
 from unstuck.recording.modes import Modes
 from unstuck.recording.notes import Notes
@@ -62,8 +63,11 @@ class Observed:
         self.modes = Modes(self.names)
         self.graphs = RetainedGraphs()
         self.exits = TensorExits(self.call_sites, lambda: len(self.passes), self.notes.failure("a printed number"))
-        marks = {**self.exits.marks, **marks}
-        self.tracer = Tracer({**marks, LEAF: self.constructions.asked}, partial(self.call_sites.sites, 3), self.notes)
+        noted = self.notes.failure("a call of the training loop")
+        self.loop_calls = LoopCalls(self.call_sites.sites, lambda: len(self.passes), self.names, noted)
+        marks = {**self.exits.marks, **self.loop_calls.marks, **marks, LEAF: self.constructions.asked}
+        self.tracer = Tracer(marks, partial(self.call_sites.sites, 3), self.notes)
+        self.loop_calls.watched = marks
         self.tracer.wrote = self.constructions.wrote
         self.tracer.spill = self.spill
         self.exits.tracer = self.tracer
@@ -170,13 +174,14 @@ class Observed:
         """Everything observed, as a tape. `sampling` holds the rest of a run that did not fit."""
         self.call_sites.relative(str(self.call_sites.folder / script))
         self.call_sites.imported()
+        parameters = self.optimizers.parameters(self.names, set(self.store.tensors))
         return Tape(
             script=script,
             folder=str(self.call_sites.folder),
             torch=torch.__version__.partition("+")[0],
             stopped=stopped,
             programs=tuple(self.programs.kept),
-            parameters=self.optimizers.parameters(self.names, set(self.store.tensors)),
+            parameters=parameters,
             optimizers=self.optimizers.optimizers(),
             passes=tuple(self.passes),
             updates=self.optimizers.updates(),
@@ -206,6 +211,7 @@ class Observed:
                 processes=self.sharding.said(),
                 loads=tuple(self.loads_and_clips.loads),
                 clippings=tuple(self.loads_and_clips.clips),
+                calls=self.loop_calls.kept(self.optimizers.number, {p.name: p.optimizer for p in parameters}),
                 vocabularies=self.vocabularies.found,
                 exits=self.exits.kept(),
                 ended=time.time(),

@@ -70,6 +70,14 @@ class OptimizerObserver:
         """Whether an optimizer that has stepped holds a tensor."""
         return self._seen.holds(tensor)
 
+    def place(self, optimizer: Any) -> int:
+        """The place of an optimizer that has stepped among those seen; `number` gives its number on the tape."""
+        return self._seen.of(optimizer)
+
+    def number(self, place: int) -> int:
+        """The number on the tape of the optimizer at a place (-1: it is not on it)."""
+        return self._seen.items[place].number if place >= 0 else -1
+
     def parameters(self, names: Names, kept: set[str]) -> tuple[Parameter, ...]:
         """The weights met, with the optimizers that hold them."""
         self._updates()

@@ -171,6 +171,7 @@ class Recorder:
         if loss is None:
             return None
         if self.sampled is None and self._full.spent:
+            self.observed.loop_calls.close()
             self.sampled = SampledSteps(self.observed, self.budget)
             self.sampled.sampling.factor = self.observed.tracer.scaling.device_factor
             self._sample(self.sampled.sampling)
@@ -183,6 +184,7 @@ class Recorder:
             self.observed.vocabularies.look(self.observed.tracer.entries)
             if self._meeting is not None and not self.trained:
                 self._meeting.mark("training")
+            self.observed.loop_calls.backward()
             opened = self._full.open(plain, adds)
         return opened if opened is None else opened._replace(factor=factor)
 
@@ -251,8 +253,12 @@ class Recorder:
             return
         if self._guarded(self.observed.optimizers.end_step, optimizer, len(self.observed.passes)) is False:
             return
+        self._guarded(self._stepped, optimizer)
         self.observed.tracer.watch(True)
         self.check_budget()
+
+    def _stepped(self, optimizer: Any) -> None:
+        self.observed.loop_calls.step(self.observed.optimizers.place(optimizer))
 
     def late_step(self, optimizer: Any) -> None:
         """An optimizer stepped where no hook saw it, between two graphs of a compiled function."""

@@ -22,6 +22,8 @@ from unstuck.recording.weight_writes import MARKING, SETTERS, WeightWrites, chan
 from unstuck.tape.site import Site
 
 Marks = dict[Any, Callable[..., Any]]
+UNTAKEN = object()
+"""What a mark returns that has only looked: the call goes on like any other."""
 LONGEST = 40_000
 """Calls kept at most between two backwards; beyond that they are dropped and those that follow are kept."""
 HELD = 128 * 2**20
@@ -135,8 +137,8 @@ class Tracer(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         mark = self.marks.get(func) if func.__hash__ is not None else None
-        if mark is not None:
-            return mark(func, args, kwargs)
+        if mark is not None and (done := mark(func, args, kwargs)) is not UNTAKEN:
+            return done
         if self.quiet or not self.wanted or func in SKIPPED or not self._depends(args, kwargs):
             return func(*args, **kwargs)
         before = self._untouched(func, args)

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 from typing import ClassVar
 
-from unstuck.diagnosis.model import Trust
+from unstuck.diagnosis.model import Site, Trust
 from unstuck.remedies._loop import backwards, owner, steps
 from unstuck.remedies._moves import gathered
 from unstuck.remedies._program import noted
@@ -15,10 +15,11 @@ from unstuck.source.text import Place, Sources, Splice
 
 
 class ClearGradients(Treatment, frozen=True):
-    """Takes no arguments."""
+    """`step`: a line that steps an optimizer, where the text shows of none that it does."""
 
     name: ClassVar[str] = "clear-gradients"
     trust: ClassVar[Trust] = "safe"
+    step: Site | None = None
 
     def summary(self) -> str:
         return "clear the gradients before each step"
@@ -27,9 +28,19 @@ class ClearGradients(Treatment, frozen=True):
         return noted(trial.with_(clear=True), self.name)
 
     def edit(self, sources: Sources) -> Sources:
-        found = steps(sources)
+        found = steps(sources) or _stepping(sources, self.step)
         splices = (_before_backward(sources, step) for step in found) if found else _by_hand(sources)
         return gathered(sources, splices, "neither optimizer.step() nor a weight update by hand was found")
+
+
+def _stepping(sources: Sources, site: Site | None) -> list[Place]:
+    """The call `x.step(...)` at a site."""
+    found = sources.calls(site)[:1] if site is not None else []
+    return [p for p in found if isinstance(p.node, ast.Call) and _is_step(p.node.func)]
+
+
+def _is_step(func: ast.expr) -> bool:
+    return isinstance(func, ast.Attribute) and func.attr == "step"
 
 
 def _before_backward(sources: Sources, step: Place) -> Splice:

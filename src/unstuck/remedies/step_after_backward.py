@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import ast
 from typing import ClassVar
 
 from unstuck.diagnosis.model import Site, Trust
 from unstuck.remedies._at import expression_at, not_by_replay
+from unstuck.remedies._names import full_name
 from unstuck.remedies.treatment import CannotEdit, Treatment, Trial
-from unstuck.source.text import Place, Sources
+from unstuck.source.text import Page, Place, Sources
+
+CLIPPING = "torch.nn.utils.clip_grad"
+"""How the names of torch's functions begin that clip gradients."""
 
 
 class StepAfterBackward(Treatment, frozen=True):
-    """The step at `step` (or a new `optimizer.step()`) follows the call at `backward`; the call at `clear` precedes
-    it."""
+    """The step at `step` (or a new `optimizer.step()`) follows the call at `backward`, and what clips behind that; the
+    call at `clear` precedes it."""
 
     name: ClassVar[str] = "step-after-backward"
     trust: ClassVar[Trust] = "safe"
@@ -32,7 +37,7 @@ class StepAfterBackward(Treatment, frozen=True):
         step = expression_at(sources, self.step) if self.step else None
         clear = expression_at(sources, self.clear) if self.clear else None
         said = _alone(step) if step else f"{self.optimizer}.step()"
-        splices = [backward.followed(said), *([step.removed()] if step else [])]
+        splices = [_clipped(backward).followed(said), *([step.removed()] if step else [])]
         if clear is not None:
             splices += [backward.preceded(_alone(clear)), clear.removed()]
         return sources.spliced(*splices)
@@ -54,6 +59,18 @@ class CallIt(Treatment, frozen=True):
     def edit(self, sources: Sources) -> Sources:
         place = expression_at(sources, self.site)
         return sources.spliced(place.instead(f"{place.code}()"))
+
+
+def _clipped(backward: Place) -> Place:
+    """The last statement behind a backward, in its block, that clips gradients; the backward where none does."""
+    statement = backward.page.statement(backward.node)
+    block = backward.page.siblings(statement)
+    later = reversed(block[block.index(statement) + 1 :])
+    return backward.of(next((s for s in later if _clips(backward.page, s)), statement))
+
+
+def _clips(page: Page, statement: ast.stmt) -> bool:
+    return any(full_name(page, call.func).startswith(CLIPPING) for call in page.all(ast.Call, statement))
 
 
 def _alone(place: Place) -> str:

@@ -11,13 +11,17 @@ from unstuck.tape.model import Tape
 
 
 def backward_site(tape: Tape) -> Site | None:
-    """The first call of backward()."""
+    """The first call of backward(): as it was seen, else the first in the text."""
+    if (seen := _seen(tape, "backward")) is not None:
+        return seen
     training = _training(tape)
     return _first(training, training.backwards) if training else None
 
 
 def step_site(tape: Tape) -> Site | None:
-    """The first call of step()."""
+    """The first call of step(): as it was seen, else the first in the text."""
+    if (seen := _seen(tape, "step")) is not None:
+        return seen
     training = _training(tape)
     return _first(training, training.methods("step")) if training else None
 
@@ -40,6 +44,10 @@ def values_site(tape: Tape, name: str) -> Site | None:
     """The line that gave a weight its first values, else the construction of its layer."""
     found = next((p for p in tape.parameters if p.name == name), None)
     return (found.valued or found.made) if found is not None else None
+
+
+def _seen(tape: Tape, kind: str) -> Site | None:
+    return next((c.site for c in tape.facts.calls if c.kind == kind and c.site is not None), None)
 
 
 def _training(tape: Tape) -> Training | None:

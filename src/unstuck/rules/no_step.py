@@ -10,7 +10,9 @@ falls. With `step()` behind the batch loop and `zero_grad()` inside it, only the
 
 The source shows the order of the three calls within the block that holds `backward()`; it also shows that `step()` or
 `backward()` is never called, or is named without parentheses (`optimizer.step`). The run confirms or denies it: updates
-that found no gradient, steps per backward, and weights that are the same at the end as at the start. Where several
+that found no gradient, steps per backward, and weights that are the same at the end as at the start. Where the text
+does not show the order (a trainer class, an optimizer made in another file), the order in which the run made its first
+calls does, with their lines. Where several
 backward passes belong to one step (gradient accumulation), each that finds the gradients of the one before cleared
 shows that these were thrown away.
 
@@ -27,9 +29,10 @@ from dataclasses import dataclass
 
 import torch
 
-from unstuck.diagnosis.model import Effect, Evidence, Finding, Known, proven
+from unstuck.diagnosis.model import Effect, Evidence, Finding, Known, Site, proven
 from unstuck.diagnosis.stages import Stage
 from unstuck.remedies.step_after_backward import CallIt, StepAfterBackward
+from unstuck.signals.loop_order import LoopOrder
 from unstuck.signals.steps import Event, Steps
 from unstuck.signals.thrown_away import ThrownAway
 from unstuck.tape.model import Tape
@@ -41,6 +44,8 @@ HALF = 0.5
 """Share of backward passes without effect: clearing in every micro-batch loses at least one of two."""
 FEWEST = 8
 """Updates without a gradient, from this number on: single ones are skipped batches."""
+SHOWN = 9
+"""Calls of the run that the evidence shows: three steps."""
 
 
 @dataclass(frozen=True)
@@ -79,10 +84,10 @@ class _Moves:
             yield Evidence("weight tensors that never changed", f"{self.still} of {self.weights}", "0")
 
 
-def check(steps: Steps, tape: Tape, away: ThrownAway | None) -> Iterator[Finding]:
+def check(steps: Steps, tape: Tape, away: ThrownAway | None, order: LoopOrder | None) -> Iterator[Finding]:
     """Report the wrong order, the wrong loop and missing calls; what the run contradicts is dropped."""
     if away is not None and away.share >= HALF:
-        yield _thrown_away(steps, away)
+        yield _thrown_away(steps, away, order)
         return
     moves = _Moves.of(tape)
     found = list(_named_only(steps, moves))
@@ -90,9 +95,11 @@ def check(steps: Steps, tape: Tape, away: ThrownAway | None) -> Iterator[Finding
         found = [
             *_cleared(steps, moves),
             *_behind_the_loop(steps, moves),
-            *_missing_step(steps, moves),
+            *_missing_step(steps, moves, order),
             *_missing_backward(steps, moves),
         ]
+    if not found and not moves.denied and order is not None:
+        found = list(_lost(order, moves))
     yield from found
     if not found and moves.frozen and FEWEST <= moves.updates == moves.empty and _had_gradients(tape):
         said = f"gradients are cleared before each of the {moves.updates} optimizer steps, so no weight ever changes"
@@ -103,22 +110,44 @@ def check(steps: Steps, tape: Tape, away: ThrownAway | None) -> Iterator[Finding
             f"no optimizer steps in {moves.backwards} backward passes: no weight ever changes; call step() after each"
         )
         known, effect = _graded(moves)
-        site = tape.programs[tape.passes[-1].program].calls[-1].site
-        yield Finding(FAULT, said, site, tuple(moves.evidence()), (), "error", known=known, effect=effect)
+        site = order.backward.site if order is not None else tape.programs[tape.passes[-1].program].calls[-1].site
+        remedies = _stepping(steps, order)
+        yield Finding(FAULT, said, site, tuple(moves.evidence()), remedies, "error", known=known, effect=effect)
 
 
-def _thrown_away(steps: Steps, away: ThrownAway) -> Finding:
+def _thrown_away(steps: Steps, away: ThrownAway, order: LoopOrder | None) -> Finding:
     """Gradients of most batches are cleared before any step: an accumulation that does not accumulate."""
     told = f"{away.lost} of {away.backwards} backward passes"
     said = f"gradients of {told} are cleared before any step uses them; call zero_grad() once per step"
     clears = (e.node for block in steps.blocks() for e in block if e.kind == "clear" and not e.sometimes)
-    node = next(clears, None)
+    node, seen = next(clears, None), order.thrown_away() if order is not None else None
+    site = steps.source.site(node) if node is not None else seen.site if seen is not None else None
     evidence = (Evidence("backward passes whose gradients no step used", away.lost, f"0 of {away.backwards}"),)
     sure = proven(f"{told} had no effect on the {away.steps} steps")
-    return Finding(
-        FAULT, said, steps.source.site(node) if node is not None else None, evidence, (), "error", known="observed",
-        effect=sure,
-    )  # fmt: skip
+    return Finding(FAULT, said, site, evidence, (), "error", known="observed", effect=sure)
+
+
+def _lost(order: LoopOrder, moves: _Moves) -> Iterator[Finding]:
+    """The order of the calls, where the text does not show it."""
+    lost = order.lost()
+    if lost is None or lost.step.site is None:
+        return
+    three = order.movable(lost.backward, lost.step, lost.clear)
+    sites = three or order.movable(lost.backward, lost.step)
+    where = three[2] if three else lost.clear.site
+    line = "" if where is None else f" in line {where.line}" if three else f" ({where.file}:{where.line})"
+    said = f"zero_grad(){line} clears the gradients before step(): updates are zero"
+    remedies = (StepAfterBackward(sites[0], sites[1], three[2] if three else None),) if sites else ()
+    calls = " ".join(c.kind for c in order.tape.facts.calls[:SHOWN])
+    evidence = (Evidence("calls of the run, in order", calls, "clear backward step"), *moves.evidence())
+    yield _told(moves, sites[1] if sites else lost.step.site, said, evidence, remedies)
+
+
+def _stepping(steps: Steps, order: LoopOrder | None) -> tuple[StepAfterBackward, ...]:
+    """A step behind the backward that was seen, where the optimizer has one name there."""
+    node = order.node(order.backward.sites[0]) if order is not None else None
+    name = steps.optimizer_name(node) if node is not None else ""
+    return (StepAfterBackward(steps.source.site(node), optimizer=name),) if node is not None and name else ()
 
 
 def _had_gradients(tape: Tape) -> bool:
@@ -161,10 +190,11 @@ def _behind_the_loop(steps: Steps, moves: _Moves) -> Iterator[Finding]:
         yield _finding(steps, moves, step, said, StepAfterBackward(*sites))
 
 
-def _missing_step(steps: Steps, moves: _Moves) -> Iterator[Finding]:
+def _missing_step(steps: Steps, moves: _Moves, order: LoopOrder | None) -> Iterator[Finding]:
     if steps.lacks_step():
-        backward = steps.training.backwards[0]
-        name = steps.optimizer_name()
+        seen = order.node(order.backward.sites[0]) if order is not None else None
+        backward = seen or steps.training.backwards[0]
+        name = steps.optimizer_name(backward)
         said = "optimizer.step() is never called: gradients are computed and never applied"
         remedies = (StepAfterBackward(steps.source.site(backward), optimizer=name),) if name else ()
         yield _finding(steps, moves, backward, said, *remedies)
@@ -179,8 +209,14 @@ def _missing_backward(steps: Steps, moves: _Moves) -> Iterator[Finding]:
 def _finding(steps: Steps, moves: _Moves, node: ast.AST, said: str, *remedies: object) -> Finding:
     code = steps.source.code(steps.source.statement(node))
     evidence = (Evidence("source", code, "zero_grad(), backward(), step()"), *moves.evidence())
+    return _told(moves, steps.source.site(node), said, evidence, remedies)
+
+
+def _told(
+    moves: _Moves, site: Site | None, said: str, evidence: tuple[Evidence, ...], remedies: tuple[object, ...]
+) -> Finding:
     known, effect = _graded(moves)
-    return Finding(FAULT, said, steps.source.site(node), evidence, remedies, "error", known=known, effect=effect)
+    return Finding(FAULT, said, site, evidence, remedies, "error", known=known, effect=effect)
 
 
 def _graded(moves: _Moves) -> tuple[Known, Effect]:

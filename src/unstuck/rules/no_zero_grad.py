@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from unstuck.diagnosis.model import Evidence, Finding, Known
 from unstuck.diagnosis.stages import Stage
 from unstuck.remedies.clear_gradients import ClearGradients
-from unstuck.rules._places import backward_site
+from unstuck.rules._places import backward_site, step_site
 from unstuck.signals.stale_gradients import StaleGradients
 from unstuck.tape.model import Tape
 
@@ -46,7 +46,7 @@ def check(stale: StaleGradients, tape: Tape) -> Iterator[Finding]:
             Evidence("steps with stale gradients", stale.kept, f"0 of {stale.steps}"),
             Evidence("weights with stale gradients", len(stale.weights), "0"),
         ),
-        (ClearGradients(),),
+        (ClearGradients(step_site(tape)),),
         known=known,
     )
 

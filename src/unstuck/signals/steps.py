@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from unstuck.signals.source import Source
+from unstuck.signals.source import Binding, Function, Source
 from unstuck.signals.training import Training
+from unstuck.source.scopes import scopes
 from unstuck.source.values import Variable
 from unstuck.tape.model import Tape
 
@@ -142,13 +143,24 @@ class Steps:
         known = self.source.called(call) or self.source.definitions(call.func)
         return not known and not self.source.full_name(call).startswith("torch.")
 
-    def optimizer_name(self) -> str:
-        """The one name under which the optimizer is known where the backward stands; "" if that is not plain."""
-        names = {b.name for b in self.source.bindings if b.value in self.training.optimizers}
-        backward = self.training.backwards[0]
-        node = next((n for n in self.source.all(ast.Name, self.source.scope(backward)) if n.id in names), None)
-        visible = [n for n in names if n.startswith("self.") or node is not None or self._at_top(n)]
-        return visible[0] if len(names) == 1 and visible else ""
+    def optimizer_name(self, backward: ast.AST) -> str:
+        """The one name under which the optimizer is known where a backward stands; "" if that is not plain."""
+        names = {b.name for b in self.source.bindings if self._holds_optimizer(b) and self._visible(b, backward)}
+        return names.pop() if len(names) == 1 else ""
 
-    def _at_top(self, name: str) -> bool:
-        return any(b.name == name and isinstance(b.scope, ast.Module) for b in self.source.bindings)
+    def _holds_optimizer(self, b: Binding) -> bool:
+        """Whether a name is given an optimizer: one that is constructed there, that a call returns, or an argument."""
+        if b.kind == "parameter" and isinstance(b.scope, Function):
+            given = self.source.arguments(b.scope, b.name)
+        else:
+            given = [b.value] if b.value is not None and b.kind == "assign" and b.item < 0 else []
+        return any(v in self.training.optimizers for g in given for v in self.source.meant(g))
+
+    def _visible(self, b: Binding, node: ast.AST) -> bool:
+        """Whether a name means at a node what a binding gave to it; `self.x`, in any method of the class."""
+        if b.name.isidentifier():
+            known = scopes(self.source.page(node))
+            return self.source.page(b.statement) is known.page and known.home(b.name, known.of(node)) is b.scope
+        classes = (self.source.owner_class(n) for n in (node, b.statement))
+        mine, other = (list(self.source.lineage(c)) if c is not None else [] for c in classes)
+        return b.name.startswith("self.") and bool(mine and other) and (mine[0] in other or other[0] in mine)

@@ -258,6 +258,26 @@ class Clip(msgspec.Struct, frozen=True):
     """An optimizer had stepped since the last backward, or there was none yet."""
 
 
+class LoopCall(msgspec.Struct, frozen=True):
+    """A call that clears gradients, runs a backward, or steps an optimizer."""
+
+    kind: str
+    """"clear", "backward" or "step"."""
+    sites: tuple[Site, ...]
+    """The person's frames that were under way, the innermost first."""
+    order: int
+    """Its number among all such calls of the run, from 1 on."""
+    after: int
+    """How many recorded passes came before it."""
+    optimizer: int = -1
+    """Which optimizer stepped; of a clearing, the one that holds all that was cleared (-1: several, or not known)."""
+
+    @property
+    def site(self) -> Site | None:
+        """The line of the person's that made the call; None where no frame of theirs was under way."""
+        return self.sites[0] if self.sites else None
+
+
 class Vocabulary(NamedTuple):
     """A dict, a list or a string of the script that gives texts to the rows of a table of weights."""
 
@@ -300,6 +320,8 @@ class Facts(msgspec.Struct, frozen=True):
     """The first times that weights were loaded."""
     clippings: tuple[Clip, ...] = ()
     """The first times that gradients were clipped."""
+    calls: tuple[LoopCall, ...] = ()
+    """The first calls that clear, compute and spend gradients; those that follow each other at one line are one."""
     vocabularies: tuple[Vocabulary, ...] = ()
     """What may name the ids that the step looks up in a table."""
     exits: tuple[Exits, ...] = ()
