@@ -13,6 +13,7 @@ from torch.overrides import resolve_name
 
 from unstuck.recording.parameter_names import is_weight
 from unstuck.recording.tracer import Entry, tensors
+from unstuck.tape import ops
 from unstuck.tape.program import DERIVATIVE, Call, Named, Outside, Program, Ref, Value, Weight, mapped
 
 name_of = inspect.unwrap(resolve_name)
@@ -137,6 +138,8 @@ class _Cutter:
         self.outside: list[Tensor] = []
         self.count = 0
         self.missing = ""
+        self.own: dict[str, bool] = {}
+        """Functions with a backward of their own, and whether they compute something."""
 
     def cut(self, entries: list[Entry], target: Tensor) -> Cut:
         entries = self._with_own_gradients(entries)
@@ -145,7 +148,14 @@ class _Cutter:
         if not isinstance(loss, Value):
             unknown = "no recorded torch call that reads a weight leads to the loss"
             return Cut(Program(calls, -1, len(self.outside), unknown), ())
-        return Cut(Program(calls, loss.id, len(self.outside), self.missing), tuple(self.outside))
+        return Cut(Program(calls, loss.id, len(self.outside), *self._obstacle()), tuple(self.outside))
+
+    def _obstacle(self) -> tuple[str, tuple[str, ...]]:
+        """Why the program cannot be run again, and the functions that alone are the reason."""
+        if self.missing or not self.own:
+            return self.missing, ()
+        why = f"a torch.autograd.Function with a backward of its own ({next(iter(self.own))})"
+        return why, tuple(self.own) if all(self.own.values()) else ()
 
     def _call(self, entry: Entry) -> Call:
         if entry.before is not None:  # what stood there before the change is what the program starts from
@@ -167,7 +177,7 @@ class _Cutter:
             own = "" if entry.grad else next((o for t in entry.results if (o := made.get(id(t)) or owner(t))), "")
             made.update((id(t), own) for t in tensors((entry.args, entry.kwargs)) if own and not t.requires_grad)
             if own and own not in PLAIN:
-                self.missing = f"a torch.autograd.Function with a backward of its own ({own})"
+                self.own[own] = self.own.get(own, False) or _computes(entry)
             found.append(entry._replace(grad=True) if own else entry)
         return found[::-1]
 
@@ -212,6 +222,11 @@ def owner(tensor: Tensor) -> str:
         return ""
     own = isinstance(made, torch.autograd.function.BackwardCFunction)
     return type(made).__name__.removesuffix("Backward") if own else ""
+
+
+def _computes(entry: Entry) -> bool:
+    """Whether a call does more than hand numbers on."""
+    return ops.of(function(entry.func).rpartition(".")[2].removesuffix("_")).kind != "shape"
 
 
 def _steady(options: dict[str, Any]) -> dict[str, Any]:

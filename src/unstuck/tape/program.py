@@ -145,6 +145,9 @@ class Program(msgspec.Struct, frozen=True):
     """How many tensors come from outside."""
     missing: str = ""
     """Why the program cannot be run again ("" where it can)."""
+    own: tuple[str, ...] = ()
+    """Where it is only because of them: the torch.autograd.Functions with a backward of their own, if each computes
+    something (and does not only change the gradient). Forward it can be run, and it has a derivative."""
 
     @property
     def differentiates(self) -> bool:
