@@ -231,6 +231,8 @@ def test_optimizer_is_rebuilt_for_the_new_model():
 def test_optimizer_gets_the_whole_model():
     text = CLASSES.replace("Adam(net.parameters()", "Adam(net.fc2.parameters()")
     assert edited(HoldParameters(("net.fc1.weight",)), text) == CLASSES
+    text = CLASSES.replace("Adam(net.parameters()", "Adam(trainable(net)")
+    assert edited(HoldParameters(("net.fc1.weight",)), text) == CLASSES
     text = CLASSES.replace("Adam(net.parameters()", "Adam(other.parameters()")
     assert "Adam(list(other.parameters()) + list(net.parameters()), lr=LR)" in edited(
         HoldParameters(("net.fc1.weight",)), text

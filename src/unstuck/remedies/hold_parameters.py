@@ -44,15 +44,15 @@ class HoldParameters(Treatment, frozen=True):
 
     def _splices(self, call: Place, given: Place) -> Iterator[Splice]:
         roots = list(dict.fromkeys(_spoken(call, root_of(n)) for n in self.names))
+        bare = {n for n in self.names if n == root_of(n)}
         stale = [r for r in roots if re.search(rf"(?<![\w.]){re.escape(r)}\.(named_)?parameters\(", given.code)]
         if len(roots) == len(stale) == given.code.count("parameters(") == 1 and _chosen(given):
             yield given.instead(f"{stale[0]}.parameters()")
         elif stale:
             yield _again(call, stale[-1])
-        elif len(roots) == 1 and re.search(rf"(?<![\w.]){re.escape(roots[0])}\.\w", given.code):
+        elif len(roots) == 1 and not bare and re.search(rf"(?<![\w.]){re.escape(roots[0])}\b", given.code):
             yield given.instead(f"{roots[0]}.parameters()")
         else:
-            bare = {n for n in self.names if n == root_of(n)}
             yield given.instead(" + ".join([_listed(given), *(_all(r, r in bare) for r in roots)]))
 
 
