@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from unstuck.diagnosis.experiment import Experiment, Headroom, Recount, Replay, Resample, Run, Scores
+from unstuck.diagnosis.experiment import Experiment, Headroom, Recount, Replay, Rerun, Resample, Run, Scores
 from unstuck.diagnosis.level import by_heart, counted, ended, gapped, headroom_of, is_below, related, still_prints
 from unstuck.diagnosis.log import latest, upstream
 from unstuck.diagnosis.model import Effect, Finding, Known, Role, Site, State
@@ -239,8 +239,11 @@ class Judged:
         means = experiment.request.means
         if isinstance(means, Resample):
             return experiment.word == "no-difference"
-        alone = isinstance(means, Replay) and _alone(finding, experiment)
-        return alone and experiment.word in ("no-difference", "harms")
+        if not _alone(finding, experiment):
+            return False
+        if isinstance(means, Rerun):
+            return finding.known == "guessed" and experiment.word == "harms"
+        return isinstance(means, Replay) and experiment.word in ("no-difference", "harms")
 
     def decisive(self, named: Sequence[Finding]) -> Experiment | None:
         """The experiment that the verdict rests on: the chosen replay, else the patched run, else a recount."""

@@ -33,6 +33,8 @@ from unstuck.tape.site import Site
 
 COST = 16
 STEPS = 12
+LEAST = 1e-6
+"""Relative rise of a loss that is one: a step may be smaller than the loss's own rounding, or none at all."""
 RISES = 10
 """Of STEPS, those that raise the loss: as many or more come by chance in 2 of 100 runs whose steps go either way."""
 
@@ -86,7 +88,7 @@ def ask(recorded: Recorded) -> Descent:
             pairs.append((float(made.loss), step.with_(weights=mine).loss()))
     if len(pairs) < STEPS:
         raise NotApplicable(f"fewer than {STEPS} steps with a finite loss were recorded")
-    rises = sum(not after < before for before, after in pairs)
+    rises = sum(not after < before + LEAST * abs(before) for before, after in pairs)
     return Descent(len(pairs), rises, pairs[0], tape.optimizers[tape.updates[0].optimizer].made)
 
 

@@ -14,7 +14,7 @@ from torch.overrides import resolve_name
 from unstuck.recording.parameter_names import is_weight
 from unstuck.recording.tracer import Entry, tensors
 from unstuck.tape import ops
-from unstuck.tape.program import DERIVATIVE, Call, Named, Outside, Program, Ref, Value, Weight, mapped
+from unstuck.tape.program import DERIVATIVE, PRIVATE, Call, Named, Outside, Program, Ref, Value, Weight, mapped
 
 name_of = inspect.unwrap(resolve_name)
 """Unwrapped: as torch wraps it, every call makes all modules forget which warnings they have shown."""
@@ -257,4 +257,7 @@ def function(func: Any) -> str:
 
 @functools.cache
 def _function(func: Any) -> str:
-    return DERIVATIVE if func is torch.autograd.grad else name_of(func) or ""
+    if func is torch.autograd.grad:
+        return DERIVATIVE
+    name = getattr(func, "__name__", "")
+    return f"torch.{name}" if name in PRIVATE and func is getattr(torch, name) else name_of(func) or ""

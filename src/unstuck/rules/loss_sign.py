@@ -57,8 +57,10 @@ def _one_player(tape: Tape, losses: Losses) -> bool:
 
 def _of_loss(losses: Losses, ending: Ending, upward: bool) -> Finding | None:
     found = way(losses.program, Value(ending.loss.outs[0]))
-    if found is None or found.mixed or not (ending.named or found.squared) or (found.sign > 0) != upward:
+    if found is None or not (ending.named or found.squared) or (found.sign > 0) != upward:
         return None
+    if found.mixed and (upward or found.after % 2 == 0):
+        return None  # what is added may be the aim; a turn behind the sum turns every term
     name = ending.loss.name if ending.named else "the squared or absolute error"
     return _finding(f"{name} is maximised", ending.loss.site, found, upward)
 

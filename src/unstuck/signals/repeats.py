@@ -14,6 +14,8 @@ from unstuck.tape.model import Tape
 
 FEWEST = 80
 """Rows read again below which chance hides how many keep their target."""
+APART = 8
+"""Distinct rows below which the fault is theirs: rows made equal have the targets of all of them."""
 TELLING = 6.0
 """Standard deviations between chance and rows that all keep their target, so that the two are told apart."""
 
@@ -33,6 +35,8 @@ class Repeats:
     @classmethod
     def read(cls, tape: Tape) -> Repeats:
         samples = Samples.read(tape)
+        if samples.distinct < APART:
+            raise NotApplicable("the rows are not told apart by what they hold")
         first, second = _pairs(samples.group)
         if len(first) < FEWEST:
             raise NotApplicable(f"fewer than {FEWEST} rows were read again")

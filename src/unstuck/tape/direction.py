@@ -26,6 +26,8 @@ class Way:
     """Other terms are added on the way."""
     squared: bool = False
     """A square or an absolute value is on the way: what is in front of it has no sign."""
+    after: int = 0
+    """How many of the turns stand behind the last term that is added: they turn all terms."""
 
 
 def way(program: Program, value: Value) -> Way | None:
@@ -43,10 +45,11 @@ def _through(call: Call, ref: Ref, way: Way | None) -> Way | None:
     step = _step(call, ref)
     if way is None or step is None:
         return None
-    mixed = way.mixed or any(r != ref and isinstance(r, Value | Outside) for r in call.refs())
+    adds = any(r != ref and isinstance(r, Value | Outside) for r in call.refs())
     if step == "even":
-        return Way(1, (), mixed, True)
-    return replace(way, sign=way.sign * step, turns=way.turns + (call,) * (step < 0), mixed=mixed)
+        return Way(1, (), way.mixed or adds, True)
+    turns, after = way.turns + (call,) * (step < 0), 0 if adds else way.after + (step < 0)
+    return replace(way, sign=way.sign * step, turns=turns, mixed=way.mixed or adds, after=after)
 
 
 def _joined(one: Way | None, other: Way | None) -> Way | None:

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.overrides import get_overridable_functions, resolve_name
 
 from unstuck.tape.ops import ACTIVATIONS, TABLE
-from unstuck.tape.program import DERIVATIVE, Call, Constant, Named, Outside, Program, Value, Weight, mapped
+from unstuck.tape.program import DERIVATIVE, PRIVATE, Call, Constant, Named, Outside, Program, Value, Weight, mapped
 
 
 class CannotReplay(Exception):
@@ -36,7 +36,8 @@ def table() -> dict[str, Callable[..., Any]]:
     # Torch's own list leaves some out that do ask for overrides: hardswish, hardsigmoid, Tensor.unflatten.
     homes = (("torch.nn.functional", torch.nn.functional), ("torch.Tensor", Tensor))
     ours = ((f"{home}.{op.name}", getattr(place, op.name, None)) for op in TABLE for home, place in homes)
-    return {**{name: function for name, function in ours if callable(function)}, **found}
+    private = {f"torch.{name}": getattr(torch, name) for name in PRIVATE}
+    return {**private, **{name: function for name, function in ours if callable(function)}, **found}
 
 
 def resolve(name: str) -> Callable[..., Any]:

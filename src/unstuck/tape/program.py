@@ -16,6 +16,8 @@ from unstuck.tape.site import Site
 
 DERIVATIVE = "torch.autograd.grad"
 """The call of a gradient inside the loss."""
+PRIVATE = ("_weight_norm",)
+"""Functions of torch without a public name that its modules call, and that can be run again."""
 
 
 class Value(msgspec.Struct, frozen=True, tag="value"):

@@ -96,7 +96,9 @@ class _Court:
 
     def _next(self, recorded: bool = False, ahead: int = 0) -> None:
         number = len(self._pairs)
-        self._say(f"pair {number + 1} of at most {self._terms.pairs}: both programs, seeds shifted alike")
+        so_far = "; ".join(f"{before:.4g} as written, {after:.4g} changed" for before, after in self._values)
+        said = f"pair {number + 1} of at most {self._terms.pairs}: both programs, seeds shifted alike"
+        self._say(f"{said} (so far: {so_far})" if so_far else said)
         self._pairs.append(self._runs.pair(number, recorded or (number > 0 and self._label is None), ahead))
         original, changed = self._pairs[-1]
         if not original.ran and number == 0:
