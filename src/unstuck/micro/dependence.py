@@ -28,8 +28,10 @@ from torch import Tensor
 
 from unstuck.diagnosis.model import NotApplicable, Statement
 from unstuck.micro.answers import last_weights
-from unstuck.micro.step import Recorded
+from unstuck.micro.step import Recorded, Step
 from unstuck.signals.task import Task, main_program
+from unstuck.tape.interpreter import Values
+from unstuck.tape.program import Call, Outside, Ref, Value
 from unstuck.tape.site import Site
 
 COST = 2
@@ -47,6 +49,11 @@ class Dependence:
     first: float
     last: float | None
     site: Site | None = None
+    """Where the rows become equal, if they do; else where the output is made."""
+    lost: str = ""
+    """The call there ("" where the rows do not become equal)."""
+    alike: bool = False
+    """The rows are equal as they enter."""
 
     @property
     def why(self) -> str:
@@ -66,7 +73,11 @@ class Dependence:
             return ()
         when = "from the first step on" if self.first <= SAME else "at the end of the run"
         said = f"every row of the batch gets the same output {when}: it does not depend on the input"
-        return (Statement(said, self.site, "dependence", self.numbers),)
+        if self.alike:
+            said = f"{said}; the rows are equal as they enter"
+        elif self.lost:
+            said = f"{said}; {self.lost}() makes the rows equal"
+        return (Statement(said, self.site, "dependence", self.numbers, "input-degenerate" if self.alike else ""),)
 
 
 def ask(recorded: Recorded) -> Dependence:
@@ -83,9 +94,47 @@ def ask(recorded: Recorded) -> Dependence:
     if outs.dim() == 0 or outs.shape[0] < FEWEST:
         raise NotApplicable(f"the batch has fewer than {FEWEST} rows")
     end = last_weights(recorded, step)
-    last = spread(step.with_(weights=end).values({task.output})[task.output]) if end is not None else None
-    maker = next((c for c in step.program.calls if task.output in c.outs), None)
-    return Dependence(spread(outs), last, maker.site if maker is not None else None)
+    values = step.with_(weights=end).values() if end is not None else {}
+    last = spread(values[task.output]) if values else None
+    maker = step.program.maker(Value(task.output))
+    if last is None or last > SAME:
+        return Dependence(spread(outs), last, maker.site if maker is not None else None)
+    call, alike = _lost(step, values, task.output, outs.shape[0])
+    call = call or maker
+    return Dependence(spread(outs), last, call.site if call else None, call.name if call and not alike else "", alike)
+
+
+def _lost(step: Step, values: Values, output: int, rows: int) -> tuple[Call | None, bool]:
+    """The first call on the way to an output that makes equal what differed between the rows; and whether all that
+    enters is equal already (then it is the first call that reads it)."""
+    way = _way(step, output)
+    told = {Value(n): v for n, v in values.items()} | {Outside(n): t for n, t in enumerate(step.outside)}
+    differs = {ref: _differs(value, rows) for ref, value in told.items()}
+    entering = [(call, differs[r]) for call in way for r in call.refs() if isinstance(r, Outside)]
+    known = [(call, one) for call, one in entering if one is not None]
+    if known and not any(one for _, one in known):
+        return known[0][0], True
+    equal = (c for c in way if differs[Value(c.outs[0])] is False and any(differs.get(r) for r in c.refs()))
+    return next(equal, None), False
+
+
+def _way(step: Step, output: int) -> list[Call]:
+    """The calls that an output is made by, in order."""
+    wanted: set[Ref] = {Value(output)}
+    found = []
+    for call in reversed(step.program.calls):
+        if any(Value(out) in wanted for out in call.outs):
+            wanted.update(call.refs())
+            found.append(call)
+    return found[::-1]
+
+
+def _differs(value: Tensor, rows: int) -> bool | None:
+    """Whether a tensor differs along its first axis of that length; None where it has none, or holds no numbers."""
+    axis = next((n for n, length in enumerate(value.shape) if length == rows), None)
+    if axis is None or value.dtype == torch.bool:
+        return None
+    return spread(value.movedim(axis, 0)) > SAME
 
 
 def spread(outs: Tensor) -> float:

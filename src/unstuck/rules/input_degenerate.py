@@ -8,7 +8,8 @@ learning rate are tried.
 
 ## How it is seen
 Identical recorded rows are grouped with their targets: the best score that any function of these inputs could have is
-hardly better than that of a constant prediction. Or the inputs are nothing but 0 and a whole number or two, and a line
+hardly better than that of a constant prediction. Where rows and targets are not known one by one, all rows of a batch
+enter alike, and get the same answer. Or the inputs are nothing but 0 and a whole number or two, and a line
 of the script truncates a division.
 
 ## What to do
@@ -23,6 +24,7 @@ import torch
 
 from unstuck.diagnosis.model import Evidence, Finding, proven
 from unstuck.diagnosis.stages import Stage
+from unstuck.micro.dependence import Dependence
 from unstuck.remedies.keep_fractions import KeepFractions
 from unstuck.signals.samples import Samples
 from unstuck.signals.truncation import Truncation
@@ -38,8 +40,20 @@ LOOKED_AT = 200_000
 """Numbers whose distinct values are taken."""
 
 
-def check(rows: Samples, cutting: Truncation) -> Iterator[Finding]:
+def check(rows: Samples | None, cutting: Truncation | None, found: Dependence | None) -> Iterator[Finding]:
     """Bound what any network could tell by the rows; and look for a truncated division."""
+    if rows is not None and cutting is not None:
+        yield from _bounded(rows, cutting)
+    elif found is not None and found.alike:
+        said = "the rows of a batch are equal as they enter: no network can tell them apart"
+        sure = "equal rows get equal answers, whatever the weights"
+        evidence = (Evidence("spread of the outputs over the rows, relative to their size", found.first, "above 0.01"),)
+        yield Finding(
+            "input-degenerate", said, found.site, evidence, (), "error", known="observed", effect=proven(sure)
+        )
+
+
+def _bounded(rows: Samples, cutting: Truncation) -> Iterator[Finding]:
     share = (rows.ceiling - rows.constant) / max(1 - rows.constant, 1e-9)
     if rows.constant < 1 and share <= HARDLY:
         yield _empty(rows, cutting)
