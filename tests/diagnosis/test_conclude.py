@@ -53,6 +53,20 @@ def test_a_generic_remedy_is_shown_only_if_it_is_proven() -> None:
     assert roles(concluded(World([generic], headroom=rich))) == {}
 
 
+@pytest.mark.parametrize(("after", "known"), [(0.9, {"bad-init": "cause"}), (0.12, {})])
+def test_one_patched_run_proves_a_generic_remedy_only_by_a_gain_worth_having(after: float, known: dict) -> None:
+    generic = found("bad-init", "redraw", stage=Stage.INIT, origin="battery")
+    world = World([generic], rerun=skills(redraw=after), unplayable="its optimizer is its own")
+    assert roles(concluded(world)) == known
+
+
+def test_a_guess_whose_patch_does_worse_is_refuted() -> None:
+    run = Run(skill=0.3, curve=(0.3,) * 24, score=0.6, passes=400, task="classes", evaluation=0.3)
+    world = World([SCALE], run=run, rerun=skills(scale=0.05), unplayable="its optimizer is its own")
+    (finding,) = concluded(world).findings
+    assert (finding.role, finding.effect.word) == ("hint", "refuted")
+
+
 def test_a_run_far_below_what_its_rows_hold_is_below_headroom() -> None:
     run = Run(skill=0.7, curve=(0.7,) * 24, score=0.85, passes=400, task="classes")
     much = Headroom("accuracy", 0.85, 0.99, "a learner", (0.98, 1.0), (0.26, 0.3), 0.5)

@@ -88,7 +88,8 @@ def ask(recorded: Recorded) -> LeftRows:
         met.append(step)
     if len(met) < FEWEST:
         raise NotApplicable(f"fewer than {FEWEST} different batches of one shape were recorded")
-    return _found(met[0].program, dead)
+    batch = {t.shape[0] for t in met[0].outside if t.dim()}
+    return _found(met[0].program, {n: rows for n, rows in dead.items() if len(rows) in batch})
 
 
 def _shape(step: Step) -> tuple[torch.Size, ...]:

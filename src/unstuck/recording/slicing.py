@@ -138,6 +138,8 @@ class _Cutter:
         self.outside: list[Tensor] = []
         self.count = 0
         self.missing = ""
+        self.cutting = False
+        """The call that is read now gives no gradient back."""
         self.own: dict[str, bool] = {}
         """Functions with a backward of their own, and whether they compute something."""
 
@@ -160,6 +162,7 @@ class _Cutter:
     def _call(self, entry: Entry) -> Call:
         if entry.before is not None:  # what stood there before the change is what the program starts from
             self.refs[id(entry.args[0])] = self._enter(entry.before)
+        self.cutting = not entry.grad or bool(_op(entry).cuts)
         args, kwargs = mapped(_tupled(entry.args), self._ref), mapped(entry.kwargs, self._ref)
         results = entry.results
         self._untraceable(entry)
@@ -204,7 +207,8 @@ class _Cutter:
         if self.weight(tensor):
             self.refs[id(tensor)] = Weight(self.name(tensor))
             return self.refs[id(tensor)]
-        if tensor.requires_grad and not tensor.is_leaf:  # a leaf is an input that asks for its own gradient
+        # A leaf is an input that asks for its own gradient; what is cut off at once is data, whatever made it.
+        if tensor.requires_grad and not tensor.is_leaf and not self.cutting:
             self.missing = self.missing or f"a value computed outside the recorded torch calls ({_maker(tensor)})"
         self.refs[id(tensor)] = self._enter(tensor)
         return self.refs[id(tensor)]
@@ -226,7 +230,11 @@ def owner(tensor: Tensor) -> str:
 
 def _computes(entry: Entry) -> bool:
     """Whether a call does more than hand numbers on."""
-    return ops.of(function(entry.func).rpartition(".")[2].removesuffix("_")).kind != "shape"
+    return _op(entry).kind != "shape"
+
+
+def _op(entry: Entry) -> ops.Op:
+    return ops.of(function(entry.func).rpartition(".")[2].removesuffix("_"))
 
 
 def _steady(options: dict[str, Any]) -> dict[str, Any]:
