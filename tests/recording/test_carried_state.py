@@ -1,4 +1,4 @@
-"""A state that one step hands to the next behind detach(), as truncated backpropagation does: data, whatever made it."""
+"""A state that one step hands to the next behind detach(), as truncated backpropagation does: it is data."""
 
 from __future__ import annotations
 
