@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks.field import trees
 from benchmarks.field.programs import Program
 
-PAUSE = 0.1
+PAUSE = 0.5
 """Seconds between two looks at the memory in use."""
 
 

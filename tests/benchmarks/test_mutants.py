@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ast
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from benchmarks.field.mutants import Row, fate, near, tables
+from benchmarks.field.mutant_rows import Row, fate, near, tables
+from benchmarks.field.mutants import Terms, order, trials, turns
 from benchmarks.field.operators import OPERATORS, Operator
 from benchmarks.field.programs import Program
 from benchmarks.field.text import Text
@@ -122,3 +125,33 @@ def test_the_tables_count_what_hurts() -> None:
     ]
     assert "| o | 2 | 0 | 1 | 1 | 1 | 1 | 1 | 1 | x2.0 |" in tables(rows)
     assert "| all | 3 | 0 | 1 | 2 | 1 | 1 | 1 | 1 | x2.0 |" in tables(rows)
+
+
+def test_a_seed_draws_an_order_for_each_program_and_leaves_out_what_is_done(tmp_path: Path) -> None:
+    terms = Terms(tmp_path, seed=1)
+    assert order("a", Terms(tmp_path)) == list(OPERATORS)
+    drawn = order("a", terms)
+    assert drawn != list(OPERATORS) and sorted(drawn, key=OPERATORS.index) == list(OPERATORS)
+    assert order("a", terms) == drawn != order("b", terms)
+    done = replace(terms, done=(Row("a", drawn[0].name, "harmless"),))
+    assert drawn[0] not in order("a", done) and len(order("b", done)) == len(OPERATORS)
+
+
+def test_programs_take_turns_at_a_mutant_that_hurts() -> None:
+    one = [Row("a", "1", "harmless"), Row("a", "2", "missed"), Row("a", "3", "cause"), Row("a", "4", "fails")]
+    two = [Row("b", "1", "suspect")]
+    assert [row.program + row.operator for row in turns(map(iter, (one, two)))] == ["a1", "a2", "b1", "a3", "a4"]
+
+
+def test_mutants_are_tried_until_enough_of_them_hurt_and_their_diagnoses_are_kept(tmp_path: Path) -> None:
+    folder = tmp_path / "source"
+    folder.mkdir()
+    (folder / "main.py").write_text(SCRIPT.replace("range(2)", "range(40)"))
+    program = Program("small", "here", folder, ("main.py",), score=r"(?m)^([01]\.\d+)$", margin=0.1)
+    names = ("step-missing", "ascent", "labels-permuted")
+    terms = Terms(tmp_path / "scratch", options=("--no-prove",), names=names, hurting=1, keep=tmp_path / "kept")
+    (row,) = trials(program, terms)
+    assert (row.operator, row.fate, row.line_right) == ("labels-permuted", "suspect", True)
+    diff = (tmp_path / "kept/small.labels-permuted.diff").read_text()
+    assert "+        loss = F.cross_entropy(output, target[" in diff
+    assert json.loads((tmp_path / "kept/small.labels-permuted.json").read_text())["state"] == row.state
