@@ -1,0 +1,1 @@
+"""Subjects of published benchmarks, told again in PyTorch, under the tool."""
