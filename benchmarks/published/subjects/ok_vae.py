@@ -5,7 +5,8 @@ from pictures import load
 from torch.utils.data import DataLoader
 
 torch.manual_seed(1)
-x_train, _, x_test, _ = (torch.tensor(a).flatten(1) / 255 for a in load(4000, 600))
+x_train, _, x_test, _ = (torch.tensor(a) for a in load(4000, 600))
+x_train, x_test = x_train.flatten(1) / 255, x_test.flatten(1) / 255
 
 
 class VAE(nn.Module):
