@@ -8,7 +8,8 @@ once, has other units than the training.
 
 ## How it is seen
 Recorded input rows are known again by their form. Every row that comes back is scaled by the same factor, or moved by
-the same shift, as at its visit before; random augmentation would move rows to and fro.
+the same shift, as at its visit before; random augmentation would move rows to and fro. Random changes that are written
+into the store add up: the rows of the training drift away from those at first, and from those of the evaluation.
 
 ## What to do
 Copy a row before it is changed: `x = x.copy()` (numpy) or `x.clone()` (torch), or write `x = x - mean` in the place of
@@ -22,6 +23,7 @@ from collections.abc import Iterator
 
 from unstuck.diagnosis.model import Evidence, Finding, Site, proven
 from unstuck.diagnosis.stages import Stage
+from unstuck.signals.drift import Drift
 from unstuck.signals.revisits import Revisits
 from unstuck.signals.source import Source
 
@@ -31,10 +33,27 @@ WRITES = frozenset({"mul_", "div_", "sub_", "add_", "normal_", "clamp_", "copy_"
 """Tensor methods that write to what they are called on."""
 
 
-def check(visits: Revisits, source: Source) -> Iterator[Finding]:
-    """Report rows that drift by one map from visit to visit."""
-    if not visits.drifts:
-        return
+def check(visits: Revisits | None, drift: Drift | None, source: Source) -> Iterator[Finding]:
+    """Report rows that drift by one map from visit to visit, or by random changes that add up."""
+    if visits is not None and visits.drifts:
+        yield _by_one_map(visits, source)
+    elif drift is not None and drift.drifts and drift.leaves:
+        yield _adding_up(drift, source)
+
+
+def _adding_up(drift: Drift, source: Source) -> Finding:
+    said = (
+        f"the inputs of the training drift: the {drift.name} of a row is {drift.first:.3g} at first, {drift.last:.3g} "
+        f"at the end, and {drift.evaluated:.3g} in the evaluation; is a stored row changed in place at each visit?"
+    )
+    evidence = (
+        Evidence("change over the run, in standard deviations between rows", drift.change, "near 0"),
+        Evidence("rank correlation with time", drift.trend, "near 0"),
+    )
+    return Finding("data-mutated", said, _site(source), evidence, ())
+
+
+def _by_one_map(visits: Revisits, source: Source) -> Finding:
     scaled = visits.factor != 1.0
     how = f"multiplied by {visits.factor:.3g}" if scaled else f"shifted by {visits.shift:.3g} spreads"
     said = f"the stored inputs change in place: at each visit a row is {how}; copy it before it is changed"
@@ -44,7 +63,7 @@ def check(visits: Revisits, source: Source) -> Iterator[Finding]:
         Evidence("rows that came back", float(visits.rows), "the same values at each visit"),
     )
     sure = f"all {visits.rows} rows that came back were {how} at each of up to {visits.visits} visits"
-    yield Finding("data-mutated", said, _site(source), evidence, (), "error", known="observed", effect=proven(sure))
+    return Finding("data-mutated", said, _site(source), evidence, (), "error", known="observed", effect=proven(sure))
 
 
 def _site(source: Source) -> Site | None:
