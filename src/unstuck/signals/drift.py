@@ -27,7 +27,7 @@ FAR = 1.0
 MIXED = 0.15
 """Largest difference of a class's share between the two quarters: other rows are another population."""
 NEAR = 0.5
-"""The rows of the evaluation are as those at first: their distance is this share of that from the last ones, at most."""
+"""The rows of the evaluation are as those at first: their distance is at most this share of that from the last ones."""
 
 
 @dataclass(frozen=True)
