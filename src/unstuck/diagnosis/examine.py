@@ -70,6 +70,7 @@ def _of_rule(finding: Finding, rule: Rule, behind: Patched, origin: str) -> Find
     """The finding with what its rule says of the fault."""
     stage = Stage.REPORTING if finding.aside else rule.stage
     last = rule.leaves_nothing and not finding.aside
+    origin = "battery" if finding.origin == "battery" else origin
     return msgspec.structs.replace(
         finding, stage=stage, never_meant=rule.never_meant, leaves_nothing=last, origin=origin,
         behind=behind, severity="hint", role="hint",
@@ -85,7 +86,8 @@ def _ask(rule: Rule, readings: Readings) -> tuple[list[Finding], Outcome]:
         return [], Outcome(rule.fault, "not-applicable", str(reason))
     except Exception as error:  # one rule's failure must not cost the person the others
         return [], Outcome(rule.fault, "not-applicable", f"the rule failed: {type(error).__name__}: {error}"[:200])
-    return found, Outcome(rule.fault, "fired" if found else "quiet", found[0].message if found else "")
+    shown = [f for f in found if f.origin != "battery"]
+    return found, Outcome(rule.fault, "fired" if shown else "quiet", shown[0].message if shown else "")
 
 
 def _leaves_room(readings: Readings) -> bool:

@@ -87,7 +87,8 @@ class Finding(msgspec.Struct, frozen=True):
     leaves_nothing: bool = False
     """Of the rule: see `unstuck.rules.catalogue.Rule`. Filled in when the rule is asked."""
     origin: str = "tape"
-    """What the rule read: "tape", "sweep", the name of a micro-experiment, or "asked": a command of the person's."""
+    """What the rule read: "tape", "sweep", the name of a micro-experiment, or "asked": a command of the person's.
+    "battery": nothing is claimed; it is tried, and told only if an experiment proves it."""
     aside: bool = False
     """About the evaluation alone: the training is as it should be."""
     behind: tuple[Any, ...] = ()

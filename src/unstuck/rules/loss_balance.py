@@ -21,6 +21,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
+
 from unstuck.diagnosis.model import Evidence, Finding
 from unstuck.diagnosis.stages import Stage
 from unstuck.micro import terms as example
@@ -32,18 +34,22 @@ NEEDS_ROOM = True
 FAULT = "loss-balance"
 TIMES = 10.0
 """Times the gradient of the term with the targets: then a step goes where the other term wants it, within 6 degrees."""
+LOUDER = 2.0
+"""Times from which on it is worth an experiment: which share of a step is too much is seen by its effect alone."""
 SHARE = 0.1
 """Of the other's gradient, where they are brought to one: enough for a penalty to be felt."""
 
 
 def check(terms: Terms) -> Iterator[Finding]:
-    """Each term whose gradient is many times that of the term with the targets."""
+    """Each term whose gradient is many times that of the term with the targets; and, as a question that only an
+    experiment can answer, each that is the larger one."""
     asked = next((t for t in terms.terms if t.asked), None)
     if asked is None or len([t for t in terms.terms if t.asked]) > 1:
         return
     for other in terms.terms:
-        if other is not asked and other.share > TIMES * asked.share:
-            yield _finding(terms, asked, other)
+        if other is not asked and other.share > LOUDER * asked.share:
+            origin = "tape" if other.share > TIMES * asked.share else "battery"
+            yield msgspec.structs.replace(_finding(terms, asked, other), origin=origin)
 
 
 def _finding(terms: Terms, asked: Term, other: Term) -> Finding:
