@@ -151,6 +151,13 @@ def test_a_replay_that_the_patched_script_contradicts_proves_nothing() -> None:
     assert roles(concluded(world))["lr-too-low"] != "cause"
 
 
+@pytest.mark.parametrize(("steps", "what"), [(16, "hint"), (400, "cause")])
+def test_a_few_steps_faster_is_no_cure_where_the_patched_run_ends_the_same(steps: int, what: Role) -> None:
+    run = Run(skill=0.7, curve=(0.7,) * 24, score=0.85, passes=400, task="classes", evaluation=0.7)
+    world = World([SCALE], run=run, replayed=skills(scale=0.95), rerun=skills(scale=0.72), steps=steps)
+    assert roles(concluded(world)) == {"input-scale": what}
+
+
 def test_a_wrong_report_is_proven_by_the_recount_alone() -> None:
     healed, same = (World([TOTALS], run=WELL, reported=word) for word in ("heals", "undecided"))
     assert roles(concluded(healed)) == {"metric-error": "cause"}

@@ -75,6 +75,8 @@ class World:
     behind: dict[frozenset[str], list[Finding]] = field(default_factory=dict)
     headroom: Headroom | None = None
     unplayable: str = ""
+    steps: int = 400
+    """Of a replay over the whole course."""
     log: list[Experiment] = field(default_factory=list)
 
     def diagnose(self, budget: Budget = Budget()) -> Choice:  # noqa: B008
@@ -115,7 +117,7 @@ class World:
             before = self.headroom.skill(self.headroom.run)
             return compared(request, before, self.held.get(names, before)), []
         table = {**self.replayed, **(self.screened if request.means.share < 1 else {})}
-        return compared(request, before, table.get(names, before)), []
+        return msgspec.structs.replace(compared(request, before, table.get(names, before)), steps=self.steps), []
 
     def _rerun(self, request: Request) -> tuple[Experiment, list[Finding]]:
         names = frozenset(r.name for r in (*request.behind, *request.remedies))

@@ -18,6 +18,7 @@ from unstuck.diagnosis.log import latest, upstream
 from unstuck.diagnosis.model import Effect, Finding, Known, Role, Site, State
 from unstuck.diagnosis.plan import Choice
 from unstuck.diagnosis.skill import (
+    LEAST,
     NO_WORSE,
     SHORTEST,
     apart,
@@ -231,7 +232,11 @@ class Judged:
         before, after = counted(self.run, rerun.run)
         faster = self._unasked(experiment) and not worth_having(before, after)
         worse = after - before <= NO_WORSE or by_heart(rerun.run) or still_prints(self.run, rerun.run)
-        return written and (worse or faster)
+        return written and (worse or faster or self._gone_by_the_end(experiment, after - before))
+
+    def _gone_by_the_end(self, experiment: Experiment, gain: float) -> bool:
+        """Whether a replay of too few steps shows a gain that the patched script, run to its end, does not."""
+        return experiment.steps < SHORTEST and gain < LEAST
 
     def _unasked(self, experiment: Experiment) -> bool:
         """Whether no rule found any of its faults. A generic remedy that only makes the first steps faster is none."""

@@ -141,7 +141,7 @@ class _Finder:
                 yield self._of(line, number, origin, counted)
 
     def _named(self, number: Number) -> bool:
-        regression = self.yard.kind == "regression"
+        number, regression = number.scaled, self.yard.kind == "regression"
         wanted, high = (DETERMINATION, 1.0) if regression else (ACCURACY, 100.0)
         words, low = set(number.words), -math.inf if regression else 0.0
         other = words & (OTHERWISE | TRAINING | ELSEWHERE) - wanted
@@ -168,7 +168,7 @@ class _Finder:
 
         A squared error (or its root) says it too.
         """
-        found = self._recount(origin.source.evaluations) if self._late(origin) else None
+        number, found = number.scaled, self._recount(origin.source.evaluations) if self._late(origin) else None
         fine = (number.step <= FINE * unit for unit, value in found.told if _equal(value, number)) if found else ()
         return found.score if found is not None and any(fine) else None
 
@@ -210,7 +210,7 @@ class _Finder:
         base = self.yard.constant or 0.0
         skill = -1.0 if math.isnan(score) else max(-1.0, min(1.0, (score - base) / max(1 - base, 1e-9)))
         label = " ".join(number.words) or self.yard.name
-        return FinalNumber(label, number.value, score, skill, line.said.site, origin, counted is not None)
+        return FinalNumber(label, number.scaled.value, score, skill, line.said.site, origin, counted is not None)
 
 
 def _begin(tape: Tape) -> float:

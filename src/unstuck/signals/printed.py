@@ -11,6 +11,7 @@ from unstuck.diagnosis.skill import differs
 from unstuck.tape.model import Said, Tape
 
 NUMBER = re.compile(r"(?<![\w.])[-+]?(?:\d+\.\d*|\.\d+|\d+)(?:[eE][-+]?\d+)?(?![\w])|\b(?:nan|inf)\b")
+OF = re.compile(r"\s*/\s*(\d+)(?![\d.])")
 WORD = re.compile(r"[a-z]+[0-9]?")
 HIGHER = {
     *("acc", "accuracy", "f1", "auc", "auroc", "r2", "score", "recall", "precision", "mcc", "kappa", "iou", "dice"),
@@ -30,10 +31,19 @@ class Number:
     """Half a unit of its last digit."""
     words: tuple[str, ...]
     """The words between the number before it and this one, in lower case."""
+    of: float = 0.0
+    """What it is a count of, where it is printed so: 78/1000 (0 where it is not)."""
+
+    @property
+    def scaled(self) -> Number:
+        """A count as a share of what it counts; any other number as it is."""
+        return Number(self.value / self.of, self.step / self.of, self.words) if self.of else self
 
     @property
     def share(self) -> float:
-        """The value as a share: values above 1 are per cent."""
+        """The value as a share: of a count that of the whole; other values above 1 are per cent."""
+        if self.of:
+            return self.value / self.of
         return self.value / 100 if self.value > 1 else self.value
 
     @property
@@ -116,6 +126,7 @@ def improved(before: Tape, after: Tape) -> str | None:
 
 
 def _change(was: Number, now: Number) -> Change | None:
+    was, now = was.scaled, now.scaled
     words, largest = " ".join(was.words), max(abs(was.value), abs(now.value))
     if was.better > 0 and largest <= 100:
         unit = 100 if largest > 1 else 1
@@ -136,5 +147,7 @@ def _numbers(line: str) -> Iterator[Number]:
         mantissa, _, power = text.lower().partition("e")
         decimals = len(mantissa.partition(".")[2])
         step = 0.5 * 10.0 ** (int(power or 0) - decimals) if text[-1].isdigit() or text[-1] == "." else 0.0
-        yield Number(float(text), step, tuple(WORD.findall(line[end : found.start()].lower())))
+        of = OF.match(line, found.end()) if text.isdigit() else None
+        whole = float(of[1]) if of is not None and float(of[1]) >= max(1.0, float(text)) else 0.0
+        yield Number(float(text), step, tuple(WORD.findall(line[end : found.start()].lower())), whole)
         end = found.end()

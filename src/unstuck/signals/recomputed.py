@@ -143,7 +143,7 @@ class Answers:
 def _recounted(printed: Printed, counter: _Counter) -> Iterator[Recounted]:
     before: dict[str, Line] = {}
     for line in printed.lines:
-        for number in line.numbers:
+        for number in (n.scaled for n in line.numbers):
             if ACCURACY & set(number.words) and not OTHERWISE & set(number.words) and 0 <= number.value <= 100:
                 counts = counter.between(before.get(line.form), line)
                 if len(counts):
