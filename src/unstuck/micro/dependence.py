@@ -108,7 +108,8 @@ def _lost(step: Step, values: Values, output: int, rows: int) -> tuple[Call | No
     """The first call on the way to an output that makes equal what differed between the rows; and whether all that
     enters is equal already (then it is the first call that reads it)."""
     way = _way(step, output)
-    told = {Value(n): v for n, v in values.items()} | {Outside(n): t for n, t in enumerate(step.outside)}
+    told: dict[Ref, Tensor] = {Value(n): v for n, v in values.items()}
+    told |= {Outside(n): t for n, t in enumerate(step.outside)}
     differs = {ref: _differs(value, rows) for ref, value in told.items()}
     entering = [(call, differs[r]) for call in way for r in call.refs() if isinstance(r, Outside)]
     known = [(call, one) for call, one in entering if one is not None]
