@@ -25,6 +25,8 @@ import ast
 import re
 from collections.abc import Iterator
 
+import msgspec
+
 from unstuck.diagnosis.model import Effect, Evidence, Finding, Known, proven
 from unstuck.diagnosis.skill import leaves_room
 from unstuck.diagnosis.stages import Stage
@@ -60,7 +62,10 @@ def check(steps: Steps, tape: Tape, rates: Rates | None, learning: Learning | No
     """Report each misplaced scheduler step; else a learning rate that is spent, blown up or held down."""
     found = list(_overrun(steps, tape))
     yield from found
-    if found or (learning is not None and not leaves_room(learning.final)):
+    if found:
+        return
+    if learning is not None and not leaves_room(learning.final):
+        yield from _told_all_the_same(_misplaced(steps, tape, rates))
         return
     ended = tape.stopped.startswith("script ended")
     still = ended and rates is not None and not rates.moves
@@ -68,6 +73,12 @@ def check(steps: Steps, tape: Tape, rates: Rates | None, learning: Learning | No
     yield from found
     if not found and rates is not None and rates.moves and learning is not None:
         yield from _gone(steps, rates, ended)
+
+
+def _told_all_the_same(found: Iterator[Finding]) -> Iterator[Finding]:
+    """Of a run that does well: what the text says and the recorded rates confirm, as a fact without an effect."""
+    observed = (f for f in found if f.known == "observed")
+    yield from (msgspec.structs.replace(f, effect=Effect(), severity="hint") for f in observed)
 
 
 def _overrun(steps: Steps, tape: Tape) -> Iterator[Finding]:
