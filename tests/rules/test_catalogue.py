@@ -114,6 +114,7 @@ def _patched_learns_better(text: str, remedy: Remedy) -> bool:
     return Learning.read(after).final > Learning.read(before).final + 0.05
 
 
+@pytest.mark.net
 def test_the_patch_runs_and_leaves_the_rule_nothing_to_say(rule: Rule) -> None:
     for finding in findings(rule, rule.fires):
         for remedy in finding.remedies[:1]:

@@ -113,10 +113,10 @@ def learns(folder: Path) -> None:
     ("fault", "at", "body"),
     [
         ("no-step", STEP, (CLEAR, STEP, BACKWARD, CLIP)),
-        ("no-step", STEP, (BACKWARD, CLEAR, CLIP, STEP)),
-        ("no-step", STEP, (BACKWARD, CLEAR.replace("True", "False"), STEP)),
-        ("no-step", STEP, (BACKWARD, "self.optimizer.zero_grad()", STEP)),
-        ("no-step", BACKWARD, (CLEAR, BACKWARD)),
+        pytest.param("no-step", STEP, (BACKWARD, CLEAR, CLIP, STEP), marks=pytest.mark.net),
+        pytest.param("no-step", STEP, (BACKWARD, CLEAR.replace("True", "False"), STEP), marks=pytest.mark.net),
+        pytest.param("no-step", STEP, (BACKWARD, "self.optimizer.zero_grad()", STEP), marks=pytest.mark.net),
+        pytest.param("no-step", BACKWARD, (CLEAR, BACKWARD), marks=pytest.mark.net),
         ("no-zero-grad", BACKWARD, (BACKWARD, STEP)),
     ],
 )
@@ -135,6 +135,7 @@ def test_the_run_tells_the_line_and_the_patch_mends_it(
     learns(folder)
 
 
+@pytest.mark.net
 def test_the_patch_of_the_whole_pipeline_mends_it(tmp_path: Path) -> None:
     folder = program(tmp_path / "it", CLEAR, STEP, BACKWARD, CLIP)
     found = whole.Whole(folder, diagnose(whole.record(folder), Options(prove=True)))
