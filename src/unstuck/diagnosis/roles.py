@@ -28,7 +28,7 @@ from unstuck.diagnosis.skill import (
     rising,
     settled,
     worth_having,
-)  # fmt: skip
+)
 from unstuck.diagnosis.stages import Stage
 from unstuck.tape.model import Tape
 

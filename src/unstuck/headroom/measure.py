@@ -70,7 +70,7 @@ def one_thread() -> Iterator[None]:
 
 
 def _measured(rows: Recorded, score: float | None, until: float) -> Headroom:
-    apart = folds(rows.trained)
+    apart = folds(rows.trained) if rows.held is None else None
     questions = list(_questions(rows, apart))
     truth = torch.cat([q.truth for q in questions])
     tried = list(_all_tried(questions, truth, rows, until))
@@ -84,7 +84,7 @@ def _measured(rows: Recorded, score: float | None, until: float) -> Headroom:
     control = _control(best.by, questions, truth, rows, until)
     low, high = interval(best.given, truth, rows.yard)
     gain = _gain(best.given, own, run, truth, rows.yard)
-    where = "the rows of its last evaluation" if own is not None else _divided(apart)
+    where = "the rows of its last evaluation" if apart is None else _divided(apart)
     return Headroom(
         rows.yard.name, run, best.score, f"{best.by} on {where}", (low, high), gain, rows.yard.constant, control,
         {a.by: a.score for a in tried}, len(truth), own is not None,
@@ -96,15 +96,15 @@ def _divided(apart: Folds) -> str:
     return f"the recorded rows, {FOLDS}-fold{by}"
 
 
-def _questions(rows: Recorded, apart: Folds) -> Iterator[Question]:
-    """The script's own held-out rows, or folds of the recorded ones."""
+def _questions(rows: Recorded, apart: Folds | None) -> Iterator[Question]:
+    """The folds of the recorded rows; where there are none, the script's own held-out rows."""
     every = rows.trained
     whole = table(every.parts) if rows.held is None else table(_joined(every, rows.held))
     if rows.held is not None:
         count = len(every)
         yield Question(whole.of(torch.arange(count)), every.targets, whole.of(_after(count, whole)), rows.held.targets)
         return
-    for train, asked in apart.pairs:
+    for train, asked in apart.pairs if apart is not None else ():
         yield Question(whole.of(train), every.targets[train], whole.of(asked), every.targets[asked])
 
 

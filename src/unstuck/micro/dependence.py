@@ -7,7 +7,8 @@ Do different rows get different answers, from the first weights and from the las
 ## How
 
 The recorded batch is run at the first weights and at those at the end of the run; the spread of the outputs over the
-rows is compared with their size.
+rows is compared with their size. Where all rows get one answer, the first call on the way that makes them equal is
+looked for.
 
 ## What it costs
 
@@ -107,7 +108,7 @@ def ask(recorded: Recorded) -> Dependence:
 def _lost(step: Step, values: Values, output: int, rows: int) -> tuple[Call | None, bool]:
     """The first call on the way to an output that makes equal what differed between the rows; and whether all that
     enters is equal already (then it is the first call that reads it)."""
-    way = _way(step, output)
+    way = step.program.leading_to(Value(output))
     told: dict[Ref, Tensor] = {Value(n): v for n, v in values.items()}
     told |= {Outside(n): t for n, t in enumerate(step.outside)}
     differs = {ref: _differs(value, rows) for ref, value in told.items()}
@@ -117,17 +118,6 @@ def _lost(step: Step, values: Values, output: int, rows: int) -> tuple[Call | No
         return known[0][0], True
     equal = (c for c in way if differs[Value(c.outs[0])] is False and any(differs.get(r) for r in c.refs()))
     return next(equal, None), False
-
-
-def _way(step: Step, output: int) -> list[Call]:
-    """The calls that an output is made by, in order."""
-    wanted: set[Ref] = {Value(output)}
-    found = []
-    for call in reversed(step.program.calls):
-        if any(Value(out) in wanted for out in call.outs):
-            wanted.update(call.refs())
-            found.append(call)
-    return found[::-1]
 
 
 def _differs(value: Tensor, rows: int) -> bool | None:

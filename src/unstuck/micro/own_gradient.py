@@ -33,6 +33,7 @@ import msgspec
 
 from unstuck.diagnosis.model import NotApplicable, Statement
 from unstuck.micro.step import Recorded, Step, draws
+from unstuck.signals.source import Source
 from unstuck.tape.model import Tape
 from unstuck.tape.site import Site
 
@@ -119,11 +120,12 @@ def _common(ratios: list[float]) -> float:
 
 def _backward(tape: Tape, own: tuple[str, ...]) -> Site | None:
     """The line where the first of these classes defines its backward."""
-    for file, text in tape.sources.items():
-        for made in ast.walk(ast.parse(text)):
-            if isinstance(made, ast.ClassDef) and made.name in own:
-                return next((Site(file, d.lineno) for d in made.body if getattr(d, "name", "") == "backward"), None)
-    return None
+    if not own:
+        return None
+    source = Source.read(tape)
+    bodies = (made.body for made in source.all(ast.ClassDef) if made.name in own)
+    found = (d for body in bodies for d in body if isinstance(d, ast.FunctionDef) and d.name == "backward")
+    return next(map(source.site, found), None)
 
 
 _SCRIPT = """

@@ -154,10 +154,10 @@ class _Cutter:
 
     def _obstacle(self) -> tuple[str, tuple[str, ...]]:
         """Why the program cannot be run again, and the functions that alone are the reason."""
-        if self.missing or not self.own:
+        if not self.own:
             return self.missing, ()
         why = f"a torch.autograd.Function with a backward of its own ({next(iter(self.own))})"
-        return why, tuple(self.own) if all(self.own.values()) else ()
+        return why, tuple(self.own) if all(self.own.values()) and not self.missing else ()
 
     def _call(self, entry: Entry) -> Call:
         if entry.before is not None:  # what stood there before the change is what the program starts from

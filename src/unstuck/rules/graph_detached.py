@@ -30,7 +30,7 @@ from unstuck.signals.source import Source
 from unstuck.signals.task import main_program
 from unstuck.tape.abstract import Knowns
 from unstuck.tape.model import Tape
-from unstuck.tape.program import Call, Program, Value, Weight
+from unstuck.tape.program import Call, Program, Value
 
 STAGE = Stage.WIRING
 NEEDS_ROOM = True
@@ -159,11 +159,7 @@ def _meant(program: Program, cut: Call, trainable: set[str], taught: set[str], h
 
 def _upstream(program: Program, call: Call) -> set[str]:
     """The weights that a call's arguments depend on."""
-    wanted = set(call.refs())
-    for earlier in reversed(program.calls):
-        if any(Value(out) in wanted for out in earlier.outs):
-            wanted.update(earlier.refs())
-    return {ref.name for ref in wanted if isinstance(ref, Weight)}
+    return {name for c in program.leading_to(Value(call.outs[0])) for name in c.weights()}
 
 
 def _out_of_sight(tape: Tape, trainable: set[str], taught: set[str]) -> Iterator[Finding]:

@@ -12,9 +12,8 @@ The source shows the order of the three calls within the block that holds `backw
 `backward()` is never called, or is named without parentheses (`optimizer.step`). The run confirms or denies it: updates
 that found no gradient, steps per backward, and weights that are the same at the end as at the start. Where the text
 does not show the order (a trainer class, an optimizer made in another file), the order in which the run made its first
-calls does, with their lines. Where several
-backward passes belong to one step (gradient accumulation), each that finds the gradients of the one before cleared
-shows that these were thrown away.
+calls does, with their lines. Where several backward passes belong to one step (gradient accumulation), each that finds
+the gradients of the one before cleared shows that these were thrown away.
 
 ## What to do
 

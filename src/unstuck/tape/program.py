@@ -164,6 +164,16 @@ class Program(msgspec.Struct, frozen=True):
         """The calls that read a value, slot or weight."""
         return tuple(c for c in self.calls if ref in c.refs())
 
+    def leading_to(self, ref: Ref) -> tuple[Call, ...]:
+        """The calls that a value is made by, in order."""
+        wanted: set[Ref] = {ref}
+        found = []
+        for call in reversed(self.calls):
+            if any(Value(out) in wanted for out in call.outs):
+                wanted.update(call.refs())
+                found.append(call)
+        return tuple(reversed(found))
+
     def after(self, call: Call) -> Iterator[Call]:
         """The later calls that depend on what a call makes."""
         reached: set[Ref] = {Value(out) for out in call.outs}
