@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -158,10 +159,32 @@ def test_python_scripts_are_named_and_ranks_recorded(tmp_path: Path) -> None:
     assert len(children.meeting.others()) == 1
 
 
-def _attached(folder: Path) -> Children:
+@pytest.mark.skipif(not SIGNAL, reason="the system has no realtime signals")
+def test_children_that_stop_at_once_stop_the_script_once(tmp_path: Path) -> None:
+    said: list[str] = []
+    children = _attached(tmp_path, spent=lambda: said.append("stop"), keep=True)
+    try:
+        for number in ("111111111", "111111112"):  # above the largest number of a process
+            (tmp_path / "ranks" / number).mkdir(parents=True)
+        for _ in range(2):
+            signal.raise_signal(SIGNAL)
+        assert said == ["stop"]
+        (tmp_path / "ranks" / "111111113").mkdir()
+        signal.raise_signal(SIGNAL)
+        assert said == ["stop", "stop"]
+        children.detach()
+        (tmp_path / "ranks" / "111111114").mkdir()
+        signal.raise_signal(SIGNAL)
+        assert said == ["stop", "stop"]
+    finally:
+        children.detach()
+        signal.signal(SIGNAL, signal.SIG_DFL)
+
+
+def _attached(folder: Path, spent: Callable[[], None] = lambda: None, keep: bool = False) -> Children:
     children = Children(Meeting(folder / "ranks"), (), folder, launcher=False)
-    children.attach(lambda: None)
-    if SIGNAL:
+    children.attach(spent)
+    if SIGNAL and not keep:
         signal.signal(SIGNAL, signal.SIG_DFL)
     return children
 

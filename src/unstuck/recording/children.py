@@ -43,16 +43,20 @@ class Children:
         self.named: list[str] = []
         """What the Python children run that are not recorded."""
         self._patched: list[tuple[Any, str, Any, Any]] = []
+        self._stopped: list[Path] = []
+        """The children that have stopped the script already."""
+        self._over = False
 
     def attach(self, spent: Callable[[], None]) -> None:
         """Watch; `spent` is called in the main thread once all recorded children have stopped by their budget."""
         self._patch(subprocess.Popen, "_execute_child", self._executing)
         self._patch(multiprocessing.process.BaseProcess, "start", self._starting)
         if SIGNAL and signal.getsignal(SIGNAL) is signal.SIG_DFL:
-            signal.signal(SIGNAL, lambda *_: None if self._running() else spent())
+            signal.signal(SIGNAL, lambda *_: self._told(spent))
 
     def detach(self) -> None:
-        """Leave everything as it was."""
+        """Leave everything as it was; a signal that comes now is ignored, since its default would end the process."""
+        self._over = True
         for place, name, original, ours in reversed(self._patched):
             if getattr(place, name) is ours:
                 setattr(place, name, original)
@@ -67,8 +71,13 @@ class Children:
             setattr(place, name, ours)
             self._patched.append((place, name, original, ours))
 
-    def _running(self) -> bool:
-        return any(Meeting.running(f) for f in self.meeting.others())
+    def _told(self, spent: Callable[[], None]) -> None:
+        """A child has stopped by its budget. Each of several says so, and the last ones may do so at once."""
+        others = self.meeting.others()
+        if self._over or others == self._stopped or any(Meeting.running(f) for f in others):
+            return
+        self._stopped = others
+        spent()
 
     # -- subprocess --------------------------------------------------------------------------------------------------
 
