@@ -26,7 +26,7 @@ from unstuck.diagnosis.model import Effect, Evidence, Finding, proven
 from unstuck.diagnosis.skill import SETTLED, WORTH
 from unstuck.diagnosis.stages import Stage
 from unstuck.micro import copied as example
-from unstuck.micro.copied import Copied
+from unstuck.micro.copies import Copied
 from unstuck.signals.learning import Learning
 
 STAGE = Stage.TARGETS
