@@ -30,7 +30,7 @@ COLOURS = (
 
 def said() -> str:
     """What a run of the example reports: causes and what was tried."""
-    command = [sys.executable, "-m", "unstuck", "run", SCRIPT]
+    command = [sys.executable, "-m", "unstuck", "run", "--seconds", "600", SCRIPT]  # the same on a busy machine
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     return head(done.stderr)
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.whole import diagnosed
-from unstuck.cli.commands import _code
+from unstuck.cli.outputs import code
 from unstuck.diagnosis.experiment import Experiment, Replay, Request, Run
 from unstuck.diagnosis.model import Diagnosis, Effect, Finding, Metric, Patch, proven
 from unstuck.diagnosis.roles import state_of
@@ -167,4 +167,4 @@ def test_a_run_whose_last_loss_is_not_a_number_is_broken(losses: tuple[float, ..
 
 @pytest.mark.parametrize("broke", [True, False])
 def test_a_broken_run_never_ends_with_exit_code_0(broke: bool) -> None:
-    assert _code(diagnosis(broke=broke)) == (1 if broke else 0)
+    assert code(diagnosis(broke=broke)) == (1 if broke else 0)

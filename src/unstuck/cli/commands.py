@@ -21,16 +21,14 @@ from pathlib import Path
 from typing import Any
 
 from unstuck import __version__
-from unstuck.cli import parser, several
+from unstuck.cli import outputs, parser, several
 from unstuck.cli.parser import EFFORT, Refused
-from unstuck.cli.terminal import MISUSED, SICK, UNSAID, WELL, bar, paper, progress, told, written
-from unstuck.diagnosis import patch
+from unstuck.cli.terminal import MISUSED, UNSAID, WELL, bar, paper, progress, told, written
 from unstuck.diagnosis.model import Diagnosis
 from unstuck.recording import session
 from unstuck.recording.budget import limits
 from unstuck.recording.ranks import Launch, launched
 from unstuck.recording.script import Target, check, syntax_error
-from unstuck.report.sentences import failed
 
 
 class Unsaid(Exception):
@@ -55,14 +53,14 @@ def _reported(options: argparse.Namespace, target: Target, launch: Launch | None
             _recorded(target, tape, options, ahead, launch)
             folder = _home(target, tape)
             report = _diagnosed(tape, options, ahead.reruns)
-            _write_page(report, options, folder, tape, target.words)
+            outputs.write_page(report, options, folder, tape, target.words)
     except Unsaid as end:
         report = Diagnosis(target.name, version("torch"), __version__, steps=0, stopped=str(end), learns=None)
-    _show(report, options, folder, target.words)
-    _write_json(report, options)
-    _write_sarif(report, options, folder)
-    _write_patch(report, options, folder)
-    return _code(report)
+    outputs.show(report, options, folder, target.words)
+    outputs.write_json(report, options)
+    outputs.write_sarif(report, options, folder)
+    outputs.write_patch(report, options, folder)
+    return outputs.code(report)
 
 
 def record(options: argparse.Namespace, target: Target) -> int:
@@ -96,11 +94,11 @@ def show(options: argparse.Namespace) -> int:
     from unstuck.report import tape_view
 
     parser.check_output(options.html)
-    tape = _loaded(Path(options.tape))
+    tape = outputs.loaded(Path(options.tape))
     sys.stdout.write(tape_view.render(tape, **paper(sys.stdout)))
     if options.html is not None:
         shown = Diagnosis(tape.script, tape.torch, __version__, tape.steps, tape.stopped, learns=None)
-        _write_page(shown, options, Path(tape.folder), Path(options.tape))
+        outputs.write_page(shown, options, Path(tape.folder), Path(options.tape))
     return WELL
 
 
@@ -110,7 +108,7 @@ def dossier(options: argparse.Namespace) -> int:
     from unstuck.report import dossier as pages
 
     report, _ = _of_tape(options)
-    tape = _loaded(Path(options.tape))
+    tape = outputs.loaded(Path(options.tape))
     looks = importlib.import_module("unstuck.signals.looks").looks(tape)
     told = pages.plain(report, looks, importlib.import_module("unstuck.signals.account").account(tape))
     if options.json not in (None, "-"):
@@ -125,11 +123,11 @@ def prove(options: argparse.Namespace) -> int:
     for path in (options.json, options.sarif, options.html):
         parser.check_output(path)
     report, folder = _of_tape(options)
-    _write_page(report, options, folder, Path(options.tape))
-    _show(report, options, folder)
-    _write_json(report, options)
-    _write_sarif(report, options, folder)
-    return _code(report)
+    outputs.write_page(report, options, folder, Path(options.tape))
+    outputs.show(report, options, folder)
+    outputs.write_json(report, options)
+    outputs.write_sarif(report, options, folder)
+    return outputs.code(report)
 
 
 def fix(options: argparse.Namespace) -> int:
@@ -137,11 +135,11 @@ def fix(options: argparse.Namespace) -> int:
     parser.check_output(options.patch)
     report, folder = _of_tape(options)
     if report.patch is None:
-        return told("no fix was found", _code(report))
+        return told("no fix was found", outputs.code(report))
     if not options.patch and not options.write:
         sys.stdout.write(report.patch.diff or f"{report.patch.advice}\n")
-    _write_patch(report, options, folder)
-    return _code(report)
+    outputs.write_patch(report, options, folder)
+    return outputs.code(report)
 
 
 def explain(options: argparse.Namespace) -> int:
@@ -282,96 +280,16 @@ def _home(target: Target, tape: Path | None = None) -> Path:
     """The folder that paths in a report and its patch are relative to; where a module starts scripts, the script's."""
     if target.path is not None:
         return Path(target.path).resolve().parent
-    return Path(_loaded(tape).folder) if tape is not None else Path.cwd()
+    return Path(outputs.loaded(tape).folder) if tape is not None else Path.cwd()
 
 
 def _of_tape(options: argparse.Namespace) -> tuple[Diagnosis, Path]:
     """The diagnosis of an existing tape, and the folder of its sources."""
-    folder = Path(_loaded(Path(options.tape)).folder)
+    folder = Path(outputs.loaded(Path(options.tape)).folder)
     try:
         return _diagnosed(Path(options.tape), options), folder
     except Unsaid as end:
         raise Refused(str(end)) from None
-
-
-def _loaded(folder: Path) -> Any:
-    from unstuck.tape.files import TapeError, load
-
-    try:
-        return load(folder)
-    except TapeError as error:
-        raise Refused(str(error)) from None
-
-
-def _code(report: Diagnosis) -> int:
-    proven = any(statement.proven for statement in report.statements)
-    if report.causes or report.suspects or report.broke or report.misled or proven:
-        return SICK
-    return UNSAID if failed(report) or not report.steps else WELL
-
-
-def _show(report: Diagnosis, options: argparse.Namespace, folder: Path, target: str = "") -> None:
-    from unstuck.report import terminal
-
-    sheet = {**paper(sys.stderr), "folder": folder}
-    # An empty line separates the report from the script's own output.
-    if options.quiet:
-        text = terminal.verdict(report, **sheet)
-    else:
-        text = "\n" + terminal.render(report, **sheet, target=target, verbose=options.verbose)
-    sys.stderr.write(text)
-    sys.stderr.flush()
-
-
-def _write_json(report: Diagnosis, options: argparse.Namespace) -> None:
-    from unstuck.report import json as as_json
-
-    if options.json == "-":
-        sys.stdout.write(as_json.render(report))
-    elif options.json is not None:
-        written(Path(options.json), as_json.render(report))
-
-
-def _write_page(report: Diagnosis, options: argparse.Namespace, folder: Path, tape: Path, target: str = "") -> None:
-    """The page, with figures where the tape can be read; a failure of ours is one line."""
-    if options.html is None:
-        return
-    from unstuck.report.html import page
-
-    try:
-        looks = importlib.import_module("unstuck.signals.looks").looks(_loaded(tape)) if report.steps else None
-        written(Path(options.html), page.render(report, looks, folder=folder, target=target))
-    except Exception as error:
-        told(f"{options.html} was not written: {type(error).__name__}: {error}", MISUSED)
-
-
-def _write_sarif(report: Diagnosis, options: argparse.Namespace, folder: Path) -> None:
-    from unstuck.report import sarif
-
-    if options.sarif is not None:
-        here = Path.cwd()
-        root = folder.relative_to(here).as_posix() if folder.is_relative_to(here) else ""
-        text = sarif.render(report, root=root)
-        if options.sarif == "-":
-            sys.stdout.write(text)
-        else:
-            written(Path(options.sarif), text)
-
-
-def _write_patch(report: Diagnosis, options: argparse.Namespace, folder: Path) -> None:
-    diff = report.patch.diff if report.patch is not None else ""
-    # A patch file of an earlier run must not be taken for this run's.
-    if options.patch is not None and (diff or Path(options.patch).exists()):
-        written(Path(options.patch), diff)
-    if options.write and report.patch is not None and not report.patch.files:
-        told(f"no file was changed: {report.patch.advice}", SICK)
-    elif options.write and report.patch is not None:
-        try:
-            changed = patch.apply(report.patch.files, folder)
-        except (patch.PatchError, OSError) as error:
-            told(f"the patch was not applied: {error}", MISUSED)
-        else:
-            told("changed " + ", ".join(map(str, changed)) + " (the original stays beside it as .orig)", SICK)
 
 
 @contextmanager
