@@ -1,7 +1,7 @@
 """The faults of the source rules as other people would write them: each piece must be found."""
 
 # ruff: noqa: E501
-from tests.healthy_snippets import BINARY, HEAD, LOOP, MODAL, MODEL, evaluated, looped
+from tests.healthy_snippets import BINARY, HEAD, LOOP, MODAL, MODEL, STEP, evaluated, looped
 
 TRAINER = f"""{HEAD}
 class Net(nn.Module):
@@ -233,6 +233,23 @@ def fit(model, epochs):
     return model
 fit(nn.Linear(6, 3), 5)
 """,
+    f"""{HEAD}{MODEL}
+def fit():
+    lowest = 9e9
+    for epoch in range(3):
+        for xb, yb in train_loader:
+            {STEP}
+        if loss.item() < lowest:
+            lowest = loss.item()
+            state = {{'net': model.state_dict()}}
+    torch.save(state, 'best.pt')
+for rate in (1e-2, 1e-3):
+    fit()
+""",
+    looped(
+        after="held = model.state_dict(); model.load_state_dict(mean); print(model(x).mean()); model.load_state_dict(held)",
+        before="mean = copy.deepcopy(model.state_dict())\n",
+    ),
 ]
 
 RESETS = [

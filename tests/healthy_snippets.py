@@ -277,6 +277,40 @@ for lr in (0.1, 0.01):
             optimizer.step()
     states[lr] = model.state_dict()
 """,
+    f"""{HEAD}{MODEL}
+best_score = 9e9
+def train(epoch):
+    for xb, yb in train_loader:
+        {STEP}
+def test(epoch):
+    global best_score
+    with torch.no_grad():
+        score = criterion(model(x[400:]), y[400:]).item()
+    if score < best_score:
+        state = {{'net': model.state_dict(), 'epoch': epoch}}
+        if epoch:
+            torch.save(state, 'best.pt')
+        best_score = score
+for epoch in range(5):
+    train(epoch)
+    test(epoch)
+""",
+    f"""{HEAD}{MODEL}
+def snapshot():
+    state = {{'net': model.state_dict()}}
+    note = len(state)
+    print(note)
+    return state
+for epoch in range(5):
+    for xb, yb in train_loader:
+        {STEP}
+    torch.save(snapshot(), 'now.pt')
+""",
+    looped(
+        "weights = model.state_dict()",
+        "twin.load_state_dict(weights)",
+        before="twin = copy.deepcopy(model)\n",
+    ),
 ]
 
 FIT = """

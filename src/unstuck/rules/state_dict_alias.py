@@ -98,15 +98,41 @@ def _fresh(training: Training, model: ast.expr, loop: Loop) -> bool:
 
 
 def _used_later(training: Training, b: Binding, model: ast.expr) -> bool:
-    source, loops = training.source, _trains_on(training, b, model)
+    loops = _trains_on(training, b, model)
     for node in _reads(training, b):
-        outside = not any(source.inside(node, loop) for loop in loops)
+        if _at_once(training, b, node):
+            continue
+        outside = _outside(training, node, loops)
         use = _use(training, node)
         if use == "load" or (use == "keep" and outside):
             return True
         if outside and not isinstance(b.value, ast.Call | ast.Dict | ast.DictComp) and use:
             return True
     return False
+
+
+def _outside(training: Training, node: ast.expr, loops: list[Loop]) -> bool:
+    """Whether training goes on before a read: a loop has it neither in its text nor in a function that it calls."""
+    called_in = {loop for chain in training.chains(node) for loop in chain}
+    return not any(training.source.inside(node, loop) for loop in loops) and not called_in.issuperset(loops)
+
+
+def _at_once(training: Training, b: Binding, node: ast.expr) -> bool:
+    """Whether a read follows in the binding's own block, and nothing changes the weights in between."""
+    above, statement = list(training.source.above(node)), b.statement
+    around = training.source.page(statement).parents[statement]
+    blocks: Iterator[list[ast.AST]] = (v for _, v in ast.iter_fields(around) if isinstance(v, list) and statement in v)
+    after = [s for block in blocks for s in block[block.index(statement) + 1 :]]
+    last = next((n for n, s in enumerate(after) if s in above), None)
+    own = next((n for n in above if isinstance(n, ast.Call)), None)
+    return last is not None and not any(_changes_weights(training, s, own) for s in after[: last + 1])
+
+
+def _changes_weights(training: Training, statement: ast.AST, own: ast.Call | None) -> bool:
+    """Whether a statement, or a function that it enters, trains or loads weights; the call that reads is left out."""
+    parts = training.reached(statement)
+    changing = {*training.backwards, *training.steps, *training.methods("load_state_dict")} - {own}
+    return any(call in changing for part in parts for call in training.source.all(ast.Call, part))
 
 
 def _reads(training: Training, b: Binding) -> Iterator[ast.expr]:
