@@ -10,7 +10,10 @@ import pytest
 from tests.recorded import tape_of
 from unstuck.diagnosis.examine import Readings, examine
 from unstuck.diagnosis.model import Finding
+from unstuck.micro import reach
+from unstuck.micro.step import Recorded
 from unstuck.replay.bench import Bench
+from unstuck.rules import lr_too_high
 from unstuck.rules._rates import better, rounded
 from unstuck.rules._steep import before, steep
 from unstuck.rules.catalogue import catalogue
@@ -21,6 +24,7 @@ from unstuck.signals.reachability import Reach
 from unstuck.signals.running import Running
 from unstuck.signals.stale_gradients import StaleGradients
 from unstuck.signals.sweep import Sweep
+from unstuck.source.text import Sources
 
 RULES = catalogue()
 SCRIPT = """
@@ -84,6 +88,29 @@ def test_clearing_every_few_steps_is_only_guessed(tmp_path: Path, clear: str, kn
 def test_stale_gradients_in_a_closure(tmp_path: Path, clear: str, steps: int) -> None:
     closure = f"def closure():\n    {clear}\n    {LOSS}\n    loss.backward()\n    return loss\noptimizer.step(closure)"
     assert StaleGradients.read(tape_of(script(closure), tmp_path)).kept == steps
+
+
+def test_one_of_two_players_never_clears_its_gradients(tmp_path: Path) -> None:
+    model = """
+make, judge = nn.Linear(4, 4), nn.Linear(4, 1)
+first = torch.optim.SGD(make.parameters(), lr=0.01)
+second = torch.optim.SGD(judge.parameters(), lr=0.01)
+"""
+    body = (
+        "loss = (judge(x[rows]) - judge(make(x[rows]).detach())).pow(2).mean()",
+        "loss.backward()\nsecond.step()",
+        "loss = judge(make(x[rows])).pow(2).mean()",
+        "first.zero_grad()\nloss.backward()\nfirst.step()",
+    )
+    text = script(*body, model=model)
+    (finding,) = found(tmp_path, text, "no-zero-grad")
+    assert finding.known == "observed"
+    assert finding.site is not None
+    assert text.splitlines()[finding.site.line - 1].strip() == "loss.backward()"
+    (remedy,) = finding.remedies
+    patched = remedy.edit(Sources({"train.py": text}, "train.py")).files["train.py"]
+    wanted = "    second.zero_grad()\n    loss.backward()\n    second"
+    assert patched == text.replace("    loss.backward()\n    second", wanted)
 
 
 def test_gan_optimizers_that_clear_their_own_gradients_are_not_reported(tmp_path: Path) -> None:
@@ -239,6 +266,17 @@ def test_high_rate_without_a_sweep_needs_a_diverging_loss(tmp_path: Path) -> Non
     hot = script(LOSS, STEP, model=MODEL.replace("lr=0.01", "lr=50.0"))
     assert [f.fault for f in found(tmp_path, hot, "lr-too-high")] == ["lr-too-high"]
     assert found(tmp_path, script(LOSS, STEP), "lr-too-high") == []
+
+
+@pytest.mark.parametrize(("rate", "faults"), [(10.0, ["lr-too-high"]), (0.01, [])])
+def test_high_rate_without_a_sweep_is_seen_by_the_size_of_the_steps(
+    tmp_path: Path, rate: float, faults: list[str]
+) -> None:
+    adam = MODEL.replace("SGD", "Adam").replace("lr=0.01", f"lr={rate}")
+    loss = "loss = torch.tanh((model(x[rows]) - y[rows]) ** 2).mean()"
+    tape = tape_of(script(loss, STEP, model=adam), tmp_path)
+    found = list(lr_too_high.check(tape, Learning.read(tape), None, None, reach.ask(Recorded(tape))))
+    assert [(f.fault, f.known) for f in found] == [(fault, "observed") for fault in faults]
 
 
 def test_schedule_that_decays_to_nothing(tmp_path: Path) -> None:

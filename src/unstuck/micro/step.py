@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from unstuck.tape import sparse
 from unstuck.tape.interpreter import CPU, CannotReplay, Values, Way, run
 from unstuck.tape.model import Pass, Tape
 from unstuck.tape.program import Program
@@ -76,7 +77,8 @@ class Step:
         leaves = self._leaves(self.trained)
         wanted = self.program.loss if of is None else of
         with torch.enable_grad(), self.drawing():
-            entering = [self._entering(t, i in slots) for i, t in enumerate(self.outside)]
+            outside = self.outside if slots else sparse.entering(self.program, self.outside)
+            entering = [self._entering(t, i in slots) for i, t in enumerate(outside)]
             # A leaf must not be changed in place; its gradient is asked for all the same.
             given = tuple(t.clone() if t.requires_grad else t for t in entering)
             values = run(self.program, leaves, given, {}, Way(self.device, literal), {wanted, *kept})
@@ -93,7 +95,7 @@ class Step:
         """Per trained weight its gradient; None where the loss is not made with it."""
         leaves, names = self._leaves(self.trained), sorted(self.trained)
         with torch.enable_grad(), self.drawing():
-            entering = tuple(map(self._entering, self.outside))
+            entering = tuple(map(self._entering, sparse.entering(self.program, self.outside)))
             kept = {self.program.loss}
             loss = one_number(run(self.program, leaves, entering, {}, Way(self.device, True), kept)[self.program.loss])
         if not names or not loss.requires_grad:

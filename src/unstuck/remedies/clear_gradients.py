@@ -15,11 +15,12 @@ from unstuck.source.text import Place, Sources, Splice
 
 
 class ClearGradients(Treatment, frozen=True):
-    """`step`: a line that steps an optimizer, where the text shows of none that it does."""
+    """`step`: a line that steps an optimizer, where the text shows of none that it does; with `alone`, the only one."""
 
     name: ClassVar[str] = "clear-gradients"
     trust: ClassVar[Trust] = "safe"
     step: Site | None = None
+    alone: bool = False
 
     def summary(self) -> str:
         return "clear the gradients before each step"
@@ -28,7 +29,8 @@ class ClearGradients(Treatment, frozen=True):
         return noted(trial.with_(clear=True), self.name)
 
     def edit(self, sources: Sources) -> Sources:
-        found = steps(sources) or _stepping(sources, self.step)
+        seen = _stepping(sources, self.step)
+        found = (self.alone and seen) or steps(sources) or seen
         splices = (_before_backward(sources, step) for step in found) if found else _by_hand(sources)
         return gathered(sources, splices, "neither optimizer.step() nor a weight update by hand was found")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
 
 import torch
@@ -36,6 +37,10 @@ KEPT = 48 * 2**20
 """Bytes of lanes and optimizer state that unfinished trials together may keep, so that they can be continued."""
 WIDEST = 256 * 2**20
 """Bytes that the lanes of a sweep may take together; larger ones train in several groups."""
+FIRST, HOPELESS = 3, 2.0
+"""Passes whose time is measured, and how many times the limit the least that is worth a replay may be estimated to take
+by them: the first pass of a program is the slowest."""
+SLOW = "its step takes longer to replay than was estimated"
 BEGINNING = 0.4
 """The part of the course that is replayed as written first: it shows whether the program can be replayed."""
 
@@ -74,13 +79,23 @@ class Bench:
             if self.every == 1:  # the loss of other rows is another
                 check(self.trial, self.main, literal=self.manner == "one by one")
             self._as_written = self._set_out(self.trial)
+            if not self._affordable():
+                return SLOW
             self._written(self._until(BEGINNING))
         except CannotReplay as error:
             return str(error)
         except UNPLAYABLE as error:
             return f"a call of its step cannot be run again ({_first_line(error)})"
         short = len(self.course.passes) < min(TELLING, len(self.tape.passes))
-        return "its step takes longer to replay than was estimated" if short else ""
+        return SLOW if short else ""
+
+    def _affordable(self) -> bool:
+        """Whether its limit allows as many passes as are worth a replay, by the time that the first ones take."""
+        enough = min(TELLING, len(self.tape.passes))
+        began = time.thread_time()
+        self._as_written.to(FIRST, self.limit)
+        each = (time.thread_time() - began) / max(1, self._as_written.at)
+        return enough * each <= HOPELESS * self.limit
 
     def _written(self, passes: int) -> LaneResult:
         """The run as written up to there; if that takes too long, the course ends where it was stopped."""

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from unstuck.tape import sparse
 from unstuck.tape.interpreter import CannotReplay, Way, run
 from unstuck.tape.program import Program
 
@@ -71,7 +72,7 @@ class OneByOne:
         leaves = {name: w.detach().requires_grad_() for name, w in mine.items()}
         kept = [n for n in (self.program.loss, self.wanted) if n is not None]
         with torch.enable_grad():
-            entering = tuple(map(self._entering, outside))
+            entering = tuple(map(self._entering, sparse.entering(self.program, outside)))
             fixed = {n: self._entering(w) for n, w in self.fixed.items()} if self.program.differentiates else self.fixed
             spaces = ({**fixed, **leaves}, entering, self.constants)
             values = run(self.program, *spaces, Way(self.device, literal=True), kept)

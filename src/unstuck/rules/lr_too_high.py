@@ -8,8 +8,9 @@ sigmoids into saturation, and lowering the rate later does not bring them back.
 ## How it is seen
 The recorded batches are replayed from the recorded weights at many learning rates at once. The run as written learns
 little, and a rate at least three times lower reaches a clearly higher skill. Or the script's own optimizer does not
-learn one small batch by heart, and does at a lower rate. If the step cannot be replayed: the loss became NaN or
-infinite, or ends far above its start.
+learn one small batch by heart, and does at a lower rate. If the steps cannot be replayed often enough for that: the
+loss became NaN or infinite, or ends far above its start; or each of the first steps changes most weight matrices by
+more than their whole size.
 
 ## What to do
 Use the rate that did best; without a sweep, divide by ten. Learning-rate warm-up or gradient clipping allows somewhat
@@ -19,10 +20,12 @@ higher rates.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from statistics import median
 
 from unstuck.diagnosis.model import Evidence, Finding
 from unstuck.diagnosis.stages import Stage
 from unstuck.micro.by_heart import ByHeart
+from unstuck.micro.reach import Reach
 from unstuck.rules._rates import better, first_rate, rate_site, rounded, set_rate
 from unstuck.signals.learning import Learning
 from unstuck.signals.sweep import Sweep
@@ -35,14 +38,21 @@ steps; neighbouring rates do about the same."""
 BLOWN = 5.0
 """Without a sweep: the loss ends this many times above its start. Batches of one run differ by far less."""
 GUESS = 0.1
+USUAL = 0.01
+"""A step's size over the weight's in training that goes well, at its begin; later ones are smaller."""
 
 
-def check(tape: Tape, learning: Learning, sweep: Sweep | None, heart: ByHeart | None) -> Iterator[Finding]:
+def check(
+    tape: Tape, learning: Learning, sweep: Sweep | None, heart: ByHeart | None, reach: Reach | None
+) -> Iterator[Finding]:
     """Look for a lower learning rate that does better."""
     factor = better(sweep, learning.final, lambda f: f <= AWAY) if sweep else _guess(learning)
     written = first_rate(tape)
-    if factor is None and heart is not None and written:
-        yield from _of_few_rows(tape, heart, written)
+    if factor is None and written:
+        if heart is not None:
+            yield from _of_few_rows(tape, heart, written)
+        if sweep is None and reach is not None:
+            yield from _of_large_steps(tape, reach, written)
     if factor is None or not written:
         return
     rate = rounded(written * factor)
@@ -68,6 +78,21 @@ def _of_few_rows(tape: Tape, heart: ByHeart, written: float) -> Iterator[Finding
         Evidence(f"the same at {factor:g} times that rate", round(arm.share, 3), "no better"),
     )
     yield Finding("lr-too-high", said, rate_site(tape, remedy), evidence, (remedy,))
+
+
+def _of_large_steps(tape: Tape, reach: Reach, written: float) -> Iterator[Finding]:
+    """Most weight matrices are changed by more than their size at each step: nothing that was learnt can stay."""
+    matrices = [w for w in reach.weights if w.matrix and w.step > 0]
+    large = [w for w in matrices if w.kind == "large"]
+    if not large or 2 * len(large) < len(matrices):
+        return
+    size = median(w.step for w in matrices)
+    rate = rounded(written * USUAL / size)
+    remedy, where = set_rate(tape, rate / written)
+    each = f"each step changes {len(large)} of {len(matrices)} weight matrices by more than their whole size"
+    evidence = (Evidence("size of a step over the size of the weight, median", round(size, 3), f"near {USUAL:g}"),)
+    said = f"learning rate {written:g}{where} is too high: {each}"
+    yield Finding("lr-too-high", said, rate_site(tape, remedy), evidence, (remedy,), known="observed")
 
 
 def _guess(learning: Learning) -> float | None:

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from unstuck.diagnosis.model import Evidence, Finding, Known
 from unstuck.diagnosis.stages import Stage
 from unstuck.remedies.clear_gradients import ClearGradients
-from unstuck.rules._places import backward_site, step_site
+from unstuck.rules._places import backward_site, optimizer_site, step_site
 from unstuck.signals.stale_gradients import StaleGradients
 from unstuck.tape.model import Tape
 
@@ -37,16 +37,18 @@ def check(stale: StaleGradients, tape: Tape) -> Iterator[Finding]:
         return
     known: Known = "observed" if stale.kept == stale.steps else "guessed"
     often = "never cleared" if known == "observed" else "not cleared between most steps"
+    several, made = len(tape.optimizers) > 1, optimizer_site(tape, stale.optimizer)
+    whose = f" for the optimizer of line {made.line}" if several and made is not None else ""
     yield Finding(
         "no-zero-grad",
-        f"gradients are {often}: {stale.kept} of {stale.steps} steps add to the gradients of an earlier step; "
+        f"gradients{whose} are {often}: {stale.kept} of {stale.steps} steps add to the gradients of an earlier step; "
         "call zero_grad() before backward()",
-        backward_site(tape),
+        backward_site(tape, stale.optimizer),
         (
             Evidence("steps with stale gradients", stale.kept, f"0 of {stale.steps}"),
             Evidence("weights with stale gradients", len(stale.weights), "0"),
         ),
-        (ClearGradients(step_site(tape)),),
+        (ClearGradients(step_site(tape, stale.optimizer), several),),
         known=known,
     )
 

@@ -13,8 +13,12 @@ from unstuck.tape.model import Pass, Tape
 
 @dataclass(frozen=True)
 class StaleGradients:
-    """For each step after the first of each optimizer: whether it starts from gradients of the step before."""
+    """For each step after an optimizer's first: whether it starts from gradients of the step before.
 
+    Of several optimizers, the one with the largest share of such steps: each clears the gradients of its own weights.
+    """
+
+    optimizer: int
     steps: int
     kept: int
     """Steps before which the old gradient of some weight was never cleared."""
@@ -29,11 +33,15 @@ class StaleGradients:
     @classmethod
     def read(cls, tape: Tape) -> StaleGradients:
         holders = {p.name: p.optimizer for p in tape.parameters if p.optimizer >= 0}
-        found = [pair for number in range(len(tape.optimizers)) for pair in _pairs(tape, number, holders)]
-        if not found:
+        found = [cls._of(number, list(_pairs(tape, number, holders))) for number in range(len(tape.optimizers))]
+        if not any(one.steps for one in found):
             raise NotApplicable("fewer than two steps were recorded")
-        weights = dict.fromkeys(name for names in found for name in names)
-        return cls(len(found), sum(bool(names) for names in found), tuple(weights))
+        return max((one for one in found if one.steps), key=lambda one: one.share)
+
+    @classmethod
+    def _of(cls, number: int, pairs: list[frozenset[str]]) -> StaleGradients:
+        weights = dict.fromkeys(name for names in pairs for name in names)
+        return cls(number, len(pairs), sum(bool(names) for names in pairs), tuple(weights))
 
 
 def _pairs(tape: Tape, number: int, holders: dict[str, int]) -> Iterator[frozenset[str]]:
