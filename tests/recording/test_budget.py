@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from unstuck.recording import budget
-from unstuck.recording.budget import LEAST, LONGEST, PATIENCE, PAUSE, SECONDS, STUBBORN, Budget, limits
+from unstuck.recording.budget import LEAST, LONGEST, PATIENCE, PAUSE, SECONDS, STUBBORN, WAITED, Budget, limits
 from unstuck.recording.launch import BudgetSpent
 
 
@@ -13,8 +13,9 @@ class Clock:
     """A clock that a test turns."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.now = 100.0
+        self.now, self.idle = 100.0, 0.0
         monkeypatch.setattr(budget.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(budget.time, "process_time", lambda: self.now - self.idle)
 
 
 @pytest.fixture
@@ -76,6 +77,17 @@ def test_a_long_validation_is_not_taken_for_training(clock: Clock) -> None:
         clock.now += 0.0625 if steps != 250 else 60.0
         one.check(steps, validated=True)
     assert one.trained < 300 * 0.0625 + PAUSE + 1.0
+
+
+@pytest.mark.parametrize("share", [0.5, 0.9])
+def test_a_busy_machine_changes_nothing_but_the_time_it_takes(clock: Clock, share: float) -> None:
+    one = Budget()
+    one.begin()
+    for steps in range(1, 101):
+        clock.now += 0.0625 / (1 - share)
+        clock.idle += share * 0.0625 / (1 - share)
+        one.check(steps, validated=True)
+    assert one.trained == pytest.approx(100 * 0.0625 * max(1.0, 1 / (1 - share) / WAITED))
 
 
 def test_a_script_that_will_not_stop_is_left_alone(clock: Clock) -> None:

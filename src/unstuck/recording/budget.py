@@ -23,6 +23,9 @@ PATIENCE = 2.0
 """A script that has not validated yet gets this many times the seconds before it is stopped all the same."""
 PAUSE = 2.0
 """Seconds that count of a stretch without a step (a validation, a data set that is loaded), besides its usual time."""
+WAITED = 3.0
+"""A stretch counts by this process's own work: a machine that is busy with others must not change what is recorded. It
+counts as at least one part in WAITED of the time that passed, for a script may wait for its data or its device."""
 USUAL = 3.0
 """A step that takes no more than this many times the mean is counted whole."""
 STUBBORN = 3
@@ -71,11 +74,13 @@ class Budget:
         """Which limit was reached: "steps" or "seconds"."""
         self.raises: type[BudgetSpent] = BudgetSpent
         self._looked, self._steps, self._asked = 0.0, 0, 0
+        self._worked = 0.0
 
     def begin(self) -> None:
         """The first backward."""
         if self.began is None:
             self.began = self._looked = time.monotonic()
+            self._worked = time.process_time()
 
     def passed(self) -> float:
         """Seconds since it began, pauses included; none before."""
@@ -118,8 +123,10 @@ class Budget:
 
     def _count(self, steps: int) -> None:
         """Add the time since the last look; of a pause no more than PAUSE."""
-        now = time.monotonic()
+        now, worked = time.monotonic(), time.process_time()
+        passed = now - self._looked
+        counted = min(passed, max(worked - self._worked, passed / WAITED))
         made = max(1, steps - self._steps)
         mean = self.trained / self._steps if self._steps else 0.0
-        self.trained += min(now - self._looked, PAUSE + USUAL * made * mean)
-        self._looked, self._steps = now, steps
+        self.trained += min(counted, PAUSE + USUAL * made * mean)
+        self._looked, self._worked, self._steps = now, worked, steps
