@@ -7,7 +7,7 @@ import pytest
 from tests.recorded import Findings, Record
 from unstuck.diagnosis.examine import Readings, examine
 from unstuck.diagnosis.model import NotApplicable
-from unstuck.micro import birth, bootstrap, by_heart, copied, left_rows, reach, rows, terms
+from unstuck.micro import birth, bootstrap, by_heart, copied, left_rows, reach, rows, same_rows, terms
 from unstuck.micro.step import Recorded
 from unstuck.micro.training import Training
 from unstuck.rules.catalogue import catalogue
@@ -170,6 +170,37 @@ def test_rows_that_a_matrix_joins_are_meant(record: Record) -> None:
     text = text.replace("one, two =", "near = torch.rand(20, 20)\none, two =")
     found = rows.ask(recorded(record, text))
     assert found.mixed and found.meant and not found.statements
+
+
+DENOISED = """
+import torch
+from torch import nn
+
+torch.manual_seed(0)
+clean = torch.rand(400, 2)
+levels = torch.linspace(0.05, 1.0, 8)
+angles = torch.stack([(levels * k).sin() for k in range(1, 17)], 1)
+net, time = nn.Linear(2, 32), nn.Linear(16, 32)
+head = nn.Linear(32, 2)
+optimizer = torch.optim.Adam([*net.parameters(), *time.parameters(), *head.parameters()], lr=0.01)
+for epoch in range(3):
+    for rows in torch.randperm(400).split(50):
+        level, noise = torch.randint(0, 8, (50,)), torch.randn(50, 2)
+        given = {given}
+        loss = (head((net(given) + time(angles[level])).relu()) - noise).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+"""
+
+
+@pytest.mark.parametrize(
+    ("given", "repeated"),
+    [("clean[rows] + levels[level, None] * noise", False), ("clean[rows[:1]] + levels[level, None]", True)],
+)
+def test_a_row_is_all_that_enters_for_it(record: Record, given: str, repeated: bool) -> None:
+    found = same_rows.ask(recorded(record, DENOISED.format(given=given)))
+    assert bool(found.statements) is repeated
 
 
 def test_terms_are_taken_apart_down_to_their_reductions(record: Record) -> None:

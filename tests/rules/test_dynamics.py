@@ -311,6 +311,11 @@ def test_dead_relu_units_are_redrawn(tmp_path: Path) -> None:
     model = MODEL + "nn.init.constant_(model[0].bias, -9.0)"
     (finding,) = found(tmp_path, script(LOSS, STEP, model=model), "dead-relu")
     assert finding.remedies[0].names == ("model.0.weight", "model.0.bias")
+
+
+def test_weights_that_were_trained_before_they_are_frozen_are_meant(tmp_path: Path) -> None:
+    frozen = "if step == 15:\n    model[0].requires_grad_(False)"
+    assert found(tmp_path, script(frozen, LOSS, STEP), "frozen-params") == []
     assert found(tmp_path, script(LOSS, STEP), "dead-relu") == []
 
 

@@ -6,7 +6,8 @@ How many different rows does a batch hold, and how many do all of the recorded b
 
 ## How
 
-The rows of the largest input are compared bit for bit, within each of the first BATCHES batches and over all of them.
+The rows of all inputs together (a picture and its noise level) are compared bit for bit, within each of the first
+BATCHES batches and over all of them.
 
 ## What it costs
 
@@ -22,6 +23,7 @@ said.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from statistics import median
 
@@ -30,7 +32,7 @@ from torch import Tensor
 
 from unstuck.diagnosis.model import NotApplicable, Statement
 from unstuck.micro.step import Recorded
-from unstuck.signals.task import main_program
+from unstuck.signals.task import Task, main_program
 from unstuck.tape.model import Tape
 from unstuck.tape.program import Call, Outside, Program, leaves
 from unstuck.tape.site import Site
@@ -86,31 +88,40 @@ def ask(recorded: Recorded) -> SameRows:
     """Count the rows. Raises NotApplicable where no input has rows of numbers that are not whole."""
     tape, number = recorded.tape, main_program(recorded.tape)
     passes = [p for p in tape.passes if p.program == number][:BATCHES]
-    slot = _largest(tape, passes[0].outside)
-    keys = list(dict.fromkeys(p.outside[slot] for p in passes))
-    batches = [tape.tensors[key] for key in keys if len(tape.tensors[key]) >= ROWS]
+    task = Task.read(tape, number)
+    slots = _inputs(tape, passes[0].outside, task.slots if task.target is not None else ())
+    keys = dict.fromkeys(tuple(p.outside[slot] for slot in slots) for p in passes)
+    batches = [b for b in ([tape.tensors[key] for key in several] for several in keys) if _rows(b) >= ROWS]
     if len(batches) < FEWEST:
         raise NotApplicable(f"fewer than {FEWEST} different batches of {ROWS} rows were recorded")
     counts = [len(_different(b)) for b in batches]
     together = set().union(*(_different(b) for b in batches))
-    site = _reader(tape.programs[number], slot)
-    return SameRows(len(batches[0]), median(counts), len(together), len(batches), site)
+    site = _reader(tape.programs[number], slots[0])
+    return SameRows(_rows(batches[0]), median(counts), len(together), len(batches), site)
 
 
-def _largest(tape: Tape, outside: tuple[str, ...]) -> int:
+def _inputs(tape: Tape, outside: tuple[str, ...], targets: Collection[int]) -> list[int]:
+    """The inputs that have a row for each of the batch, the largest first."""
     tensors = [tape.tensors[key] for key in outside]
-    fit = [n for n, t in enumerate(tensors) if t.dim() > 1 and t.is_floating_point() and len(t) >= ROWS and _free(t)]
+    rows = [n for n, t in enumerate(tensors) if t.dim() > 1 and len(t) >= ROWS and n not in targets]
+    fit = [n for n in rows if tensors[n].is_floating_point() and _free(tensors[n])]
     if not fit:
         raise NotApplicable(f"no input has {ROWS} rows of numbers that are not whole")
-    return max(fit, key=lambda n: tensors[n].numel())
+    fit.sort(key=lambda n: -tensors[n].numel())
+    return [n for n in fit if len(tensors[n]) == len(tensors[fit[0]])]
+
+
+def _rows(inputs: list[Tensor]) -> int:
+    """Rows of a batch; 0 where its inputs differ in them."""
+    return len(inputs[0]) if len({len(t) for t in inputs}) == 1 else 0
 
 
 def _free(tensor: Tensor) -> bool:
     return bool(torch.isfinite(tensor).all()) and float((tensor != tensor.round()).double().mean()) > FREE
 
 
-def _different(batch: Tensor) -> set[bytes]:
-    rows = batch.detach().cpu().contiguous().flatten(1).double().numpy()
+def _different(inputs: list[Tensor]) -> set[bytes]:
+    rows = torch.cat([t.detach().cpu().flatten(1).double() for t in inputs], 1).numpy()
     return {row.tobytes() for row in rows}
 
 

@@ -7,9 +7,9 @@ and the layers behind it learn from random features.
 
 ## How it is seen
 The recorded step reads weights with `requires_grad=False`, and the run learns poorly, or these weights still hold what
-their constructors drew. A replay that trains them too shows whether that helps. A frozen backbone whose head learns
-well is a hint at most. Or an optimizer holds weights that evaluations read and no step of the whole run does (a loss
-that returns after the first of several heads).
+their constructors drew. Weights that the same run has trained before it froze them are left alone. A replay that trains
+them too shows whether that helps. A frozen backbone whose head learns well is a hint at most. Or an optimizer holds
+weights that evaluations read and no step of the whole run does (a loss that returns after the first of several heads).
 
 ## What to do
 Remove `requires_grad = False`, or pass `freeze=False`; and give these weights to the optimizer too. Let the loss depend
@@ -26,7 +26,7 @@ from unstuck.diagnosis.stages import Stage
 from unstuck.remedies.unfreeze import Unfreeze
 from unstuck.signals.coverage import Coverage, changed, size
 from unstuck.signals.learning import Learning
-from unstuck.tape.model import Tape
+from unstuck.tape.model import Parameter, Tape
 from unstuck.tape.program import Weight
 
 STAGE = Stage.WIRING
@@ -37,21 +37,22 @@ def check(coverage: Coverage, learning: Learning | None, tape: Tape) -> Iterator
     """Report the weights of the step that cannot change, if the run learns poorly or they have learnt nothing yet; and
     those that no step uses."""
     yield from _never_trained(tape)
-    if coverage.frozen and learning is not None:
+    frozen = [p for p in coverage.frozen if changed(tape, p.name) is not True]
+    if frozen and learning is not None:
         if not fair(learning.final):
-            yield _frozen(coverage, tape, "the run learns poorly")
+            yield _frozen(frozen, coverage, tape, "the run learns poorly")
         elif coverage.unlearnt:
-            yield _frozen(coverage, tape, "they hold what their constructors drew, and have learnt nothing")
+            yield _frozen(frozen, coverage, tape, "they hold what their constructors drew, and have learnt nothing")
 
 
-def _frozen(coverage: Coverage, tape: Tape, why: str) -> Finding:
-    names = tuple(p.name for p in coverage.frozen)
-    numbers, others = sum(map(size, coverage.frozen)), sum(map(size, coverage.held))
+def _frozen(frozen: list[Parameter], coverage: Coverage, tape: Tape, why: str) -> Finding:
+    names = tuple(p.name for p in frozen)
+    numbers, others = sum(map(size, frozen)), sum(map(size, coverage.held))
     few = ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")
     return Finding(
         FAULT,
         f"{numbers:,} of {numbers + others:,} weights are frozen (requires_grad=False): {few}; {why}",
-        _reads(tape, coverage.frozen[0].name),
+        _reads(tape, frozen[0].name),
         (Evidence("share of the weights that are frozen", numbers / max(numbers + others, 1), "0"),),
         (Unfreeze(names, coverage.optimizer),),
         known="observed",
