@@ -60,3 +60,41 @@ def test_one_epoch_says_nothing(record: Record) -> None:
     script = SCRIPT.format(loss="cross_entropy(net(x[rows]), target)", **CLASSES)
     with pytest.raises(NotApplicable):
         Repeats.read(record(script.replace("range(3)", "range(1)")))
+
+
+FEW = """
+import torch
+from torch import nn
+torch.manual_seed(5)
+x = torch.randn({few}, 5).repeat({copies}, 1)
+y = (torch.arange({few}) % 2).repeat({copies})
+net = nn.Sequential(nn.Linear(5, 16), nn.ReLU(), nn.Linear(16, 2))
+optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
+for epoch in range(60):
+    for rows in torch.randperm(len(x)).split({size}):
+        labels = {labels}
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(net(x[rows]), labels)
+        loss.backward()
+        optimizer.step()
+"""
+ANEW, ONCE = "y[torch.randperm(len(y))][rows]", "y[rows]"
+
+
+@pytest.mark.parametrize(
+    ("size", "few", "copies", "labels", "faults"),
+    [
+        (6, 6, 1, ANEW, {"label-misaligned"}),
+        (2, 6, 1, ANEW, {"label-misaligned"}),
+        (1, 10, 1, ANEW, {"label-misaligned"}),
+        (6, 6, 1, ONCE, set()),
+        (6, 6, 20, ANEW, {"input-degenerate"}),
+        (6, 3, 20, ANEW, {"input-degenerate"}),
+    ],
+)
+def test_few_rows_that_come_back_are_told_from_copies_of_them(
+    size: int, few: int, copies: int, labels: str, faults: set[str], findings: Findings
+) -> None:
+    text = FEW.format(size=size, few=few, copies=copies, labels=labels)
+    found = findings(text, "label-misaligned", "input-degenerate")
+    assert {f.fault for f in found if f.known == "observed"} == faults

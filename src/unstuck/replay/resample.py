@@ -24,12 +24,15 @@ from unstuck.replay.extent import UNPLAYABLE
 from unstuck.replay.lanes import LANES
 from unstuck.replay.redrawing import ASKED, Redrawn
 from unstuck.replay.run import LaneResult, course_of
+from unstuck.signals.samples import Samples
 from unstuck.tape.model import Pass
 
 UNKNOWN = SHOWS / 2
 """Skill on rows it was not trained on, up to which it knows nothing of them: chance is below 0.03 over hundreds."""
 AGAIN = 1.5
 """Times that each row of a course comes, on average, from which on a network may learn rows by heart."""
+FEWEST = 80
+"""Distinct rows below which one half says nothing of the other: chance hides a skill of 0.3 on forty of two classes."""
 BETTER = 0.2
 """Share of right answers that classes must add to rounded numbers."""
 
@@ -54,6 +57,8 @@ def resampled(kind: str, bench: Bench) -> Shown:
 
 def halves(bench: Bench) -> Shown:
     """Train on one half of the rows and ask about both; equal rows fall into the same half."""
+    if (distinct := Samples.read(bench.tape).distinct) < FEWEST:
+        raise NotApplicable(f"{distinct} distinct rows are too few to ask about one half of them")
     return _halves(bench, as_written(bench.tape))
 
 

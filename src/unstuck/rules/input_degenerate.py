@@ -8,7 +8,8 @@ learning rate are tried.
 
 ## How it is seen
 Identical recorded rows are grouped with their targets: the best score that any function of these inputs could have is
-hardly better than that of a constant prediction. Where rows and targets are not known one by one, all rows of a batch
+hardly better than that of a constant prediction. A row that only comes back, in no batch twice, is one row and does not
+count. Where rows and targets are not known one by one, all rows of a batch
 enter alike, and get the same answer. Or the inputs are nothing but 0 and a whole number or two, and a line
 of the script truncates a division.
 
@@ -26,14 +27,11 @@ from unstuck.diagnosis.model import Evidence, Finding, proven
 from unstuck.diagnosis.stages import Stage
 from unstuck.micro.dependence import Dependence
 from unstuck.remedies.keep_fractions import KeepFractions
-from unstuck.signals.samples import Samples
+from unstuck.signals.samples import HARDLY, SEVERAL, Samples
 from unstuck.signals.truncation import Truncation
 
 STAGE = Stage.DATA
 LEAVES_NOTHING = True
-HARDLY = 0.1
-"""Of the way from the best constant prediction to perfection. The bound is optimistic (it is fitted to these very
-rows), so what lies below it is not worth training for."""
 FEW_VALUES = 3
 """Fractions between -1 and 1 truncate to -1, 0 and 1."""
 LOOKED_AT = 200_000
@@ -54,8 +52,8 @@ def check(rows: Samples | None, cutting: Truncation | None, found: Dependence | 
 
 
 def _bounded(rows: Samples, cutting: Truncation) -> Iterator[Finding]:
-    share = (rows.ceiling - rows.constant) / max(1 - rows.constant, 1e-9)
-    if rows.constant < 1 and share <= HARDLY:
+    comes_back = rows.together < SEVERAL  # the same few rows with other targets: then the rows are not at fault
+    if rows.reachable <= HARDLY and not comes_back:
         yield _empty(rows, cutting)
     elif _whole(rows.rows):
         yield from _cut(rows, cutting)

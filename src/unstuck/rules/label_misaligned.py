@@ -24,12 +24,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from unstuck.diagnosis.model import Evidence, Finding, proven
+from unstuck.diagnosis.model import Effect, Evidence, Finding, proven
 from unstuck.diagnosis.stages import Stage
 from unstuck.signals.learning import Learning
 from unstuck.signals.relation import Relation
 from unstuck.signals.renamed_classes import RenamedClasses
 from unstuck.signals.repeats import Repeats
+from unstuck.signals.samples import HARDLY
 
 STAGE = Stage.TARGETS
 LEAVES_NOTHING = True
@@ -67,7 +68,11 @@ def _changing(repeats: Repeats, learning: Learning) -> Finding:
         )
     evidence = (Evidence("rows that keep their label when read again", repeats.kept, "all"),)
     site = learning.task.loss.site if learning.task.loss is not None else None
-    return Finding("label-misaligned", said, site, evidence, (), "error", known="observed", settles=("halves",))
+    sure = proven("no function of the rows can predict targets that change whenever a row comes back")
+    effect = sure if repeats.reachable <= HARDLY else Effect()
+    return Finding(
+        "label-misaligned", said, site, evidence, (), "error", known="observed", effect=effect, settles=("halves",)
+    )
 
 
 def _renumbered(found: RenamedClasses) -> Finding:

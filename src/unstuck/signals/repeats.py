@@ -9,13 +9,14 @@ import torch
 from torch import Tensor
 
 from unstuck.diagnosis.model import NotApplicable
-from unstuck.signals.samples import Samples
+from unstuck.signals.samples import SEVERAL, Samples
 from unstuck.tape.model import Tape
 
 FEWEST = 80
 """Rows read again below which chance hides how many keep their target."""
 APART = 8
-"""Distinct rows below which the fault is theirs: rows made equal have the targets of all of them."""
+"""Distinct rows below which equal ones that come together in a batch are several rows: rows made equal have the targets
+of all of them. Of more, batches drawn with replacement hold one row twice as well."""
 TELLING = 6.0
 """Standard deviations between chance and rows that all keep their target, so that the two are told apart."""
 
@@ -31,20 +32,22 @@ class Repeats:
     """The same where targets were drawn anew for each row."""
     deviations: float
     """How far it kept them beyond chance, in standard deviations of chance."""
+    reachable: float
+    """How much of the way from the best constant prediction to perfection any function of these rows could go."""
 
     @classmethod
     def read(cls, tape: Tape) -> Repeats:
         samples = Samples.read(tape)
-        if samples.distinct < APART:
+        if samples.distinct < APART and not samples.together < SEVERAL:
             raise NotApplicable("the rows are not told apart by what they hold")
-        first, second = _pairs(samples.group)
+        first, second = (samples.places[place] for place in _pairs(samples.group[samples.places]))
         if len(first) < FEWEST:
             raise NotApplicable(f"fewer than {FEWEST} rows were read again")
         kept, chance, spread = (_classes if samples.classified else _numbers)(samples.targets, first, second)
         error = spread / sqrt(len(first))
         if 1 - chance <= TELLING * error:
             raise NotApplicable("nearly all rows have one target")
-        return cls(len(first), kept, chance, (kept - chance) / error)
+        return cls(len(first), kept, chance, (kept - chance) / error, samples.reachable)
 
 
 def _pairs(group: Tensor) -> tuple[Tensor, Tensor]:

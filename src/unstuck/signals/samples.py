@@ -20,6 +20,16 @@ MOST_NUMBERS = 12_000_000
 FEWEST = 16
 """Rows below which nothing is said: with two classes, 16 rows agree by chance once in 32,768 times."""
 
+TELLING = 20.0
+"""Pairs of equal rows that chance would put into the batches, below which their absence tells nothing: half as many
+come by chance once in 90 times."""
+
+HARDLY = 0.1
+"""Of the way from the best constant prediction to perfection. The bound is optimistic (it is fitted to these very
+rows), so what lies below it is not worth training for."""
+SEVERAL = 0.5
+"""Times chance from which on equal rows in one batch are several rows; a row that comes back is in no batch twice."""
+
 
 @dataclass(frozen=True)
 class Samples:
@@ -38,6 +48,10 @@ class Samples:
     """(rows,) class ids, or values (the first of several); without rows whose target the loss ignores."""
     group: Tensor
     """(rows,) a number for each distinct row, the same for identical rows."""
+    places: Tensor
+    """Where the rows of each pass stand among the rows, pass after pass: a batch that came twice is kept once."""
+    sizes: Tensor
+    """(passes,) how many rows each of those passes has."""
 
     @property
     def rows(self) -> Tensor:
@@ -56,6 +70,21 @@ class Samples:
         return int(self.group.max()) + 1
 
     @property
+    def together(self) -> float:
+        """Pairs of equal rows in one batch, relative to what chance would put there; NaN where that is next to none.
+
+        About 1 where several rows are equal, 0 where equal rows are one that comes back: it is in no batch twice. Of
+        batches of one row, as many as there are distinct rows are taken for one.
+        """
+        group = self.group[self.places]
+        sizes = self.sizes if int(self.sizes.max()) > 1 else torch.full((len(group) // self.distinct,), self.distinct)
+        batch = torch.arange(len(sizes)).repeat_interleave(sizes)
+        shares = torch.bincount(group).double() / len(group)
+        expected = float(_pairs(sizes).sum() * shares.square().sum())
+        same = torch.unique(batch * self.distinct + group[: len(batch)], return_counts=True)[1]
+        return float(_pairs(same).sum()) / expected if expected >= TELLING else float("nan")
+
+    @property
     def constant(self) -> float:
         """The score of the best constant prediction (0 for R2)."""
         return _best(self.targets, torch.zeros_like(self.group), self.classified)
@@ -64,6 +93,11 @@ class Samples:
     def ceiling(self) -> float:
         """The best score that any function of these rows could have on them: accuracy, or R2."""
         return _best(self.targets, self.group, self.classified)
+
+    @property
+    def reachable(self) -> float:
+        """How much of the way from the best constant prediction to perfection any function of these rows could go."""
+        return (self.ceiling - self.constant) / max(1 - self.constant, 1e-9) if self.constant < 1 else 1.0
 
     @property
     def classified(self) -> bool:
@@ -81,10 +115,12 @@ class Samples:
         beside = tuple(sorted({*inputs, *_moving(tape, number, task.target)} - {slot, task.target}))
         _belonging(tape, number, (slot, *beside, task.target))
         slots = (slot, *beside, *task.slots)
-        keys = dict.fromkeys(tuple(p.outside[s] for s in slots) for p in tape.passes if p.program == number)
-        parts, targets = _gathered(tape, [dict(zip(slots, k, strict=True)) for k in keys], 1 + len(beside), task)
+        order = [tuple(p.outside[s] for s in slots) for p in tape.passes if p.program == number]
+        batches = [dict(zip(slots, k, strict=True)) for k in dict.fromkeys(order)]
+        parts, targets, rows = _gathered(tape, batches, 1 + len(beside), task)
         _, group = torch.unique(torch.cat(parts, 1), dim=0, return_inverse=True)
-        return cls(program, task, slot, call, beside, parts, targets, group)
+        places, sizes = _in_turn(rows, order)
+        return cls(program, task, slot, call, beside, parts, targets, group, places, sizes)
 
 
 def _inputs(program: Program) -> dict[int, Call]:
@@ -125,10 +161,28 @@ def _belonging(tape: Tape, number: int, slots: tuple[int, ...]) -> None:
         raise NotApplicable("an extra input is not aligned with the batch dimension")
 
 
-def _gathered(tape: Tape, keys: list[dict[int, str]], inputs: int, task: Task) -> tuple[tuple[Tensor, ...], Tensor]:
-    """Rows and targets of some batches, each the keys of its slots, those of the inputs first."""
+def _pairs(counts: Tensor) -> Tensor:
+    return counts * (counts - 1) / 2
+
+
+def _in_turn(rows: dict[tuple[str, ...], range], order: list[tuple[str, ...]]) -> tuple[Tensor, Tensor]:
+    """Where the rows of each pass stand, and how many it has; of the first passes, and of those that were gathered."""
+    turns, count = [], 0
+    for found in (rows[keys] for keys in order if keys in rows):
+        turns.append(found)
+        count += len(found)
+        if count >= MOST_ROWS:
+            break
+    return torch.tensor([place for turn in turns for place in turn]), torch.tensor([len(turn) for turn in turns])
+
+
+def _gathered(
+    tape: Tape, keys: list[dict[int, str]], inputs: int, task: Task
+) -> tuple[tuple[Tensor, ...], Tensor, dict[tuple[str, ...], range]]:
+    """Rows and targets of batches, each the keys of its slots, those of the inputs first; and where each one stands."""
     kept: list[list[Tensor]] = []
     targets: list[Tensor] = []
+    places: dict[tuple[str, ...], range] = {}
     count = 0
     for names in keys:
         parts = [tape.tensors[key] for key in list(names.values())[:inputs]]
@@ -142,13 +196,14 @@ def _gathered(tape: Tape, keys: list[dict[int, str]], inputs: int, task: Task) -
             continue
         kept.append(parts)
         targets.append(y)
+        places[tuple(names.values())] = range(count, count + len(y))
         count += len(y)
         if count >= MOST_ROWS or count * sum(x.shape[1] for x in parts) >= MOST_NUMBERS:
             break
     if count < FEWEST:
         raise NotApplicable(f"fewer than {FEWEST} rows with one target each were recorded")
     whole = (torch.nan_to_num(torch.cat(part).float()) for part in zip(*kept, strict=True))
-    return tuple(whole), torch.cat(targets)
+    return tuple(whole), torch.cat(targets), places
 
 
 def _labels(target: Tensor, task: Task) -> Tensor:
