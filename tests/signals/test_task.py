@@ -8,7 +8,7 @@ import pytest
 
 from tests.recorded import tape_of
 from unstuck.signals.learning import Learning
-from unstuck.signals.task import Task, alternate, last_fit
+from unstuck.signals.task import Task, alternate, last_fit, main_program
 
 SCRIPT = """
 import torch
@@ -96,18 +96,38 @@ torch.manual_seed(0)
 models = [nn.Linear(3, 1), nn.Linear(3, 1)]
 optimizers = [torch.optim.SGD(m.parameters(), lr=0.1) for m in models]
 for n in {order}:
-    loss = nn.functional.mse_loss(models[n](torch.randn(8, 3)), torch.randn(8, 1))
+    x, y = torch.randn(8, 3), torch.randn(8, 1)
+    loss = {loss}
     optimizers[n].zero_grad()
     loss.backward()
     optimizers[n].step()
 """
+ALONE = "nn.functional.mse_loss(models[n](x), y)"
+STUDENT = "nn.functional.mse_loss(models[n](x), models[0](x).detach() if n else y)"
+POLICY = "(models[n](x) * y).mean() if n else nn.functional.mse_loss(models[n](x), y)"
 
 
 @pytest.mark.parametrize(
-    ("order", "players", "last"),
-    [("[0, 1] * 5", True, 10), ("[0] * 5 + [1] * 4", False, 4), ("[0] * 5", False, 5)],
-    ids=["players", "one fit after the other", "one network"],
+    ("order", "loss", "players", "last"),
+    [
+        ("[0, 1] * 5", STUDENT, True, 10),
+        ("[0, 1] * 5", POLICY, True, 10),
+        ("[0, 1] * 5", ALONE, False, 5),
+        ("[0] * 5 + [1] * 4", ALONE, False, 4),
+        ("[0] * 5", ALONE, False, 5),
+    ],
+    ids=["one learns from the other", "one without targets", "side by side", "one after the other", "one network"],
 )
-def test_players_step_all_along(order: str, players: bool, last: int, tmp_path: Path) -> None:
-    tape = tape_of(TURNS.format(order=order), tmp_path)
+def test_players_step_all_along_and_need_each_other(
+    order: str, loss: str, players: bool, last: int, tmp_path: Path
+) -> None:
+    tape = tape_of(TURNS.format(order=order, loss=loss), tmp_path)
     assert (alternate(tape), len(last_fit(tape))) == (players, last)
+
+
+@pytest.mark.parametrize(
+    ("order", "judged"), [([0, 1] * 5, 1), ([0, 1] * 5 + [0], 1), ([0, 0, 1] * 5, 0)], ids=["equal", "cut", "more"]
+)
+def test_of_networks_side_by_side_one_is_judged(order: list[int], judged: int, tmp_path: Path) -> None:
+    tape = tape_of(TURNS.format(order=order, loss=ALONE), tmp_path)
+    assert main_program(tape) == next(p.program for p, n in zip(tape.passes, order, strict=True) if n == judged)

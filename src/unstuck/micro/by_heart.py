@@ -155,7 +155,8 @@ def ask(recorded: Recorded) -> ByHeart:
     rate = None
     if arms[1] is not None and arms[1].share >= MOST:
         rate = at_other_rates(recorded, few.step, constant, clock)
-    made = tape.optimizers[tape.updates[0].optimizer].made
+    holder = next(p.optimizer for p in tape.parameters if p.name in few.step.trained)
+    made = tape.optimizers[holder].made
     return ByHeart(few.rows, arms[0], arms[1], arms[2], rate, fails(tape), made, task.loss.site if task.loss else None)
 
 

@@ -102,24 +102,56 @@ def _by_place(tape: Tape, number: int, found: task.Task) -> bool:
 
 def alternate(tape: Tape) -> bool:
     """Whether optimizers with weights of their own step after different backward passes all along, as players of a
-    game do: one fit after the other is no game."""
-    pairs = combinations(_steps(tape), 2)
-    return any(not one & other and min(one) < max(other) and min(other) < max(one) for one, other in pairs)
+    game do. One fit after the other is no game, nor are fits side by side that have nothing to do with each other (a
+    comparison, an ensemble): no loss reads weights of both, and each asks for an answer for each row."""
+    steps = _steps(tape)
+    return any(_in_turn(steps[n], steps[m]) and not _apart(tape, n, m) for n, m in combinations(steps, 2))
 
 
-def _steps(tape: Tape) -> list[set[int]]:
+def _in_turn(one: set[int], other: set[int]) -> bool:
+    return not one & other and min(one) < max(other) and min(other) < max(one)
+
+
+def _apart(tape: Tape, one: int, other: int) -> bool:
+    """Whether each of two optimizers has losses of its own, and all of these can be judged."""
+    mine, theirs = _programs(tape, one), _programs(tape, other)
+    return not mine & theirs and all(Task.read(tape, n).kind != "unknown" for n in sorted(mine | theirs))
+
+
+def _programs(tape: Tape, optimizer: int) -> set[int]:
+    """The numbers of the programs with a loss that read what an optimizer holds."""
+    held = {p.name for p in tape.parameters if p.optimizer == optimizer}
+    numbers = {p.program for p in tape.passes if tape.programs[p.program].loss >= 0}
+    return {n for n in numbers if held & set(tape.programs[n].weights())}
+
+
+def _steps(tape: Tape) -> dict[int, set[int]]:
     """Per optimizer that holds weights: how many passes came before each of its steps."""
     holders = {p.optimizer for p in tape.parameters if p.trainable and p.optimizer >= 0}
-    steps = ({u.after for u in tape.updates if u.optimizer == n} for n in sorted(holders))
-    return [s for s in steps if s]
+    steps = {n: {u.after for u in tape.updates if u.optimizer == n} for n in sorted(holders)}
+    return {n: s for n, s in steps.items() if s}
 
 
 def last_fit(tape: Tape) -> tuple[Pass, ...]:
-    """The passes of the last fit, where one network is fitted after another (a teacher, then its student); else all."""
-    steps = sorted(_steps(tape), key=min)
-    if len(steps) < 2 or alternate(tape) or steps[-1] & set().union(*steps[:-1]):
+    """The passes of the last fit, where one network is fitted after another (a teacher, then its student), and of one
+    of those that are fitted side by side; else all."""
+    steps = _steps(tape)
+    if len(steps) < 2 or alternate(tape):
         return tape.passes
-    return tape.passes[max(max(s) for s in steps[:-1]) :]
+    last = max(steps, key=lambda n: max(steps[n]))
+    beside = [n for n in steps if n == last or _in_turn(steps[n], steps[last])]
+    earlier = set[int]().union(*(s for n, s in steps.items() if n not in beside))
+    if steps[last] & earlier:
+        return tape.passes
+    own = _programs(tape, _longest({n: steps[n] for n in beside})) if len(beside) > 1 else None
+    return tuple(p for p in tape.passes[max(earlier, default=0) :] if own is None or p.program in own)
+
+
+def _longest(steps: dict[int, set[int]]) -> int:
+    """The optimizer that makes most steps; of equals (a run may be cut between them) the one that begins last: what a
+    script compares with comes first."""
+    most = max(map(len, steps.values()))
+    return max((n for n, s in steps.items() if len(s) >= most - 1), key=lambda n: min(steps[n]))
 
 
 def main_program(tape: Tape, passes: tuple[Pass, ...] | None = None) -> int:
