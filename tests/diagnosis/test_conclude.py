@@ -124,6 +124,14 @@ def test_a_fact_that_nobody_means_is_a_suspect_of_a_run_that_learns_only_fairly(
     assert roles(diagnosis) == {"no-zero-grad": what, "dead-relu": "hint"}
 
 
+def test_a_remedy_that_heals_and_is_not_chosen_says_so() -> None:
+    diagnosis = concluded(World([SCALE, DEAD], replayed=skills(scale=0.8, leak=0.75, scale_leak=0.8)))
+    assert roles(diagnosis)["input-scale"] == "cause"
+    (other,) = (f for f in diagnosis.findings if f.fault == "dead-relu")
+    assert other.effect.word == "undecided"
+    assert other.effect.because.endswith("another one was chosen")
+
+
 def test_without_experiments_findings_are_suspects() -> None:
     diagnosis = concluded(World([SCALE], replayed=skills(scale=0.9)), Budget(prove=False))
     assert roles(diagnosis) == {"input-scale": "suspect"}

@@ -193,6 +193,9 @@ class Judged:
         refuting = next((e for e in about if self._refutes(finding, e)), None)
         if refuting is not None:
             return Effect("refuted", f"{refuting.why} ({refuting.power})" if refuting.power else refuting.why)
+        also = next((e for e in about if _alone(finding, e) and e.works and not self._withdrawn(e)), None)
+        if also is not None and self.choice.replay is not None:
+            return Effect("undecided", f"its remedy alone {also.word} too ({also.why}); another one was chosen")
         return Effect("undecided", why_undecided(finding, about))
 
     def _proofs(self, finding: Finding, about: list[Experiment]) -> list[Experiment]:
