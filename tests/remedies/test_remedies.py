@@ -228,6 +228,17 @@ def test_optimizer_is_rebuilt_for_the_new_model():
     assert run(new)[0]["score"] > 0.9
 
 
+@pytest.mark.parametrize("part", ["list(n.parameters())[-2:]", "n.fc2.parameters()"])
+def test_optimizers_of_a_list_of_models_get_the_whole_models(part: str):
+    text = CLASSES.replace(
+        "optimizer = torch.optim.Adam(net.parameters(), lr=LR)",
+        f"nets = [net]\noptimizers = [torch.optim.Adam({part}, lr=LR) for n in nets]\noptimizer = optimizers[0]",
+    )
+    new = edited(HoldParameters(("nets[0].fc1.weight", "nets[0].fc1.bias")), text)
+    assert "optimizers = [torch.optim.Adam(n.parameters(), lr=LR) for n in nets]" in new
+    assert run(new)[0]["score"] > 0.9
+
+
 def test_optimizer_gets_the_whole_model():
     text = CLASSES.replace("Adam(net.parameters()", "Adam(net.fc2.parameters()")
     assert edited(HoldParameters(("net.fc1.weight",)), text) == CLASSES

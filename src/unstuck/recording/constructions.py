@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from unstuck.recording.first_values import FirstValues
+from unstuck.recording.tracer import Entry
 from unstuck.tape.site import Site
 
 LEAF = torch.Tensor.is_leaf.__get__  # type: ignore[attr-defined]
@@ -24,10 +26,12 @@ Sites = Callable[[int], tuple[Site, ...]]
 
 
 class Constructions:
-    """The innermost line of the person's at each construction. `sites(depth)` gives the person's frames."""
+    """The innermost line of the person's at each construction. `sites(depth)`: the person's frames; `entries()`:
+    the calls so far."""
 
-    def __init__(self, sites: Sites, failed: Callable[[Exception], None]) -> None:
+    def __init__(self, sites: Sites, failed: Callable[[Exception], None], entries: Callable[[], list[Entry]]) -> None:
         self._sites, self._failed = sites, failed
+        self.values = FirstValues(entries)
         self._optimizers: weakref.WeakKeyDictionary[Any, Site] = weakref.WeakKeyDictionary()
         self._tensors: dict[int, tuple[weakref.ref[Tensor], Site]] = {}
         self._values: dict[int, tuple[weakref.ref[Tensor], Site]] = {}
@@ -56,9 +60,10 @@ class Constructions:
         """The last line that gave it its first values; None where that was not seen."""
         return _held(self._values, weight)
 
-    def wrote(self, weights: list[Tensor]) -> None:
-        """Values were written to weights before the first step."""
+    def wrote(self, weights: list[Tensor], func: Any = None, args: Any = (), kwargs: Any = None) -> None:
+        """Values were written to weights before the first step, by a call if that is known."""
         try:
+            self.values.wrote(weights, func, args, kwargs)
             sites = self._sites(1)[:1]
             self._values |= {id(weight): (weakref.ref(weight), site) for site in sites for weight in weights}
         except Exception as error:

@@ -58,7 +58,9 @@ class Observed:
         theirs = lambda file: self.call_sites.relative(file) is not None
         self.vocabularies = Vocabularies(theirs, self.notes.failure("what names the token ids"))
         self.settings = SettingsRead(folder)
-        self.constructions = Constructions(self.call_sites.sites, self.notes.failure("a construction"))
+        self.constructions = Constructions(
+            self.call_sites.sites, self.notes.failure("a construction"), lambda: self.tracer.entries
+        )
         self.store, self.names, self.optimizers = TensorStore(), Names(), OptimizerObserver(self.constructions)
         self.modes = Modes(self.names)
         self.graphs = RetainedGraphs()

@@ -103,6 +103,7 @@ class OptimizerObserver:
             made=made,
             valued=valued,
             unfrozen=met.tensor.requires_grad and not met.trainable,
+            fresh=self._constructions.values.fresh(met.tensor),
         )
 
     # -- backward, and updates written by hand -----------------------------------------------------------------------

@@ -84,8 +84,8 @@ class Tracer(TorchFunctionMode):
         self.made: dict[int, Tensor] = {}
         self.writes = WeightWrites(sites)
         self.scaling = LossScaling()
-        self.wrote: Callable[[list[Tensor]], None] | None = None
-        """Told of the weights that a call has written to."""
+        self.wrote: Callable[..., None] | None = None
+        """Told of the weights that a call has written to, and of the call: function, arguments, named arguments."""
         self.spill: Callable[[], None] | None = None
         """Told that calls without gradients hold too much."""
         self._held = 0
@@ -234,16 +234,16 @@ class Tracer(TorchFunctionMode):
             return False
         written = [] if func in MARKING or not changes else weights or self.writes.behind(results)
         if written:
-            self.write(written)
+            self.write(written, func, args, kwargs)
         for weight in weights:
             self._perhaps_new(weight, args, kwargs)
         return bool(written or weights) or func in SILENT
 
-    def write(self, weights: list[Tensor]) -> None:
-        """A call has written to weights."""
+    def write(self, weights: list[Tensor], func: Any = None, args: Any = (), kwargs: Any = None) -> None:
+        """A call (of which nothing may be known) has written to weights."""
         self.writes.write(weights)
         if self.wrote is not None:
-            self.wrote(weights)
+            self.wrote(weights, func, args, kwargs)
 
     def _make_room(self) -> None:
         if len(self.entries) >= LONGEST:

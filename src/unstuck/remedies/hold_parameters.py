@@ -64,14 +64,27 @@ def _chosen(given: Place) -> bool:
 
 
 def _spoken(call: Place, root: str) -> str:
-    """The name of the outermost module in the text; the tape calls one without a name after its class."""
+    """The name of the outermost module in the text; the tape calls one without a name after its class.
+
+    One of a list has the name by which a loop around the call goes through that list.
+    """
     known = {call.page.code(n) for kind in (ast.Name, ast.Attribute) for n in call.page.all(kind)}
     if root in known:
         return root
     for made in call.page.all(ast.Assign):
         if isinstance(made.value, ast.Call) and call.page.code(made.value.func).lower() == root:
             return call.page.code(made.targets[0])
+    if (each := _each(call, root.partition("[")[0])) is not None:
+        return each
     raise CannotEdit(f"{call.file}: cannot tell the name of {root} in the script")
+
+
+def _each(call: Place, modules: str) -> str | None:
+    """The variable of the innermost loop around a call, or of the comprehension that it stands in, over `modules`."""
+    above = list(call.page.above(call.node))
+    loops = [n for node in above for n in getattr(node, "generators", [node] if isinstance(node, ast.For) else [])]
+    over = (n.target for n in loops if call.page.code(n.iter) == modules)
+    return next((target.id for target in over if isinstance(target, ast.Name)), None)
 
 
 def _again(call: Place, root: str) -> Splice:

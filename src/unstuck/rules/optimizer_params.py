@@ -8,8 +8,9 @@ computed by weights that never change.
 ## How it is seen
 The recorded step says which weights the loss reaches by gradient, and the optimizers say what they hold. If they hold
 none of these weights, that is the fault. If they hold a part, it may be meant (fine-tuning: a fixed pretrained part
-below a trained head). It is not if the other weights start out as random numbers: nothing has ever trained them; nor
-if they are frozen at first and unfrozen during the run: the optimizer was built from the trainable ones only.
+below a trained head). It is not if the other weights start out as random numbers, or several small layers hold what
+their initialisation filled in: nothing has ever trained them; nor if they are frozen at first and unfrozen during the
+run: the optimizer was built from the trainable ones only.
 
 ## What to do
 Build the optimizer after the model is complete, from `model.parameters()` of the model that computes the loss; with
@@ -69,7 +70,7 @@ def _compared(coverage: Coverage, tape: Tape) -> Iterator[Finding]:
     fresh = [p for p in coverage.untrained if p in loose]
     evidence = (
         Evidence("share of the network's elements that no optimizer holds", coverage.share, "0"),
-        Evidence("matrices among them that start out random", len(fresh), "0, unless the layer is meant to stay so"),
+        Evidence("matrices among them that nothing has trained", len(fresh), "0, unless the layer is meant to stay so"),
         Evidence("tensors held that no loss ever reached", foreign, "0"),
     )
     site, names = optimizer_site(tape, coverage.optimizer), tuple(p.name for p in loose)

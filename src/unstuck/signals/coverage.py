@@ -16,6 +16,8 @@ from unstuck.tape.program import Call, Weight
 MODULE = re.compile(r"^\s*class \w+\(.*\bModule\b", re.MULTILINE)
 SMALLEST = 16
 """Rows and columns below which a matrix does not show whether it was drawn at random."""
+SEVERAL = 3
+"""Matrices that are left as they were drawn, and are more than a random feature map or a reservoir has."""
 EDGE = 1.15
 """The largest singular value of a matrix of independent entries of deviation s is about s (sqrt(rows) + sqrt(columns))
 (Bai and Yin 1993); all of 300 matrices of 16 by 16 lie below this multiple of it. Training adds far larger ones (Martin
@@ -55,8 +57,14 @@ class Coverage:
 
     @property
     def untrained(self) -> tuple[Parameter, ...]:
-        """The loose matrices whose initial values are random: nothing has trained them before this run either."""
-        return tuple(p for p in self.loose if is_random(self.tape.start(p.name)))
+        """The loose matrices whose initial values are random: nothing has trained them before this run either.
+
+        A small one shows that by what wrote its values, not by these: then several have to, since a random feature map
+        (one matrix) or a reservoir (two) is left as it was drawn on purpose.
+        """
+        drawn = tuple(p for p in self.loose if is_random(self.tape.start(p.name)))
+        small = tuple(p for p in self.loose if p.fresh and len(p.shape) > 1 and p not in drawn)
+        return drawn + (small if drawn or len(small) >= SEVERAL else ())
 
     @property
     def unlearnt(self) -> bool:

@@ -36,6 +36,8 @@ class Parameter(msgspec.Struct, frozen=True):
     """The last line that set its values before the first step (None where that was not seen)."""
     unfrozen: bool = False
     """Not trainable at the first backward, and trainable when the recording ended."""
+    fresh: bool = False
+    """Its first values come from numbers alone (an initialisation): nothing was loaded or copied into it."""
 
 
 class Optimizer(msgspec.Struct, frozen=True):
