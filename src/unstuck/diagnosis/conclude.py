@@ -92,7 +92,7 @@ def learning(state: State, run: Run) -> bool | None:
         return state != "does-not-learn"
     if run.skill is None or not run.judged:
         return None
-    return learns(run.skill)
+    return learns(run.skill) or (state == "unknown" and run.ranks is not None)
 
 
 def gap(run: Run, headroom: Headroom | None) -> Gap | None:

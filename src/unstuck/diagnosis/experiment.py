@@ -193,6 +193,8 @@ class Run(msgspec.Struct, frozen=True):
     evaluation: float | None = None
     """Skill over the script's own last evaluation; None where it made none that can be scored."""
     scores: Scores = Scores()
+    ranks: float | None = None
+    """Area under the ROC curve where its outputs tell two classes apart beyond chance; else None."""
 
     @property
     def judged(self) -> bool:

@@ -329,6 +329,11 @@ def is_below(headroom: Headroom | None, skill: float | None = None) -> bool:
     return below(run if skill is None else max(run, skill), run + headroom.gain[0])
 
 
+def nothing_beats(headroom: Headroom | None) -> bool:
+    """Whether no simple learner gets more out of the rows than the best constant answer."""
+    return headroom is not None and stuck(headroom.skill(headroom.baseline))
+
+
 def by_heart(run: Run) -> bool:
     """Whether it knows the rows it was trained on, and nothing of those of its last evaluation."""
     return run.evaluation is not None and learns(run.known) and stuck(run.evaluation)

@@ -13,7 +13,17 @@ from dataclasses import dataclass
 import msgspec
 
 from unstuck.diagnosis.experiment import Experiment, Headroom, Recount, Replay, Rerun, Resample, Run, Scores
-from unstuck.diagnosis.level import by_heart, counted, ended, gapped, headroom_of, is_below, related, still_prints
+from unstuck.diagnosis.level import (
+    by_heart,
+    counted,
+    ended,
+    gapped,
+    headroom_of,
+    is_below,
+    nothing_beats,
+    related,
+    still_prints,
+)
 from unstuck.diagnosis.log import latest, upstream
 from unstuck.diagnosis.model import Effect, Finding, Known, Role, Site, State
 from unstuck.diagnosis.plan import Choice
@@ -80,6 +90,8 @@ def state_of(run: Run, headroom: Headroom | None = None) -> State:
         return "learns-well"
     if learns(run.skill):
         return "too-early" if early else "unknown"  # how much more its rows hold is not known
+    if run.ranks is not None and nothing_beats(headroom):
+        return "unknown"  # its answers are those of the constant, and so are the best ones
     return "too-early" if early else "does-not-learn"
 
 

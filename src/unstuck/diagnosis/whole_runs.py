@@ -38,6 +38,7 @@ def run_of(tape: Tape, ended: bool | None = None) -> Run:
         turns=alternate(tape), flat=learning.yardstick.flat, error=error, cut=tape.cut,
         warming=tape.cut and _warming(tape),
         evaluation=exam.skill if exam is not None else None, scores=scores_of(tape, learning),
+        ranks=learning.ranking.area if learning.ranking is not None and learning.ranking.certain else None,
     )  # fmt: skip
 
 

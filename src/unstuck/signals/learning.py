@@ -10,6 +10,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from unstuck.signals.ranking import Ranking, ranking
 from unstuck.signals.task import Task, main_program
 from unstuck.signals.yardstick import Yardstick, yardstick
 from unstuck.tape.model import Pass, Tape
@@ -34,6 +35,8 @@ class Learning:
     score: float | None
     """The metric over the last quarter."""
     passes: int
+    ranking: Ranking | None = None
+    """Of two classes: how its outputs order them, over the last quarter."""
 
     @property
     def final(self) -> float:
@@ -65,8 +68,10 @@ class Learning:
             return cls(task, yard, tuple(_fallen(stretched)), stretched, None, len(moments))
         sums = [torch.stack([r for _, r in part]).sum(0) for part in _stretches(rows)]
         skill = tuple(float(yard.skill(yard.score(part))) for part in sums)
-        last = torch.stack([r for at, r in rows if at >= int(0.75 * (1 + rows[-1][0]))])
-        return cls(task, yard, skill, stretched, float(yard.score(last.sum(0))), len(moments))
+        quarter = int(0.75 * (1 + rows[-1][0]))
+        last = torch.stack([r for at, r in rows if at >= quarter])
+        order = ranking(tape, (p for at, p in moments if at >= quarter and p.program == main), task)
+        return cls(task, yard, skill, stretched, float(yard.score(last.sum(0))), len(moments), order)
 
 
 def _moments(tape: Tape, main: int) -> list[tuple[int, Pass]]:
