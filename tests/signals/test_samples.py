@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.recorded import tape_of
+import pytest
+
+from tests.recorded import Findings, Record, tape_of
+from unstuck.diagnosis.model import NotApplicable
+from unstuck.signals.relation import Relation
 from unstuck.signals.samples import Samples
 
 NORMALISED = """
@@ -53,3 +57,39 @@ def test_rows_of_two_looked_up_numbers(tmp_path: Path) -> None:
     assert rows.looked_up == (True, True)
     assert rows.distinct > 300
     assert rows.ceiling == 1.0
+
+
+CODED = """
+import torch
+from torch import nn
+
+torch.manual_seed(0)
+x = torch.rand(400, 1, 6, 6) * (torch.rand(6, 6) > 0.5)
+x[..., 0, 0] = {corner}
+model = nn.Sequential(nn.Flatten(), nn.Linear(36, 8), nn.ReLU(), nn.Linear(8, 36), nn.Unflatten(1, (1, 6, 6)))
+optimizer = torch.optim.Adam(model.parameters(), lr=0.003)
+for epoch in range(4):
+    for rows in torch.randperm(400).split(25):
+        optimizer.zero_grad()
+        loss = nn.functional.mse_loss(model(x[rows]), {target})
+        loss.backward()
+        optimizer.step()
+"""
+
+
+@pytest.mark.parametrize("corner", [0, 1])
+def test_of_many_targets_the_one_that_varies_most_is_asked(corner: int, record: Record, findings: Findings) -> None:
+    tape = record(CODED.format(corner=corner, target="x[rows].clone()"))
+    assert Samples.read(tape).targets.std() > 0.2
+    assert Relation.read(tape).strength > 10
+    assert findings(tape, "label-misaligned") == []
+
+
+def test_labels_of_other_rows_are_still_unrelated(record: Record, findings: Findings) -> None:
+    tape = record(CODED.format(corner=0, target="x[(rows + 7) % 400].clone()"))
+    assert [f.fault for f in findings(tape, "label-misaligned")] == ["label-misaligned"]
+
+
+def test_a_target_that_never_varies_belongs_to_no_row(record: Record) -> None:
+    with pytest.raises(NotApplicable):
+        Samples.read(record(CODED.format(corner=0, target="torch.full((25, 1, 6, 6), 0.5)")))

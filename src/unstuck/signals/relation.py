@@ -84,9 +84,15 @@ def _wanted(targets: Tensor, classified: bool) -> Tensor:
         kinds, number = torch.unique(targets, return_inverse=True)
         table = torch.nn.functional.one_hot(number, len(kinds)).double()
     else:
-        ranked = targets.argsort().argsort().double()
-        table = ranked.unsqueeze(1) / len(ranked)
+        table = ranks(targets).unsqueeze(1)
     return table - table.mean(0)
+
+
+def ranks(values: Tensor) -> Tensor:
+    """(rows,) the share of values below each one; equal values have the same."""
+    ordered = values.sort().values
+    low, high = torch.searchsorted(ordered, values), torch.searchsorted(ordered, values, right=True)
+    return (low + high).double() / (2 * len(values))
 
 
 def _near(x: Tensor) -> Tensor:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import sqrt
 
-import torch
 from torch import Tensor
 
 from unstuck.diagnosis.model import NotApplicable
+from unstuck.signals.relation import ranks
 from unstuck.signals.samples import SEVERAL, Samples
 from unstuck.tape.model import Tape
 
@@ -65,8 +65,5 @@ def _classes(targets: Tensor, first: Tensor, second: Tensor) -> tuple[float, flo
 
 def _numbers(targets: Tensor, first: Tensor, second: Tensor) -> tuple[float, float, float]:
     """By ranks, of which equal values share one; those of unrelated values are 1/3 apart, with a variance of 1/18."""
-    values = targets.double()
-    ordered = values.sort().values
-    low, high = torch.searchsorted(ordered, values), torch.searchsorted(ordered, values, right=True)
-    ranks = (low + high).double() / (2 * len(values))
-    return 1 - float((ranks[first] - ranks[second]).abs().mean()), 2 / 3, sqrt(1 / 18)
+    rank = ranks(targets.double())
+    return 1 - float((rank[first] - rank[second]).abs().mean()), 2 / 3, sqrt(1 / 18)

@@ -17,6 +17,8 @@ from unstuck.tape.program import Call, Outside, Program
 MOST_ROWS = 6_000
 MOST_NUMBERS = 12_000_000
 """Of all rows together (48 MB)."""
+COMPARED = 500
+"""Rows whose targets are compared: a standard deviation over so many is known to a few per cent."""
 FEWEST = 16
 """Rows below which nothing is said: with two classes, 16 rows agree by chance once in 32,768 times."""
 
@@ -45,7 +47,8 @@ class Samples:
     parts: tuple[Tensor, ...]
     """(rows, features) of the slot, and of those beside it, as recorded."""
     targets: Tensor
-    """(rows,) class ids, or values (the first of several); without rows whose target the loss ignores."""
+    """(rows,) class ids, or values (of several, the most varied one); without rows whose target the loss
+    ignores."""
     group: Tensor
     """(rows,) a number for each distinct row, the same for identical rows."""
     places: Tensor
@@ -180,14 +183,15 @@ def _gathered(
     tape: Tape, keys: list[dict[int, str]], inputs: int, task: Task
 ) -> tuple[tuple[Tensor, ...], Tensor, dict[tuple[str, ...], range]]:
     """Rows and targets of batches, each the keys of its slots, those of the inputs first; and where each one stands."""
+    column = _most_varied(tape, keys, task) if task.kind == "regression" else 0
     kept: list[list[Tensor]] = []
     targets: list[Tensor] = []
     places: dict[tuple[str, ...], range] = {}
     count = 0
     for names in keys:
         parts = [tape.tensors[key] for key in list(names.values())[:inputs]]
-        target = task.wanted(lambda slot, names=names: tape.tensors[names[slot]])
-        y = _labels(target, task)
+        target = _wanted(tape, names, task)
+        y = _labels(target, task, column)
         if not all(x.dim() and len(x) == len(y) for x in parts):
             continue
         known = counted(task, target)[: len(y)] if task.kind in ("classes", "binary") else y == y
@@ -202,16 +206,40 @@ def _gathered(
             break
     if count < FEWEST:
         raise NotApplicable(f"fewer than {FEWEST} rows with one target each were recorded")
-    whole = (torch.nan_to_num(torch.cat(part).float()) for part in zip(*kept, strict=True))
-    return tuple(whole), torch.cat(targets), places
+    whole, values = (torch.nan_to_num(torch.cat(part).float()) for part in zip(*kept, strict=True)), torch.cat(targets)
+    if task.kind == "regression" and bool((values == values[0]).all()):
+        raise NotApplicable("all rows have one target")
+    return tuple(whole), values, places
 
 
-def _labels(target: Tensor, task: Task) -> Tensor:
+def _wanted(tape: Tape, names: dict[int, str], task: Task) -> Tensor:
+    return task.wanted(lambda slot: tape.tensors[names[slot]])
+
+
+def _most_varied(tape: Tape, keys: list[dict[int, str]], task: Task) -> int:
+    """Which of the numbers to predict for a row differs most between rows; the first where there is one only."""
+    parts: list[Tensor] = []
+    for flat in (_flat(_wanted(tape, names, task)) for names in keys):
+        parts += [flat.float()] if not parts or flat.shape[1] == parts[0].shape[1] else []
+        if sum(map(len, parts)) >= COMPARED:
+            break
+    values = torch.cat(parts)
+    around = (values - values.nanmean(0)).square().nanmean(0)
+    return int(torch.nan_to_num(around).argmax())
+
+
+def _flat(target: Tensor) -> Tensor:
+    """(rows, numbers); none of a target that is one number for the whole batch."""
+    return target.reshape(len(target), -1) if target.dim() else torch.zeros(0, 1)
+
+
+def _labels(target: Tensor, task: Task, column: int) -> Tensor:
     """One number per row; empty if a row has a field of targets."""
     if task.kind == "classes" and target.is_floating_point() and target.dim() > 1:
         return target.argmax(1).double()
-    flat = target.reshape(len(target), -1).double() if target.dim() else torch.zeros(0, 1, dtype=torch.float64)
-    return flat[:, 0] if flat.shape[1] == 1 or task.kind == "regression" else flat[:0, 0]
+    flat = _flat(target).double()
+    several = flat.shape[1] > 1 and task.kind != "regression"
+    return flat[:0, 0] if several or column >= flat.shape[1] else flat[:, column]
 
 
 def _best(targets: Tensor, group: Tensor, classified: bool) -> float:
