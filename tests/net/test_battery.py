@@ -69,3 +69,42 @@ def test_without_a_fault_nothing_is_found(task: dict[str, object], tmp_path: Pat
     diagnosis = diagnosed(SCRIPT.format(**task, data="", first=""), tmp_path / "script").diagnosis
     assert diagnosis.state == "learns-well"
     assert not diagnosis.causes and not diagnosis.suspects
+
+
+UNEVEN = """
+import torch
+from torch import nn
+
+torch.manual_seed(0)
+words = torch.randint(0, 400, (1500, 6))
+y = torch.randn(400)[words].sum(1, keepdim=True)
+y = (y - y.mean()) / y.std()
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.table = nn.Embedding(400, 16)
+        self.shift = nn.Parameter(torch.zeros(1))
+        self.layers = nn.Sequential(nn.Linear(16, 32), nn.Tanh(), nn.Linear(32, 1))
+
+    def forward(self, words):
+        return self.layers(self.table(words).mean(1)) + 50 * self.shift
+
+
+net = Net()
+optimizer = torch.optim.SGD(net.parameters(), lr=1e-4, momentum=0.5)
+for epoch in range(30):
+    for rows in torch.randperm(1500).split(50):
+        optimizer.zero_grad()
+        loss = nn.functional.mse_loss(net(words[rows]), y[rows])
+        loss.backward()
+        optimizer.step()
+print("R2", 1 - ((net(words) - y) ** 2).mean().item())
+"""
+
+
+def test_where_no_rate_of_plain_descent_helps_adam_does(tmp_path: Path) -> None:
+    diagnosis = diagnosed(UNEVEN, tmp_path / "script").diagnosis
+    assert [f.fault for f in diagnosis.causes] == ["lr-too-low"]
+    assert diagnosis.patch is not None and diagnosis.patch.proven and "torch.optim.Adam(" in diagnosis.patch.diff

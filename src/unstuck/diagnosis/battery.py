@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 from unstuck.diagnosis.examine import Readings
 from unstuck.diagnosis.model import Evidence, Finding, NotApplicable, Remedy, Site
+from unstuck.diagnosis.skill import learns
 from unstuck.diagnosis.stages import Stage
 from unstuck.remedies.clip_gradients import ClipGradients
 from unstuck.remedies.redraw_weights import RedrawWeights, rectified
@@ -21,9 +22,11 @@ from unstuck.remedies.standardise_inputs import StandardiseInputs
 from unstuck.remedies.standardise_targets import StandardiseTargets
 from unstuck.remedies.widen import Widen
 from unstuck.rules._places import optimizer_site, step_site, values_site
+from unstuck.rules._rates import rate_site, use_adam
 from unstuck.rules.catalogue import catalogue
 from unstuck.rules.not_shuffled import places
 from unstuck.signals.layers import Layers
+from unstuck.signals.learning import Learning
 from unstuck.signals.losses import Losses, flat
 from unstuck.signals.totals import Totals
 from unstuck.signals.units import MOST, InputUnits, Units
@@ -51,7 +54,8 @@ def battery(readings: Readings) -> tuple[Finding, ...]:
         _inputs, _targets, _weights, _order, _activation, _width, _dropout, _decay, _clipping,
     )  # fmt: skip
     found = [candidate for maker in makers for candidate in _made(maker, readings)]
-    return tuple(_finding(candidate, stages[candidate[0]]) for candidate in found)
+    adam = [_finding(candidate, Stage.MECHANISM) for candidate in _made(_optimizer, readings)]
+    return (*(_finding(candidate, stages[candidate[0]]) for candidate in found), *adam)
 
 
 def _made(maker: Callable[[Readings], Iterator[Candidate]], readings: Readings) -> list[Candidate]:
@@ -167,3 +171,13 @@ def _decay(readings: Readings) -> Iterator[Candidate]:
 def _clipping(readings: Readings) -> Iterator[Candidate]:
     if not any(o.clip is not None for o in readings.tape.optimizers):
         yield "exploding-gradient", ClipGradients(NORM), step_site(readings.tape), ()
+
+
+def _optimizer(readings: Readings) -> Iterator[Candidate]:
+    """Steps of one size for every weight, where the run learns nothing; last, since they make up for much else."""
+    learning: Learning = readings.of(Learning)
+    remedy = use_adam(readings.tape) if not learns(learning.final) else None
+    if remedy is not None:
+        name = readings.tape.optimizers[remedy.optimizer].name
+        shown = (Evidence(f"learning rate of {name}", remedy.pace.rate / remedy.pace.factor, "one that learns"),)
+        yield "lr-too-low", remedy, rate_site(readings.tape, remedy.pace), shown

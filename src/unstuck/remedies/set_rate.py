@@ -61,7 +61,7 @@ class SetRate(Treatment, frozen=True):
         return not old or any(math.isclose(n, o * self.factor, rel_tol=ALIKE) for o, n in zip(old, new, strict=False))
 
     def edit(self, sources: Sources) -> Sources:
-        return gathered(sources, self._changes(sources), "no learning rate was found")
+        return gathered(sources, self.changes(sources), "no learning rate was found")
 
     def made(self, sources: Sources) -> Origin | None:
         """The place where the rate is most probably made; None where the text does not show it."""
@@ -71,7 +71,8 @@ class SetRate(Treatment, frozen=True):
             return None
         return next((places[0] for places in found if places), None)
 
-    def _changes(self, sources: Sources) -> list[Change]:
+    def changes(self, sources: Sources) -> list[Change]:
+        """The changes that `edit` makes."""
         call = self._constructed(sources)
         if call is None and self._is_by_hand(sources):
             return list(self._by_hand(sources))

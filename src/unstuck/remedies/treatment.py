@@ -51,6 +51,8 @@ class Trial:
     """Changes to slots: slot -> function(tensor) -> tensor, applied before the step."""
     steady: bool = False
     """The first recorded rate is used for all steps, whatever the schedule did."""
+    classes: dict[int, str] = field(default_factory=dict)
+    """The class of torch's that makes the steps in the place of the recorded one, by optimizer."""
     kept: bool = False
     """One optimizer is used throughout, even if the script rebuilt it."""
     mixed: bool = False

@@ -57,7 +57,7 @@ class LaneOptimizer:
     _steady: tuple[float, ...] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        name = self.trial.tape.optimizers[self.number].kind
+        name = self.trial.classes.get(self.number, self.trial.tape.optimizers[self.number].kind)
         self.shared = name in ALONE
         self._names = {n: group for n, (number, group) in self.trial.holders.items() if number == self.number}
         self._lanes = [] if self.shared else [self._lane(i) for i in range(len(self.factors))]

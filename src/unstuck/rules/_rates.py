@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from unstuck.diagnosis.skill import WORTH
 from unstuck.remedies.set_rate import SetRate, built_rates, first_rates
+from unstuck.remedies.use_adam import PLAIN, UseAdam
 from unstuck.rules._places import optimizer_site
 from unstuck.signals.source import Origin, Site, started
 from unstuck.signals.sweep import Sweep
@@ -15,6 +16,9 @@ from unstuck.tape.model import Tape
 LITTLE = 0.5
 """If the run reaches more than this share of the best skill of the sweep, training for longer serves as well: skill
 rises ever more slowly, so the second half comes with more of the same steps."""
+
+ADAM = 1e-3
+"""The rate that Adam's authors propose, and torch's default."""
 
 
 def better(sweep: Sweep, reached: float, allowed: Callable[[float], bool]) -> float | None:
@@ -46,6 +50,15 @@ def set_rate(tape: Tape, factor: float) -> tuple[SetRate, str]:
     written = first_rate(tape)
     remedy = SetRate(factor, written * factor, tape.optimizers[number].made if tape.optimizers else None, built)
     return remedy, elsewhere(remedy.made(started(tape)), site)
+
+
+def use_adam(tape: Tape) -> UseAdam | None:
+    """The remedy that trains with Adam; None where not one optimizer makes plain steps along the gradient."""
+    number, written = first_optimizer(tape), first_rate(tape)
+    one = len({u.optimizer for u in tape.updates}) == 1 and len(tape.optimizers) == 1
+    if not one or not written or tape.optimizers[number].kind not in PLAIN or any(u.closure for u in tape.updates):
+        return None
+    return UseAdam(set_rate(tape, ADAM / written)[0], number)
 
 
 def rate_site(tape: Tape, remedy: SetRate) -> Site | None:

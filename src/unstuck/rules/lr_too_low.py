@@ -10,9 +10,13 @@ The recorded batches are replayed from the recorded weights at many learning rat
 little, and a rate at least ten times higher reaches a clearly higher skill in the same number of steps. A run that
 improves, and learns at its own rate in four times as many steps, is only too short.
 
+Steps of SGD are as large as the gradient is: a rate that one layer bears can be far too low for another. Where a run
+learns nothing and no rate of the sweep helps, the same batches are replayed with Adam, whose steps do not depend on the
+size of the gradient.
+
 ## What to do
 Use the rate that did best. Training longer at the old rate would do the same, but takes at least ten times as many
-epochs.
+epochs. Where only Adam learns, train with Adam (at 0.001, as its authors propose), or scale the gradients.
 """
 
 from __future__ import annotations
