@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.recorded import tape_of
+from tests.recorded import Record, tape_of
 from tests.scripts import edited, run, site
 from unstuck.diagnosis.examine import Readings, examine
 from unstuck.diagnosis.experiment import Arm
@@ -197,3 +197,23 @@ def test_reshapes_between_layers_become_permutations() -> None:
     text = "def forward(self, x):\n    return self.rnn(self.conv(x).view(x.size(0), 24, 20))\n"
     place = site(text, "self.conv(x).view(x.size(0), 24, 20)")
     assert "self.rnn(self.conv(x).permute(0, 2, 1))" in edited(PermuteInstead(place, (0, 2, 1)), text)
+
+
+def test_running_statistics_of_a_frozen_norm_are_no_input(record: Record) -> None:
+    text = """
+import torch
+from torch import nn
+
+torch.manual_seed(0)
+x, y = torch.randn(200, 8), torch.randint(0, 2, (200,))
+model = nn.Sequential(nn.Linear(8, 6), nn.BatchNorm1d(6), nn.ReLU(), nn.Linear(6, 2))
+model[1].running_mean.fill_(500.0)
+model.train()
+model[1].eval()
+optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+for rows in torch.randperm(200).split(20):
+    optimizer.zero_grad()
+    nn.functional.cross_entropy(model(x[rows]), y[rows]).backward()
+    optimizer.step()
+"""
+    assert [entry.shape for entry in Inputs.read(record(text)).inputs] == [(20, 8)]

@@ -11,7 +11,7 @@ from torch import Tensor
 from unstuck.diagnosis.model import NotApplicable
 from unstuck.signals.task import main_program
 from unstuck.tape.model import Tape
-from unstuck.tape.program import Call, Outside, Program, Value
+from unstuck.tape.program import Call, Outside, Program, Ref, Value
 
 ROWS, NUMBERS = 20_000, 1_500_000
 """Rows of an input that are read at most, and numbers in them: statistics do not get better with more."""
@@ -90,8 +90,13 @@ def _moves(tensors: list[Tensor]) -> bool:
 def _enters(program: Program, slot: int) -> Call | None:
     """The call by which a slot meets weights or a norm, by itself or beside what is computed from weights."""
     users = program.users(Outside(slot))
-    alone = next((c for c in users if _is_entry(c) and Outside(slot) in c.refs()[:2]), None)
+    alone = next((c for c in users if _is_entry(c) and Outside(slot) in _multiplied(c)), None)
     return alone or next((c for c in users if c.op.kind == "joining" and _is_entry(_behind(program, c))), None)
+
+
+def _multiplied(call: Call) -> tuple[Ref, ...]:
+    """What a call makes its result of: of a norm, not its running statistics."""
+    return call.refs()[: 1 if call.op.kind == "norm" else 2]
 
 
 def _is_entry(call: Call | None) -> bool:
