@@ -301,3 +301,31 @@ def test_batch_norms_in_a_row_are_no_mixture_by_the_layer_behind_them(record: Re
     for _ in range(4):
         inner = normalised.format(f"({inner} * 1.5).tanh()")
     assert not rows.ask(recorded(record, FLAT.format(body=f"return F.cross_entropy(two({inner}), wanted)"))).mixed
+
+
+def test_weights_of_an_optimizer_that_does_not_step_there_need_no_gradient(record: Record) -> None:
+    text = """
+import torch
+from torch import nn
+
+torch.manual_seed(0)
+x = torch.randn(200, 8)
+y = (x[:, 0] > 0).long()
+encoder, probe = nn.Linear(8, 6), nn.Linear(6, 2)
+first = torch.optim.Adam(encoder.parameters(), lr=0.01)
+second = torch.optim.Adam(probe.parameters(), lr=0.01)
+for step in range(40):
+    rows = torch.randint(0, 200, (20,))
+    if step % 8 == 0:
+        loss = (encoder(x[rows]).square().mean() - 1) ** 2
+        first.zero_grad()
+        loss.backward()
+        first.step()
+    loss = nn.functional.cross_entropy(probe(encoder(x[rows]).detach()), y[rows])
+    second.zero_grad()
+    loss.backward()
+    second.step()
+"""
+    found = reach.ask(recorded(record, text))
+    assert [w.kind for w in found.weights] == ["sound"] * len(found.weights)
+    assert not found.statements

@@ -128,7 +128,10 @@ def ask(recorded: Recorded) -> Reach:
     """Make the first steps again. Raises NotApplicable where fewer than FEWEST can be made."""
     recorded.first  # noqa: B018 (raises where the step cannot be run again)
     tape, training = recorded.tape, Training(recorded)
-    spent = {u.after for u in tape.updates}
+    holder = {p.name: p.optimizer for p in tape.parameters}
+    spent: dict[int, set[int]] = {}
+    for update in tape.updates:
+        spent.setdefault(update.after, set()).add(update.optimizer)
     looks: dict[str, list[tuple[float, float, float]]] = {}
     made, connected, gathered = 0, set[str](), Weights()
     while made < STEPS and training.at < min(len(tape.passes), 4 * STEPS):
@@ -142,12 +145,14 @@ def ask(recorded: Recorded) -> Reach:
         if training.at in spent:
             made += 1
             for name, found in looks.items():
+                if holder[name] not in spent[training.at]:
+                    continue  # a step of other weights, which may leave these as they are
                 now = training.weights[name].detach()
                 found.append(_look(recorded.start[name], before[name], now, gathered.get(name)))
             gathered = Weights()
     if made < FEWEST or not looks:
         raise NotApplicable(f"fewer than {FEWEST} steps were recorded")
-    return Reach(tuple(_reached(tape, n, found, n in connected) for n, found in looks.items()), made)
+    return Reach(tuple(_reached(tape, n, found, n in connected) for n, found in looks.items() if found), made)
 
 
 def _look(first: Tensor, before: Tensor, after: Tensor, gradient: Tensor | None) -> tuple[float, float, float]:
