@@ -172,6 +172,53 @@ def test_rows_that_a_matrix_joins_are_meant(record: Record) -> None:
     assert found.mixed and found.meant and not found.statements
 
 
+SENTENCES = (
+    HEAD
+    + """
+x, y = torch.randn(5, 7, 4), torch.randint(0, 3, (5, 7))
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer, self.head = {layer}, nn.Linear(8, 3)
+
+    def forward(self, x):
+        return self.head({hidden})
+
+
+net = Net()
+optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
+for epoch in range(6):
+    out = net(x)
+    loss = {loss}
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("layer", "hidden"),
+    [
+        ("nn.GRU(4, 8)", "self.layer(x.transpose(0, 1))[0].transpose(0, 1)"),
+        ("nn.GRU(4, 8, batch_first=True)", "self.layer(x)[0]"),
+        ("nn.Linear(4, 8)", "(lambda h: (h @ h.mT).softmax(-1) @ h)(self.layer(x))"),
+    ],
+)
+def test_steps_of_one_sentence_are_no_rows_of_a_batch(layer: str, hidden: str, record: Record) -> None:
+    text = SENTENCES.format(layer=layer, hidden=hidden, loss="sum(map(F.cross_entropy, out, y))")
+    with pytest.raises(NotApplicable, match="steps of one"):
+        rows.ask(recorded(record, text))
+
+
+def test_rows_that_a_recurrent_layer_mixes_are_told(record: Record) -> None:
+    last = "F.cross_entropy(out[:, -1], y[:, 0])"
+    found = rows.ask(recorded(record, SENTENCES.format(layer="nn.GRU(4, 8)", hidden="self.layer(x)[0]", loss=last)))
+    assert [s.fault for s in found.statements] == ["axes-swapped"]
+
+
 DENOISED = """
 import torch
 from torch import nn

@@ -19,7 +19,9 @@ Two forwards of the recorded step.
 
 Outputs depend on their own row. Batch normalisation mixes rows by design; so does a network over a graph (a product
 with a matrix of the batch's rows, or a choice of rows by number), and one whose batch is a single sequence: what is
-told of these is a fact and no fault. What the loss does with the outputs of several rows is not looked at.
+told of these is a fact and no fault. Nothing is told where the loss takes one sequence after another and a layer runs
+along its rows: they are the steps of one sequence. What the loss does with the outputs of several rows is not looked
+at.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from torch import Tensor
 
 from unstuck.diagnosis.model import NotApplicable, Statement
 from unstuck.micro.step import Recorded, Step
+from unstuck.micro.steps_of_sequences import are_steps
 from unstuck.signals.task import Task, main_program
 from unstuck.tape.interpreter import Way, walk
 from unstuck.tape.program import Call, Outside
@@ -96,7 +99,10 @@ def ask(recorded: Recorded) -> Rows:
     changed = other_row(step, rows, task.slots)
     if changed is None:
         raise NotApplicable("no input has a row for each target")
-    return _compared(step, changed, task, rows)
+    found = _compared(step, changed, task, rows)
+    if found.mixed and are_steps(step, task, rows):
+        raise NotApplicable("the loss takes one sequence after another: its rows are the steps of one")
+    return found
 
 
 def rows_of(task: Task, step: Step) -> int:
