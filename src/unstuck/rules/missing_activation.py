@@ -16,14 +16,16 @@ Use the loss that applies the function itself: `CrossEntropyLoss` for `NLLLoss`,
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 import torch
 
-from unstuck.diagnosis.model import Effect, Evidence, Finding, Site, proven
+from unstuck.diagnosis.model import Effect, Evidence, Finding, NotApplicable, Site, proven
 from unstuck.diagnosis.stages import Stage
-from unstuck.remedies.add_activation import AddActivation
+from unstuck.remedies.add_activation import FITTING, AddActivation
 from unstuck.signals.losses import Ending, Losses, flat
+from unstuck.signals.source import Source
 from unstuck.tape.model import Tape
 from unstuck.tape.program import Call
 
@@ -39,18 +41,18 @@ def check(tape: Tape) -> Iterator[Finding]:
     """Read torch's error, and the outputs that each loss on log-probabilities got."""
     error = tape.error or {}
     if REFUSAL in str(error.get("message", "")) and error.get("sites"):
-        yield _refused(error["sites"][0])
+        yield _refused(tape, error["sites"][0])
     elif tape.passes:
         losses = Losses.read(tape)
         yield from (f for e in losses.endings if (f := _unnormalised(losses, e)) is not None)
 
 
-def _refused(at: dict[str, object]) -> Finding:
+def _refused(tape: Tape, at: dict[str, object]) -> Finding:
     site = Site(str(at["file"]), int(str(at["line"])), function=str(at.get("function", "")))
     return Finding(
         "missing-activation",
         "binary_cross_entropy gets raw outputs (logits); it takes probabilities from 0 to 1",
-        site,
+        _edited(tape, "binary_cross_entropy", site) or site,
         (Evidence("the run ended with", REFUSAL, "outputs between 0 and 1"),),
         (AddActivation(site, "binary_cross_entropy"),),
         known="observed",
@@ -76,7 +78,19 @@ def _unnormalised(losses: Losses, ending: Ending) -> Finding | None:
     positive = proven(f"an output of {largest:.3g} is not the logarithm of a probability: the loss has no minimum")
     effect = positive if largest > ALLOWED else Effect()
     made = ending.layer.site if ending.layer is not None else None  # the call that is missing stands behind the layer
-    return Finding("missing-activation", said, made or site, evidence, remedies, known="observed", effect=effect)
+    place = _edited(losses.tape, "nll_loss", site) if remedies and site is not None else None
+    site = place or made or site
+    return Finding("missing-activation", said, site, evidence, remedies, known="observed", effect=effect)
+
+
+def _edited(tape: Tape, loss: str, called: Site) -> Site | None:
+    """The first place at which the remedy writes another loss: that of the call itself where there are several."""
+    try:
+        source = Source.read(tape)
+    except NotApplicable:
+        return None
+    places = [source.site(c) for c in source.all(ast.Call) if source.full_name(c) in FITTING[loss]]
+    return min(places, key=lambda s: (s.file, s.line) != (called.file, called.line), default=None)
 
 
 def _makes_logarithms(call: Call) -> bool:
