@@ -26,6 +26,7 @@ from unstuck.recording.parameter_names import Names, is_weight
 from unstuck.recording.predecessors import predecessor
 from unstuck.recording.programs import Programs
 from unstuck.recording.retained_graphs import RetainedGraphs
+from unstuck.recording.row_orders import RowOrders
 from unstuck.recording.sampling import Sampling
 from unstuck.recording.settings_read import SettingsRead
 from unstuck.recording.sharding import Sharding
@@ -67,11 +68,14 @@ class Observed:
         self.exits = TensorExits(self.call_sites, lambda: len(self.passes), self.notes.failure("a printed number"))
         noted = self.notes.failure("a call of the training loop")
         self.loop_calls = LoopCalls(self.call_sites.sites, lambda: len(self.passes), self.names, noted)
+        self.row_orders = RowOrders(self.call_sites.sites)
         marks = {**self.exits.marks, **self.loop_calls.marks, **marks, LEAF: self.constructions.asked}
+        marks |= self.row_orders.marks
         self.tracer = Tracer(marks, partial(self.call_sites.sites, 3), self.notes)
         self.loop_calls.watched = marks
         self.tracer.wrote = self.constructions.wrote
         self.tracer.spill = self.spill
+        self.tracer.orders = self.row_orders
         self.exits.tracer = self.tracer
         self.programs = Programs(self.names, self.is_weight)
         failed = self.notes.failure("a forward pass without a backward")
@@ -216,6 +220,7 @@ class Observed:
                 calls=self.loop_calls.kept(self.optimizers.number, {p.name: p.optimizer for p in parameters}),
                 vocabularies=self.vocabularies.found,
                 exits=self.exits.kept(),
+                row_orders=self.row_orders.kept(),
                 ended=time.time(),
             ),
             tensors=self.store.tensors | sampling.store.tensors | self._final(),

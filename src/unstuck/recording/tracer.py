@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,9 @@ from unstuck.recording.notes import Notes
 from unstuck.recording.parameter_names import is_weight
 from unstuck.recording.weight_writes import MARKING, SETTERS, WeightWrites, changes_first
 from unstuck.tape.site import Site
+
+if TYPE_CHECKING:
+    from unstuck.recording.row_orders import RowOrders
 
 Marks = dict[Any, Callable[..., Any]]
 UNTAKEN = object()
@@ -88,6 +91,8 @@ class Tracer(TorchFunctionMode):
         """Told of the weights that a call has written to, and of the call: function, arguments, named arguments."""
         self.spill: Callable[[], None] | None = None
         """Told that calls without gradients hold too much."""
+        self.orders: RowOrders | None = None
+        """Told of the calls that may use a random order of rows."""
         self._held = 0
         self.quiet = False
         """Calls go by unseen."""
@@ -128,6 +133,8 @@ class Tracer(TorchFunctionMode):
         self.keep([])
         self.writes.clear()
         self.scaling.clear()
+        if self.orders is not None:
+            self.orders.clear()
 
     def close(self) -> None:
         """See nothing any more: the mode may be on the stack for good."""
@@ -136,11 +143,17 @@ class Tracer(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        orders = self.orders if self.orders is not None and self.orders.drawn and not self.quiet else None
+        if orders is not None:
+            self._guarded(orders.before, func, args, kwargs)
         mark = self.marks.get(func) if func.__hash__ is not None else None
         if mark is not None and (done := mark(func, args, kwargs)) is not UNTAKEN:
             return done
         if self.quiet or not self.wanted or func in SKIPPED or not self._depends(args, kwargs):
-            return func(*args, **kwargs)
+            out = func(*args, **kwargs)
+            if orders is not None and func not in SKIPPED:
+                self._guarded(orders.after, func, args, kwargs, out)
+            return out
         before = self._untouched(func, args)
         out = func(*args, **kwargs)
         try:
@@ -148,6 +161,12 @@ class Tracer(TorchFunctionMode):
         except Exception as error:
             self._failed(error)
         return out
+
+    def _guarded(self, look: Callable[..., None], *call: Any) -> None:
+        try:
+            look(*call)
+        except Exception as error:
+            self._failed(error)
 
     def depends(self, tensor: Tensor) -> bool:
         """Whether a tensor is a weight, or was made of one."""

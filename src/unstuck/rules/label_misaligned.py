@@ -9,8 +9,9 @@ Two simple learners (nearest neighbours and a linear fit) predict each recorded 
 than on shuffled targets. A simple learner may miss what a network finds, so this alone is a guess; an experiment
 settles it: the network as written is trained on one half of the recorded rows and asked about both. If it memorises the
 first half and knows nothing of the other, the labels are unrelated to the rows.
-Where rows are read again, in a later epoch, no guess is needed: a row that comes back with another label, as often as
-by chance, has none of its own.
+Where a step puts its targets into an order of rows that it draws (`torch.randperm`), and nothing else in it is put into
+that order, no guess is needed: the recorder sees both. Nor is one where rows are read again, in a later epoch: a row
+that comes back with another label, as often as by chance, has none of its own.
 
 Labels of the evaluation alone: the answers on rows that were held out are wrong, and become right when the classes are
 renamed one to one. Then training and evaluation number the classes differently (folders listed in another order).
@@ -26,9 +27,11 @@ from collections.abc import Iterator
 
 from unstuck.diagnosis.model import Effect, Evidence, Finding, proven
 from unstuck.diagnosis.stages import Stage
+from unstuck.remedies.keep_order import KeepOrder
 from unstuck.signals.learning import Learning
 from unstuck.signals.relation import Relation
 from unstuck.signals.renamed_classes import RenamedClasses
+from unstuck.signals.reordered import Reordered
 from unstuck.signals.repeats import Repeats
 from unstuck.signals.samples import HARDLY
 
@@ -43,16 +46,29 @@ it, and none in 3 or more."""
 
 
 def check(
-    relation: Relation | None, repeats: Repeats | None, renamed: RenamedClasses | None, learning: Learning
+    relation: Relation | None, repeats: Repeats | None, renamed: RenamedClasses | None, reordered: Reordered | None,
+    learning: Learning,
 ) -> Iterator[Finding]:
     """Report rows that change their targets, targets that neither simple learner can tell from shuffled ones, and
     classes that the evaluation numbers otherwise."""
     if renamed is not None and renamed.moved and renamed.renamed >= SURE and renamed.plain <= renamed.renamed / 2:
         yield _renumbered(renamed)
-    if repeats is not None and abs(repeats.deviations) <= NOTHING:
+    if reordered is not None:
+        yield _apart(reordered)
+    elif repeats is not None and abs(repeats.deviations) <= NOTHING:
         yield _changing(repeats, learning)
     elif relation is not None and relation.strength <= NOTHING:
         yield _unrelated(relation)
+
+
+def _apart(found: Reordered) -> Finding:
+    said = (
+        "each step puts the rows of the targets into a random order, and the inputs into no such order: rows do not "
+        "meet their own targets"
+    )
+    evidence = (Evidence("share of the steps that move the targets alone", found.share, "0"),)
+    remedies = (KeepOrder(found.site),) if found.site is not None else ()
+    return Finding("label-misaligned", said, found.site, evidence, remedies, "error", known="observed")
 
 
 def _changing(repeats: Repeats, learning: Learning) -> Finding:

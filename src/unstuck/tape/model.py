@@ -280,6 +280,17 @@ class LoopCall(msgspec.Struct, frozen=True):
         return self.sites[0] if self.sites else None
 
 
+class RowOrder(NamedTuple):
+    """What enters a program in an order of its rows that its steps draw, and that nothing else in them has."""
+
+    program: int
+    slot: int
+    site: Site | None
+    """Where the rows are put into that order."""
+    passes: int
+    """In how many passes of the program."""
+
+
 class Vocabulary(NamedTuple):
     """A dict, a list or a string of the script that gives texts to the rows of a table of weights."""
 
@@ -328,6 +339,8 @@ class Facts(msgspec.Struct, frozen=True):
     """What may name the ids that the step looks up in a table."""
     exits: tuple[Exits, ...] = ()
     """By line, the numbers that left tensors for Python."""
+    row_orders: tuple[RowOrder, ...] = ()
+    """What the steps of a program put into a random order on its own."""
     ended: float = 0.0
     """When the recording ended, in seconds since the epoch: which of several processes failed first."""
 
