@@ -9,7 +9,10 @@ from unstuck.diagnosis.conclude import statements
 from unstuck.diagnosis.experiment import Experiment, Micro, Request
 from unstuck.diagnosis.log import Budget
 from unstuck.diagnosis.model import Statement, proven
+from unstuck.diagnosis.runners import MICRO_SECONDS, allowed
 from unstuck.diagnosis.stages import Stage
+from unstuck.micro.catalogue import micro_experiments
+from unstuck.tape.model import Tape
 
 BUDGET = Budget(micro=("birth", "rows"))
 
@@ -59,3 +62,11 @@ def test_what_narrows_down_a_cause_is_told_only_where_none_is_proven() -> None:
     assert statements(log, set()) == (fact, narrowing)
     assert statements(log, set(), caused=True) == (fact,)
     assert statements(log, {"softmax-dim"}) == (narrowing,)
+
+
+def test_cheaper_ones_leave_time_to_descent_and_by_heart() -> None:
+    known, tape = micro_experiments(), Tape(script="", folder="", torch="", stopped="")
+    left = [allowed(tape, micro) for micro in known.values()]
+    assert left == sorted(left) and left[-1] == MICRO_SECONDS
+    assert left[0] <= 0.5 * MICRO_SECONDS
+    assert allowed(tape, known["by-heart"]) - allowed(tape, known["descent"]) >= 0.3 * MICRO_SECONDS

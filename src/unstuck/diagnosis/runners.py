@@ -34,8 +34,9 @@ from unstuck.diagnosis.verdict import judge
 from unstuck.diagnosis.whole_runs import rerun_of, run_of
 from unstuck.headroom.measure import SECONDS as BASELINES
 from unstuck.headroom.measure import measured
-from unstuck.micro.catalogue import micro_experiments
+from unstuck.micro.catalogue import MicroExperiment, micro_experiments
 from unstuck.micro.step import REFUSED, Recorded
+from unstuck.micro.training import ready
 from unstuck.remedies.treatment import CannotApply, CannotEdit, Treatment
 from unstuck.replay.bench import SECONDS, Bench
 from unstuck.replay.devices import device_of
@@ -182,7 +183,8 @@ class Runners:
     def _micro(self, request: Request) -> Experiment:
         assert isinstance(request.means, Micro)
         tape, micro = self.tapes[request.behind], micro_experiments()[request.means.kind]
-        left, began = allowed(tape) * self._effort - self._spent, time.thread_time()
+        ready()
+        left, began = allowed(tape, micro) * self._effort - self._spent, time.thread_time()
         if left < 0:
             raise CannotReplay("the time of the micro-experiments is used up")
         try:
@@ -281,9 +283,14 @@ class Runners:
         return Experiment(request, shown.word, shown.why)
 
 
-def allowed(tape: Tape) -> float:
-    """Seconds that micro-experiments on a tape may take together: MICRO_STEPS of its steps, MICRO_SECONDS at least."""
-    return max(MICRO_SECONDS, MICRO_STEPS * tape.facts.trained / max(1, tape.steps))
+def allowed(tape: Tape, micro: MicroExperiment) -> float:
+    """Seconds that micro-experiments on a tape may have taken when one begins, without what later ones keep.
+
+    Together they may take MICRO_STEPS of its steps, MICRO_SECONDS at least.
+    """
+    known = list(micro_experiments().values())
+    later = known[known.index(micro) + 1 :]
+    return (1 - sum(m.keeps for m in later)) * max(MICRO_SECONDS, MICRO_STEPS * tape.facts.trained / max(1, tape.steps))
 
 
 def commanded(tape: Tape, sources: Sources) -> Tape:

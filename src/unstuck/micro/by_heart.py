@@ -44,7 +44,7 @@ from unstuck.signals.yardstick import of_targets
 from unstuck.tape.model import Tape
 from unstuck.tape.site import Site
 
-COST = 70
+COST, KEEPS = 70, 0.35
 ROWS = 16
 RATE = ("the learning rate is too low", "the learning rate is too high")
 MOST = 0.5

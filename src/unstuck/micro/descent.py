@@ -31,7 +31,7 @@ from unstuck.micro.step import Recorded
 from unstuck.micro.training import Training
 from unstuck.tape.site import Site
 
-COST = 16
+COST, KEEPS = 16, 0.15
 STEPS = 12
 LEAST = 1e-6
 """Relative rise of a loss that is one: a step may be smaller than the loss's own rounding, or none at all."""

@@ -19,6 +19,11 @@ CHOICES = {"params", "fused", "foreach", "capturable", "differentiable", "decoup
 """Options that choose an implementation: left to torch."""
 
 
+def ready() -> None:
+    """Make an optimizer: what torch imports for its first one takes seconds, and those are no experiment's."""
+    torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.0)
+
+
 class Training:
     """The run from its first weights on. `at`: how many passes are over."""
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from unstuck.signals.ranking import Ranking, ranking
+from unstuck.signals.remembered import remembered
 from unstuck.signals.task import Task, main_program
 from unstuck.signals.yardstick import Yardstick, yardstick
 from unstuck.tape.model import Pass, Tape
@@ -56,6 +57,11 @@ class Learning:
 
     @classmethod
     def read(cls, tape: Tape) -> Learning:
+        """The reading of a tape, made once."""
+        return remembered(tape, cls, lambda: cls._read(tape))
+
+    @classmethod
+    def _read(cls, tape: Tape) -> Learning:
         main, task = main_program(tape), Task.read(tape)
         yard = yardstick(tape, main, task)
         moments = _moments(tape, main)

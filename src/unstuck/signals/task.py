@@ -12,6 +12,7 @@ from torch import Tensor
 
 from unstuck.diagnosis.model import NotApplicable
 from unstuck.signals.counted import IGNORED, Counting, counting
+from unstuck.signals.remembered import remembered
 from unstuck.signals.rewards import rewards
 from unstuck.tape import task
 from unstuck.tape.model import Pass, Tape
@@ -56,8 +57,12 @@ class Task(task.Task):
 
     @classmethod
     def read(cls, tape: Tape, number: int | None = None) -> Task:
-        """The task of a program; by default of the one that runs most often."""
+        """The task of a program; by default of the one that runs most often. Read once."""
         number = main_program(tape) if number is None else number
+        return remembered(tape, (cls, number), lambda: cls._read(tape, number))
+
+    @classmethod
+    def _read(cls, tape: Tape, number: int) -> Task:
         first = next(p for p in tape.passes if p.program == number)
         outside = tuple(tape.tensors[k] for k in first.outside)
         found = cls.of(tape.programs[number], outside, lambda slot: _values(tape, number, slot))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from unstuck.signals.remembered import remembered
 from unstuck.signals.task import Task
 from unstuck.tape.model import Tape
 from unstuck.tape.program import Program
@@ -112,7 +113,12 @@ def counted(task: Task, target: Tensor) -> Tensor:
 
 
 def yardstick(tape: Tape, number: int, task: Task) -> Yardstick:
-    """The yardstick of a program's task, with constants from all its recorded targets."""
+    """The yardstick of a program's task, with constants from all its recorded targets. Made once for its own task."""
+    make = lambda: _yardstick(tape, number, task)
+    return remembered(tape, (Yardstick, number), make) if task is Task.read(tape, number) else make()
+
+
+def _yardstick(tape: Tape, number: int, task: Task) -> Yardstick:
     empty = torch.zeros(0)
     if task.kind == "unknown" or task.target is None:
         return Yardstick("unknown", 0, empty, empty, 0.0)
@@ -143,12 +149,22 @@ def _fillers(task: Task, recorded: Iterable[Tensor], counts: Tensor) -> tuple[in
 
 
 def _of_values(targets: list[Tensor]) -> Yardstick:
+    """Target by target: a copy of all of them in double precision would take longer than the sums."""
     same = all(t.dim() and t.shape[1:] == targets[0].shape[1:] for t in targets)
-    values = (torch.cat(targets) if same else torch.cat([t.reshape(-1) for t in targets])).double()
-    values = values.where(torch.isfinite(values), torch.nan)
-    mean = values.nanmean(0).nan_to_num()
-    variance = float((values - mean).square().nanmean().nan_to_num())
-    return Yardstick("regression", 0, torch.zeros(0), mean, variance)
+    parts = targets if same else [t.reshape(-1) for t in targets]
+    total, count = torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.int64)
+    for values, known in map(_finite, parts):
+        total, count = total + values.sum(0), count + known.sum(0)
+    mean, squares = (total / count).nan_to_num(), 0.0
+    for values, known in map(_finite, parts):
+        squares += float((values - mean).masked_fill_(~known, 0.0).square_().sum())
+    return Yardstick("regression", 0, torch.zeros(0), mean, squares / max(1.0, float(count.sum())))
+
+
+def _finite(target: Tensor) -> tuple[Tensor, Tensor]:
+    """The numbers in double precision, zeros where they are not finite, and where they are."""
+    known = torch.isfinite(target)
+    return target.double().masked_fill(~known, 0.0), known
 
 
 def _is_table(task: Task, target: Tensor) -> bool:

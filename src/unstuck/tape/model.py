@@ -345,7 +345,7 @@ class Facts(msgspec.Struct, frozen=True):
     """When the recording ended, in seconds since the epoch: which of several processes failed first."""
 
 
-class Tape(msgspec.Struct, kw_only=True):
+class Tape(msgspec.Struct, kw_only=True, weakref=True):
     """A recorded run."""
 
     script: str
