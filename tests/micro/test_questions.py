@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.recorded import Findings, Record
@@ -280,6 +282,19 @@ def test_a_batch_learnt_by_heart_tells_the_optimizer_from_the_rest(
     if verdict == "rate":
         assert found.statements[0].what.endswith("too high" if given > 1 else "too low")
     assert [bool(s.site) for s in found.statements] == [True] * bool(verdict)
+
+
+def test_adam_gets_its_turn_where_the_time_is_short(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = FLAT.format(body="return F.cross_entropy(two(one(given).relu()), wanted)").replace("Adam(", "SGD(")
+    clock = iter(range(10**6))
+    monkeypatch.setattr("unstuck.micro.arms.time.thread_time", lambda: float(next(clock)))
+    asked = recorded(record, text.replace("lr=0.01", "lr=1e-6"))
+    found = by_heart.ask(replace(asked, seconds=80.0))
+    assert found.neutral is not None and found.verdict == "optimizer", found.why
+    assert by_heart.FEWEST <= found.own.steps < by_heart.PATIENT * 2
+    assert found.neutral.steps <= found.own.steps
+    with pytest.raises(NotApplicable, match="half of the 20 s"):
+        by_heart.ask(replace(asked, seconds=20.0))
 
 
 @pytest.mark.parametrize(

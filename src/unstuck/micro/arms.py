@@ -24,8 +24,9 @@ LEARNT = 0.8
 """Share of the constant answer's loss that is gone where rows are learnt by heart."""
 HALF = 0.5
 """The same where another rate is said to learn them."""
-FEWEST = 30
-"""Steps of an arm that is cut off for time and still counts."""
+FEWEST, PATIENT = 16, 30
+"""Steps of an arm that is cut off for time and still counts beside another of as many, and those without which nothing
+is said where both get nowhere."""
 SMALLEST = 1e-12
 
 
@@ -64,6 +65,10 @@ class Clock:
 
     def __init__(self, seconds: float) -> None:
         self._until = time.thread_time() + seconds
+
+    def part(self, share: float) -> Clock:
+        """A clock for a share of what is left."""
+        return Clock(share * (self._until - time.thread_time()))
 
     @property
     def over(self) -> bool:
@@ -129,30 +134,30 @@ def _uncleared(tape: Tape) -> frozenset[str]:
     return frozenset(tape.passes[after].stale if after < len(tape.passes) else ())
 
 
-def learnt(trainer: Own | Neutral, few: Step, constant: float | None, clock: Clock) -> Arm | None:
-    """The rows trained on until they are learnt, STEPS are made, or the time is over; None after too few steps."""
+def learnt(trainer: Own | Neutral, few: Step, constant: float | None, clock: Clock, steps: int = STEPS) -> Arm | None:
+    """The rows trained on until they are learnt, the steps are made, or the time is over; None after too few steps."""
     last: Arm | None = None
-    for last in _trained(trainer, few, constant):
+    for last in _trained(trainer, few, constant, steps):
         if last.over or clock.over:
             break
     return last if last is not None and (last.over or last.steps >= FEWEST) else None
 
 
-def _trained(trainer: Own | Neutral, few: Step, constant: float | None) -> Iterator[Arm]:
+def _trained(trainer: Own | Neutral, few: Step, constant: float | None, steps: int) -> Iterator[Arm]:
     """The arm before the first step and after each."""
     first = math.nan
-    for steps in range(STEPS + 1):
+    for at in range(steps + 1):
         made = few.with_(weights=trainer.weights).backward()
-        first = first if steps else float(made.loss)
-        yield Arm(trainer.name, first, float(made.loss), steps, constant)
+        first = first if at else float(made.loss)
+        yield Arm(trainer.name, first, float(made.loss), at, constant)
         trainer.step(made.gradients)
 
 
-def by_adam(few: Step, constant: float | None, name: str, clock: Clock) -> Arm | None:
+def by_adam(few: Step, constant: float | None, name: str, clock: Clock, steps: int = STEPS) -> Arm | None:
     """The best of RATES; the first that learns the rows."""
     best: Arm | None = None
     for rate in RATES:
-        arm = learnt(Neutral(few, rate, name), few, constant, clock)
+        arm = learnt(Neutral(few, rate, name), few, constant, clock, steps)
         best = arm if best is None or (arm is not None and arm.share > best.share) else best
         if best is not None and best.share >= LEARNT:
             break

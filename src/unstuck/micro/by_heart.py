@@ -16,7 +16,7 @@ answer for these rows that is gone; where no such answer is known, the share of 
 ## What it costs
 
 STEPS steps of ROWS rows, and 3 to 10 times as many where the script's own optimizer gets nowhere; arms end as soon as
-the rows are learnt.
+the rows are learnt. Where the time is short, the script's own optimizer gets half of it, and Adam as many steps.
 
 ## What is healthy
 
@@ -33,7 +33,7 @@ from dataclasses import dataclass
 
 from unstuck.diagnosis.model import NotApplicable, Statement
 from unstuck.diagnosis.skill import settled
-from unstuck.micro.arms import FEWEST, LEARNT, Arm, Clock, Own, at_other_rates, by_adam, learnt
+from unstuck.micro.arms import FEWEST, LEARNT, PATIENT, Arm, Clock, Own, at_other_rates, by_adam, learnt
 from unstuck.micro.few_rows import Few, few_rows
 from unstuck.micro.start_loss import constant_answer, loss_of
 from unstuck.micro.step import REFUSED, Recorded
@@ -47,6 +47,8 @@ from unstuck.tape.site import Site
 COST, KEEPS = 70, 0.35
 ROWS = 16
 RATE = ("the learning rate is too low", "the learning rate is too high")
+HALF_TIME = 0.5
+"""Share of the time that the script's own optimizer may take: what the others do beside it is the answer."""
 MOST = 0.5
 """Share of the constant answer's loss that is gone from which on an optimizer is said to learn the rows where another
 learns nothing."""
@@ -103,7 +105,7 @@ class ByHeart:
             return "optimizer" if self.rate is None else "rate"
         if scaled >= MOST:
             return "units"
-        untouched = neutral < NOTHING and not scaled >= NOTHING
+        untouched = neutral < NOTHING and not scaled >= NOTHING and self.own.steps >= PATIENT
         return "neither" if untouched else ""
 
     @property
@@ -142,16 +144,17 @@ def ask(recorded: Recorded) -> ByHeart:
         raise NotApplicable("no optimizer holds a weight of the step")
     own, constant = Own(recorded, few.step), constant_loss(few, task)
     clock = Clock(recorded.seconds)
-    arms: list[Arm | None] = [learnt(own, few.step, constant, clock), None, None]
+    arms: list[Arm | None] = [learnt(own, few.step, constant, clock.part(HALF_TIME)), None, None]
     if arms[0] is not None and not arms[0].steps:
         raise NotApplicable("the first loss is below what the best constant answer costs")
     if arms[0] is not None and arms[0].share < NOTHING:
-        arms[1] = by_adam(few.step, constant, "Adam", clock)
+        steps = arms[0].steps
+        arms[1] = by_adam(few.step, constant, "Adam", clock, steps)
         unit = few.at_unit_scale(task)
         if unit is not None and (arms[1] is None or arms[1].share < LEARNT):
-            arms[2] = by_adam(unit.step, constant_loss(unit, task), "Adam and units of scale 1", clock)
+            arms[2] = by_adam(unit.step, constant_loss(unit, task), "Adam and units of scale 1", clock, steps)
     if arms[0] is None:
-        raise NotApplicable(f"{FEWEST} of its steps take longer than the {recorded.seconds:.2g} s that are left")
+        raise NotApplicable(f"{FEWEST} of its steps take more than half of the {recorded.seconds:.2g} s that are left")
     rate = None
     if arms[1] is not None and arms[1].share >= MOST:
         rate = at_other_rates(recorded, few.step, constant, clock)
