@@ -9,7 +9,8 @@ shrink the signal and the gradient from layer to layer.
 ## How it is seen
 The root mean square of each layer's initial weights is multiplied by the square root of its connections: a signal keeps
 its size at about 1. Units of a layer are compared with each other. A last layer of zeros is a common choice and is not
-reported.
+reported. Where weights are too large by that measure and the first loss is many times what the best constant answer
+costs, their effect is observed: the network begins by being certain of wrong answers.
 
 ## What to do
 Use PyTorch's own initialisation, or `nn.init.xavier_uniform_` (tanh, sigmoid) and `nn.init.kaiming_uniform_` (ReLU),
@@ -22,6 +23,7 @@ from collections.abc import Iterator
 
 from unstuck.diagnosis.model import Evidence, Finding
 from unstuck.diagnosis.stages import Stage
+from unstuck.micro.start_loss import StartLoss
 from unstuck.remedies.redraw_weights import RedrawWeights, rectified
 from unstuck.rules._places import values_site
 from unstuck.signals.layers import Layers
@@ -40,21 +42,28 @@ BIASED = 1.0
 """Mean magnitude above which biases are redrawn too: torch draws them below 1 / sqrt(connections)."""
 
 
-def check(layers: Layers, tape: Tape) -> Iterator[Finding]:
+def check(layers: Layers, tape: Tape, start: StartLoss | None) -> Iterator[Finding]:
     """Compare the initial weights of every layer with its number of connections, and its units with each other."""
     bad = [m for m in layers.matrices if _wrong(m)]
     if not bad:
         return
-    first, alike = bad[0], any(_alike(m) for m in bad)
+    first, alike, loud = bad[0], any(_alike(m) for m in bad), _loud(bad, start)
     names = tuple(dict.fromkeys((*(n for m in bad for n in (m.name, *_biases(tape, m))), *_uniform(tape, alike))))
     yield Finding(
         "bad-init",
         f"{first.name} {_wrong(first)}" + (f" (and {len(bad) - 1} other layers)" if bad[1:] else ""),
         values_site(tape, first.name) or first.call.site,
-        tuple(Evidence(f"{m.name}: initial size * sqrt(connections)", m.gain, "0.5 to 1.5") for m in bad[:4]),
+        (*(Evidence(f"{m.name}: initial size * sqrt(connections)", m.gain, "0.5 to 1.5") for m in bad[:4]), *loud),
         (RedrawWeights(names, rectified(c.name for c in layers.program.calls)),),
-        known="observed" if alike else "guessed",
+        known="observed" if alike or loud else "guessed",
     )
+
+
+def _loud(bad: list[Matrix], start: StartLoss | None) -> tuple[Evidence, ...]:
+    """The first loss, where it is that of weights that are too large."""
+    if start is None or not start.times >= start.many or not any(m.gain > LARGE for m in bad):
+        return ()
+    return (Evidence("loss of the first step", start.first, f"about {start.constant:.3g}, of a constant answer"),)
 
 
 def _alike(matrix: Matrix) -> bool:

@@ -1,0 +1,42 @@
+"""First weights that are too large, and what the first loss shows of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.recorded import Record
+from unstuck.micro import start_loss
+from unstuck.micro.step import Recorded
+from unstuck.rules import bad_init
+from unstuck.signals.layers import Layers
+
+SCRIPT = """
+import torch
+from torch import nn
+
+torch.manual_seed(0)
+x = torch.randn(400, 64)
+y = (x @ torch.randn(64, 5)).argmax(1)
+model = nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 5))
+{first}
+optimizer = torch.optim.SGD(model.parameters(), lr=0.001)
+for rows in torch.randperm(400).split(40):
+    loss = nn.functional.cross_entropy({scale}model(x[rows]), y[rows])
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+WIDE = "nn.init.normal_(model[2].weight, std=5.0)"
+
+
+@pytest.mark.parametrize(("first", "scale", "known"), [
+    (WIDE, "", ["observed"]), (WIDE, "0.01 * ", ["guessed"]), ("", "", []), ("", "60 * ", []),
+], ids=["wide", "wide, loss as it should be", "healthy", "another reason"])  # fmt: skip
+def test_a_first_loss_above_its_form_shows_weights_that_are_too_large(
+    record: Record, first: str, scale: str, known: list[str]
+) -> None:
+    tape = record(SCRIPT.format(first=first, scale=scale))
+    found = list(bad_init.check(Layers.read(tape), tape, start_loss.ask(Recorded(tape))))
+    assert [f.known for f in found] == known
+    assert all(f.site is not None and f.site.line == 9 for f in found)
+    assert [f.known for f in bad_init.check(Layers.read(tape), tape, None)] == ["guessed"] * len(known)
