@@ -23,6 +23,7 @@ the rounding of the weights' own type change nothing; steps larger than the weig
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import median
@@ -66,6 +67,8 @@ class Reached:
     """Median share of its numbers with a gradient that a step left as they are."""
     moved: bool
     """It is another at the end of the run than at its start."""
+    travelled: float
+    """How far it is from its start at the end of the run, over its size at the start; NaN where that is not known."""
     matrix: bool
     site: Site | None
 
@@ -95,6 +98,12 @@ class Reach:
 
     weights: tuple[Reached, ...]
     steps: int
+
+    @property
+    def farthest(self) -> float:
+        """How far the run takes any of the matrices with a gradient, over its size; NaN where that is not known."""
+        ways = [w.travelled for w in self.weights if w.matrix and w.kind in ("rounded", "large", "sound")]
+        return math.nan if any(map(math.isnan, ways)) else max(ways, default=math.nan)
 
     @property
     def why(self) -> str:
@@ -171,10 +180,15 @@ def _reached(tape: Tape, name: str, looks: list[tuple[float, float, float]], con
     first, last = tape.tensors[f"w:{name}"], tape.tensors.get(f"f:{name}")
     moved = last is not None and not torch.equal(first, last)
     call = next((c for p in tape.programs for c in p.users(Weight(name))), None)
-    site = call.site if call is not None else None
     return Reached(
-        name, max(gradients), connected, median(steps), median(lost), moved, first.dim() > 1, site
+        name, max(gradients), connected, median(steps), median(lost), moved, _travelled(first, last), first.dim() > 1,
+        call.site if call is not None else None,
     )  # fmt: skip
+
+
+def _travelled(first: Tensor, last: Tensor | None) -> float:
+    size = float(first.double().norm())
+    return math.nan if last is None or not size else float((last.double() - first.double()).norm()) / size
 
 
 _SCRIPT = """

@@ -14,6 +14,9 @@ Steps of SGD are as large as the gradient is: a rate that one layer bears can be
 learns nothing and no rate of the sweep helps, the same batches are replayed with Adam, whose steps do not depend on the
 size of the gradient.
 
+Where there is no sweep, the weights answer: a run that learns nothing, at a rate that stays the same to its own
+end, and takes no weight further than a hundredth of its size has gone nowhere.
+
 ## What to do
 Use the rate that did best. Training longer at the old rate would do the same, but takes at least ten times as many
 epochs. Where only Adam learns, train with Adam (at 0.001, as its authors propose), or scale the gradients.
@@ -24,8 +27,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from unstuck.diagnosis.model import Evidence, Finding
-from unstuck.diagnosis.skill import SHORTEST, improves
+from unstuck.diagnosis.skill import SHORTEST, improves, learns
 from unstuck.diagnosis.stages import Stage
+from unstuck.micro.reach import Reach
 from unstuck.rules._rates import better, first_rate, rate_site, rounded, set_rate
 from unstuck.signals.learning import Learning
 from unstuck.signals.rates import Rates
@@ -38,15 +42,31 @@ AWAY = 9.0
 from any higher rate, but two or three times the rate is what two or three times the epochs would do."""
 
 
-def check(tape: Tape, sweep: Sweep, learning: Learning, rates: Rates | None) -> Iterator[Finding]:
-    """Look for a higher learning rate that does better; a run that was cut off while it improved may still arrive."""
+NEAR = 0.01
+"""Of the size of a layer's first weights: a run that ends nearer to them than this has hardly changed an output."""
+FAR, MOST = 0.1, 1000.0
+"""How far a run is to go at the rate that is proposed, and the most that a rate is multiplied by."""
+
+
+def check(
+    tape: Tape, sweep: Sweep | None, learning: Learning, rates: Rates | None, reach: Reach | None
+) -> Iterator[Finding]:
+    """Look for a higher learning rate that does better, else at how far the weights went."""
     if learning.passes < SHORTEST or (tape.cut and improves(learning.skill)):
         return
     if tape.cut and rates is not None and rates.rising:
         return  # a warm-up that has not ended: its rate is still to come
-    factor, written = better(sweep, learning.final, lambda f: f >= AWAY), first_rate(tape)
-    short = sweep.short and improves(learning.skill)
-    if factor is None or not written or short:
+    written = first_rate(tape)
+    factor = better(sweep, learning.final, lambda f: f >= AWAY) if sweep is not None else None
+    if sweep is not None and factor is not None and written:
+        yield from _by_sweep(tape, sweep, learning, factor, written)
+    elif sweep is None and reach is not None and written and not learns(learning.final) and _steady(tape, rates):
+        yield from _by_way(tape, reach, written)
+
+
+def _by_sweep(tape: Tape, sweep: Sweep, learning: Learning, factor: float, written: float) -> Iterator[Finding]:
+    """A rate at which the same batches teach more; a run that learns at its own in more steps is only too short."""
+    if sweep.short and improves(learning.skill):
         return
     rate = rounded(written * factor)
     remedy, where = set_rate(tape, rate / written)
@@ -60,6 +80,29 @@ def check(tape: Tape, sweep: Sweep, learning: Learning, rates: Rates | None) -> 
             Evidence(f"skill at {factor:.2g} times that rate", sweep.at(factor), "no better"),
         ),
         (remedy,),
+    )
+
+
+def _steady(tape: Tape, rates: Rates | None) -> bool:
+    """Whether the run came to its own end, at one rate: else a schedule, or the steps to come, may be the reason."""
+    return not tape.cut and (rates is None or not rates.moves)
+
+
+def _by_way(tape: Tape, reach: Reach, written: float) -> Iterator[Finding]:
+    """Weights that end where they began."""
+    way = reach.farthest
+    if not way < NEAR:
+        return
+    rate = rounded(written * min(MOST, FAR / max(way, FAR / MOST)))
+    remedy, where = set_rate(tape, rate / written)
+    yield Finding(
+        "lr-too-low",
+        f"learning rate {written:g}{where} is too low: the whole run moves no layer's weights by more than "
+        f"{way:.2g} of their size",
+        rate_site(tape, remedy),
+        (Evidence("largest way of a layer's weights, over their size at the start", way, f"{FAR:g} or more"),),
+        (remedy,),
+        known="observed",
     )
 
 
