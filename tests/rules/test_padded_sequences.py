@@ -71,3 +71,63 @@ def test_a_state_beside_the_steps_is_named_without_a_repair(findings: Findings) 
     (finding,) = findings(SCRIPT.format(layer="GRU", forward=both), FAULT)
     assert finding.remedies == ()
     assert "final state" in finding.message
+
+
+MASKED = """
+import torch
+from torch import nn
+from torch.nn.utils.rnn import pad_sequence
+
+torch.manual_seed(0)
+rows = [torch.randint(1, 20, (int(n),)) for n in torch.randint(3, 12, (160,))]
+tokens = pad_sequence(rows, batch_first=True)
+y = torch.tensor([int(row[0] > 10) for row in rows])
+
+
+class Encoder(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(20, 16, padding_idx=0)
+        self.layers = nn.TransformerEncoder(nn.TransformerEncoderLayer(16, 2, 32, batch_first=True), 1)
+        self.query, self.key, self.head = nn.Linear(16, 16), nn.Linear(16, 16), nn.Linear(16, 2)
+
+    def forward(self, tokens):
+        h, real = self.embedding(tokens), (tokens != 0)
+        {body}
+        return self.head((h * real.unsqueeze(-1)).sum(1) / real.sum(1, keepdim=True))
+
+
+model = Encoder()
+optimizer = torch.optim.Adam(model.parameters(), lr=0.003)
+for epoch in range(3):
+    for at in torch.randperm(160).split(20):
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(model(tokens[at]), y[at])
+        loss.backward()
+        optimizer.step()
+print(loss.item())
+"""
+BY_HAND = (
+    "weights = self.query(h) @ self.key(h).transpose(1, 2) / 4\n        "
+    "h = h + weights.masked_fill({mask}.unsqueeze(1), -1e9).softmax(-1) @ h"
+)
+FUSED = "h = nn.functional.scaled_dot_product_attention(self.query(h), self.key(h), h, {mask}.unsqueeze(1)) + h"
+
+
+@pytest.mark.parametrize(
+    ("body", "right", "wrong"),
+    [
+        ("h = self.layers(h, src_key_padding_mask={mask})", "~real", "real"),
+        (BY_HAND, "(~real)", "real"),
+        (FUSED, "real", "(~real)"),
+    ],
+)
+def test_a_mask_the_wrong_way_round(findings: Findings, body: str, right: str, wrong: str) -> None:
+    told = [
+        [f for f in findings(MASKED.format(body=body.format(mask=mask)), FAULT) if "wrong way round" in f.message]
+        for mask in (right, wrong)
+    ]
+    assert told[0] == []
+    (finding,) = told[1]
+    assert (finding.known, finding.never_meant) == ("observed", True)
+    assert finding.site is not None and finding.site.function == "Encoder.forward"

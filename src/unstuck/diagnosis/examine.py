@@ -72,7 +72,7 @@ def _of_rule(finding: Finding, rule: Rule, behind: Patched, origin: str) -> Find
     last = rule.leaves_nothing and not finding.aside
     origin = "battery" if finding.origin == "battery" else origin
     return msgspec.structs.replace(
-        finding, stage=stage, never_meant=rule.never_meant, leaves_nothing=last, origin=origin,
+        finding, stage=stage, never_meant=rule.never_meant or finding.never_meant, leaves_nothing=last, origin=origin,
         behind=behind, severity="hint", role="hint",
     )  # fmt: skip
 

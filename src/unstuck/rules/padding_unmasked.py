@@ -11,11 +11,13 @@ small.
 A good part of the recorded tokens that enter an embedding is an unbroken run of one token at the ends of the rows; the
 embedding's result is averaged over all positions or weighed by a softmax along them, or a recurrent layer's last
 position or final state is read, and no call masks, packs or selects anything. Or a cross-entropy gets one label for
-every such token and for no other; whether that matters is tried.
+every such token and for no other; whether that matters is tried. Or the mask of an attention is the wrong way round: it
+leaves exactly the padding.
 
 ## What to do
 Average over the real positions only, give a softmax minus infinity for the others, read the state at the last real
-position (or pack the sequences); use `CrossEntropyLoss(ignore_index=...)` for labels of padding.
+position (or pack the sequences). `key_padding_mask` is True where attention must not look, `attn_mask` of
+`scaled_dot_product_attention` where it may. Use `CrossEntropyLoss(ignore_index=...)` for labels of padding.
 """
 
 from __future__ import annotations
@@ -57,6 +59,7 @@ def check(sequences: Sequences, source: Source, losses: Losses | None) -> Iterat
             able = form != "state" or not sequences.steps_read(call)
             remedies = tuple(_remedy(source, embedding.site, call.site, form, pad)) if able else ()
             yield Finding(FAULT, said, call.site, (evidence,), remedies, known="observed" if remedies else "guessed")
+    yield from _inverted(sequences)
     for loss, label, share in sequences.scored():
         if share >= MUCH and loss.site is not None:
             said = f"{share:.0%} of the labels are padding (label {label}), and the loss includes them: no ignore_index"
@@ -65,6 +68,14 @@ def check(sequences: Sequences, source: Source, losses: Losses | None) -> Iterat
             known = "observed" if effect.because else "guessed"
             remedies = (IgnoreIndex(label, loss.site),)
             yield Finding(FAULT, said, loss.site, (evidence,), remedies, known=known, effect=effect)
+
+
+def _inverted(sequences: Sequences) -> Iterator[Finding]:
+    """One for all layers that get the same mask."""
+    for call, pad in list(sequences.inverted())[:1]:
+        said = f"the mask is the wrong way round: attention looks at padding (token {pad}) and at no other position"
+        evidence = Evidence("positions that attention may look at", "the padding", "all others")
+        yield Finding(FAULT, said, call.site, (evidence,), known="observed", never_meant=True)
 
 
 def _named_only(losses: Losses | None, label: int) -> Effect:

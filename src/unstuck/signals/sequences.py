@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from unstuck.diagnosis.model import NotApplicable
@@ -16,6 +17,13 @@ ARGUMENTS = 9
 """Arguments of a recurrent call on sequences that are not packed; the last is batch_first."""
 MASKING = {"masked_fill", "where", "pack_padded_sequence", "masked_select", "index_select", "gather", "embedding_bag"}
 """Calls that may exclude padding."""
+
+MASKS = {
+    "multi_head_attention_forward": (14, "key_padding_mask"),
+    "scaled_dot_product_attention": (3, "attn_mask"),
+    "masked_fill": (1, "mask"),
+}
+"""Where calls take a mask of positions: the argument's place and name."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +95,29 @@ class Sequences:
                     alone = bool(((labels == label) == padded).all())
                     if alone and label != loss.argument(4, "ignore_index", -100):
                         yield loss, label, float(padded.double().mean())
+
+    def inverted(self) -> Iterator[tuple[Call, int]]:
+        """Attention that may look at padding only: the call, and the padding token."""
+        for embedding, pad, share in self.padded():
+            tokens = self.outside[embedding.args[0].slot]
+            there = _run(tokens, pad).flip(1).bool()
+            for call in self.program.after(embedding) if 0 < share < 1 else ():
+                allowed = self._allowed(call, tuple(tokens.shape))
+                if allowed is not None and torch.equal(allowed, there):
+                    yield call, pad
+
+    def _allowed(self, call: Call, positions: tuple[int, ...]) -> Tensor | None:
+        """(rows, positions): where a call that masks lets its attention look; None where it masks no positions."""
+        which = MASKS.get(call.name)
+        ref = call.argument(*which) if which is not None else None
+        if not isinstance(ref, Outside):
+            return None
+        mask, keeps = self.outside[ref.slot], call.name == "scaled_dot_product_attention"
+        allowed = mask if keeps and mask.dtype == torch.bool else mask == 0
+        inner = allowed.shape[1:-1]
+        if (allowed.shape[0], allowed.shape[-1]) != positions or any(n != 1 for n in inner):
+            return None
+        return allowed.reshape(positions)
 
     def unmasked(self, embedding: Call) -> Iterator[tuple[Call, str]]:
         """Calls that include padding if nothing masks it.
