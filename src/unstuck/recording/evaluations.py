@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from unstuck.recording.parameter_names import is_weight
-from unstuck.recording.slicing import needed
+from unstuck.recording.slicing import copies, needed
 from unstuck.recording.stdout import PrintedLines
 from unstuck.recording.tensor_store import TensorStore
 from unstuck.recording.tracer import Entry, tensors
@@ -69,6 +69,7 @@ class Forwards:
             return None
 
     def _kept(self, forward: list[Entry], passes: int, trained: tuple[int, int] | None) -> int | None:
+        forward = without_copies(forward)
         target = next(tensors(forward[-1].out))
         entries = needed(forward, target)
         number, outside = self.cut(entries, target)
@@ -94,6 +95,17 @@ class Forwards:
     def said(self) -> tuple[Said, ...]:
         """What was printed, each line with its place."""
         return tuple(Said(*line) for line in self.sayings.lines)
+
+
+def without_copies(forward: list[Entry]) -> list[Entry]:
+    """A forward without what only copies other things at its end: weights that are kept as the best so far."""
+    made, last = set[int](), 0
+    for place, entry in enumerate(forward, 1):
+        reads = any(id(t) in made for t in tensors((entry.args, entry.kwargs)))
+        if reads or not copies(entry):
+            made.update(id(t) for t in entry.results)
+            last = place
+    return forward[:last] or forward
 
 
 def value(entries: list[Entry], wanted: int) -> Tensor | None:

@@ -79,6 +79,13 @@ def outline(
     return _Outliner(name, weight).read(entries, target)
 
 
+def shown(leaf: Any) -> str:
+    """What tells an argument that is no tensor from others; of an object that may be large (a storage, which writes
+    out every byte), its type alone."""
+    plain = leaf is None or leaf is ... or isinstance(leaf, (bool, int, float, complex, str, bytes, *NAMED))
+    return repr(leaf) if plain else type(leaf).__qualname__
+
+
 class _Outliner:
     """Goes through the entries in the cutter's order and makes no data: this runs for every step of the person's."""
 
@@ -120,7 +127,7 @@ class _Outliner:
         elif isinstance(tree, slice):
             self._tree((tree.start, tree.stop, tree.step))
         else:
-            self.parts.append(repr(tree))  # 1, 1.0 and True are equal, and NaN is not
+            self.parts.append(shown(tree))  # 1, 1.0 and True are equal, and NaN is not
 
     def _new(self, tensor: Tensor) -> Any:
         self.refs[id(tensor)] = ref = ("weight", self.name(tensor)) if self.weight(tensor) else self._enter(tensor)
@@ -201,7 +208,7 @@ class _Cutter:
         if isinstance(leaf, torch.SymInt | torch.SymFloat):
             return float(leaf) if isinstance(leaf, torch.SymFloat) else int(leaf)
         self.missing = self.missing or f"a torch call with an argument of type {type(leaf).__name__}"
-        return repr(leaf)
+        return shown(leaf)
 
     def _new(self, tensor: Tensor) -> Ref:
         if self.weight(tensor):
@@ -235,6 +242,11 @@ def _computes(entry: Entry) -> bool:
 
 def _op(entry: Entry) -> ops.Op:
     return ops.of(function(entry.func).rpartition(".")[2].removesuffix("_"))
+
+
+def copies(entry: Entry) -> bool:
+    """Whether a call gives the numbers of its argument and nothing else."""
+    return entry.func is Tensor.__deepcopy__ or _op(entry).hands_on == "all"
 
 
 def _steady(options: dict[str, Any]) -> dict[str, Any]:
