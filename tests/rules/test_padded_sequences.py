@@ -122,9 +122,9 @@ FUSED = "h = nn.functional.scaled_dot_product_attention(self.query(h), self.key(
         (FUSED, "real", "(~real)"),
     ],
 )
-def test_a_mask_the_wrong_way_round(findings: Findings, body: str, right: str, wrong: str) -> None:
+def test_an_inverted_mask_is_reported(findings: Findings, body: str, right: str, wrong: str) -> None:
     told = [
-        [f for f in findings(MASKED.format(body=body.format(mask=mask)), FAULT) if "wrong way round" in f.message]
+        [f for f in findings(MASKED.format(body=body.format(mask=mask)), FAULT) if "inverted" in f.message]
         for mask in (right, wrong)
     ]
     assert told[0] == []

@@ -48,7 +48,7 @@ COST, KEEPS = 70, 0.35
 ROWS = 16
 RATE = ("the learning rate is too low", "the learning rate is too high")
 HALF_TIME = 0.5
-"""Share of the time that the script's own optimizer may take: what the others do beside it is the answer."""
+"""Share of the time that the script's own optimizer may take; the rest is for what it is compared with."""
 MOST = 0.5
 """Share of the constant answer's loss that is gone from which on an optimizer is said to learn the rows where another
 learns nothing."""

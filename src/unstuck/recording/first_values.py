@@ -11,10 +11,10 @@ from torch import Tensor
 
 from unstuck.recording.tracer import Entry, tensors
 
-FILLS = {"bernoulli_", "cauchy_", "exponential_", "geometric_", "log_normal_", "normal_", "random_", "uniform_"} | {
-    "fill_",
-    "zero_",
-}
+FILLS = {
+    "bernoulli_", "cauchy_", "exponential_", "geometric_", "log_normal_", "normal_", "random_", "uniform_",
+    "fill_", "zero_",
+}  # fmt: skip
 """The samplers of torch that write in place (https://docs.pytorch.org/docs/stable/torch.html#in-place-random-sampling),
 and the two that write one number."""
 DEEP = 8

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
+from torch import Tensor
 
 from unstuck.tape import sparse
 from unstuck.tape.model import Tape
-from unstuck.tape.program import Call, Constant, Outside, Program, Ref, Value, Weight
+from unstuck.tape.program import Call, Outside, Program, Value, Weight
 
 Manner = Literal["at once", "one by one"]
 """How the lanes of a trial train."""
+Shape = tuple[int, ...]
 PER_CALL = 100e-6
 """Seconds per call of the program, whatever the number of lanes."""
 PER_STEP = 400e-6
@@ -64,37 +65,49 @@ class Cost:
 
 def estimate(tape: Tape, program: Program, speed: float = 1.0) -> Cost:
     """The cost of one pass of a program, on a device `speed` times as fast as one core."""
-    shape = _shapes(tape, program)
+    read = _Read.of(tape, program)
     long = any(tape.start(name).dtype == torch.float64 for name in program.weights()[:1])
     factors = [(call, DOUBLE.get(call.name[:4], 2) if long else 1) for call in program.calls]
-    lane = sum(_of_call(call, shape) * factor for call, factor in factors)
-    alone = sum(_alone(tape, program, call, shape) * factor for call, factor in factors)
+    lane = sum(_of_call(call, read) * factor for call, factor in factors)
+    alone = sum(_alone(call, read) * factor for call, factor in factors)
     numbers = sum(math.prod(call.shape) for call in program.calls) * (8 if long else 4)
     shared = PER_STEP + PER_CALL * sum(map(_calls, program.calls))
     return Cost(lane / speed, shared, alone / speed, numbers, len(program.calls))
 
 
-Shape = tuple[int, ...]
+@dataclass(frozen=True)
+class _Read:
+    """What the calls of a program read."""
 
+    weights: dict[str, Shape]
+    made: dict[int, Shape]
+    """By value."""
+    outside: tuple[Tensor, ...]
+    filled: dict[int, float]
+    """By slot of a sparse matrix: its share of numbers that are not 0."""
 
-def _shapes(tape: Tape, program: Program) -> Callable[[Ref], Shape]:
-    """The shape of what a call reads; () where it is not known."""
-    weights = {w.name: w.shape for w in tape.parameters}
-    made = {call.outs[0]: call.shape for call in program.calls if call.outs}
-    of = next((p for p in tape.passes if tape.programs[p.program] is program), None)
+    @classmethod
+    def of(cls, tape: Tape, program: Program) -> _Read:
+        first = next((p for p in tape.passes if tape.programs[p.program] is program), None)
+        outside = tuple(tape.tensors[key] for key in first.outside) if first is not None else ()
+        thin = {n: t for n, t in enumerate(sparse.entering(program, outside)) if t.is_sparse}
+        return cls(
+            {w.name: w.shape for w in tape.parameters},
+            {call.outs[0]: call.shape for call in program.calls if call.outs},
+            outside,
+            {n: t._values().numel() / t.numel() for n, t in thin.items()},
+        )
 
-    def shape(ref: Ref) -> Shape:
+    def shape(self, ref: Any) -> Shape:
+        """() where it is not known."""
         match ref:
             case Weight(name):
-                return weights.get(name, ())
-            case Value(id):
-                return made.get(id, ())
-            case Outside(slot):
-                return tuple(tape.tensors[of.outside[slot]].shape) if of is not None else ()
-            case Constant():
-                return ()
-
-    return shape
+                return self.weights.get(name, ())
+            case Value(number):
+                return self.made.get(number, ())
+            case Outside(slot) if slot < len(self.outside):
+                return tuple(self.outside[slot].shape)
+        return ()
 
 
 def _calls(call: Call) -> int:
@@ -105,53 +118,44 @@ def _calls(call: Call) -> int:
     return IN_TIME[call.name] * call.shape[1 if batch_first else 0] * max(1, layers // 2)
 
 
-def _of_call(call: Call, shape: Callable[[Ref], Shape]) -> float:
+def _of_call(call: Call, read: _Read) -> float:
     made = math.prod(call.shape)
-    matrices = _matrices(call, shape)
+    matrices = _matrices(call, read)
     if call.name.startswith("conv") and matrices:
         taps = made * math.prod(matrices[0][1:])
         return min(taps, LARGE) * PER_TAP + max(0.0, taps - LARGE) * PER_TAP_LARGE
     if call.name in NUMBERS:
         made *= NUMBERS[call.name] * max(1, len(matrices) // 2)
         return made * PER_NUMBER
-    if inner := _summed(call, shape):
+    if inner := _summed(call, read):
         return made * inner * PER_PRODUCT
     if matrices and call.name != "embedding":
         return made * sum(s[-1] for s in matrices) * PER_PRODUCT
     return made * PER_NUMBER
 
 
-def _alone(tape: Tape, program: Program, call: Call, shape: Callable[[Ref], Shape]) -> float:
+def _alone(call: Call, read: _Read) -> float:
     if call.name in NUMBERS:
-        return _gates(call, shape)
-    return _of_call(call, shape) * _filled(tape, program, call)
+        return _gates(call, read)
+    first = call.args[0] if call.args else None
+    filled = read.filled.get(first.slot) if isinstance(first, Outside) and call.op.kind == "product" else None
+    return _of_call(call, read) * (1.0 if filled is None else max(SCATTERED * filled, 1e-3))
 
 
-def _filled(tape: Tape, program: Program, call: Call) -> float:
-    """The share of a product with a recorded matrix that is computed where its zeros are left out."""
-    first = call.args[0] if call.op.kind == "product" and call.args else None
-    of = next((p for p in tape.passes if tape.programs[p.program] is program), None)
-    if not isinstance(first, Outside) or first.slot not in sparse.multiplied(program) or of is None:
-        return 1.0
-    thin = sparse.without_zeros(tape.tensors[of.outside[first.slot]])
-    return 1.0 if thin is None else max(SCATTERED * thin.values().numel() / thin.numel(), 1e-3)
-
-
-def _summed(call: Call, shape: Callable[[Ref], Shape]) -> int:
+def _summed(call: Call, read: _Read) -> int:
     """Of a product: the terms of each sum; 0 where they are not known."""
     argument, axis = SUMMED.get(call.name, (0, 0))
-    ref = call.args[argument] if axis and argument < len(call.args) else None
-    read = shape(ref) if isinstance(ref, Ref) else ()
-    if not read:
+    shape = read.shape(call.args[argument]) if axis and argument < len(call.args) else ()
+    if not shape:
         return 0
-    return read[axis if -axis <= len(read) else 0] * (2 if call.op.kind == "attention" else 1)
+    return shape[axis if -axis <= len(shape) else 0] * (2 if call.op.kind == "attention" else 1)
 
 
-def _matrices(call: Call, shape: Callable[[Ref], Shape]) -> list[Shape]:
-    return [s for r in call.refs() if isinstance(r, Weight) and len(s := shape(r)) > 1]
+def _matrices(call: Call, read: _Read) -> list[Shape]:
+    return [s for r in call.refs() if isinstance(r, Weight) and len(s := read.shape(r)) > 1]
 
 
-def _gates(call: Call, shape: Callable[[Ref], Shape]) -> float:
+def _gates(call: Call, read: _Read) -> float:
     """A recurrent layer by torch's own kernel: matrix products, and its gates."""
-    products = math.prod(call.shape[:-1]) * sum(math.prod(s) for s in _matrices(call, shape))
+    products = math.prod(call.shape[:-1]) * sum(math.prod(s) for s in _matrices(call, read))
     return products * PER_PRODUCT + 10 * math.prod(call.shape) * PER_NUMBER

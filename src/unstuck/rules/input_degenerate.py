@@ -8,10 +8,9 @@ learning rate are tried.
 
 ## How it is seen
 Identical recorded rows are grouped with their targets: the best score that any function of these inputs could have is
-hardly better than that of a constant prediction. A row that only comes back, in no batch twice, is one row and does not
-count. Where rows and targets are not known one by one, all rows of a batch
-enter alike, and get the same answer. Or the inputs are nothing but 0 and a whole number or two, and a line
-of the script truncates a division.
+hardly better than that of a constant prediction. A row that is read again in each epoch, and never twice in one batch,
+is not a copy. Where rows and targets are not known one by one, all rows of a batch enter alike, and get the same
+answer. Or the inputs are nothing but 0 and a whole number or two, and a line of the script truncates a division.
 
 ## What to do
 Print a few rows of what enters the network. Keep fractions: a float dtype, and `/` instead of `//`.

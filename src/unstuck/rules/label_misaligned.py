@@ -9,9 +9,8 @@ Two simple learners (nearest neighbours and a linear fit) predict each recorded 
 than on shuffled targets. A simple learner may miss what a network finds, so this alone is a guess; an experiment
 settles it: the network as written is trained on one half of the recorded rows and asked about both. If it memorises the
 first half and knows nothing of the other, the labels are unrelated to the rows.
-Where a step puts its targets into an order of rows that it draws (`torch.randperm`), and nothing else in it is put into
-that order, no guess is needed: the recorder sees both. Nor is one where rows are read again, in a later epoch: a row
-that comes back with another label, as often as by chance, has none of its own.
+Two facts need no experiment: a step permutes its targets (`torch.randperm`) and nothing else; or rows that are read
+again in a later epoch have another label as often as by chance.
 
 Labels of the evaluation alone: the answers on rows that were held out are wrong, and become right when the classes are
 renamed one to one. Then training and evaluation number the classes differently (folders listed in another order).
@@ -46,7 +45,10 @@ it, and none in 3 or more."""
 
 
 def check(
-    relation: Relation | None, repeats: Repeats | None, renamed: RenamedClasses | None, reordered: Reordered | None,
+    relation: Relation | None,
+    repeats: Repeats | None,
+    renamed: RenamedClasses | None,
+    reordered: Reordered | None,
     learning: Learning,
 ) -> Iterator[Finding]:
     """Report rows that change their targets, targets that neither simple learner can tell from shuffled ones, and

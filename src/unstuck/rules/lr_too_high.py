@@ -39,7 +39,7 @@ BLOWN = 5.0
 """Without a sweep: the loss ends this many times above its start. Batches of one run differ by far less."""
 GUESS = 0.1
 USUAL = 0.01
-"""A step's size over the weight's in training that goes well, at its begin; later ones are smaller."""
+"""A step's size over the weight's in the first steps of training that goes well; later ones are smaller."""
 
 
 def check(

@@ -14,8 +14,8 @@ Steps of SGD are as large as the gradient is: a rate that one layer bears can be
 learns nothing and no rate of the sweep helps, the same batches are replayed with Adam, whose steps do not depend on the
 size of the gradient.
 
-Where there is no sweep, the weights answer: a run that learns nothing, at a rate that stays the same to its own
-end, and takes no weight further than a hundredth of its size has gone nowhere.
+Without a sweep, the change of the weights is measured: a run that learns nothing, at a constant rate and to its own
+end, and changes no weight matrix by more than 1 % of its size.
 
 ## What to do
 Use the rate that did best. Training longer at the old rate would do the same, but takes at least ten times as many
@@ -89,7 +89,7 @@ def _steady(tape: Tape, rates: Rates | None) -> bool:
 
 
 def _by_way(tape: Tape, reach: Reach, written: float) -> Iterator[Finding]:
-    """Weights that end where they began."""
+    """Weights that end near their first values."""
     way = reach.farthest
     if not way < NEAR:
         return
@@ -100,7 +100,7 @@ def _by_way(tape: Tape, reach: Reach, written: float) -> Iterator[Finding]:
         f"learning rate {written:g}{where} is too low: the whole run moves no layer's weights by more than "
         f"{way:.2g} of their size",
         rate_site(tape, remedy),
-        (Evidence("largest way of a layer's weights, over their size at the start", way, f"{FAR:g} or more"),),
+        (Evidence("largest change of a layer's weights, over their size at the start", way, f"{FAR:g} or more"),),
         (remedy,),
         known="observed",
     )

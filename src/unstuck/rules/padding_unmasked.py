@@ -11,7 +11,7 @@ small.
 A good part of the recorded tokens that enter an embedding is an unbroken run of one token at the ends of the rows; the
 embedding's result is averaged over all positions or weighed by a softmax along them, or a recurrent layer's last
 position or final state is read, and no call masks, packs or selects anything. Or a cross-entropy gets one label for
-every such token and for no other; whether that matters is tried. Or the mask of an attention is the wrong way round: it
+every such token and for no other; whether that matters is tried. Or the mask of an attention call is inverted: it
 leaves exactly the padding.
 
 ## What to do
@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from itertools import islice
 
 import torch
 
@@ -72,8 +73,8 @@ def check(sequences: Sequences, source: Source, losses: Losses | None) -> Iterat
 
 def _inverted(sequences: Sequences) -> Iterator[Finding]:
     """One for all layers that get the same mask."""
-    for call, pad in list(sequences.inverted())[:1]:
-        said = f"the mask is the wrong way round: attention looks at padding (token {pad}) and at no other position"
+    for call, pad in islice(sequences.inverted(), 1):
+        said = f"the mask is inverted: attention reads padding (token {pad}) and no other position"
         evidence = Evidence("positions that attention may look at", "the padding", "all others")
         yield Finding(FAULT, said, call.site, (evidence,), known="observed", never_meant=True)
 

@@ -16,7 +16,7 @@ from unstuck.signals.task import Task
 from unstuck.tape.model import Pass, Tape
 
 CERTAIN = 6.0
-"""Standard deviations from chance: a network that starts anew on each of many scripts never shows as much."""
+"""Standard deviations from chance. Rows that are read in several epochs count each time: in truth these are fewer."""
 
 
 class Ranking(NamedTuple):
@@ -43,14 +43,19 @@ def ranking(tape: Tape, passes: Iterable[Pass], task: Task) -> Ranking | None:
 
 def ranked(given: Tensor, wanted: Tensor) -> Ranking | None:
     """Outputs (N,) and classes (N,) that are 0 or 1; None where one of the classes is missing."""
-    many, few = int((wanted == 1).sum()), int((wanted == 0).sum())
-    if not many or not few or many + few < len(wanted) or not bool(torch.isfinite(given).all()):
+    ones, zeros = int((wanted == 1).sum()), int((wanted == 0).sum())
+    if not ones or not zeros or ones + zeros < len(wanted) or not bool(torch.isfinite(given).all()):
         return None
-    ordered = given.sort().values
-    below, above = torch.searchsorted(ordered, given), torch.searchsorted(ordered, given, right=True)
-    ranks = (below + above + 1).double() / 2
-    area = (float(ranks[wanted == 1].sum()) - many * (many + 1) / 2) / (many * few)
-    return Ranking(area, (area - 0.5) / ((many + few + 1) / (12 * many * few)) ** 0.5)
+    below = float(ranks(given)[wanted == 1].sum()) * len(given)  # of all rows, equal ones by half
+    area = (below - ones**2 / 2) / (ones * zeros)
+    return Ranking(area, (area - 0.5) / ((ones + zeros + 1) / (12 * ones * zeros)) ** 0.5)
+
+
+def ranks(values: Tensor) -> Tensor:
+    """(N,) the share of values below each one, in float64; equal values have the same."""
+    ordered = values.sort().values
+    low, high = torch.searchsorted(ordered, values), torch.searchsorted(ordered, values, right=True)
+    return (low + high).double() / (2 * len(values))
 
 
 def _pair(tape: Tape, p: Pass, task: Task) -> tuple[Tensor, Tensor] | None:

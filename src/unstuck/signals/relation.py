@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from unstuck.diagnosis.model import NotApplicable
+from unstuck.signals.ranking import ranks
 from unstuck.signals.samples import Samples
 from unstuck.signals.task import alternate
 from unstuck.tape.model import Tape
@@ -86,13 +87,6 @@ def _wanted(targets: Tensor, classified: bool) -> Tensor:
     else:
         table = ranks(targets).unsqueeze(1)
     return table - table.mean(0)
-
-
-def ranks(values: Tensor) -> Tensor:
-    """(rows,) the share of values below each one; equal values have the same."""
-    ordered = values.sort().values
-    low, high = torch.searchsorted(ordered, values), torch.searchsorted(ordered, values, right=True)
-    return (low + high).double() / (2 * len(values))
 
 
 def _near(x: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from math import sqrt
 from torch import Tensor
 
 from unstuck.diagnosis.model import NotApplicable
-from unstuck.signals.relation import ranks
+from unstuck.signals.ranking import ranks
 from unstuck.signals.samples import SEVERAL, Samples
 from unstuck.tape.model import Tape
 

@@ -32,8 +32,9 @@ def _large(matrix: Tensor) -> bool:
 
 
 def multiplied(program: Program) -> frozenset[int]:
-    """Slots that nothing reads but products with a matrix, as their first argument."""
-    first = [c.args[0].slot for c in program.calls if c.function in PRODUCTS and isinstance(c.args[0], Outside)]
+    """Slots that nothing reads but products with a matrix (not in reduced precision), as their first argument."""
+    products = (c for c in program.calls if c.function in PRODUCTS and len(c.shape) == 2 and not c.cast and c.args)
+    first = [c.args[0].slot for c in products if isinstance(c.args[0], Outside)]
     read = [r.slot for c in program.calls for r in c.refs() if isinstance(r, Outside)]
     return frozenset(slot for slot in first if first.count(slot) == read.count(slot))
 
