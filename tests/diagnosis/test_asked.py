@@ -123,7 +123,7 @@ def test_words_of_its_own_become_a_statement(judge: Judge) -> None:
 
 def test_without_experiments_no_answer_is_a_cause(judge: Judge, known: Diagnosis) -> None:
     told = judge({"cause": "lr-too-low", "patch": RATE}, tried=False)
-    assert of_command(told)["lr-too-low"] in {("suspect", "undecided"), ("hint", "undecided")}
+    assert [(f.role, f.effect.word) for f in told.findings if f.fault == "lr-too-low"] == [("suspect", "undecided")]
     assert told.patch == known.patch and told.log == known.log
 
 
