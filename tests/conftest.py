@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,15 @@ if TYPE_CHECKING:  # the tests of tables and of the command line need no torch
 
 settings.register_profile("steady", derandomize=True, deadline=None)
 settings.load_profile("steady")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _small_heap() -> Iterator[None]:
+    """What a file leaves behind is not searched again: recording looks through all objects, and so does each full
+    collection, which takes longer with every file otherwise."""
+    yield
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
