@@ -166,6 +166,13 @@ def test_a_few_steps_faster_is_no_cure_where_the_patched_run_ends_the_same(steps
     assert roles(concluded(world)) == {"input-scale": what}
 
 
+@pytest.mark.parametrize(("end", "what"), [(0.72, "hint"), (0.85, "cause")])
+def test_a_faster_beginning_is_no_cure_of_a_run_that_ends_as_well_without_it(end: float, what: Role) -> None:
+    run = Run(skill=0.7, curve=(0.7,) * 24, score=0.85, passes=2000, task="classes", evaluation=0.7)
+    world = World([SCALE], run=run, replayed=skills(scale=0.95), rerun=skills(scale=end), steps=280)
+    assert roles(concluded(world)) == {"input-scale": what}
+
+
 def test_a_wrong_report_is_proven_by_the_recount_alone() -> None:
     healed, same = (World([TOTALS], run=WELL, reported=word) for word in ("heals", "undecided"))
     assert roles(concluded(healed)) == {"metric-error": "cause"}

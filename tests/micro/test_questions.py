@@ -252,6 +252,33 @@ def test_a_row_is_all_that_enters_for_it(record: Record, given: str, repeated: b
     assert bool(found.statements) is repeated
 
 
+VISITS = """
+import torch
+from torch import nn
+
+torch.manual_seed(0)
+people, films = torch.randint(0, {people}, (400,)), torch.randint(0, {people}, (400,))
+hour = torch.randint(0, 24, (400,)) / 24 + 0.01
+liked = ((people + films) % 3).float() * hour
+person, film, head = nn.Embedding(30, 8), nn.Embedding(30, 8), nn.Linear(22, 1)
+optimizer = torch.optim.Adam([*person.parameters(), *film.parameters(), *head.parameters()], lr=0.01)
+for epoch in range(3):
+    for rows in torch.randperm(400).split(50):
+        angles = hour[rows, None] * torch.arange(1, 7)
+        known = torch.cat([person(people[rows]), film(films[rows]), angles], 1)
+        loss = (head(known)[:, 0] - liked[rows]).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+"""
+
+
+@pytest.mark.parametrize(("people", "repeated"), [(30, False), (1, True)])
+def test_ids_that_enter_beside_numbers_tell_rows_apart(people: int, repeated: bool, record: Record) -> None:
+    found = same_rows.ask(recorded(record, VISITS.format(people=people)))
+    assert bool(found.statements) is repeated
+
+
 def test_terms_are_taken_apart_down_to_their_reductions(record: Record) -> None:
     body = "h = one(given)\n    return F.cross_entropy(two(h), wanted) + 0.5 * (h**2 - h).sum() - h.abs().mean()"
     found = terms.ask(recorded(record, FLAT.format(body=body)))

@@ -250,8 +250,11 @@ class Judged:
         return written and (worse or faster or self._gone_by_the_end(experiment, after - before))
 
     def _gone_by_the_end(self, experiment: Experiment, gain: float) -> bool:
-        """Whether a replay of too few steps shows a gain that the patched script, run to its end, does not."""
-        return experiment.steps < SHORTEST and gain < LEAST
+        """Whether a replay of too few steps, or of the beginning of a run that learns well in the end, shows a gain
+        that the patched script, run to its end, does not."""
+        well = state_of(self.run, headroom_of(self.log)) == "learns-well"
+        begun = experiment.steps < (max(self.run.passes, SHORTEST) if well else SHORTEST)
+        return begun and gain < LEAST
 
     def _unasked(self, experiment: Experiment) -> bool:
         """Whether no rule found any of its faults. A generic remedy that only makes the first steps faster is none."""

@@ -6,8 +6,8 @@ How many different rows does a batch hold, and how many do all of the recorded b
 
 ## How
 
-The rows of all inputs together (a picture and its noise level) are compared bit for bit, within each of the first
-BATCHES batches and over all of them.
+The rows of all inputs together (a picture and its noise level, the ids of a user and a film beside the hour) are
+compared bit for bit, within each of the first BATCHES batches and over all of them.
 
 ## What it costs
 
@@ -101,14 +101,14 @@ def ask(recorded: Recorded) -> SameRows:
 
 
 def _inputs(tape: Tape, outside: tuple[str, ...], targets: Collection[int]) -> list[int]:
-    """The inputs that have a row for each of the batch, the largest first."""
+    """The inputs that have a row for each of the batch: the largest of free numbers, then whatever enters beside it."""
     tensors = [tape.tensors[key] for key in outside]
-    rows = [n for n, t in enumerate(tensors) if t.dim() > 1 and len(t) >= ROWS and n not in targets]
-    fit = [n for n in rows if tensors[n].is_floating_point() and _free(tensors[n])]
-    if not fit:
+    rows = [n for n, t in enumerate(tensors) if t.dim() > 0 and len(t) >= ROWS and n not in targets]
+    free = [n for n in rows if tensors[n].dim() > 1 and tensors[n].is_floating_point() and _free(tensors[n])]
+    if not free:
         raise NotApplicable(f"no input has {ROWS} rows of numbers that are not whole")
-    fit.sort(key=lambda n: -tensors[n].numel())
-    return [n for n in fit if len(tensors[n]) == len(tensors[fit[0]])]
+    first = max(free, key=lambda n: tensors[n].numel())
+    return [first, *(n for n in rows if n != first and len(tensors[n]) == len(tensors[first]))]
 
 
 def _rows(inputs: list[Tensor]) -> int:
@@ -121,7 +121,7 @@ def _free(tensor: Tensor) -> bool:
 
 
 def _different(inputs: list[Tensor]) -> set[bytes]:
-    rows = torch.cat([t.detach().cpu().flatten(1).double() for t in inputs], 1).numpy()
+    rows = torch.cat([t.detach().cpu().reshape(len(t), -1).double() for t in inputs], 1).numpy()
     return {row.tobytes() for row in rows}
 
 
