@@ -9,7 +9,7 @@ import pytest
 from tests.recorded import Findings, Record
 from unstuck.diagnosis.examine import Readings, examine
 from unstuck.diagnosis.model import NotApplicable
-from unstuck.micro import birth, bootstrap, by_heart, copied, left_rows, reach, rows, same_rows, terms
+from unstuck.micro import birth, bootstrap, by_heart, copied, dependence, left_rows, reach, rows, same_rows, terms
 from unstuck.micro.step import Recorded
 from unstuck.micro.training import Training
 from unstuck.rules.catalogue import catalogue
@@ -219,6 +219,62 @@ def test_rows_that_a_recurrent_layer_mixes_are_told(record: Record) -> None:
     last = "F.cross_entropy(out[:, -1], y[:, 0])"
     found = rows.ask(recorded(record, SENTENCES.format(layer="nn.GRU(4, 8)", hidden="self.layer(x)[0]", loss=last)))
     assert [s.fault for s in found.statements] == ["axes-swapped"]
+
+
+PACKED = """
+import torch
+from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
+
+torch.manual_seed(0)
+sentences = [torch.randint(1, 20, (int(n),)) for n in torch.randint(3, 15, (200,))]
+y = torch.tensor([int((s > 10).float().mean() > 0.5) for s in sentences])
+words, layer, drop, head = nn.Embedding(20, 8), {layer}, nn.Dropout(0.2), nn.Linear(16, 2)
+optimizer = torch.optim.Adam([p for m in (words, layer, head) for p in m.parameters()], lr=0.01)
+for epoch in range(3):
+    for chosen in torch.randperm(200).split(20):
+        batch = [sentences[n] for n in chosen]
+        lengths = torch.tensor([len(s) for s in batch])
+        given = words(pad_sequence(batch, batch_first=True))
+        out, end = layer(pack_padded_sequence(given, lengths, batch_first=True, enforce_sorted=False))
+        out, _ = pad_packed_sequence(out, batch_first=True)
+        loss = nn.functional.cross_entropy(head(drop({read})), y[chosen])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+"""
+GRU = "nn.GRU(8, 16, batch_first=True)"
+
+
+@pytest.mark.parametrize(
+    "layer", [GRU, "nn.LSTM(8, 8, batch_first=True, bidirectional=True)", "nn.RNN(8, 16, batch_first=True)"]
+)
+def test_packed_sequences_are_run_again(record: Record, layer: str) -> None:
+    again = recorded(
+        record, PACKED.format(layer=layer, read="out[torch.arange(20), lengths - 1]").replace("drop(", "(")
+    )
+    assert again.first.loss() == pytest.approx(again.tape.passes[0].loss, rel=1e-5)
+
+
+def test_rows_that_are_read_in_their_padding_are_counted_at_the_call(record: Record) -> None:
+    (told,) = dependence.ask(recorded(record, PACKED.format(layer=GRU, read="out[:, -1]"))).statements
+    assert "of 20 different rows get the same output from the first step on" in told.what
+    assert told.what.endswith("getitem() makes them equal")
+    assert (
+        told.site is not None
+        and "out[:, -1]" in PACKED.format(layer=GRU, read="out[:, -1]").splitlines()[told.site.line - 1]
+    )
+
+
+@pytest.mark.parametrize("read", ["out[torch.arange(20), lengths - 1]", "end[0]", "out.sum(1)", "out.amax(1)"])
+def test_rows_that_are_read_at_their_ends_differ(record: Record, read: str) -> None:
+    assert dependence.ask(recorded(record, PACKED.format(layer=GRU, read=read))).statements == ()
+
+
+def test_rows_for_which_few_units_are_at_rest_are_left_alone(record: Record) -> None:
+    narrow = FLAT.replace("nn.Linear(6, 8), nn.Linear(8, 2)", "nn.Linear(6, 2), nn.Linear(2, 2)")
+    body = "return F.cross_entropy(two(one(given).relu()), wanted)"
+    assert dependence.ask(recorded(record, narrow.format(body=body))).statements == ()
 
 
 DENOISED = """

@@ -228,6 +228,14 @@ def test_optimizer_is_rebuilt_for_the_new_model():
     assert run(new)[0]["score"] > 0.9
 
 
+def test_optimizer_is_rebuilt_for_a_layer_that_replaces_another():
+    head = "net.fc2 = nn.Linear(net.fc2.in_features, net.fc2.out_features)"
+    text = CLASSES.replace("for epoch in", f"{head}\nfor epoch in")
+    new = edited(HoldParameters(("net.fc2.weight", "net.fc2.bias")), text)
+    assert "net.fc2.out_features)\noptimizer = torch.optim.Adam(net.parameters(), lr=LR)\n" in new
+    assert run(new)[0]["score"] > 0.9
+
+
 @pytest.mark.parametrize("part", ["list(n.parameters())[-2:]", "n.fc2.parameters()"])
 def test_optimizers_of_a_list_of_models_get_the_whole_models(part: str):
     text = CLASSES.replace(

@@ -43,6 +43,7 @@ from unstuck.replay.devices import device_of
 from unstuck.replay.extent import UNPLAYABLE, beside
 from unstuck.replay.resample import resampled, unseen
 from unstuck.replay.run import LaneResult
+from unstuck.signals.fit_alone import alone
 from unstuck.signals.sweep import Sweep as SweepReading
 from unstuck.source.text import Sources, started
 from unstuck.tape.interpreter import CannotReplay
@@ -121,7 +122,7 @@ class Runners:
     def bench(self, behind: Patched) -> Bench:
         """The bench of a tape. Raises CannotReplay where its step cannot be replayed."""
         if behind not in self._benches:
-            bench = Bench(self.tapes[behind], SECONDS * self._effort)
+            bench = Bench(alone(self.tapes[behind]), SECONDS * self._effort)
             self._benches = {behind: bench}  # a search does not go back to an earlier tape
         if self._benches[behind].why:
             raise CannotReplay(self._benches[behind].why)
@@ -182,7 +183,7 @@ class Runners:
 
     def _micro(self, request: Request) -> Experiment:
         assert isinstance(request.means, Micro)
-        tape, micro = self.tapes[request.behind], micro_experiments()[request.means.kind]
+        tape, micro = alone(self.tapes[request.behind]), micro_experiments()[request.means.kind]
         ready()
         left, began = allowed(tape, micro) * self._effort - self._spent, time.thread_time()
         if left < 0:

@@ -43,6 +43,9 @@ OFF = 0.05
 NOTHING = 1e-4
 """A derivative below this share of the gradient in its place is none: something stands in for it on purpose, and
 reaches other weights too."""
+ROUNDED = 1e-6
+"""Share of the largest gradient from which on a smaller one may be rounding alone: of a bias before a batch norm, whose
+derivative is 0."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,8 @@ def _off(norms: dict[str, float], step: Step) -> Iterator[tuple[str, float, floa
     """The weights whose two norms have another ratio than those of most weights, or of the last ones."""
     made = {name: float(g.norm()) for name, g in step.backward().gradients.items()}
     known = {n: (norms[n], d) for n, d in made.items() if math.isfinite(norms.get(n, math.nan)) and math.isfinite(d)}
-    told = {n: (got, wanted) for n, (got, wanted) in known.items() if wanted > 0}
+    least = ROUNDED * max((wanted for _, wanted in known.values()), default=0.0)
+    told = {n: (got, wanted) for n, (got, wanted) in known.items() if wanted > least}
     if not told or any(wanted <= NOTHING * got for got, wanted in known.values() if got > 0):
         return
     factor = _common([got / wanted for got, wanted in told.values()])

@@ -14,6 +14,7 @@ from torch.overrides import resolve_name
 from unstuck.recording.parameter_names import is_weight
 from unstuck.recording.tracer import Entry, tensors
 from unstuck.tape import ops
+from unstuck.tape.interpreter import known
 from unstuck.tape.program import DERIVATIVE, PRIVATE, Call, Named, Outside, Program, Ref, Value, Weight, mapped
 
 name_of = inspect.unwrap(resolve_name)
@@ -36,13 +37,19 @@ class Cut(NamedTuple):
 
 
 def needed(entries: list[Entry], target: Tensor) -> list[Entry]:
-    """The entries that a tensor depends on, in order."""
+    """The entries that a tensor depends on, in order; not those of which nothing but data comes."""
     wanted, kept = {id(target)}, []
     for entry in reversed(entries):
-        if any(id(t) in wanted for t in entry.results):
+        if any(id(t) in wanted for t in entry.results) and not _gives_data(entry):
             kept.append(entry)
             wanted.update(id(t) for t in tensors((entry.args, entry.kwargs)))
     return kept[::-1]
+
+
+def _gives_data(entry: Entry) -> bool:
+    """Whether a call gives no gradient, and cannot be run again either: a state of zeros for as many rows as a packed
+    sequence has."""
+    return not any(t.requires_grad for t in entry.results) and not known(function(entry.func))
 
 
 def without_memory(entries: list[Entry], target: Tensor) -> list[Entry]:

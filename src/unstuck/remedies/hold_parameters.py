@@ -88,15 +88,26 @@ def _each(call: Place, modules: str) -> str | None:
 
 
 def _again(call: Place, root: str) -> Splice:
-    """The optimizer is constructed again after the statement that rebuilt its model."""
+    """The optimizer is constructed again after the statement that rebuilt its model, or a layer of it."""
     page, statement = call.page, call.page.statement(call.node)
     scope = call.of(page.function(call.node) or page.tree)
-    later = [v for v in assigned(scope, root) if page.span(v.node)[0] > page.span(statement)[1]]
+    made = (*assigned(scope, root), *_layers(scope, root))
+    later = [v for v in made if page.span(v.node)[0] > page.span(statement)[1]]
+    later.sort(key=lambda v: page.span(v.node))
     if not later:
         raise CannotEdit(
             f"{call.file}: the optimizer is given {root}.parameters(), but of another {root}; where is not clear"
         )
     return later[-1].followed(page.code(statement))
+
+
+def _layers(scope: Place, root: str) -> Iterator[Place]:
+    """What a function puts in the place of a module's layers: `model.fc = nn.Linear(512, 10)`."""
+    page = scope.page
+    for made in page.all(ast.Assign):
+        here = (page.function(made) or page.tree) is scope.node
+        if here and any(isinstance(t, ast.Attribute) and page.code(t).startswith(f"{root}.") for t in made.targets):
+            yield scope.of(made.value)
 
 
 def _listed(given: Place) -> str:

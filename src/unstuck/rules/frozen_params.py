@@ -47,7 +47,7 @@ def check(coverage: Coverage, learning: Learning | None, tape: Tape) -> Iterator
 
 def _frozen(frozen: list[Parameter], coverage: Coverage, tape: Tape, why: str) -> Finding:
     names = tuple(p.name for p in frozen)
-    numbers, others = sum(map(size, frozen)), sum(map(size, coverage.held))
+    numbers, others = sum(map(size, frozen)), sum(map(size, (*coverage.held, *coverage.loose)))
     few = ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")
     return Finding(
         FAULT,

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from unstuck.diagnosis.model import NotApplicable
+from unstuck.signals.fit_alone import alone
 from unstuck.signals.reachability import Reach
 from unstuck.tape.model import Parameter, Tape
 from unstuck.tape.program import Call, Weight
@@ -77,12 +78,13 @@ class Coverage:
 
     @property
     def optimizer(self) -> int:
-        """The optimizer that holds most of the held weights beside the loose ones (the first if none holds any)."""
+        """The optimizer that holds most of the held weights beside the loose ones (the first to step if none does)."""
         loose = {p.name for p in self.loose}
         read = [set(p.weights()) for p in self.tape.programs]
         beside = set().union(*(names for names in read if names & loose))
         numbers = [p.optimizer for p in self.held if not loose or p.name in beside]
-        return max(numbers, key=numbers.count) if numbers else 0
+        first = next((u.optimizer for u in self.tape.updates), 0)
+        return max(numbers, key=numbers.count) if numbers else first
 
     @property
     def share(self) -> float:
@@ -101,8 +103,14 @@ class Coverage:
 
     @classmethod
     def read(cls, tape: Tape) -> Coverage:
+        """Of the last fit, where that leaves weights out; else of the whole run."""
         if not tape.optimizers:
             raise NotApplicable("no step of an optimizer was recorded")
+        last = cls._of(alone(tape))
+        return last if last.loose else cls._of(tape)
+
+    @classmethod
+    def _of(cls, tape: Tape) -> Coverage:
         reach = Reach.read(tape)
         known = [p for p in tape.parameters if p.name in reach.used and not p.buffer]
         fed = {name for p in tape.programs for c in p.calls for name in _fed(c)}

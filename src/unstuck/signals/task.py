@@ -137,10 +137,19 @@ def _steps(tape: Tape) -> dict[int, set[int]]:
     return {n: s for n, s in steps.items() if s}
 
 
+def _hollow(tape: Tape, steps: dict[int, set[int]]) -> dict[int, set[int]]:
+    """The same of those that hold no weight of any step (a layer was put in the place of theirs), where they come after
+    all others."""
+    known = max((max(s) for s in steps.values()), default=0)
+    made = {n: {u.after for u in tape.updates if u.optimizer == n} for n in {u.optimizer for u in tape.updates}}
+    return {n: s for n, s in made.items() if n not in steps and steps and min(s) > known}
+
+
 def last_fit(tape: Tape) -> tuple[Pass, ...]:
     """The passes of the last fit, where one network is fitted after another (a teacher, then its student), and of one
     of those that are fitted side by side; else all."""
     steps = _steps(tape)
+    steps |= _hollow(tape, steps)
     if len(steps) < 2 or alternate(tape):
         return tape.passes
     last = max(steps, key=lambda n: max(steps[n]))

@@ -48,6 +48,11 @@ def resolve(name: str) -> Callable[..., Any]:
         raise CannotReplay(f"{name or 'a call without a name'} is not a torch function that can be replayed") from None
 
 
+def known(name: str) -> bool:
+    """Whether a call of that name can be run again."""
+    return name in _CASES or name in table()
+
+
 CPU = torch.device("cpu")
 
 

@@ -16,7 +16,7 @@ from unstuck.tape.site import Site
 
 DERIVATIVE = "torch.autograd.grad"
 """The call of a gradient inside the loss."""
-PRIVATE = ("_weight_norm",)
+PRIVATE = ("_weight_norm", "_pack_padded_sequence", "_pad_packed_sequence")
 """Functions of torch without a public name that its modules call, and that can be run again."""
 
 
