@@ -129,3 +129,11 @@ def test_a_tape_without_exits_is_read_by_its_words(tmp_path: Path) -> None:
     bare = msgspec.structs.replace(tape, facts=msgspec.structs.replace(tape.facts, exits=()))
     assert FinalNumber.read(bare).score == FinalNumber.read(tape).score
     assert FinalNumber.read(bare).origin is None
+
+
+def test_answers_that_are_kept_within_bounds_are_scored_as_they_are_compared(tmp_path: Path) -> None:
+    end = "print('val rmse', math.sqrt((40 * parts[0] + 40 * parts[1] + 20 * parts[2]) / 100))"
+    text = SCRIPT.replace("            right += (answer.argmax(1) == y[rows]).sum().item()\n", "")
+    text = text.format(**VALUES, each="", end=end)
+    found = FinalNumber.read(tape_of(text.replace("loss_of(answer", "loss_of(answer.clamp(-2.0, 2.0)"), tmp_path))
+    assert found.confirmed and found.score < 0.9

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from unstuck.diagnosis.model import Effect, Evidence, Finding, proven
+from unstuck.diagnosis.model import Effect, Evidence, Finding, Site, proven
 from unstuck.diagnosis.stages import Stage
 from unstuck.remedies.keep_order import KeepOrder
 from unstuck.signals.learning import Learning
@@ -60,7 +60,7 @@ def check(
     elif repeats is not None and abs(repeats.deviations) <= NOTHING:
         yield _changing(repeats, learning)
     elif relation is not None and relation.strength <= NOTHING:
-        yield _unrelated(relation)
+        yield _unrelated(relation, learning)
 
 
 def _apart(found: Reordered) -> Finding:
@@ -85,11 +85,18 @@ def _changing(repeats: Repeats, learning: Learning) -> Finding:
             "from those before as from any other; they are shuffled or drawn anew between the data and the loss"
         )
     evidence = (Evidence("rows that keep their label when read again", repeats.kept, "all"),)
-    site = learning.task.loss.site if learning.task.loss is not None else None
     sure = proven("no function of the rows can predict targets that change whenever a row comes back")
     effect = sure if repeats.reachable <= HARDLY else Effect()
     return Finding(
-        "label-misaligned", said, site, evidence, (), "error", known="observed", effect=effect, settles=("halves",)
+        "label-misaligned",
+        said,
+        _loss(learning),
+        evidence,
+        (),
+        "error",
+        known="observed",
+        effect=effect,
+        settles=("halves",),
     )
 
 
@@ -111,7 +118,7 @@ def _renumbered(found: RenamedClasses) -> Finding:
     )
 
 
-def _unrelated(relation: Relation) -> Finding:
+def _unrelated(relation: Relation, learning: Learning) -> Finding:
     evidence = (
         Evidence("nearest neighbours, in standard deviations from chance", relation.neighbours, "above 5"),
         Evidence("linear fit, in standard deviations from chance", relation.linear, "above 5"),
@@ -120,7 +127,12 @@ def _unrelated(relation: Relation) -> Finding:
         f"the labels look unrelated to the inputs: on {relation.rows} rows, nearest neighbours and a linear fit do no "
         "better than on shuffled labels; check that rows and labels were shuffled together"
     )
-    return Finding("label-misaligned", said, None, evidence, (), "error", settles=("halves",))
+    return Finding("label-misaligned", said, _loss(learning), evidence, (), "error", settles=("halves",))
+
+
+def _loss(learning: Learning) -> Site | None:
+    """Where the labels meet the answers."""
+    return learning.task.loss.site if learning.task.loss is not None else None
 
 
 _SCRIPT = """

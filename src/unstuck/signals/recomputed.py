@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import msgspec
 import torch
 from torch import Tensor
 
@@ -13,8 +14,9 @@ from unstuck.signals.evaluation import target_of
 from unstuck.signals.printed import Line, Number, Printed
 from unstuck.signals.task import Task, main_program
 from unstuck.signals.yardstick import Yardstick, fitted, yardstick
+from unstuck.tape.interpreter import run
 from unstuck.tape.model import Tape
-from unstuck.tape.program import Outside, Program, Value
+from unstuck.tape.program import Call, Outside, Program, Value, mapped
 from unstuck.tape.task import handed_on
 
 ACCURACY = {"acc", "accuracy"}
@@ -25,6 +27,7 @@ OTHERWISE = {
 }
 """Next to one of these words a number may mean something else than the share of correct rows."""
 COMPARING = {"eq", "ne"}
+BOUNDING = {"clamp", "clip", "clamp_min", "clamp_max", "relu"}
 CHOOSING = {"getitem", "masked_select", "mul", "logical_and", "and", "bitwise_and", "where", "masked_fill"}
 """Calls that mask or weight a comparison, so that not every row counts alike."""
 WRONG, RIGHT = 0.1, 0.02
@@ -137,7 +140,31 @@ class Answers:
         evaluation, place = self.tape.evaluations[number], self.place(number)
         if place is None:
             return None
-        return self.tape.tensors[evaluation.output], self.tape.tensors[evaluation.outside[place[1]]]
+        output, wanted = self.tape.tensors[evaluation.output], self.tape.tensors[evaluation.outside[place[1]]]
+        if self.task.kind == "regression":
+            output = _bounded(self.tape.programs[evaluation.program], *place, output)
+        return output, wanted
+
+
+def _bounded(program: Program, output: Value, slot: int, answers: Tensor) -> Tensor:
+    """The answers as they meet their targets, where the evaluation only keeps them within bounds on the way."""
+    ref, bounded = output, answers
+    while True:
+        users = program.users(ref)
+        if any(Outside(slot) in call.refs() for call in users):
+            return bounded
+        call = users[0] if len(users) == 1 else None
+        if call is None or call.name not in BOUNDING or any(r != ref for r in call.refs()):
+            return answers
+        bounded = run(_alone(call), {}, (bounded,), {})[call.outs[0]]
+        ref = Value(call.outs[0])
+
+
+def _alone(call: Call) -> Program:
+    """A program of one call, whose one tensor enters."""
+    entering = lambda ref: Outside(0) if isinstance(ref, Value) else ref
+    args, kwargs = mapped(call.args, entering), mapped(call.kwargs, entering)
+    return Program((msgspec.structs.replace(call, args=args, kwargs=kwargs),), call.outs[0], 1)
 
 
 def _recounted(printed: Printed, counter: _Counter) -> Iterator[Recounted]:
