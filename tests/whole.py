@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from unstuck.diagnosis.model import Diagnosis, Finding
 from unstuck.diagnosis.patch import apply
@@ -14,6 +18,11 @@ from unstuck.diagnosis.pipeline import Options, diagnose
 from unstuck.tape.files import load
 
 SURROUNDINGS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "SEED": "0", "MPLBACKEND": "Agg"}
+
+
+def some(names: Iterable[str], every: int = 4) -> list[Any]:
+    """The parameters of a test of which the default suite runs every n-th, and `make net` the others."""
+    return [pytest.param(name, marks=() if at % every == 0 else pytest.mark.net) for at, name in enumerate(names)]
 
 
 @dataclass(frozen=True)

@@ -143,6 +143,7 @@ def test_programs_take_turns_at_a_mutant_that_hurts() -> None:
     assert [row.program + row.operator for row in turns(map(iter, (one, two)))] == ["a1", "a2", "b1", "a3", "a4"]
 
 
+@pytest.mark.net
 def test_mutants_are_tried_until_enough_of_them_hurt_and_their_diagnoses_are_kept(tmp_path: Path) -> None:
     folder = tmp_path / "source"
     folder.mkdir()

@@ -310,6 +310,7 @@ def test_record_then_show(tmp_path: Path) -> None:
     assert "train.py:8" in told.stdout
 
 
+@pytest.mark.net
 def test_an_interrupt_leaves_a_tape(tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text(SCRIPT + "time.sleep(60)\n")
     running = subprocess.Popen(

@@ -63,6 +63,7 @@ def test_two_ranks_make_one_report_of_the_rows_of_both(tmp_path: Path) -> None:
     assert {"input-offset", "input-scale"} & {f["fault"] for f in diagnosis["findings"]}
 
 
+@pytest.mark.net
 @pytest.mark.skipif(sys.platform != "linux", reason="gloo between processes is tested on Linux")
 def test_the_rank_that_failed_is_reported_before_torchrun_ends_all(tmp_path: Path) -> None:
     done = _launched(tmp_path, "fail")

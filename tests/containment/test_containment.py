@@ -140,6 +140,7 @@ def test_nothing_is_left_of_a_run_that_is_stopped(means: str, tree: Path, monkey
     assert not processes(str(scratch))
 
 
+@pytest.mark.net
 @pytest.mark.parametrize("means", MEANS)
 def test_everything_ends_with_the_process_that_asked(means: str, tree: Path) -> None:
     text = "import os, time\nos.fork()\nopen('../here.txt', 'w').close()\ntime.sleep(600)"
@@ -163,6 +164,7 @@ def test_everything_ends_with_the_process_that_asked(means: str, tree: Path) -> 
     assert eventually(lambda: not processes(str(scratch)) and not scratch.exists(), 20)
 
 
+@pytest.mark.net
 @pytest.mark.parametrize("means", MEANS)
 def test_memory_and_processes_are_bounded(means: str, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNSTUCK_CONTAINMENT", means)
@@ -180,6 +182,7 @@ def test_memory_and_processes_are_bounded(means: str, tree: Path, monkeypatch: p
         assert done.code is None and word in done.broken, (word, done, out)
 
 
+@pytest.mark.net
 def test_no_means_is_no_run_unless_it_is_allowed(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNSTUCK_CONTAINMENT", "none")
     project, before = tree / "project", digest(tree)
@@ -197,6 +200,7 @@ def test_no_means_is_no_run_unless_it_is_allowed(tree: Path, monkeypatch: pytest
     assert not (project / "mine.txt").exists(), "it runs in a copy of its folder"
 
 
+@pytest.mark.net
 @pytest.mark.parametrize("means", MEANS)
 def test_a_script_finds_itself_where_it_was(means: str, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNSTUCK_CONTAINMENT", means)

@@ -38,6 +38,7 @@ def ends_after(looks: int) -> ahead.Over:
     return lambda: next(left, True)
 
 
+@pytest.mark.net
 @LINUX
 def test_the_rerun_that_begins_early_is_the_one_that_is_asked_for(
     tape: Tape, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -89,6 +89,7 @@ def of_command(diagnosis: Diagnosis) -> dict[str, tuple[str, str]]:
     return {f.fault: (f.role, f.effect.word) for f in diagnosis.findings if f.origin == "asked"}
 
 
+@pytest.mark.net
 def test_a_patch_that_heals_makes_the_answer_a_cause(judge: Judge) -> None:
     told = judge({"cause": "lr-too-low", "file": "train.py", "line": 8, "patch": RATE, "why": "the rate is 1e-6"})
     (cause,) = [f for f in told.findings if f.origin == "asked"]
@@ -104,6 +105,7 @@ def test_a_patch_that_heals_makes_the_answer_a_cause(judge: Judge) -> None:
     assert any(r.name == "given-patch" for e in told.log for r in e.request.remedies)
 
 
+@pytest.mark.net
 def test_a_patch_that_does_not_help_is_no_cause(judge: Judge) -> None:
     wrong = {"cause": "target-shape", "patch": UPWARDS}
     told = judge({"cause": "not-shuffled", "patch": SEED}, wrong, {"cause": "dead-relu", "patch": ELSEWHERE})

@@ -23,6 +23,7 @@ sys.exit(3)
 LONG = 1e9
 
 
+@pytest.mark.net
 @pytest.mark.skipif(not watched(), reason="processes are watched over on Linux only")
 def test_each_process_has_its_own_files_random_numbers_and_end(tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text(SCRIPT, encoding="utf-8")
@@ -42,6 +43,7 @@ def test_each_process_has_its_own_files_random_numbers_and_end(tmp_path: Path) -
     assert one[2:] == other[2:] == ["run", "__main__", "2"]
 
 
+@pytest.mark.net
 @pytest.mark.skipif(not watched(), reason="processes are watched over on Linux only")
 def test_without_a_server_a_process_starts_all_the_same(tmp_path: Path) -> None:
     server = Server(os.environ)

@@ -11,6 +11,7 @@ from tests.whole import diagnosed
 from unstuck.rules.catalogue import catalogue
 
 
+@pytest.mark.net
 def test_stored_rows_that_change_are_the_cause_at_their_line(tmp_path: Path) -> None:
     rule = catalogue()["data-mutated"]
     done = diagnosed(rule.fires, tmp_path / "work", prove=False).diagnosis
@@ -19,6 +20,7 @@ def test_stored_rows_that_change_are_the_cause_at_their_line(tmp_path: Path) -> 
     assert rule.fires.splitlines()[cause.site.line - 1].strip() == "row /= 0.5"
 
 
+@pytest.mark.net
 @pytest.mark.parametrize("case", ["rolled"])
 def test_classes_numbered_otherwise_are_the_cause_beside_a_good_training(case: str, tmp_path: Path) -> None:
     classes, noise, rows, labels = SICK[case]
@@ -28,6 +30,7 @@ def test_classes_numbered_otherwise_are_the_cause_beside_a_good_training(case: s
     assert (done.state, done.misled) == ("below-headroom", True)
 
 
+@pytest.mark.net
 def test_the_healthy_twin_is_left_alone(tmp_path: Path) -> None:
     done = diagnosed(catalogue()["data-mutated"].quiet, tmp_path / "work", prove=False).diagnosis
     assert not done.causes and not done.suspects

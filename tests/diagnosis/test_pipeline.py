@@ -23,6 +23,7 @@ def test_a_fault_is_a_cause_and_its_patch_runs(fault: str, tmp_path: Path) -> No
     assert run(whole.patched()).returncode == 0
 
 
+@pytest.mark.net
 @pytest.mark.parametrize("fault", ["saturated-hidden", "no-zero-grad", "input-offset"])
 def test_without_experiments_a_fault_is_a_suspect(fault: str, tmp_path: Path) -> None:
     """It was once said that nothing was found, whatever the rules had found."""
@@ -32,6 +33,7 @@ def test_without_experiments_a_fault_is_a_suspect(fault: str, tmp_path: Path) ->
     assert "Nothing wrong was found" not in terminal.render(whole.diagnosis)
 
 
+@pytest.mark.net
 @pytest.mark.parametrize("fault", ["no-zero-grad", "input-offset"])
 def test_a_healthy_twin_is_left_alone(fault: str, tmp_path: Path) -> None:
     diagnosis = diagnosed(RULES[fault].quiet, tmp_path / "script").diagnosis
@@ -64,6 +66,7 @@ print(loss.item())
 """
 
 
+@pytest.mark.net
 def test_a_rate_is_changed_in_the_settings_file_that_holds_it(tmp_path: Path) -> None:
     (tmp_path / "script").mkdir()
     (tmp_path / "script" / "settings.json").write_text('{"seed": 1, "optim": {"rate": 1e-6}}\n')
@@ -76,6 +79,7 @@ def test_a_rate_is_changed_in_the_settings_file_that_holds_it(tmp_path: Path) ->
     assert run(whole.patched()).returncode == 0
 
 
+@pytest.mark.net
 def test_a_rate_from_the_command_line_is_no_change_of_a_file(tmp_path: Path) -> None:
     (tmp_path / "script").mkdir()
     (tmp_path / "script" / "settings.json").write_text('{"optim": {"rate": 0.05}}\n')

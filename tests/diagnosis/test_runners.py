@@ -183,6 +183,7 @@ def test_a_tape_without_a_step_is_a_run_that_never_trained(tape: Tape) -> None:
     assert run_of(empty) == Run(ended=False, error="no file")
 
 
+@pytest.mark.net
 def test_the_diagnosis_comes_though_every_replay_fails(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for method in ("treat", "sweep"):
         monkeypatch.setattr(Bench, method, raises(TWO_LINES))

@@ -119,6 +119,7 @@ UNJUDGED = {
 }
 
 
+@pytest.mark.net
 @pytest.mark.parametrize("kind", UNJUDGED)
 def test_tasks_without_a_score_are_not_called_sick(kind: str, tmp_path: Path) -> None:
     done = diagnosed(LOOP.format(loss=UNJUDGED[kind]), tmp_path / "work", prove=False).diagnosis
@@ -126,6 +127,7 @@ def test_tasks_without_a_score_are_not_called_sick(kind: str, tmp_path: Path) ->
     assert done.unjudged and not done.causes and not done.suspects
 
 
+@pytest.mark.net
 def test_a_loss_that_is_not_a_number_is_told(tmp_path: Path) -> None:
     loss = "loss = (model(b) * 0 / 0).mean() + F.mse_loss(model(b), b[:, :3])"
     done = diagnosed(LOOP.format(loss=loss), tmp_path / "work", prove=False).diagnosis

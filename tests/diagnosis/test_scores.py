@@ -43,6 +43,7 @@ def printing(said: str, test: str = RIGHT) -> str:
     return SCRIPT.format(test=test, said=said)
 
 
+@pytest.mark.net
 def test_a_run_that_trains_well_and_prints_chance_does_not_learn_well(tmp_path: Path) -> None:
     done = diagnosed(printing("'test accuracy', accuracy", TURNED), tmp_path / "work", prove=False).diagnosis
     assert (done.state, done.misled) == ("below-headroom", True)
@@ -52,6 +53,7 @@ def test_a_run_that_trains_well_and_prints_chance_does_not_learn_well(tmp_path: 
     assert scores.printed is not None and scores.printed.value < 0.2 and scores.printed.line == 19
 
 
+@pytest.mark.net
 def test_a_run_of_which_other_rows_show_little_is_not_said_to_learn(tmp_path: Path) -> None:
     text = printing("accuracy").replace("x[:, 0] > 0).long() + 2 * (x[:, 1] > 0)", "x[:, 0] + torch.randn(600) > 1)")
     text = text.replace("range(8)", "range(60)").replace("32)", "256)").replace("nn.Linear(32", "nn.Linear(256")
@@ -63,6 +65,7 @@ def test_a_run_of_which_other_rows_show_little_is_not_said_to_learn(tmp_path: Pa
     assert second.endswith("(train.py:19, computed from rows not trained on).")
 
 
+@pytest.mark.net
 def test_a_run_that_prints_what_it_learnt_is_left_alone(tmp_path: Path) -> None:
     done = diagnosed(printing("'test accuracy', accuracy"), tmp_path / "work", prove=False).diagnosis
     assert (done.state, done.misled) == ("learns-well", False)

@@ -36,6 +36,7 @@ def test_networks_side_by_side_are_judged_and_mended(tmp_path: Path) -> None:
     assert (site := whole.diagnosis.causes[0].site) is not None and site.line == 9
 
 
+@pytest.mark.net
 def test_healthy_networks_side_by_side_learn_well(tmp_path: Path) -> None:
     whole = diagnosed(SCRIPT.format(rate=0.01), tmp_path / "fine")
     assert whole.diagnosis.state == "learns-well"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.whole import diagnosed
 
 DATA = """
@@ -108,6 +110,7 @@ for epoch in range(8):
 )
 
 
+@pytest.mark.net
 def test_a_rate_that_is_too_low_inside_a_trainer_with_closures_is_the_cause(tmp_path: Path) -> None:
     whole = diagnosed(TRAINER, tmp_path / "trainer")
     (cause,) = whole.diagnosis.causes
@@ -117,6 +120,7 @@ def test_a_rate_that_is_too_low_inside_a_trainer_with_closures_is_the_cause(tmp_
     assert whole.diagnosis.patch is not None and whole.diagnosis.patch.proven
 
 
+@pytest.mark.net
 def test_a_healthy_run_with_an_optimizer_of_its_own_has_no_finding_above_a_hint(tmp_path: Path) -> None:
     whole = diagnosed(OWN.replace("RATE", "0.01").replace("CLEAR", "optimizer.zero_grad()"), tmp_path / "own")
     assert not whole.diagnosis.causes
@@ -124,6 +128,7 @@ def test_a_healthy_run_with_an_optimizer_of_its_own_has_no_finding_above_a_hint(
     assert whole.diagnosis.steps == 320
 
 
+@pytest.mark.net
 def test_gradients_that_such_an_optimizer_never_clears_are_named(tmp_path: Path) -> None:
     whole = diagnosed(OWN.replace("RATE", "0.3").replace("CLEAR", "pass"), tmp_path / "uncleared")
     assert whole.loud("no-zero-grad")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import pytest
 import torch
 from torch import nn
 
@@ -21,6 +22,7 @@ class Clock:
         return self.now
 
 
+@pytest.mark.net
 def test_a_run_at_a_bad_rate_is_told_while_it_trains(tmp_path: Path) -> None:
     torch.manual_seed(0)
     rows, direction = torch.randn(600, 20), torch.randn(20)

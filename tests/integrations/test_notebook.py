@@ -46,6 +46,7 @@ def unstuck(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", "unstuck", *words], cwd=cwd, capture_output=True, text=True)
 
 
+@pytest.mark.net
 def test_a_notebook_is_diagnosed_and_patched_by_cell(tmp_path):
     book = written(tmp_path / "rates.ipynb", IMPORTS, DATA, "", STEP, TRAIN, "print('loss', round(loss.item(), 2))")
     before = book.read_bytes()
@@ -64,6 +65,7 @@ def test_a_notebook_is_diagnosed_and_patched_by_cell(tmp_path):
     assert [c for c, old in zip(changed, json.loads(before)["cells"], strict=True) if c != old] == [changed[5]]
 
 
+@pytest.mark.net
 def test_a_failing_cell_ends_the_run_with_its_own_traceback(tmp_path):
     book = written(tmp_path / "fails.ipynb", IMPORTS, DATA, "model(rows[:, :5])", "print('not reached')")
     done = unstuck("run", book.name, cwd=tmp_path)

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PLAIN = """
 import sys
 
@@ -57,6 +59,7 @@ def test_other_tests_are_not_touched(tmp_path: Path) -> None:
     assert not [line for line in told if "unstuck" in line]
 
 
+@pytest.mark.net
 def test_a_failure_is_shown_by_its_verdict_report_and_page(tmp_path: Path) -> None:
     shown = pytest_in(tmp_path, TRAINING, "--unstuck-pages", "pages")
     assert "1 failed" in shown, shown

@@ -27,6 +27,7 @@ def train(rate: float, clear: bool = True, epochs: int = 40) -> float:
     return loss.item()
 
 
+@pytest.mark.net
 def test_a_sound_training_returns_what_it_returns() -> None:
     assert assert_learns(train, 0.5, folder=Path(__file__).parent) == train(0.5)
 

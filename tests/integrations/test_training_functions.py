@@ -24,6 +24,7 @@ def marked(functions: object) -> list[object]:
     return [pytest.param(f, id=f.__name__, marks=[] if f in CHEAP else [pytest.mark.net]) for f in chosen]
 
 
+@pytest.mark.net
 @pytest.mark.parametrize("train", marked(broken.BROKEN))
 def test_it_fails_on_a_broken_one_and_names_the_fault(train: Callable[[], object]) -> None:
     torch.manual_seed(0)
@@ -33,6 +34,7 @@ def test_it_fails_on_a_broken_one_and_names_the_fault(train: Callable[[], object
     assert found & broken.BROKEN[train], caught.value.verdict
 
 
+@pytest.mark.net
 @pytest.mark.parametrize("train", marked(sound.SOUND))
 def test_it_passes_on_a_sound_one(train: Callable[[], object]) -> None:
     torch.manual_seed(0)

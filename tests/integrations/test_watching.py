@@ -57,6 +57,7 @@ def test_the_training_is_the_same_and_the_cause_is_named(training, tmp_path: Pat
     assert (tmp_path / "tape" / "tape.json").exists()
 
 
+@pytest.mark.net
 def test_the_error_of_the_block_is_the_persons(training, tmp_path: Path) -> None:
     run = unstuck.watch(tmp_path)
     with pytest.raises(ZeroDivisionError), run:

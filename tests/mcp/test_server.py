@@ -6,6 +6,7 @@ from pathlib import Path
 
 import anyio
 import psutil
+import pytest
 from mcp import Client
 
 from tests.mcp.served import called, during
@@ -64,6 +65,7 @@ def test_a_look_at_a_tape_folder_gives_numbers(tmp_path: Path) -> None:
     during(tmp_path, talk)
 
 
+@pytest.mark.net
 def test_the_time_of_a_call_is_bounded(tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text(SLEEPS)
 
@@ -75,6 +77,7 @@ def test_the_time_of_a_call_is_bounded(tmp_path: Path) -> None:
     during(tmp_path, talk)
 
 
+@pytest.mark.net
 def test_cancelling_a_call_ends_its_processes_and_the_server_goes_on(tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text(SLEEPS)
     words: list[str] = []

@@ -162,6 +162,7 @@ def models() -> list[tuple[nn.Module, torch.Tensor]]:
     return [(rows, ROWS), (filled, holes), (conv, PICTURES), (fold(conv), PICTURES.float())]
 
 
+@pytest.mark.net
 @pytest.mark.filterwarnings("ignore")
 def test_onnx(tmp_path: Path) -> None:
     pytest.importorskip("onnxscript")

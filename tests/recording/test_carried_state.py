@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.recorded import Record
 from unstuck.replay.bench import Bench
 from unstuck.tape.program import Outside
@@ -40,6 +42,7 @@ for epoch in range(6):
 """
 
 
+@pytest.mark.net
 def test_steps_that_begin_with_a_detached_state_can_be_replayed(record: Record) -> None:
     tape = record(TRUNCATED)
     assert [p.missing for p in tape.programs] == [""] * len(tape.programs)

@@ -106,6 +106,7 @@ def _recorded(folder: Path, text: str, *args: str, options: tuple[str, ...] = ()
     return load(folder / "tape"), said[-1][1]
 
 
+@pytest.mark.net
 @pytest.mark.parametrize("start", ["fork", "spawn"])
 def test_a_process_that_trains_is_recorded_in_its_place(start: str, tmp_path: Path) -> None:
     tape, said = _recorded(tmp_path, PROCESS, start)
@@ -114,12 +115,14 @@ def test_a_process_that_trains_is_recorded_in_its_place(start: str, tmp_path: Pa
     assert "train.py" in tape.sources
 
 
+@pytest.mark.net
 def test_a_forked_worker_carries_no_hook_of_ours_and_is_not_recorded(tmp_path: Path) -> None:
     tape, said = _recorded(tmp_path, WORKERS)
     assert said.splitlines()[:1] == ["None 0"]
     assert tape.steps == 7
 
 
+@pytest.mark.net
 @pytest.mark.skipif(not SIGNAL, reason="the system has no realtime signals")
 def test_ranks_stop_at_one_step_and_the_script_that_waits_for_them_ends(tmp_path: Path) -> None:
     tape, _ = _recorded(tmp_path, RANKS, options=("--seconds", "0.3", "--least", "0", "--longest", "0.6"))

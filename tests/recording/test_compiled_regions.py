@@ -223,6 +223,7 @@ def test_a_function_that_cannot_be_read_is_said_to_be(record: Record) -> None:
     assert len(tape.passes) == len(tape.updates) == 4
 
 
+@pytest.mark.net
 def test_once_the_tape_is_full_compiled_steps_are_counted(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("unstuck.recording.full_steps.PASSES", 2)
     for style in ("a module", "the whole step", "the optimizer"):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.whole import some
 from unstuck.recording.launch import BudgetSpent, Target, execute
 from unstuck.recording.script import check, syntax_error
 
@@ -331,6 +332,7 @@ def test_interpreter_options_are_kept(tmp_path: Path) -> None:
     assert ran(["-W", "ignore", "-X", "utf8", DRIVER, "argv.py"], tmp_path) == expected
 
 
+@pytest.mark.net
 @pytest.mark.parametrize("probe", [LOADER, TORCH_ERROR, PROBES["chained"], PROBES["interrupted"]])
 def test_like_python_while_recorded(probe: str, tmp_path: Path) -> None:
     written(tmp_path, "probe", probe)
@@ -445,7 +447,7 @@ ENDS = {
 LEAVES_NONE = {"killed"}
 
 
-@pytest.mark.parametrize("name", ENDS)
+@pytest.mark.parametrize("name", some(ENDS))
 def test_ends_like_python_while_recorded(name: str, tmp_path: Path) -> None:
     written(tmp_path, "broken", "x = = 1")
     lines = ENDS[name].strip("\n").split("\n")

@@ -126,6 +126,7 @@ def test_calls_that_go_on_for_long_are_not_kept(record: Record) -> None:
     assert [c.kind for c in late.facts.calls] == ["backward", "step", "backward"]
 
 
+@pytest.mark.net
 @pytest.mark.parametrize("last", [("wrapped.update()",), (STEP, "model.zero_grad(set_to_none=False)")])
 def test_the_run_is_the_same_to_the_last_bit(tmp_path: Path, last: tuple[str, ...]) -> None:
     (tmp_path / "train.py").write_text(script(FORWARD, BACKWARD, *last, steps=40))

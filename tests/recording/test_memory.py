@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.recorded import Record
 
 TEXT = """
@@ -29,6 +31,7 @@ def test_activations_are_free_in_the_backward_once_no_step_has_reached_back(reco
     assert record(TEXT.format(width=8, rows=16, after=6)).error is None
 
 
+@pytest.mark.net
 def test_large_activations_are_free_from_the_first_backward_on(record: Record) -> None:
     assert record(TEXT.format(width=2048, rows=10_000, after=0)).error is None
 

@@ -11,6 +11,7 @@ import torch
 
 from tests.recorded import Record
 from tests.styles import FAITHFUL, HEAD, STYLES
+from tests.whole import some
 from unstuck.recording.tracer import Tracer
 from unstuck.replay.bench import Bench, as_written
 from unstuck.replay.cost import Manner
@@ -20,7 +21,7 @@ from unstuck.tape.files import load
 from unstuck.tape.program import Outside
 
 
-@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("style", some(STYLES))
 def test_a_recorded_run_prints_what_python_prints(style: str, tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text(STYLES[style])
     plain = _ran(tmp_path, "train.py")

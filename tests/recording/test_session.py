@@ -102,6 +102,7 @@ def ended(running: subprocess.Popen[str], folder: Path) -> tuple[str, str, Tape]
     return out, err, load(folder / "tape")
 
 
+@pytest.mark.net
 @pytest.mark.skipif(os.name != "posix", reason="signals to process groups")
 @pytest.mark.parametrize("group", [True, False])
 def test_an_interrupt_ends_the_script_its_own_way(group: bool, tmp_path: Path) -> None:
@@ -115,6 +116,7 @@ def test_an_interrupt_ends_the_script_its_own_way(group: bool, tmp_path: Path) -
     assert tape.facts.command is not None and tape.facts.command.least == tape.steps
 
 
+@pytest.mark.net
 @pytest.mark.skipif(os.name != "posix", reason="signals to process groups")
 def test_a_script_may_catch_the_interrupt_and_go_on(tmp_path: Path) -> None:
     running = start(tmp_path, GOES_ON)
@@ -125,6 +127,7 @@ def test_a_script_may_catch_the_interrupt_and_go_on(tmp_path: Path) -> None:
     assert tape.stopped == "script ended" and tape.facts.cut_by == "interrupt"
 
 
+@pytest.mark.net
 @pytest.mark.skipif(os.name != "posix", reason="signals to process groups")
 def test_a_second_interrupt_ends_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     running = start(tmp_path, STAYS)
@@ -139,6 +142,7 @@ def test_a_second_interrupt_ends_the_command(tmp_path: Path, monkeypatch: pytest
         os.killpg(running.pid, 0)
 
 
+@pytest.mark.net
 @pytest.mark.skipif(os.name != "posix", reason="signals to process groups")
 def test_a_script_that_is_killed_leaves_what_was_recorded(tmp_path: Path) -> None:
     kills = "while began is None or time.monotonic() < began + 3:\n    train()\nos.kill(os.getpid(), signal.SIGKILL)\n"
@@ -148,6 +152,7 @@ def test_a_script_that_is_killed_leaves_what_was_recorded(tmp_path: Path) -> Non
     assert {"w:net.weight", "f:net.weight"} <= tape.tensors.keys()
 
 
+@pytest.mark.net
 def test_termination_is_passed_on(tmp_path: Path) -> None:
     running = start(tmp_path, ENDLESS)
     until(running, "trains")
@@ -156,6 +161,7 @@ def test_termination_is_passed_on(tmp_path: Path) -> None:
     assert running.returncode in (3, 256 - signal.SIGTERM) and "Traceback" not in err
 
 
+@pytest.mark.net
 @pytest.mark.parametrize(("options", "cut_by"), [(["--steps", "5"], "steps"), (["--seconds", "1"], "seconds")])
 def test_a_budget_that_was_asked_for_ends_the_script(options: list[str], cut_by: str, tmp_path: Path) -> None:
     _, _, tape = ended(start(tmp_path, CLEANS_UP, *options), tmp_path)
@@ -163,6 +169,7 @@ def test_a_budget_that_was_asked_for_ends_the_script(options: list[str], cut_by:
     assert tape.steps == 5 if cut_by == "steps" else tape.steps > 0
 
 
+@pytest.mark.net
 def test_training_in_another_thread_is_named(tmp_path: Path) -> None:
     threaded = "import threading\nt = threading.Thread(target=train, name='trainer')\nt.start(); t.join()\n"
     _, _, tape = ended(start(tmp_path, threaded), tmp_path)

@@ -54,6 +54,7 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.net
 def test_a_fault_in_a_package_beside_the_script_is_found_there_and_mended(project: Path) -> None:
     paths = os.pathsep.join([str(project), os.environ.get("PYTHONPATH", "")])
     command = [sys.executable, "-m", "unstuck", "run", "--json", "said.json", "--patch", "said.patch"]

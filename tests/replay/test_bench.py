@@ -34,6 +34,7 @@ for step in range(45):
 """
 
 
+@pytest.mark.net
 def test_heavy_steps_are_replayed_with_fewer_rows(tmp_path: Path) -> None:
     tape = tape_of(HEAVY.format(rate=1e-7, reduction="mean"), tmp_path)
     bench = Bench(tape, seconds=0.4)

@@ -83,6 +83,7 @@ def flat(tree: object) -> list[float]:
     return [x for part in tree for x in flat(part)] if isinstance(tree, list) else [float(tree)]  # type: ignore[arg-type]
 
 
+@pytest.mark.net
 @pytest.mark.parametrize("text", [CLASSES, NUMBERS], ids=["classes", "numbers"])
 def test_experiments_on_a_device_have_the_cpus_results(text: str, tmp_path: Path) -> None:
     here, there = on_both(text, tmp_path)

@@ -73,6 +73,7 @@ def test_the_rule_asks_for_the_experiment(tmp_path: Path, numbers: str, said: in
     assert all(f.settles == ("mixed",) and f.remedies[0].name == "draw-order" for f in findings)
 
 
+@pytest.mark.net
 def test_rows_that_enter_with_a_mask_are_halved_by_their_words(tmp_path: Path) -> None:
     strangers = tape_of(MASKED.format(labels="y = y[torch.randperm(500)]"), tmp_path)
     shown = halves(Bench(strangers))

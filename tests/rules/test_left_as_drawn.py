@@ -77,6 +77,7 @@ def test_what_is_meant_is_not_reported(made: str, held: str, after: str, finding
     assert findings(SCRIPT.format(made=made, held=held, after=after), FAULT) == []
 
 
+@pytest.mark.net
 def test_layers_that_are_left_as_drawn_are_the_cause(tmp_path: Path) -> None:
     whole = diagnosed(SCRIPT.format(made="", held=LAST, after="pass").replace("y = (", "y = 2 * ("), tmp_path / "part")
     assert FAULT in {f.fault for f in whole.diagnosis.causes}

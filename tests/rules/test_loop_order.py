@@ -144,6 +144,7 @@ def test_the_patch_of_the_whole_pipeline_mends_it(tmp_path: Path) -> None:
     learns(found.patched())
 
 
+@pytest.mark.net
 def test_a_trainer_in_the_right_order_is_silent(tmp_path: Path) -> None:
     found = examine(Readings(load(whole.record(program(tmp_path / "it", CLEAR, BACKWARD, CLIP, STEP)))))[0]
     assert not {f.fault for f in found} & {"no-step", "no-zero-grad"}

@@ -36,6 +36,7 @@ print(loss.item())
 """
 
 
+@pytest.mark.net
 @pytest.mark.parametrize("name", ["___init___", "_init_", "__init_", "__inti__"])
 def test_a_constructor_under_another_name_is_named_and_renamed(name: str, tmp_path: Path) -> None:
     whole = diagnosed(SCRIPT.format(name=name), tmp_path / "script")

@@ -131,6 +131,7 @@ def test_the_mode_of_a_call_is_among_its_arguments(call: Call, expected: bool | 
     assert mode(call) is expected
 
 
+@pytest.mark.net
 def test_a_network_of_a_package_that_stays_in_evaluation_mode(tmp_path: Path) -> None:
     """Its evaluation mode is set in the package, which is the person's; nothing in the script names a dropout."""
     (tmp_path / "script" / "nets").mkdir(parents=True)
@@ -183,6 +184,7 @@ def test_a_function_that_drops_in_both_modes_is_told_the_mode(blind: str, told: 
     assert told in edited(finding.remedies[0], text)
 
 
+@pytest.mark.net
 def test_attention_that_drops_in_evaluation_is_a_cause_and_patched(tmp_path: Path) -> None:
     whole = diagnosed(_attending(BLIND), tmp_path / "script")
     assert len(whole.loud(FAULT)) == 1

@@ -73,6 +73,7 @@ def test_targets_that_are_moved_with_their_rows_are_not_reported(step: str, find
     assert not [f for f in findings(SCRIPT.format(step=step), FAULT) if f.remedies]
 
 
+@pytest.mark.net
 def test_targets_in_an_order_of_their_own_are_the_cause_and_are_put_back(tmp_path: Path) -> None:
     whole = diagnosed(SCRIPT.format(step=APART["in the loss"][0]), tmp_path / "apart")
     assert [f.fault for f in whole.diagnosis.causes] == [FAULT]

@@ -148,6 +148,7 @@ def test_what_is_joined_elsewhere_cannot_be_wrapped() -> None:
         edited(StandardiseInputs(0, (0.0,), (2.0,), sites=(place,), positions=(1,)), text)
 
 
+@pytest.mark.net
 def test_an_input_that_enters_twice_is_standardised_twice(tmp_path: Path) -> None:
     tape = tape_of(TWICE, tmp_path)
     found = _found(tape, "input-scale")

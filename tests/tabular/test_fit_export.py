@@ -122,6 +122,7 @@ def test_every_activation_and_view(how: dict[str, Any], views: tuple[str, ...], 
     assert np.abs(by_module(model, new) - told(model, new)).max() < CLOSE * 20
 
 
+@pytest.mark.net
 def test_onnx_predicts_what_the_model_predicts(fitted: Any, tmp_path: Path) -> None:
     fitted.to_onnx(tmp_path / "m.onnx")
     label, p = by_onnx(tmp_path / "m.onnx", strange(), fitted)

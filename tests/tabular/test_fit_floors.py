@@ -66,6 +66,7 @@ class TestEqualRows:
 
 
 class TestMoreRows:
+    @pytest.mark.net
     def test_a_table_just_above_the_limit_gets_larger_networks_too(self) -> None:
         rng = np.random.default_rng(0)
         x = rng.uniform(-1, 1, (7200, 4))
@@ -156,6 +157,7 @@ def worded(words: int, each: int, seed: int = 0) -> tuple[Array, Array, Array, A
 
 
 class TestManyWords:
+    @pytest.mark.net
     def test_every_word_counts(self) -> None:
         x, y, new, truth = worded(200, 20)
         assert Regressor(epochs=5, random_state=0).fit(x, y).score(new, truth) > 0.85
@@ -167,6 +169,7 @@ class TestManyWords:
         assert model.score(new, rng.normal(size=len(new))) > -0.03
         assert any("not clearly better than a constant" in note for note in model.notes_)
 
+    @pytest.mark.net
     def test_classes_and_words_meet(self, tmp_path: Path) -> None:
         x, y, new, truth = worded(150, 20)
         y, truth = np.digitize(y, [-0.5, 0.5]), np.digitize(truth, [-0.5, 0.5])
@@ -176,6 +179,7 @@ class TestManyWords:
         np.testing.assert_array_equal(load(tmp_path / "m").predict_proba(new), model.predict_proba(new))
         assert np.isfinite(model.predict_proba(np.array([["never seen"], [None]], object))).all()
 
+    @pytest.mark.net
     def test_the_targets_units_and_weights_leave_no_trace(self) -> None:
         x, y, new, _ = worded(60, 4)
         here = Regressor(epochs=2, random_state=0).fit(x, y).predict(new)

@@ -105,6 +105,7 @@ def agree(task: str, x: np.ndarray, y: np.ndarray, other: np.ndarray, **how: Any
     np.testing.assert_array_equal(there, here)
 
 
+@pytest.mark.net
 @given(tables(), UNITS, st.sampled_from(TASKS), st.sampled_from(["relu", "silu", "tanh"]))
 @settings(max_examples=50)
 def test_unit_invariance_of_columns(table: Table, units: Units, task: str, activation: str) -> None:
@@ -119,6 +120,7 @@ def test_unit_invariance_of_the_ensemble(table: Table, units: Units, task: str) 
     agree(task, x, target(task, x, rng), mapped(x, units), epochs=2, random_state=0)
 
 
+@pytest.mark.net
 @given(tables(), UNITS, st.sampled_from(TASKS))
 @settings(max_examples=5)
 def test_unit_invariance_of_a_users_module(table: Table, units: Units, task: str) -> None:
@@ -138,6 +140,7 @@ def test_unit_invariance_of_partial_fit(table: Table, units: Units) -> None:
     np.testing.assert_allclose(there.predict(other), here.predict(x), rtol=0, atol=AGREE)
 
 
+@pytest.mark.net
 @given(tables(), maps(), st.sampled_from(["own", "module"]))
 @settings(max_examples=10)
 def test_unit_equivariance_of_the_target(table: Table, units: tuple[float, float], kind: str) -> None:

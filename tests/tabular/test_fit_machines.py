@@ -29,6 +29,7 @@ def chequered(rows: int = 400) -> tuple[Array, Array]:
 
 
 class TestBackends:
+    @pytest.mark.net
     def test_other_processes_leave_no_trace(self) -> None:
         x, y = chequered()
         one = Regressor(epochs=1, random_state=0).fit(x, y)

@@ -25,6 +25,7 @@ def waves(rows: int) -> tuple[Array, Array]:
 
 
 class TestTime:
+    @pytest.mark.net
     def test_a_limit_shortens_the_training_and_leaves_a_model(self) -> None:
         x, y = waves(4000)
         whole = Regressor(random_state=0, time_limit=1e6).fit(x[:400], y[:400])

@@ -119,6 +119,7 @@ class TestManyRows:
         assert all(stage.shape.hidden in ((), (32,)) for stage in model.model_.stages)
         assert any("no structure" in note for note in model.notes_)
 
+    @pytest.mark.net
     def test_a_chequerboard_does(self) -> None:
         rng = np.random.default_rng(1)
         x = rng.uniform(-2, 2, size=(5200, 3))

@@ -286,6 +286,7 @@ def test_the_study_runs_from_a_folder(tmp_path: Path) -> None:
     assert study.name == "cifar" and "500 training" in study.made[0]
 
 
+@pytest.mark.net
 def test_askers_script_dies_on_bytes(tmp_path: Path) -> None:
     script = Path(__file__).parents[2] / "examples" / "cifar.py"
     numbers = np.random.default_rng(0)

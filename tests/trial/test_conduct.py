@@ -51,6 +51,7 @@ def tried(*words: str) -> tuple[int, dict[str, Any]]:
     return code, json.loads(result.read_text(encoding="utf-8")) if result.exists() else {}
 
 
+@pytest.mark.net
 def test_a_better_rate_heals_and_nothing_is_written(script: Path) -> None:
     before = {p.name: p.read_bytes() for p in script.parent.iterdir()}
     code, trial = tried("--set", "lr=0.5", "train.py")
@@ -63,6 +64,7 @@ def test_a_better_rate_heals_and_nothing_is_written(script: Path) -> None:
     assert {p.name: p.read_bytes() for p in script.parent.iterdir()} == before
 
 
+@pytest.mark.net
 def test_a_harmless_edit_makes_no_difference(script: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     other = tmp_path / "other.py"
     other.write_text(SCRIPT.replace("lr=0.0)", "lr=0.0)  # low\nprint('built', 1)"), encoding="utf-8")

@@ -47,9 +47,10 @@ def needed(entries: list[Entry], target: Tensor) -> list[Entry]:
 
 
 def _gives_data(entry: Entry) -> bool:
-    """Whether a call gives no gradient, and cannot be run again either: a state of zeros for as many rows as a packed
-    sequence has."""
-    return not any(t.requires_grad for t in entry.results) and not known(function(entry.func))
+    """Whether a call on tensors gives no gradient, and cannot be run again either: a state of zeros for as many rows as
+    a packed sequence has. (One without tensors is on the tape only where a compiled graph draws its own numbers.)"""
+    given = any(True for _ in tensors((entry.args, entry.kwargs)))
+    return given and not any(t.requires_grad for t in entry.results) and not known(function(entry.func))
 
 
 def without_memory(entries: list[Entry], target: Tensor) -> list[Entry]:
