@@ -117,7 +117,7 @@ def _found(program: Program, dead: dict[int, Tensor]) -> LeftRows:
         if call is None or call.op.kind != "choice" or not _upstream(dead, number):
             continue
         after = dead.get(call.outs[0])
-        if after is not None and len(after) == len(rows) and int(after.sum()) == left:
+        if after is not None and len(after) == len(rows) and int(after.sum()) >= left:
             continue  # it puts rows in another order, and none is lost there
         return LeftRows(len(rows), left, call)
     return LeftRows(len(first))

@@ -282,7 +282,9 @@ def _after_training(diagnosis: Diagnosis) -> str:
     printed, held = diagnosis.scores.printed, diagnosis.scores.held_out
     where = f" ({printed.file}:{printed.line})" if printed is not None and printed.line is not None else ""
     also = f", and reaches {number(held)} on rows not trained on" if held is not None else ""
-    return f"It prints {printed}{where}{also}: something is wrong after the training step."
+    few = any(s.experiment == "same-rows" for s in diagnosis.statements)
+    wrong = "its batches hold few different rows" if few else "something is wrong after the training step"
+    return f"It prints {printed}{where}{also}: {wrong}."
 
 
 def _score(diagnosis: Diagnosis) -> str:

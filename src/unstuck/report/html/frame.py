@@ -49,13 +49,22 @@ def rule(x1: float, y1: float, x2: float, y2: float, class_: str = "grid") -> El
 
 def across(scale: Scale, axis: Axis, top: float, bottom: float, count: int = 7) -> list[Element]:
     """The horizontal axis with its title below, and grid lines up to `top`."""
-    ticks = list(scale.ticks(count))
+    ticks = _apart(list(scale.ticks(count)))
     return [
         *(rule(x, top, x, bottom) for x, _ in ticks),
         rule(scale.start, bottom, scale.end, bottom, "axis"),
         *(label(x, bottom + 16, text, "middle", "tick") for x, text in ticks),
         label((scale.start + scale.end) / 2, bottom + 36, axis.title, "middle"),
     ]
+
+
+def _apart(ticks: Sequence[tuple[float, str]]) -> list[tuple[float, str]]:
+    """The ticks without those whose labels, centred below them, would touch the one before."""
+    kept: list[tuple[float, str]] = []
+    for x, text in ticks:
+        if not kept or x - kept[-1][0] >= LETTER * (len(text) + len(kept[-1][1])) / 2 + LETTER:
+            kept.append((x, text))
+    return kept
 
 
 def upward(scale: Scale, axis: Axis, left: float, right: float) -> list[Element]:

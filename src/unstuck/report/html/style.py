@@ -110,7 +110,7 @@ pre code { overflow-wrap: normal; }
 footer h2 { font-size: 1rem; }
 :focus-visible { outline: 2px solid var(--c1); }
 @media (max-width: 40rem) { .tokens th { white-space: normal; width: 5rem; } }
-@media (max-width: 40rem) { pre { white-space: pre-wrap; overflow-wrap: anywhere; } }
+@media (max-width: 40rem) { pre, pre code { white-space: pre-wrap; overflow-wrap: anywhere; } }
 @media print { .paper { overflow: visible; } pre { white-space: pre-wrap; } }
 """
 )
