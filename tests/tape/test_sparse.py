@@ -47,6 +47,17 @@ def test_a_product_without_the_zeros_has_the_same_loss_and_gradients(record: Rec
         torch.testing.assert_close(gradient, whole.gradients[name], rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("call", ["torch.sparse.mm(thin, {})", "torch.sparse.addmm(torch.zeros(1), thin, {})"])
+def test_products_of_torch_sparse_are_run_again(record: Record, call: str) -> None:
+    text = GRAPH.replace("torch.{product}(edges, first(x))", call.format("first(x)"))
+    text = text.replace("torch.{product}(edges, ", "torch.mm(edges, ").replace(
+        "first, last", "thin = edges.to_sparse()\nfirst, last", 1
+    )
+    again = Recorded(record(text))
+    assert again.tape.programs[0].missing == ""
+    assert again.first.loss() == pytest.approx(again.tape.passes[0].loss, rel=1e-5)
+
+
 def test_its_lanes_one_by_one_are_estimated_by_the_numbers_that_are_left(record: Record) -> None:
     tape = record(GRAPH.format(product="mm"))
     program = tape.programs[0]

@@ -27,6 +27,8 @@ FEW = 256
 TIMES = 16
 """Calls without a gradient to one with: a teacher is rarely so many times the size of its student."""
 BATCH_NORM = "torch.nn.functional.batch_norm"
+TWINS = {torch.sparse.mm: "torch.spmm", torch.sparse.addmm: "torch.addmm", torch.sparse.sum: "torch.sum"}
+"""Functions without a public name, and those that give the same numbers: a tape holds matrices with their zeros."""
 
 
 class Cut(NamedTuple):
@@ -287,5 +289,7 @@ def function(func: Any) -> str:
 def _function(func: Any) -> str:
     if func is torch.autograd.grad:
         return DERIVATIVE
+    if func in TWINS:
+        return TWINS[func]
     name = getattr(func, "__name__", "")
     return f"torch.{name}" if name in PRIVATE and func is getattr(torch, name) else name_of(func) or ""
