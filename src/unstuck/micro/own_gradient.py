@@ -93,6 +93,8 @@ def ask(recorded: Recorded) -> OwnGradient:
     step = Recorded(_runnable(tape), recorded.device, recorded.seconds).first
     if draws(program):
         raise NotApplicable("the step draws random numbers")
+    if not step.trained:
+        raise NotApplicable("no optimizer holds a weight of the step")
     off = tuple(_off(dict(zip(program.weights(), first.gradient, strict=True)), step))
     return OwnGradient(len(step.trained), off, program.own, _backward(tape, program.own))
 

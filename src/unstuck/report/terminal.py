@@ -180,7 +180,11 @@ def _tried(diagnosis: Diagnosis, verbose: bool) -> Iterator[RenderableType]:
     more = [Text(f"... and {len(ranked) - TRIED} more (--verbose)")] if len(ranked) > TRIED and not verbose else []
     loud = {f.fault for f in (*diagnosis.causes, *diagnosis.suspects)}
     shown = left if verbose else [e for e in left if loud & set(e.request.faults)][:2]
-    missed = dict.fromkeys(f"{'failed' if e.run else 'not tried'}: {what(e)}: {e.why}" for e in shown)
+    otherwise = {what(e) for e in ranked}
+    missed = dict.fromkeys(
+        f"{'failed' if e.run else 'not replayed' if what(e) in otherwise else 'not tried'}: {what(e)}: {e.why}"
+        for e in shown
+    )
     ran = [contained(diagnosis)] if verbose or any(e.contained == "none" for e in diagnosis.log) else []
     told = [Text(line) for line in (*([SCALE] if ranked else []), *filter(None, ran), *missed)]
     if ranked or told:

@@ -68,9 +68,12 @@ def _compared(coverage: Coverage, tape: Tape) -> Iterator[Finding]:
         return
     foreign = sum(o.foreign for o in tape.optimizers)
     fresh = [p for p in coverage.untrained if p in loose]
+    drawn = Evidence(
+        "matrices among them that nothing has trained", len(fresh), "0, unless the layer is meant to stay so"
+    )
     evidence = (
-        Evidence("share of the network's elements that no optimizer holds", coverage.share, "0"),
-        Evidence("matrices among them that nothing has trained", len(fresh), "0, unless the layer is meant to stay so"),
+        Evidence("share of the trainable elements that no optimizer holds", coverage.share, "0"),
+        *((drawn,) if coverage.held else ()),
         Evidence("tensors held that no loss ever reached", foreign, "0"),
     )
     site, names = optimizer_site(tape, coverage.optimizer), tuple(p.name for p in loose)
