@@ -24,6 +24,7 @@ makes rows equal is left alone: few units are at rest for many rows.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -128,8 +129,12 @@ def _lost(step: Step, values: Values, output: int, rows: int) -> tuple[Call | No
     known = [(call, one) for call, one in entering if one is not None]
     if known and not any(one for _, one in known):
         return known[0][0], True
-    equal = (c for c in way if differs[Value(c.outs[0])] is False and any(differs.get(r) for r in c.refs()))
-    return next(equal, None), False
+    return _equalising(way, differs), False
+
+
+def _equalising(way: Iterable[Call], differs: Mapping[Ref, bool | None]) -> Call | None:
+    """The first call whose result is the same for all rows, while one of its arguments is not."""
+    return next((c for c in way if differs[Value(c.outs[0])] is False and any(differs.get(r) for r in c.refs())), None)
 
 
 def _told(step: Step, values: Values) -> dict[Ref, Tensor]:
@@ -163,11 +168,8 @@ def _some(step: Step, task: Task, last: Values) -> Dependence | None:
     different, equal = len(given.unique(dim=0)), len(given[some].unique(dim=0))
     if equal < max(FEWEST, PART * different):
         return None
-    refs = _told(step, first)
-    differs = {ref: _differs(value, rows, some) for ref, value in refs.items()}
-    way = step.program.leading_to(Value(task.output))
-    lost = (c for c in way if differs[Value(c.outs[0])] is False and any(differs.get(r) for r in c.refs()))
-    call = next(lost, None)
+    differs = {ref: _differs(value, rows, some) for ref, value in _told(step, first).items()}
+    call = _equalising(step.program.leading_to(Value(task.output)), differs)
     if call is None or call.op.kind == "activation":
         return None
     return Dependence(spread(outs), spread(ends), call.site, call.name, rows=different, equal=equal)

@@ -77,13 +77,13 @@ class SameIds:
 
     @property
     def statements(self) -> tuple[Statement, ...]:
-        """That ids mean something else in the evaluation."""
+        """That ids are numbered differently in the evaluation."""
         if not self.told:
             return ()
         said = (
-            f"ids mean something else in the evaluation than in the training: their mean targets agree between halves "
-            f"of the training rows (correlation {self.within:.2f}), and not with {self.rows} rows of the evaluation "
-            f"({self.outside:.2f}); were categories or a vocabulary made from each table by itself?"
+            f"ids are numbered differently in the evaluation and in the training: their mean targets agree between "
+            f"halves of the training rows (correlation {self.within:.2f}), and not with {self.rows} rows of the "
+            f"evaluation ({self.outside:.2f}); were categories or a vocabulary made from each table by itself?"
         )
         return (Statement(said, self.site, "same-ids", self.numbers, "label-misaligned"),)
 
@@ -145,7 +145,7 @@ def _trained(answers: Answers, slot: int) -> tuple[Tensor, Tensor] | None:
         return None
     keys = dict.fromkeys(p.outside for p in tape.passes if p.program == answers.main)
     batches = [[tape.tensors[key] for key in outside] for outside in keys]
-    batches = batches[: 1 + MOST // max(1, len(batches[0][slot]) if batches[0][slot].dim() else 1)]
+    batches = batches[: 1 + MOST // max(1, batches[0][slot].shape[:1].numel())]
     known = [(b, rows) for b in batches if (rows := _rows(answers, b[slot], b[target])) is not None]
     joined = _joined([rows for _, rows in known])
     if joined is None:
