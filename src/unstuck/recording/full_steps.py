@@ -72,6 +72,7 @@ class FullSteps:
         number, outside = observed.programs.cut(entries, loss)
         observed.optimizers.between(observed.tracer.writes, observed.names, len(observed.passes))
         observed.row_orders.look(number, outside)
+        observed.unread.step()
         keys = [observed.store.keep(t) for t in outside]
         weights = observed.programs.weights(number)
         stale = self._stale(weights) if adds else ()

@@ -34,6 +34,7 @@ from unstuck.recording.snapshots import Size
 from unstuck.recording.tensor_store import LIMIT, TensorStore
 from unstuck.recording.tracer import Entry, Tracer, tensors
 from unstuck.recording.trained_in import TrainedIn
+from unstuck.recording.unread import UnreadValues
 from unstuck.recording.vocabularies import Vocabularies
 from unstuck.tape.model import Command, Facts, Graphs, Pass, Rank, Tape
 
@@ -76,6 +77,7 @@ class Observed:
         self.tracer.wrote = self.constructions.wrote
         self.tracer.spill = self.spill
         self.tracer.orders = self.row_orders
+        self.unread = self.tracer.unread = UnreadValues(self.call_sites, lambda: len(self.passes))
         self.exits.tracer = self.tracer
         self.programs = Programs(self.names, self.is_weight)
         failed = self.notes.failure("a forward pass without a backward")
@@ -221,6 +223,7 @@ class Observed:
                 vocabularies=self.vocabularies.found,
                 exits=self.exits.kept(),
                 row_orders=self.row_orders.kept(),
+                unread=self.unread.kept(),
                 ended=time.time(),
             ),
             tensors=self.store.tensors | sampling.store.tensors | self._final(),

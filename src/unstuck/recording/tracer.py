@@ -23,6 +23,7 @@ from unstuck.tape.site import Site
 
 if TYPE_CHECKING:
     from unstuck.recording.row_orders import RowOrders
+    from unstuck.recording.unread import UnreadValues
 
 Marks = dict[Any, Callable[..., Any]]
 UNTAKEN = object()
@@ -93,6 +94,8 @@ class Tracer(TorchFunctionMode):
         """Told that calls without gradients hold too much."""
         self.orders: RowOrders | None = None
         """Told of the calls that may use a random order of rows."""
+        self.unread: UnreadValues | None = None
+        """Told of every call, until it has seen enough."""
         self._held = 0
         self.quiet = False
         """Calls go by unseen."""
@@ -104,6 +107,8 @@ class Tracer(TorchFunctionMode):
     def watch(self, wanted: bool, aside: bool | None = None) -> None:
         """Go on or off the stack of modes, among the person's own modes to the place where it was."""
         self.wanted, self.aside = wanted, self.aside if aside is None else aside
+        if self.aside and self.unread is not None:
+            self.unread.blind()
         if self.wanted and not self.aside and not self._on:
             mode_stack.put(self, self._below)
             self._on = True
@@ -144,8 +149,11 @@ class Tracer(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         orders = self.orders if self.orders is not None and self.orders.drawn and not self.quiet else None
+        unread = self.unread if self.unread is not None and not self.unread.over and not self.quiet else None
         if orders is not None:
             self._guarded(orders.before, func, args, kwargs)
+        if unread is not None:
+            self._guarded(unread.before, args, kwargs)
         mark = self.marks.get(func) if func.__hash__ is not None else None
         if mark is not None and (done := mark(func, args, kwargs)) is not UNTAKEN:
             return done
@@ -153,9 +161,13 @@ class Tracer(TorchFunctionMode):
             out = func(*args, **kwargs)
             if orders is not None and func not in SKIPPED:
                 self._guarded(orders.after, func, args, kwargs, out)
+            if unread is not None:
+                self._guarded(unread.after, func, args, kwargs, out, False)
             return out
         before = self._untouched(func, args)
         out = func(*args, **kwargs)
+        if unread is not None:
+            self._guarded(unread.after, func, args, kwargs, out, True)
         try:
             self.note(func, args, kwargs, out, before)
         except Exception as error:

@@ -291,6 +291,18 @@ class RowOrder(NamedTuple):
     """In how many passes of the program."""
 
 
+class Unread(NamedTuple):
+    """A line whose torch call gave something in the first steps that nothing has read before it was freed."""
+
+    site: Site
+    name: str
+    """Of torch's function."""
+    times: int
+    gradient: bool
+    """A gradient could go through it."""
+    shape: tuple[int, ...]
+
+
 class Vocabulary(NamedTuple):
     """A dict, a list or a string of the script that gives texts to the rows of a table of weights."""
 
@@ -341,6 +353,8 @@ class Facts(msgspec.Struct, frozen=True):
     """By line, the numbers that left tensors for Python."""
     row_orders: tuple[RowOrder, ...] = ()
     """What the steps of a program put into a random order on its own."""
+    unread: tuple[Unread, ...] = ()
+    """What the first steps made for nothing."""
     ended: float = 0.0
     """When the recording ended, in seconds since the epoch: which of several processes failed first."""
 

@@ -1,0 +1,125 @@
+"""Whether the step computes something that nothing uses.
+
+## What it asks
+
+Is there a line whose result no later call reads: a mask that is not applied, a term of the loss that is not added, a
+new tensor of a call that was meant to change the old one?
+
+## How
+
+In the first steps every torch call is watched. A value is used where a later call takes it, also one that only prints
+it. A line is told of where all its values were freed unread; values that depend on weights and have no gradient are
+left out (a score that is printed now and then).
+
+## What it costs
+
+Nothing is run.
+
+## What is healthy
+
+Everything the step makes from data, or with a gradient, is used.
+"""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+
+import torch
+
+from unstuck.diagnosis.model import NotApplicable, Statement
+from unstuck.micro.step import Recorded
+from unstuck.source.edits import CannotEdit, node_at
+from unstuck.source.text import Sources
+from unstuck.tape.model import Tape, Unread
+
+COST = 0
+WITH_GRADIENT = "a gradient could go through it, and it takes part in no loss"
+OF_DATA = "it is made of data, and neither the network nor the loss nor a print reads it"
+TOLD = 3
+"""Lines that are told of, at most."""
+
+
+@dataclass(frozen=True)
+class NeverUsed:
+    """The lines whose results nothing uses, with what is said of each."""
+
+    lines: tuple[tuple[Unread, str], ...]
+
+    @property
+    def why(self) -> str:
+        """How many."""
+        if not self.lines:
+            return "everything that the first steps made, from data or with a gradient, was used"
+        return "; ".join(f"line {one.site.line}: {said}" for one, said in self.lines[:TOLD])
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """The count."""
+        return {"lines": float(len(self.lines))}
+
+    @property
+    def statements(self) -> tuple[Statement, ...]:
+        """Each line."""
+        said = self.lines[:TOLD]
+        return tuple(Statement(what, one.site, "never-used", {"times": one.times}, alone=True) for one, what in said)
+
+
+def ask(recorded: Recorded) -> NeverUsed:
+    """Read what the recording found. Raises NotApplicable where functions with a backward of their own may read it."""
+    tape = recorded.tape
+    if any(p.own or "autograd.Function" in p.missing for p in tape.programs):
+        raise NotApplicable("a torch.autograd.Function may use what no torch call does")
+    return NeverUsed(tuple((one, _said(tape, one)) for one in tape.facts.unread))
+
+
+def _said(tape: Tape, one: Unread) -> str:
+    statement = _statement(tape, one)
+    if isinstance(statement, ast.Expr) and hasattr(torch.Tensor, f"{one.name}_"):
+        return (
+            f"the result of `{one.name}` is thrown away ({one.times} times): it is a new tensor, and the one that it "
+            f"is made of stays as it was; assign it, or call `{one.name}_`"
+        )
+    made = f"what `{one.name}` makes ({one.times} times, shape {list(one.shape)})"
+    subject = f"`{ast.unparse(statement.targets[0])}`, {made}," if isinstance(statement, ast.Assign) else made
+    return f"{subject} is never used: {WITH_GRADIENT if one.gradient else OF_DATA}"
+
+
+def _statement(tape: Tape, one: Unread) -> ast.stmt | None:
+    """The statement that is the call, or assigns its result; None where the call is not found, or is part of more."""
+    try:
+        place = node_at(Sources(tape.sources, tape.script), one.site, ast.Call)
+    except CannotEdit:
+        return None
+    statement = place.page.statement(place.node)
+    return statement if getattr(statement, "value", None) is place.node else None
+
+
+_SCRIPT = """
+import torch
+from torch import nn
+
+torch.manual_seed(0)
+x = torch.randint(1, 30, (400, 12))
+lengths = torch.randint(2, 13, (400,))
+y = (x * (torch.arange(12)[None] < lengths[:, None])).amax(1).float() / 30
+table, rate = nn.Embedding(30, 16), nn.Linear(16, 1)
+model = nn.Sequential(nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, 1))
+weights = [*table.parameters(), *rate.parameters(), *model.parameters()]
+optimizer = torch.optim.Adam(weights, lr=0.01)
+for step in range(60):
+    rows = torch.randint(0, 400, (64,))
+    hidden = table(x[rows])
+    scores = rate(hidden).squeeze(2)
+    beyond = torch.arange(12)[None] >= lengths[rows][:, None]
+    {masked}
+    pooled = (scores.softmax(1)[:, :, None] * hidden).sum(1)
+    loss = nn.functional.mse_loss(model(pooled).squeeze(1), y[rows])
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    print(step, loss.item())
+"""
+
+FIRES = _SCRIPT.format(masked='scores.masked_fill(beyond, float("-inf"))')
+QUIET = _SCRIPT.format(masked='scores = scores.masked_fill(beyond, float("-inf"))')

@@ -1,0 +1,145 @@
+"""What the first steps make and nothing reads: a mask that is not applied, a term of the loss that is not added.
+
+Every torch call from the first backward on is looked at, also those that depend on no weight. A value is read where a
+later call takes it, whatever the call does with it (but for the same call again, as in a sum over a loop). One that
+nothing has read when it is freed was made for nothing. What is computed from weights without a gradient (a score that
+is printed now and then) is left out, and so is what a function of a library makes for itself.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from unstuck.recording.call_sites import CallSites
+from unstuck.recording.parameter_names import is_weight
+from unstuck.recording.tracer import tensors
+from unstuck.tape.model import Unread
+from unstuck.tape.site import Site
+
+PASSES = 8
+"""Backwards until the last look."""
+FEWEST = 3
+"""Times that a line has made values for nothing, and none that was read."""
+KEPT = 16
+FOLDER = f"{Path(torch.__file__).parent}{os.sep}"
+HANDING_ON = (
+    "_tensor.py", "functional.py", "overrides.py", "module.py", "container.py", "activation.py", "batchnorm.py",
+    "conv.py", "dropout.py", "instancenorm.py", "linear.py", "loss.py", "normalization.py", "pooling.py", "sparse.py",
+)  # fmt: skip
+"""Files of torch whose functions and modules give their caller what the last torch call in them gave."""
+
+
+@dataclass
+class _Line:
+    """What one line of the person's has made with one function."""
+
+    made: int = 0
+    read: int = 0
+    freed: int = 0
+    """How many of those that were not read are gone."""
+    gradient: bool = False
+    shape: tuple[int, ...] = ()
+
+
+@dataclass
+class _Result:
+    """What one call has given, as long as nothing has read any of it."""
+
+    line: _Line
+    site: Site
+    parts: dict[int, weakref.ref[Tensor]]
+    """By id."""
+
+    @property
+    def freed(self) -> bool:
+        """Whether all of it is gone."""
+        return all(ref() is None for ref in self.parts.values())
+
+
+class UnreadValues:
+    """`before` and `after` each call, `step` at each backward."""
+
+    def __init__(self, call_sites: CallSites, passes: Callable[[], int]) -> None:
+        self._call_sites, self._passes = call_sites, passes
+        self._lines: dict[tuple[Site, str], _Line] = {}
+        self._open: dict[int, _Result] = {}
+        self.over = False
+
+    def before(self, args: Any, kwargs: Any) -> None:
+        """A call is about to read its arguments."""
+        for tensor in tensors((args, kwargs)):
+            found = self._open.get(id(tensor))
+            if found is not None and found.parts[id(tensor)]() is tensor:
+                found.line.read += self._call_sites.innermost(4) != found.site
+                self._forget(found)
+
+    def after(self, func: Any, args: Any, kwargs: Any, out: Any, weights: bool) -> None:
+        """A call was made; `weights`: it depends on weights."""
+        if not self._passes():  # what is made before belongs to the model or the data
+            return
+        name, given = getattr(func, "__name__", ""), {id(t) for t in tensors((args, kwargs))}
+        made = [t for t in tensors(out) if id(t) not in given]
+        if not made or name.startswith("__get") or any(is_weight(t) for t in made):
+            return
+        gradient = any(t.requires_grad for t in made)
+        site = None if weights and not gradient else self._direct(sys._getframe(3))
+        if site is not None:
+            line = self._lines.setdefault((site, name), _Line())
+            line.made, line.gradient, line.shape = line.made + 1, gradient, tuple(made[0].shape)
+            self._add(_Result(line, site, {id(t): weakref.ref(t) for t in made}))
+
+    def step(self) -> None:
+        """A backward begins: count what is gone."""
+        for found in {id(r): r for r in self._open.values()}.values():
+            if found.freed:
+                found.line.freed += 1
+                self._forget(found)
+        if self._passes() >= PASSES:
+            self.close()
+
+    def close(self) -> None:
+        """Look no more."""
+        self.over = True
+        self._open.clear()
+
+    def blind(self) -> None:
+        """Calls go by unseen (in a compiled graph): nothing can be said of any line."""
+        self.close()
+        self._lines.clear()
+
+    def kept(self) -> tuple[Unread, ...]:
+        """The lines whose values nothing has ever read."""
+        found = [(key, line) for key, line in self._lines.items() if not line.read and line.freed >= FEWEST]
+        return tuple(Unread(*key, line.made, line.gradient, line.shape) for key, line in found[:KEPT])
+
+    def _add(self, result: _Result) -> None:
+        for key in result.parts:
+            old = self._open.get(key)
+            if old is not None:  # the tensor that had this id is gone
+                old.line.freed += old.freed
+                self._forget(old)
+            self._open[key] = result
+
+    def _forget(self, result: _Result) -> None:
+        for key in result.parts:
+            if self._open.get(key) is result:
+                del self._open[key]
+
+    def _direct(self, frame: FrameType | None) -> Site | None:
+        """The person's line that is given the result as it is; None where a function of a library makes it."""
+        while frame is not None and self._call_sites.relative(frame.f_code.co_filename) is None:
+            file = frame.f_code.co_filename
+            if not file.startswith(FOLDER) or file.rpartition(os.sep)[2] not in HANDING_ON:
+                return None
+            frame = frame.f_back
+        return next(iter(self._call_sites.outward(frame)), None)

@@ -1,0 +1,89 @@
+"""What a step makes and nothing reads is found at its line; what anything reads, however it does, is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.recorded import tape_of
+from unstuck.tape.model import Unread
+
+SCRIPT = """
+import numpy as np
+import torch
+from torch import nn
+import torch.nn.functional as F
+
+torch.manual_seed(0)
+x = torch.randn(120, 4)
+y = (x[:, 0] > 0).long()
+model, aside = nn.Linear(4, 2), nn.Sequential(nn.Linear(4, 3), nn.ReLU())
+optimizer = torch.optim.SGD([*model.parameters(), *aside.parameters()], lr=0.1)
+kept = []
+for epoch in range(6):
+    for rows in torch.randperm(80).split(20):
+        inputs = x[rows]
+        out = model(inputs)
+        {line}
+        loss = F.cross_entropy(out, y[rows])
+        {after}
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+"""
+LINE = 1 + SCRIPT.splitlines().index("        {line}")
+
+
+def unread(folder: Path, line: str, after: str = "pass") -> tuple[Unread, ...]:
+    return tape_of(SCRIPT.format(line=line, after=after), folder).facts.unread
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "gradient"),
+    [
+        ("F.relu(out)", "relu", True),
+        ("out.masked_fill(inputs[:, :2] > 0, 0.0)", "masked_fill", True),
+        ("penalty = sum(p.abs().sum() for p in model.parameters())", "add", True),
+        ("hidden = aside(inputs)", "relu", True),
+        ("weights = torch.tensor([1.0, 2.0])", "tensor", False),
+        ("mask = inputs != 0", "ne", False),
+        ("parts = inputs.chunk(2, 1)", "chunk", False),
+    ],
+)
+def test_a_value_that_nothing_reads_is_found_at_its_line(tmp_path: Path, line: str, name: str, gradient: bool) -> None:
+    (found,) = unread(tmp_path, line)
+    assert (found.site.line, found.name, found.gradient) == (LINE, name, gradient)
+    assert found.times >= 3
+
+
+@pytest.mark.parametrize(
+    ("line", "after"),
+    [
+        ("weights = torch.tensor([1.0, 2.0])", "loss = loss * weights.sum()"),
+        ("weights = torch.tensor([1.0, 2.0])", "print(weights)"),
+        ("weights = torch.tensor([1.0, 2.0])", "print(weights.tolist())"),
+        ("weights = torch.tensor([1.0, 2.0])", "print(np.asarray(weights).sum())"),
+        ("weights = torch.tensor([1.0, 2.0])", "kept.append(weights)"),
+        ("first, second = inputs.chunk(2, 1)", "loss = loss + first.mean()"),
+        ("out.clamp_(-3, 3)", "pass"),
+        ("out = out.contiguous()", "pass"),
+        ("right = (out.detach().argmax(1) == y[rows]).float().mean()", "pass"),
+        ("mask = inputs > 0", "inputs[mask] = 0"),
+        ("mask = inputs > 0", "kept += [1] if mask.any() else []"),
+        ("lengths = torch.tensor([20])", "kept.append(range(int(lengths)))"),
+    ],
+)
+def test_a_value_that_anything_reads_is_none(tmp_path: Path, line: str, after: str) -> None:
+    assert unread(tmp_path, line, after) == ()
+
+
+def test_a_value_that_is_read_now_and_then_is_none(tmp_path: Path) -> None:
+    line = "weights = torch.tensor([1.0, 2.0])"
+    assert unread(tmp_path, line, "kept.append(1); print(weights.sum()) if len(kept) % 3 == 0 else None") == ()
+
+
+def test_a_function_of_a_library_may_make_what_it_does_not_use(tmp_path: Path) -> None:
+    (tmp_path / "library").mkdir()
+    line = "found = __import__('torch').utils.data.default_collate([inputs[0], inputs[1]])"
+    assert unread(tmp_path, line) == ()
