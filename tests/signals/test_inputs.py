@@ -22,7 +22,7 @@ from unstuck.remedies.standardise_inputs import StandardiseInputs
 from unstuck.replay.bench import Bench
 from unstuck.rules.catalogue import catalogue
 from unstuck.signals.inputs import Inputs
-from unstuck.tape.axes import turned
+from unstuck.tape.axes import regrouped, turned
 from unstuck.tape.model import Tape
 
 BESIDE = """
@@ -197,7 +197,89 @@ def test_the_patch_reads_the_memory_as_the_replay_does(
 def test_reshapes_between_layers_become_permutations() -> None:
     text = "def forward(self, x):\n    return self.rnn(self.conv(x).view(x.size(0), 24, 20))\n"
     place = site(text, "self.conv(x).view(x.size(0), 24, 20)")
-    assert "self.rnn(self.conv(x).permute(0, 2, 1))" in edited(PermuteInstead(place, (0, 2, 1)), text)
+    meant = regrouped((8, 20, 24), (8, 24, 20))
+    assert meant is not None
+    assert "self.rnn(self.conv(x).permute(0, 2, 1))" in edited(PermuteInstead((place,), (meant,)), text)
+
+
+HEADS = """
+import torch
+from torch import nn
+
+torch.manual_seed(0)
+x = torch.randint(0, 5, (600, 6))
+y = (x[:, 0] == x[:, 3]).float()
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.table = nn.Embedding(30, 16)
+        self.query, self.key, self.value = nn.Linear(16, 16), nn.Linear(16, 16), nn.Linear(16, 16)
+        self.head = nn.Linear(96, 1)
+
+    def split(self, h):
+        n = len(h)
+        return {split}
+
+    def forward(self, x):
+        h = self.table(x + 5 * torch.arange(6))
+        q, k, v = self.split(self.query(h)), self.split(self.key(h)), self.split(self.value(h))
+        mixed = torch.bmm(torch.bmm(q, k.transpose(1, 2)).softmax(2), v)
+        n = len(h)
+        mixed = {merge}
+        return self.head(torch.relu(mixed + h).flatten(1)).squeeze(1)
+
+
+model = Net()
+optimizer = torch.optim.Adam(model.parameters(), lr=0.005)
+for epoch in range(25):
+    for rows in torch.randperm(600).split(60):
+        optimizer.zero_grad()
+        loss = nn.functional.binary_cross_entropy_with_logits(model(x[rows]), y[rows])
+        loss.backward()
+        optimizer.step()
+    print(epoch, loss.item())
+"""
+CUT = HEADS.format(split="h.view(n * 2, 6, 8)", merge="mixed.view(n, 6, 16)")
+MOVED = HEADS.format(
+    split="h.view(n, 6, 2, 8).transpose(1, 2).reshape(n * 2, 6, 8)",
+    merge="mixed.view(n, 2, 6, 8).transpose(1, 2).reshape(n, 6, 16)",
+)
+
+
+def test_heads_that_are_split_by_a_view_alone(tmp_path: Path) -> None:
+    tape = tape_of(CUT, tmp_path)
+    found = _found(tape, "axes-swapped")
+    assert [CUT.splitlines()[f.site.line - 1].strip() for f in found if f.site] == [
+        "return h.view(n * 2, 6, 8)", "mixed = mixed.view(n, 6, 16)",
+    ]  # fmt: skip
+    assert _word(tape, found[0]) == "heals"
+    new = edited(found[0].remedies[0], CUT)
+    assert "return h.reshape(-1, 6, 2, 8).permute(0, 2, 1, 3).reshape(n * 2, 6, 8)" in new
+    assert _found(tape_of(new, tmp_path), "axes-swapped") == []
+
+
+def test_heads_that_are_moved_are_no_fault(tmp_path: Path) -> None:
+    assert _found(tape_of(MOVED, tmp_path), "axes-swapped") == []
+
+
+@given(st.lists(st.integers(1, 6), min_size=2, max_size=4), st.data())
+def test_joining_and_splitting_neighbouring_axes_leaves_nothing_out(parts: list[int], data: st.DataObject) -> None:
+    shape, at = tuple(parts), data.draw(st.integers(0, len(parts) - 2))
+    joined = (*shape[:at], shape[at] * shape[at + 1], *shape[at + 2 :])
+    assert regrouped(shape, joined) is None
+    assert regrouped(joined, shape) is None
+
+
+@given(st.permutations([2, 3, 5, 7]), st.permutations(range(4)))
+def test_a_left_out_transposition_is_found(sizes: list[int], order: list[int]) -> None:
+    meant = regrouped(tuple(sizes), tuple(sizes[n] for n in order))
+    assert (meant.order if meant else ()) == _told_by_sizes(sizes, order)
+
+
+def _told_by_sizes(sizes: list[int], order: list[int]) -> tuple[int, ...]:
+    return () if order == sorted(order) else tuple(order)
 
 
 def test_running_statistics_of_a_frozen_norm_are_no_input(record: Record) -> None:

@@ -7,43 +7,66 @@ from typing import ClassVar
 
 from unstuck.diagnosis.model import Site, Trust
 from unstuck.remedies._moves import the_call
-from unstuck.remedies._program import changed, everywhere, noted
+from unstuck.remedies._program import changed, everywhere, made, noted
 from unstuck.remedies.permute_inputs import RESHAPING
 from unstuck.remedies.treatment import CannotEdit, Treatment, Trial
 from unstuck.source.text import Sources
-from unstuck.tape.program import Program
+from unstuck.tape.axes import Regrouping, left_out
+from unstuck.tape.program import Call, Program, Value
 
 
 class PermuteInstead(Treatment, frozen=True):
-    """The reshape at `site` becomes a permutation; `order`: the old axis for each new one."""
+    """The reshapes at `sites` move the axes that they cut across; `meant`: how, for each of them."""
 
     name: ClassVar[str] = "permute-instead"
     trust: ClassVar[Trust] = "likely"
 
-    site: Site
-    order: tuple[int, ...]
+    sites: tuple[Site, ...]
+    meant: tuple[Regrouping, ...]
 
     def summary(self) -> str:
-        return f"permute the axes in line {self.site.line} instead of reshaping"
+        lines = ", ".join(str(n) for n in sorted({site.line for site in self.sites}))
+        return f"permute the axes in line{'s' if ',' in lines else ''} {lines} instead of only reshaping"
 
     def apply(self, trial: Trial) -> Trial:
         return noted(everywhere(trial, self._turned, "the recorded step has no reshape there"), self.name)
 
     def _turned(self, program: Program) -> Program:
         for call in program.calls:
-            if call.site == self.site and call.name in RESHAPING:
-                program = program.replaced(
-                    call, changed(call, function="torch.permute", args=(call.args[0], self.order))
-                )
+            meant = left_out(program, call) if call.site in self.sites else None
+            if meant is not None:
+                program = program.replaced(call, *_moved(program, call, meant))
         return program
 
     def edit(self, sources: Sources) -> Sources:
-        place = the_call(sources, self.site, lambda p: _reshapes(p.node))
-        call = place.node
-        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute):
-            raise CannotEdit(f"{place.file}, line {self.site.line}: the reshape was not found")
-        subject = place.of(call.func.value)
-        return sources.spliced(place.instead(f"{subject.operand}.permute({', '.join(map(str, self.order))})"))
+        for site, meant in zip(self.sites, self.meant, strict=True):
+            sources = _edited(sources, site, meant)
+        return sources
+
+
+def _moved(program: Program, call: Call, meant: Regrouping) -> tuple[Call, Call, Call]:
+    """The calls in the place of a reshape."""
+    split, moved = program.fresh(), program.fresh() + 1
+    parts = tuple(meant.split[place] for place in meant.order)
+    return (
+        changed(made("torch.reshape", split, call.args[0], meant.split, like=call), shape=meant.split),
+        changed(made("torch.permute", moved, Value(split), meant.order, like=call), shape=parts),
+        changed(call, function="torch.reshape", args=(Value(moved), call.shape), kwargs={}),
+    )
+
+
+def _edited(sources: Sources, site: Site, meant: Regrouping) -> Sources:
+    place = the_call(sources, site, lambda p: _reshapes(p.node))
+    call = place.node
+    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute):
+        raise CannotEdit(f"{place.file}, line {site.line}: the reshape was not found")
+    if isinstance(call.func.value, ast.Name) and call.func.value.id == "torch":
+        raise CannotEdit(f"{place.file}, line {site.line}: cannot edit torch.{call.func.attr}(...)")
+    moved = f".permute({', '.join(map(str, meant.order))})"
+    if not meant.whole:
+        shape = ", ".join(place.of(node).code for node in (*call.args, *call.keywords))
+        moved = f".reshape({', '.join(map(str, (-1, *meant.split[1:])))}){moved}.reshape({shape})"
+    return sources.spliced(place.instead(f"{place.of(call.func.value).operand}{moved}"))
 
 
 def _reshapes(node: ast.AST) -> bool:

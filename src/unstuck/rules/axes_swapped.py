@@ -9,13 +9,15 @@ its batch.
 
 `reshape` and `view` keep the memory order and only reinterpret it. From (N, L, C) to (N, C, L) they cut each series
 into pieces and call every piece a channel; `permute` or `transpose` moves an axis. The shapes are valid, so there is no
-error, but each channel that the layer sees is a mixture of all.
+error, but each channel that the layer sees is a mixture of all. Heads of attention that are split by `view` alone, from
+(rows, words, heads * size) to (rows * heads, words, size), see words that are made of pieces of others.
 
 ## How it is seen
 
 From recorded shapes: the axis that the layer uses as time has the length of the targets, and its batch axis has not.
-For inputs of convolutions and recurrent layers: neighbouring steps are less alike than if the same memory is read with
-the other axis order. A replay with the axes moved shows whether the network then learns better.
+A reshape between layers whose old and new shape share an axis, with its ends at other places of the memory, needs a
+transposition. For inputs of convolutions and recurrent layers: neighbouring steps are less alike than if the same
+memory is read with the other axis order. A replay with the axes moved shows whether the network then learns better.
 
 ## What to do
 
@@ -35,6 +37,8 @@ from unstuck.remedies.permute_instead import PermuteInstead
 from unstuck.signals.mixed_axes import LAYERS, MixedAxes, Reading
 from unstuck.signals.sequences import Sequences
 from unstuck.signals.source import Source
+from unstuck.tape.axes import Regrouping
+from unstuck.tape.program import Call
 
 FAULT = "axes-swapped"
 STAGE = Stage.DATA
@@ -61,12 +65,22 @@ def check(sequences: Sequences | None, scrambled: MixedAxes | None, source: Sour
     for reading in scrambled.readings if scrambled is not None else ():
         if reading.meant < SMOOTHER * min(1.0, reading.rough):
             yield _relabelled(reading)
-    for call, order in scrambled.relabelled if scrambled is not None else ():
+    if scrambled is not None and scrambled.relabelled:
+        yield from _cut_across(scrambled.relabelled)
+
+
+def _cut_across(reshapes: tuple[tuple[Call, Regrouping], ...]) -> Iterator[Finding]:
+    """Each line of the person's once; the remedy moves the axes in all of them, since one may undo another."""
+    meant = {call.site: (call, regrouping) for call, regrouping in reshapes if call.site is not None}
+    remedy = PermuteInstead(tuple(meant), tuple(regrouping for _, regrouping in meant.values()))
+    for call, regrouping in meant.values():
         shape = "x".join(map(str, call.shape))
         said = f"{call.name}() to {shape} reinterprets the axes without transposing them; use permute()"
-        evidence = Evidence(f"shape after {call.name}()", shape, "the order of permute()")
-        remedies = (PermuteInstead(call.site, order),) if call.site is not None else ()
-        yield Finding(FAULT, said, call.site, (evidence,), remedies)
+        split = "x".join(map(str, regrouping.split))
+        order = Evidence(
+            "order in which the parts of the axes are joined", f"as they are ({split})", str(regrouping.order)
+        )
+        yield Finding(FAULT, said, call.site, (order,), (remedy,), known="observed")
 
 
 def _relabelled(reading: Reading) -> Finding:

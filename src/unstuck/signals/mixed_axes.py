@@ -15,7 +15,7 @@ from torch import Tensor
 
 from unstuck.diagnosis.model import NotApplicable
 from unstuck.signals.task import main_program
-from unstuck.tape.axes import turned
+from unstuck.tape.axes import Regrouping, left_out, turned
 from unstuck.tape.model import Tape
 from unstuck.tape.program import Call, Outside, Program
 
@@ -44,8 +44,8 @@ class MixedAxes:
     """Every input that a reshape may have scrambled."""
 
     readings: tuple[Reading, ...]
-    relabelled: tuple[tuple[Call, tuple[int, ...]], ...] = ()
-    """Reshapes between layers from (batch, a, b) to (batch, b, a) and their like, with the order of a permutation."""
+    relabelled: tuple[tuple[Call, Regrouping], ...] = ()
+    """Reshapes between layers that cut across axes, from (batch, a, b) to (batch, b, a) and their like."""
 
     @classmethod
     def read(cls, tape: Tape) -> MixedAxes:
@@ -64,16 +64,10 @@ class MixedAxes:
         return cls(tuple(found), between)
 
 
-def _relabelled(program: Program) -> Iterator[tuple[Call, tuple[int, ...]]]:
+def _relabelled(program: Program) -> Iterator[tuple[Call, Regrouping]]:
     for call in program.calls:
-        maker = program.maker(call.refs()[0]) if call.name in ("view", "reshape") and call.refs() else None
-        if maker is None or maker.outs[0] != getattr(call.refs()[0], "id", None):
-            continue
-        before, after = maker.shape, call.shape
-        told_apart = len(set(before[1:])) == len(before[1:]) and 1 not in before[1:]
-        moved = len(before) > 2 and before[:1] == after[:1] and before != after
-        if moved and told_apart and sorted(before[1:]) == sorted(after[1:]):
-            yield call, (0, *(1 + before[1:].index(size) for size in after[1:]))
+        if (meant := left_out(program, call)) is not None:
+            yield call, meant
 
 
 def _entries(program: Program) -> Iterator[tuple[int, Call]]:
