@@ -48,6 +48,7 @@ def unread(folder: Path, line: str, after: str = "pass") -> tuple[Unread, ...]:
         ("hidden = aside(inputs)", "relu", True),
         ("weights = torch.tensor([1.0, 2.0])", "tensor", False),
         ("mask = inputs != 0", "ne", False),
+        ("flags = inputs[:, 0]", "__getitem__", False),
         ("parts = inputs.chunk(2, 1)", "chunk", False),
     ],
 )

@@ -30,12 +30,15 @@ import torch
 from unstuck.diagnosis.model import NotApplicable, Statement
 from unstuck.micro.step import Recorded
 from unstuck.source.edits import CannotEdit, node_at
-from unstuck.source.text import Sources
+from unstuck.source.text import Place, Sources
 from unstuck.tape.model import Tape, Unread
 
 COST = 0
 WITH_GRADIENT = "a gradient could go through it, and it takes part in no loss"
 OF_DATA = "it is made of data, and neither the network nor the loss nor a print reads it"
+MAKING = (ast.Call, ast.Subscript, ast.BinOp, ast.Compare, ast.UnaryOp)
+LONGEST = 48
+"""Characters of an expression that is shown."""
 TOLD = 3
 """Lines that are told of, at most."""
 
@@ -74,25 +77,31 @@ def ask(recorded: Recorded) -> NeverUsed:
 
 
 def _said(tape: Tape, one: Unread) -> str:
-    statement = _statement(tape, one)
+    place = _place(tape, one)
+    whole = place and place.page.statement(place.node)
+    statement = whole if place and getattr(whole, "value", None) is place.node else None
     if isinstance(statement, ast.Expr) and hasattr(torch.Tensor, f"{one.name}_"):
         return (
             f"the result of `{one.name}` is thrown away ({one.times} times): it is a new tensor, and the one that it "
             f"is made of stays as it was; assign it, or call `{one.name}_`"
         )
-    made = f"what `{one.name}` makes ({one.times} times, shape {list(one.shape)})"
-    subject = f"`{ast.unparse(statement.targets[0])}`, {made}," if isinstance(statement, ast.Assign) else made
-    return f"{subject} is never used: {WITH_GRADIENT if one.gradient else OF_DATA}"
+    subject = f"`{ast.unparse(statement.targets[0])}`" if isinstance(statement, ast.Assign) else _text(place, one)
+    seen = f"(made {one.times} times, shape {list(one.shape)})"
+    return f"{subject} is never used: {WITH_GRADIENT if one.gradient else OF_DATA} {seen}"
 
 
-def _statement(tape: Tape, one: Unread) -> ast.stmt | None:
-    """The statement that is the call, or assigns its result; None where the call is not found, or is part of more."""
+def _place(tape: Tape, one: Unread) -> Place | None:
+    """The expression that makes it; None where it is not found."""
     try:
-        place = node_at(Sources(tape.sources, tape.script), one.site, ast.Call)
+        return node_at(Sources(tape.sources, tape.script), one.site, *MAKING)
     except CannotEdit:
         return None
-    statement = place.page.statement(place.node)
-    return statement if getattr(statement, "value", None) is place.node else None
+
+
+def _text(place: Place | None, one: Unread) -> str:
+    """The expression, or the name of torch's function where it is long."""
+    code = place.code if place is not None else ""
+    return f"`{code}`" if 0 < len(code) <= LONGEST and "\n" not in code else f"the result of `{one.name}`"
 
 
 _SCRIPT = """

@@ -89,7 +89,7 @@ class UnreadValues:
             return
         name, given = getattr(func, "__name__", ""), {id(t) for t in tensors((args, kwargs))}
         made = [t for t in tensors(out) if id(t) not in given]
-        if not made or name.startswith("__get") or any(is_weight(t) for t in made):
+        if not made or name == "__get__" or any(is_weight(t) for t in made):
             return
         gradient = any(t.requires_grad for t in made)
         site = None if weights and not gradient else self._direct(sys._getframe(3))
