@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.diagnosis.test_plan import DEAD, RATE, SCALE, TOTALS, UNCLEARED, WELL, skills
@@ -11,7 +12,7 @@ from tests.diagnosis.worlds import World, found
 from unstuck.diagnosis.conclude import Context, conclude
 from unstuck.diagnosis.experiment import Experiment, Headroom, Recorded, Request, Run, Sweep
 from unstuck.diagnosis.log import Budget
-from unstuck.diagnosis.model import Diagnosis, Known, Role, State, proven
+from unstuck.diagnosis.model import Diagnosis, Finding, Known, Role, State, proven
 from unstuck.diagnosis.roles import role, state_of
 from unstuck.diagnosis.stages import Stage
 from unstuck.tape.model import Tape
@@ -233,3 +234,40 @@ def test_a_run_that_improves_and_learns_in_more_steps_is_too_early(short: bool, 
     )
     tape = Tape(script="train.py", folder="", torch="2", stopped="script ended")
     assert conclude(tape, [], log).state == state
+
+
+FORMAT = found("target-construction", stage=Stage.TARGETS, known="observed", never_meant=True)
+"""A fact that nobody means, and that no experiment can settle."""
+
+
+@pytest.mark.parametrize(("reached", "expected"), [(0.4, "suspect"), (0.95, "cause")])
+def test_what_makes_up_for_a_standing_fact_in_part_is_no_cause(reached: float, expected: Role) -> None:
+    table = {frozenset({"scale"}): reached}
+    diagnosis = concluded(World([FORMAT, SCALE], replayed=table, rerun=dict(table)))
+    assert roles(diagnosis)["input-scale"] == expected
+    assert (diagnosis.patch is None) == (expected == "suspect")
+
+
+def test_a_partial_remedy_is_a_cause_where_no_fact_stands() -> None:
+    table = {frozenset({"scale"}): 0.4}
+    assert roles(concluded(World([SCALE], replayed=table, rerun=dict(table))))["input-scale"] == "cause"
+
+
+def test_a_generic_remedy_beside_a_standing_fact_is_a_hint() -> None:
+    table = {frozenset({"scale"}): 0.4}
+    generic = msgspec.structs.replace(SCALE, origin="battery")
+    diagnosis = concluded(World([FORMAT, generic], replayed=table, rerun=dict(table)))
+    assert roles(diagnosis)["input-scale"] == "hint"
+
+
+def test_a_fact_that_only_a_patched_script_can_show_is_tried_before_what_may_make_up_for_it() -> None:
+    class Unplayable(World):
+        def _replay(self, request: Request) -> tuple[Experiment, list[Finding]]:
+            stored = any(r.name == "copy" for r in request.remedies)
+            return (Experiment(request, "not-tried", "not recorded"), []) if stored else super()._replay(request)
+
+    stored = found("data-mutated", "copy", stage=Stage.DATA, known="read", never_meant=True)
+    skills_ = {frozenset({"scale"}): 0.9, frozenset({"copy"}): 0.95}
+    diagnosis = concluded(Unplayable([stored, SCALE], replayed=skills_, rerun=dict(skills_)))
+    assert roles(diagnosis)["data-mutated"] == "cause"
+    assert roles(diagnosis)["input-scale"] != "cause"

@@ -211,8 +211,8 @@ def test_a_finding_of_an_installed_rule_becomes_a_cause() -> None:
 def test_an_installed_rule_ranks_by_its_stage() -> None:
     alike = {frozenset({"warm-the-cache"}): 0.8, **skills(scale=0.82)}
     choice = World([SCALE, of_theirs()], replayed=alike).diagnose()
-    assert choice.replay is not None
-    assert choice.replay.request.faults == ("cold-cache",)
+    assert choice.last is not None
+    assert choice.last.request.faults == ("cold-cache",)
     suspects = concluded(World([DEAD, SCALE, of_theirs()])).suspects
     assert [f.fault for f in suspects] == ["cold-cache", "input-scale", "dead-relu"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.recorded import Findings, Record
+from tests.scripts import edited
 from unstuck.signals.drift import Drift
 
 STORE = """
@@ -52,8 +53,34 @@ def test_noise_that_is_written_into_the_store_adds_up(record: Record, findings: 
     found = Drift.read(tape)
     assert found.drifts and found.leaves and found.name == "standard deviation"
     (finding,) = findings(tape, "data-mutated")
-    assert finding.known == "guessed"
-    assert finding.site is None or "+=" in STORE.splitlines()[finding.site.line - 1]
+    assert finding.known == "read"
+    assert finding.site is not None and "+=" in STORE.splitlines()[finding.site.line - 1]
+    new = edited(finding.remedies[0], STORE.format(copied="", noise=0.6))
+    assert "x = copy.deepcopy(self.x[i])" in new
+    assert not Drift.read(record(new)).drifts
+
+
+AUGMENTED = STORE.replace("class Pictures", "{erase}class Pictures").replace(
+    "            x += self.rng.normal(0, self.noise, x.shape).astype(np.float32)\n",
+    "            x = erased(x, self.rng)\n",
+)
+ERASED = """def erased(x, rng):
+    \"\"\"Without one of its pixels.\"\"\"
+    row, column = rng.integers(0, 6, 2)
+    x[:, row, column] = 0.0
+    return x
+
+
+"""
+
+
+def test_pixels_that_are_erased_in_the_store_are_gone_for_good(record: Record, findings: Findings) -> None:
+    text = AUGMENTED.format(copied="", noise=1, erase=ERASED)
+    (finding,) = findings(record(text), "data-mutated")
+    assert finding.site is not None and "= 0.0" in text.splitlines()[finding.site.line - 1]
+    new = edited(finding.remedies[0], text)
+    assert "    x = copy.deepcopy(x)\n    row, column" in new
+    assert not Drift.read(record(new)).drifts
 
 
 @pytest.mark.parametrize("noise", [0, 0.6])

@@ -118,10 +118,12 @@ def metric(run: Run, choice: Choice, context: Context) -> Metric | None:
 def patch(tape: Tape, judged: Judged, loud: set[str]) -> Patch | None:
     """The files of the chosen patched run, as long as it answers a cause or a suspect.
 
-    None where that run did worse and nothing proves the fault: then the patch is what harms.
+    None where that run did worse and nothing proves the fault: then the patch is what harms; and where all it does is
+    to make up in part for something else.
     """
     last, reruns = judged.choice.last, [c.rerun for c in judged.levels if c.rerun is not None]
-    if last is None or not loud & {fault for e in reruns for fault in e.request.faults}:
+    answered = loud & {fault for e in reruns for fault in e.request.faults}
+    if last is None or not answered or answered <= judged.outranked:
         return None
     if last.word == "harms" and not certain(judged, last):
         return None

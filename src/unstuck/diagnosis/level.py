@@ -99,6 +99,8 @@ class Level:
         written = self.book.ask(Request(SCREEN, behind=self.behind))
         if not written.made or not written.judgeable:
             return None
+        if self._facts_first():
+            return None
         first = self._searched(self.worthwhile(self.book.found(self.behind, swept=False)), settle=True)
         if self._well(first) or self._nothing_left() or self._facts_heal():
             return first
@@ -139,6 +141,14 @@ class Level:
     def _content(self, skill: float) -> bool:
         """Whether a skill is as much as there is reason to look for."""
         return settled(skill) and not is_below(self.headroom, skill)
+
+    def _facts_first(self) -> bool:
+        """Whether what nobody means to do, and no replay can show, explains the run alone: then what may make up for
+        it is not asked."""
+        never = (f for f in self.findings if f.remedies and f.never_meant and is_fact(f))
+        training = [f for f in never if f.stage is not Stage.REPORTING]
+        screened = [self.book.ask(Request(SCREEN, f.remedies[:1], (f.fault,), self.behind)) for f in training]
+        return any(not e.made for e in screened) and self._facts_heal()
 
     def _facts_heal(self) -> bool:
         """Whether the patched script learns with the facts alone: then no rate has to be looked for."""

@@ -143,7 +143,7 @@ class Judged:
     def named(self, tape: Tape) -> tuple[Finding, ...]:
         """Every finding in its role: causes, then suspects (facts before guesses), then the rest."""
         with_effect = [msgspec.structs.replace(f, effect=self.effect(f)) for f in self._shown(tape)]
-        causes = {f.fault for f in with_effect if f.effect.word == "proven"}
+        causes = {f.fault for f in with_effect if f.effect.word == "proven" and not self._outranked(f)}
         state = self._left_state() if causes else self._asked_state()
         done = [self._in_role(f, state, causes) for f in with_effect]
         return tuple(dict.fromkeys(sorted(done, key=_rank)))
@@ -176,12 +176,35 @@ class Judged:
 
     def _in_role(self, finding: Finding, state: State, causes: set[str]) -> Finding:
         what = role(finding.effect.word, finding.known, finding.never_meant, fairly(state, self.run))
+        if what == "cause" and self._outranked(finding):
+            what = "hint" if finding.origin == "battery" else "suspect"
         if what == "suspect" and finding.known == "guessed" and settled(self.run.known) and finding.stage in DURING:
             what = "hint"  # the training does well: what is wrong comes after it
         if what in ("hint", "suspect") and causes and self._gone(finding):
             what = "consequence"
         severity = {"cause": "error", "suspect": "warning"}.get(what, "hint")
         return msgspec.structs.replace(finding, role=what, severity=severity)
+
+    @property
+    def outranked(self) -> set[str]:
+        """The faults that an experiment shows to matter, and that are no causes all the same."""
+        return {f.fault for f in self.findings if self.effect(f).word == "proven" and self._outranked(f)}
+
+    def _outranked(self, finding: Finding) -> bool:
+        """Whether its remedy brings a poor run only some of the way, while a fact that nobody means, and that no
+        experiment could settle, stands: what makes up for a fault in part is not the fault."""
+        if finding.known != "guessed" or finding.stage is Stage.REPORTING or finding.behind:
+            return False
+        last, replay = self.choice.last, self.choice.replay
+        reached = last.run.known if last is not None and last.run is not None else 0.0
+        if settled(max(reached, replay.treated.final if replay is not None and last is None else 0.0)):
+            return False
+        return any(self._stands(f) for f in self.findings if f.fault != finding.fault)
+
+    def _stands(self, finding: Finding) -> bool:
+        """Whether it is a fact about the training that nobody means, and that nothing has proven or refuted."""
+        certain = finding.never_meant and finding.known != "guessed" and finding.stage is not Stage.REPORTING
+        return certain and not finding.behind and not finding.aside and self.effect(finding).word == "undecided"
 
     def _gone(self, finding: Finding) -> bool:
         """Whether its rule is quiet on the tape of the patched run."""

@@ -29,6 +29,7 @@ from unstuck.tape.model import Clip, Tape
 
 STAGE = Stage.OPTIMISATION
 NEEDS_ROOM = True
+NEVER_MEANT = True
 FAULT = "clip-misuse"
 FEWEST = 5
 """Clips that are looked at: the first may come before any backward."""

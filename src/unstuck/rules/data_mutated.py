@@ -23,6 +23,7 @@ from collections.abc import Iterator
 
 from unstuck.diagnosis.model import Evidence, Finding, Site, proven
 from unstuck.diagnosis.stages import Stage
+from unstuck.remedies.copy_first import CopyFirst, arguments, taken, written
 from unstuck.signals.drift import Drift
 from unstuck.signals.revisits import Revisits
 from unstuck.signals.source import Source
@@ -50,7 +51,8 @@ def _adding_up(drift: Drift, source: Source) -> Finding:
         Evidence("change over the run, in standard deviations between rows", drift.change, "near 0"),
         Evidence("rank correlation with time", drift.trend, "near 0"),
     )
-    return Finding("data-mutated", said, _site(source), evidence, ())
+    site, remedies = _site(source), _copies(source)
+    return Finding("data-mutated", said, site, evidence, remedies, known="read" if remedies else "guessed")
 
 
 def _by_one_map(visits: Revisits, source: Source) -> Finding:
@@ -63,42 +65,49 @@ def _by_one_map(visits: Revisits, source: Source) -> Finding:
         Evidence("rows that came back", float(visits.rows), "the same values at each visit"),
     )
     sure = f"all {visits.rows} rows that came back were {how} at each of up to {visits.visits} visits"
-    return Finding("data-mutated", said, _site(source), evidence, (), "error", known="observed", effect=proven(sure))
+    site, copies = _site(source), _copies(source)
+    return Finding("data-mutated", said, site, evidence, copies, "error", known="observed", effect=proven(sure))
 
 
 def _site(source: Source) -> Site | None:
     """The last line that writes to an argument of its function, or to an entry of an array; None if there is none."""
-    found = list(_writes(source))
-    inner = [node for node, handed in found if handed] or [node for node, _ in found]
-    return source.site(inner[-1]) if inner else None
+    found = [*(node for node, _ in _writes(source)), *_entries(source)]
+    handed = [node for node, _ in _writes(source)]
+    return source.site((handed or found)[-1]) if found else None
 
 
-def _writes(source: Source) -> Iterator[tuple[ast.AST, bool]]:
-    """Arithmetic in place, and whether it is on an argument of the function that it stands in."""
-    for node in source.all(ast.FunctionDef):
-        handed = _arguments(node)
-        yield from (
-            (n, True) for n in ast.walk(node) if isinstance(n, ast.AugAssign | ast.Call) and _target(n) in handed
-        )
-    for node in source.all(ast.AugAssign):
-        if isinstance(node.target, ast.Subscript):
-            yield node, False
+def _copies(source: Source) -> tuple[CopyFirst, ...]:
+    """The remedy for all writes in functions that rows are handed to: those that a dataset calls, where some are."""
+    writes = list(_writes(source))
+    reading = [node for node, function in writes if _reads_rows(source, function)]
+    sites = tuple(source.site(node) for node in (reading or [node for node, _ in writes]))
+    return (CopyFirst(sites),) if sites else ()
 
 
-def _arguments(node: ast.FunctionDef) -> set[str]:
-    return {a.arg for a in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)}
+def _reads_rows(source: Source, function: ast.FunctionDef, depth: int = 4) -> bool:
+    """Whether a function is `__getitem__`, a transformation (`__call__`), or called by one of these."""
+    if function.name in ("__getitem__", "__call__"):
+        return True
+    above = (source.page(call).function(call) for call in source.callers(function)) if depth else ()
+    return any(isinstance(f, ast.FunctionDef) and _reads_rows(source, f, depth - 1) for f in above)
 
 
-def _target(node: ast.AST) -> str:
-    """The name that is written to."""
-    match node:
-        case ast.AugAssign(target=ast.Name(id=name)):
-            return name
-        case ast.AugAssign(target=ast.Subscript(value=ast.Name(id=name))):
-            return name
-        case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=attr)) if attr in WRITES:
-            return name
-    return ""
+def _writes(source: Source) -> Iterator[tuple[ast.AST, ast.FunctionDef]]:
+    """Writes into an argument of a function, or into an entry of a store that it has taken; and the function."""
+    for function in (f for f in source.all(ast.FunctionDef) if f.name != "forward"):
+        handed = arguments(function)
+        for node in ast.walk(function):
+            name = written(node, WRITES)
+            if name and (name in handed or (_arithmetic(node) and taken(function, name) is not None)):
+                yield node, function
+
+
+def _arithmetic(node: ast.AST) -> bool:
+    return isinstance(node, ast.AugAssign | ast.Call)
+
+
+def _entries(source: Source) -> Iterator[ast.AST]:
+    return (node for node in source.all(ast.AugAssign) if isinstance(node.target, ast.Subscript))
 
 
 _SCRIPT = """
