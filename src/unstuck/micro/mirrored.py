@@ -24,6 +24,7 @@ go through random transformations that are drawn apart. Nothing is said of a net
 from __future__ import annotations
 
 import ast
+import builtins
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -175,10 +176,24 @@ def _correlation(answer: Tensor, wanted: Tensor) -> Tensor:
 
 
 def _site(tape: Tape) -> Site | None:
-    """The last line of the script that mirrors or turns something."""
+    """The second of two calls that hand parts of a row to the same transformation; where there are none, the last line
+    of the script that mirrors or turns something."""
     source = Source.read(tape)
-    calls = [c for c in source.all(ast.Call) if isinstance(c.func, ast.Attribute) and c.func.attr in TURNING]
+    turning = [c for c in source.all(ast.Call) if isinstance(c.func, ast.Attribute) and c.func.attr in TURNING]
+    calls = [*turning, *_again(source)]
     return source.site(calls[-1]) if calls else None
+
+
+def _again(source: Source) -> Iterator[ast.Call]:
+    """In functions that prepare a row or a batch, calls of the person's function with another name than before."""
+    for function in (f for f in source.all(ast.FunctionDef) if f.name == "__getitem__" or "collate" in f.name):
+        given: dict[str, str] = {}
+        for call in source.page(function).all(ast.Call, function):
+            match call:
+                case ast.Call(func=func, args=[ast.Name(id=name)]) if not source.full_name(func):
+                    callee = ast.unparse(func)
+                    if not hasattr(builtins, callee) and given.setdefault(callee, name) != name:
+                        yield call
 
 
 _SCRIPT = """
