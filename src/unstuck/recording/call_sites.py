@@ -9,10 +9,18 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Protocol
 
+import torch
+
 from unstuck.recording.theirs import Theirs
 from unstuck.tape.notebook import Notebook
 from unstuck.tape.site import Site
 
+FOLDER = f"{Path(torch.__file__).parent}{os.sep}"
+HANDING_ON = (
+    "_tensor.py", "functional.py", "overrides.py", "module.py", "container.py", "activation.py", "batchnorm.py",
+    "conv.py", "dropout.py", "instancenorm.py", "linear.py", "loss.py", "normalization.py", "pooling.py", "sparse.py",
+)  # fmt: skip
+"""Files of torch whose functions and modules give their caller what the last torch call in them gave."""
 DEEPEST = 12
 """How many of the person's own frames are kept for one call; recursion beyond that says nothing new."""
 
@@ -73,6 +81,16 @@ class CallSites:
                 found.append(self._site(frame))
             frame = frame.f_back
         return tuple(found)
+
+    def direct(self, frame: FrameType | None) -> Site | None:
+        """The person's line that is given the result of a call as it is; None where a function of a library makes it
+        for itself. `frame`: where the call was made."""
+        while frame is not None and self.relative(frame.f_code.co_filename) is None:
+            file = frame.f_code.co_filename
+            if not file.startswith(FOLDER) or file.rpartition(os.sep)[2] not in HANDING_ON:
+                return None
+            frame = frame.f_back
+        return next(iter(self.outward(frame)), None)
 
     def relative(self, filename: str) -> str | None:
         """A file's path relative to the script's folder; None for the files of libraries, and for ours."""

@@ -73,6 +73,7 @@ class FullSteps:
         observed.optimizers.between(observed.tracer.writes, observed.names, len(observed.passes))
         observed.row_orders.look(number, outside)
         observed.unread.step()
+        observed.lineage.look(number, outside)
         keys = [observed.store.keep(t) for t in outside]
         weights = observed.programs.weights(number)
         stale = self._stale(weights) if adds else ()

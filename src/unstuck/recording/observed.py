@@ -16,6 +16,7 @@ from unstuck.recording.call_sites import CallSites
 from unstuck.recording.constructions import LEAF, Constructions
 from unstuck.recording.evaluations import Forwards, grouped
 from unstuck.recording.exits import TensorExits
+from unstuck.recording.lineage import Lineage
 from unstuck.recording.loads_and_clips import LoadsAndClips
 from unstuck.recording.loop_calls import LoopCalls
 from unstuck.recording.memory import peak
@@ -77,6 +78,7 @@ class Observed:
         self.tracer.wrote = self.constructions.wrote
         self.tracer.spill = self.spill
         self.tracer.orders = self.row_orders
+        self.lineage = self.tracer.lineage = Lineage(self.call_sites)
         self.unread = self.tracer.unread = UnreadValues(self.call_sites, lambda: len(self.passes))
         self.exits.tracer = self.tracer
         self.programs = Programs(self.names, self.is_weight)
@@ -224,6 +226,7 @@ class Observed:
                 exits=self.exits.kept(),
                 row_orders=self.row_orders.kept(),
                 unread=self.unread.kept(),
+                prepared=self.lineage.kept(),
                 ended=time.time(),
             ),
             tensors=self.store.tensors | sampling.store.tensors | self._final(),

@@ -22,6 +22,7 @@ from unstuck.recording.weight_writes import MARKING, SETTERS, WeightWrites, chan
 from unstuck.tape.site import Site
 
 if TYPE_CHECKING:
+    from unstuck.recording.lineage import Lineage
     from unstuck.recording.row_orders import RowOrders
     from unstuck.recording.unread import UnreadValues
 
@@ -94,6 +95,8 @@ class Tracer(TorchFunctionMode):
         """Told that calls without gradients hold too much."""
         self.orders: RowOrders | None = None
         """Told of the calls that may use a random order of rows."""
+        self.lineage: Lineage | None = None
+        """Told of the calls that depend on no weight, until it has seen enough."""
         self.unread: UnreadValues | None = None
         """Told of every call, until it has seen enough."""
         self._held = 0
@@ -163,6 +166,8 @@ class Tracer(TorchFunctionMode):
                 self._guarded(orders.after, func, args, kwargs, out)
             if unread is not None:
                 self._guarded(unread.after, func, args, kwargs, out, False)
+            if self.lineage is not None and not self.lineage.over and not self.quiet:
+                self._guarded(self.lineage.after, func, args, kwargs, out)
             return out
         before = self._untouched(func, args)
         out = func(*args, **kwargs)

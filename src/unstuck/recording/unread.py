@@ -8,16 +8,12 @@ is printed now and then) is left out, and so is what a function of a library mak
 
 from __future__ import annotations
 
-import os
 import sys
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from types import FrameType
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from unstuck.recording.call_sites import CallSites
@@ -31,12 +27,6 @@ PASSES = 8
 FEWEST = 3
 """Times that a line has made values for nothing, and none that was read."""
 KEPT = 16
-FOLDER = f"{Path(torch.__file__).parent}{os.sep}"
-HANDING_ON = (
-    "_tensor.py", "functional.py", "overrides.py", "module.py", "container.py", "activation.py", "batchnorm.py",
-    "conv.py", "dropout.py", "instancenorm.py", "linear.py", "loss.py", "normalization.py", "pooling.py", "sparse.py",
-)  # fmt: skip
-"""Files of torch whose functions and modules give their caller what the last torch call in them gave."""
 
 
 @dataclass
@@ -92,7 +82,7 @@ class UnreadValues:
         if not made or name == "__get__" or any(is_weight(t) for t in made):
             return
         gradient = any(t.requires_grad for t in made)
-        site = None if weights and not gradient else self._direct(sys._getframe(3))
+        site = None if weights and not gradient else self._call_sites.direct(sys._getframe(3))
         if site is not None:
             line = self._lines.setdefault((site, name), _Line())
             line.made, line.gradient, line.shape = line.made + 1, gradient, tuple(made[0].shape)
@@ -134,12 +124,3 @@ class UnreadValues:
         for key in result.parts:
             if self._open.get(key) is result:
                 del self._open[key]
-
-    def _direct(self, frame: FrameType | None) -> Site | None:
-        """The person's line that is given the result as it is; None where a function of a library makes it."""
-        while frame is not None and self._call_sites.relative(frame.f_code.co_filename) is None:
-            file = frame.f_code.co_filename
-            if not file.startswith(FOLDER) or file.rpartition(os.sep)[2] not in HANDING_ON:
-                return None
-            frame = frame.f_back
-        return next(iter(self._call_sites.outward(frame)), None)

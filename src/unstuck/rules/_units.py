@@ -15,8 +15,9 @@ DIMENSIONS = {(-1, 2): 1, (-2, 3): 1, (-3, 4): 2}
 
 
 def finding(fault: str, said: str, units: Units, one: InputUnits, *evidence: Evidence) -> Finding:
-    """A finding about one input."""
-    return Finding(fault, said, one.entry.call.site, (*evidence, *_errors(one)), _remedies(units, one))
+    """A finding about one input, at the line that scaled its numbers, else where they enter."""
+    site = units.scaled_at.get(one.entry.slot) or one.entry.call.site
+    return Finding(fault, said, site, (*evidence, *_errors(one)), _remedies(units, one))
 
 
 def _errors(one: InputUnits) -> tuple[Evidence, ...]:

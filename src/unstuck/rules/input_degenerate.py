@@ -22,12 +22,15 @@ from collections.abc import Iterator
 
 import torch
 
-from unstuck.diagnosis.model import Evidence, Finding, proven
+from unstuck.diagnosis.model import Evidence, Finding, Remedy, Site, proven
 from unstuck.diagnosis.stages import Stage
 from unstuck.micro.dependence import Dependence
 from unstuck.remedies.keep_fractions import KeepFractions
+from unstuck.remedies.leave_out import LeaveOut
+from unstuck.signals.prepared import flattened
 from unstuck.signals.samples import HARDLY, SEVERAL, Samples
 from unstuck.signals.truncation import Truncation
+from unstuck.tape.model import Tape
 
 STAGE = Stage.DATA
 LEAVES_NOTHING = True
@@ -37,28 +40,29 @@ LOOKED_AT = 200_000
 """Numbers whose distinct values are taken."""
 
 
-def check(rows: Samples | None, cutting: Truncation | None, found: Dependence | None) -> Iterator[Finding]:
+def check(rows: Samples | None, cutting: Truncation | None, found: Dependence | None, tape: Tape) -> Iterator[Finding]:
     """Bound what any network could tell by the rows; and look for a truncated division."""
+    flat = flattened(tape)
     if rows is not None and cutting is not None:
-        yield from _bounded(rows, cutting)
+        yield from _bounded(rows, cutting, flat)
     elif found is not None and found.alike:
         said = "the rows of a batch are equal as they enter: no network can tell them apart"
         sure = "equal rows get equal answers, whatever the weights"
         evidence = (Evidence("spread of the outputs over the rows, relative to their size", found.first, "above 0.01"),)
-        yield Finding(
-            "input-degenerate", said, found.site, evidence, (), "error", known="observed", effect=proven(sure)
-        )
+        site, remedies = flat or found.site, (LeaveOut(flat),) if flat is not None else ()
+        effect = proven(sure)
+        yield Finding("input-degenerate", said, site, evidence, remedies, "error", known="observed", effect=effect)
 
 
-def _bounded(rows: Samples, cutting: Truncation) -> Iterator[Finding]:
+def _bounded(rows: Samples, cutting: Truncation, flat: Site | None) -> Iterator[Finding]:
     comes_back = rows.together < SEVERAL  # the same few rows with other targets: then the rows are not at fault
     if rows.reachable <= HARDLY and not comes_back:
-        yield _empty(rows, cutting)
+        yield _empty(rows, cutting, flat)
     elif _whole(rows.rows):
         yield from _cut(rows, cutting)
 
 
-def _empty(rows: Samples, cutting: Truncation) -> Finding:
+def _empty(rows: Samples, cutting: Truncation, flat: Site | None) -> Finding:
     kind, count = "accuracy" if rows.classified else "R2", len(rows.rows)
     alike = "identical" if rows.distinct == 1 else f"copies of {rows.distinct} distinct ones"
     said = f"the {count} recorded input rows are {alike}: no network can predict the targets from them"
@@ -68,8 +72,10 @@ def _empty(rows: Samples, cutting: Truncation) -> Finding:
         Evidence(f"{kind} of a constant prediction", rows.constant, "clearly lower"),
     )
     sure = f"identical rows have different targets; the best possible {kind} on them is {rows.ceiling:.3f}"
-    site = cutting.sites[0] if cutting.sites else rows.call.site
-    remedies = tuple(KeepFractions(s) for s in cutting.sites[:1])
+    site = cutting.sites[0] if cutting.sites else flat or rows.call.site
+    remedies: tuple[Remedy, ...] = tuple(KeepFractions(s) for s in cutting.sites[:1])
+    if not remedies and flat is not None:
+        remedies = (LeaveOut(flat),)
     return Finding("input-degenerate", said, site, evidence, remedies, "error", known="observed", effect=proven(sure))
 
 

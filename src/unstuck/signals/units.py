@@ -5,15 +5,19 @@ A network expects features of mean 0 and standard deviation (spread) 1. Each of 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from unstuck.signals.inputs import Input, Inputs
+from unstuck.signals.prepared import scaled
+from unstuck.signals.task import main_program
 from unstuck.tape.model import Tape
 from unstuck.tape.program import Program
+from unstuck.tape.site import Site
 
 FAR = 3.0
 """|mean| / spread. At three, a normally distributed feature no longer straddles zero. Pixels in [0, 1] stay below two
@@ -175,11 +179,14 @@ class Units:
 
     program: Program
     inputs: tuple[InputUnits, ...]
+    scaled_at: Mapping[int, Site | None] = field(default_factory=dict)
+    """Per slot the line that made its numbers so large or so small, where it was seen."""
 
     @classmethod
     def read(cls, tape: Tape) -> Units:
-        inputs = Inputs.read(tape)
-        return cls(inputs.program, tuple(map(InputUnits, inputs.inputs)))
+        inputs, number = Inputs.read(tape), main_program(tape)
+        made = {one.slot: scaled(tape, number, one.slot) for one in inputs.inputs}
+        return cls(inputs.program, tuple(map(InputUnits, inputs.inputs)), made)
 
 
 def _range(values: Tensor, cut: float) -> tuple[float, float]:

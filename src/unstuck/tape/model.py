@@ -303,6 +303,20 @@ class Unread(NamedTuple):
     shape: tuple[int, ...]
 
 
+class Prepared(NamedTuple):
+    """Arithmetic of the person's on what enters a program in the first steps."""
+
+    program: int
+    slot: int
+    site: Site
+    name: str
+    """Of torch's function."""
+    before: tuple[float, float]
+    """Smallest and largest number that it was given, and ..."""
+    after: tuple[float, float]
+    """... that it gave."""
+
+
 class Vocabulary(NamedTuple):
     """A dict, a list or a string of the script that gives texts to the rows of a table of weights."""
 
@@ -355,6 +369,8 @@ class Facts(msgspec.Struct, frozen=True):
     """What the steps of a program put into a random order on its own."""
     unread: tuple[Unread, ...] = ()
     """What the first steps made for nothing."""
+    prepared: tuple[Prepared, ...] = ()
+    """What the first batches went through, by program and slot, the last call first."""
     ended: float = 0.0
     """When the recording ended, in seconds since the epoch: which of several processes failed first."""
 
