@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from tests.whole import record
-from unstuck.diagnosis.asked import in_turn
+from unstuck.diagnosis.asked import Tried, in_turn
+from unstuck.diagnosis.experiment import Experiment, Request, Rerun, Run
 from unstuck.diagnosis.model import Diagnosis
 from unstuck.diagnosis.pipeline import Options, diagnose
-from unstuck.diagnosis.question import NoAnswer, answers, asked
+from unstuck.diagnosis.question import Answer, NoAnswer, answers, asked
 from unstuck.diagnosis.runners import Runners
 from unstuck.tape.files import load
 from unstuck.tape.model import Tape
@@ -113,6 +114,23 @@ def test_a_patch_that_does_not_help_is_no_cause(judge: Judge) -> None:
     assert of_command(told)["not-shuffled"] == ("suspect", "undecided")
     assert of_command(told)["dead-relu"] == ("hint", "undecided")  # its own check found nothing
     assert told.patch is None or told.patch.remedies != ("given-patch",)
+
+
+HALF = diff(*("optimizer = torch.optim.SGD(net.parameters(), lr=" + v for v in ("1e-6)", "0.0015)")))
+
+
+@pytest.mark.net
+def test_what_stays_far_behind_another_patch_is_no_cause(judge: Judge) -> None:
+    told = judge({"cause": "lr-too-low", "patch": RATE}, {"cause": "bad-init", "patch": HALF})
+    assert of_command(told)["lr-too-low"] == ("cause", "proven")
+    assert of_command(told)["bad-init"] == ("hint", "undecided")
+    assert of_command(judge({"cause": "bad-init", "patch": HALF}))["bad-init"] == ("cause", "proven")
+
+
+@pytest.mark.parametrize(("task", "word"), [("classes", "refuted"), ("unknown", "undecided")])
+def test_a_run_without_a_score_of_its_own_refutes_nothing(task: str, word: str) -> None:
+    harmed = Experiment(Request(Rerun()), "harms", "its loss is larger", run=Run(skill=0.1, task=task))
+    assert Tried(Answer("wrong-loss", patch=RATE), (harmed,)).effect.word == word
 
 
 def test_words_of_its_own_become_a_statement(judge: Judge) -> None:

@@ -29,6 +29,8 @@ from unstuck.diagnosis.model import (
 from unstuck.diagnosis.patch import diff, digest
 from unstuck.diagnosis.question import Answer, NoAnswer, asked, question
 from unstuck.diagnosis.roles import role
+from unstuck.diagnosis.skill import WORTH
+from unstuck.diagnosis.stages import Stage
 from unstuck.remedies.treatment import CannotApply, CannotEdit, Treatment, Trial
 from unstuck.report import dossier
 from unstuck.rules.catalogue import catalogue
@@ -92,8 +94,14 @@ class Tried:
             return Effect("proven", self.proof.why)
         if not self.made:
             return Effect("undecided", "no experiment was made" if self.answer.patch else "no patch was given")
-        refuting = next((e for e in self.made if e.word in ("no-difference", "harms")), None)
+        refuting = next((e for e in self.made if _refutes(e)), None)
         return Effect("refuted", refuting.why) if refuting is not None else Effect("undecided", self.made[0].why)
+
+
+def _refutes(experiment: Experiment) -> bool:
+    """Whether a patched run speaks against a cause: a run that cannot be judged by its score speaks for nothing."""
+    judged = experiment.run is None or experiment.run.judged
+    return judged and experiment.word in ("no-difference", "harms")
 
 
 def in_turn(diagnosis: Diagnosis, tape: Tape, command: str, run: Run | None) -> Diagnosis:
@@ -122,13 +130,14 @@ def _noted(diagnosis: Diagnosis, note: str) -> Diagnosis:
 
 
 def _tried(number: int, answer: Answer, run: Run | None) -> Tried:
-    """The patched script, and where it learns no better, what both scripts report."""
+    """The patched script, and for a fault of the report, where it learns no better, what both scripts report."""
     if answer.patch is None or run is None:
         return Tried(answer)
     remedies, fault = (GivenPatch(number, answer.patch),), name_of(answer.cause)
     faults = (fault,) if fault else ()
     rerun = run(Request(Rerun(), remedies, faults))
-    if rerun.works or rerun.run is None or not rerun.run.ended or not fault:
+    reporting = bool(fault) and catalogue()[fault].stage is Stage.REPORTING
+    if rerun.works or rerun.run is None or not rerun.run.ended or not reporting:
         return Tried(answer, (rerun,))
     return Tried(answer, (rerun, run(Request(Recount(fault), remedies, faults))))
 
@@ -142,7 +151,8 @@ def name_of(cause: str) -> str:
 def concluded(diagnosis: Diagnosis, tape: Tape, tried: Sequence[Tried]) -> Diagnosis:
     """The diagnosis with the answers: named ones as findings, others as statements. Pure."""
     named = [(name, t) for t in tried if (name := name_of(t.answer.cause))]
-    findings = _merged(diagnosis.findings, [_finding(diagnosis, tape, name, t) for name, t in named])
+    top = max((_reached(e) for e in (*diagnosis.log, *(e for t in tried for e in t.made)) if e.works), default=0.0)
+    findings = _merged(diagnosis.findings, [_finding(diagnosis, tape, name, t, top) for name, t in named])
     statements = [_statement(tape, t) for t in tried if not name_of(t.answer.cause)]
     log = tuple(e for t in tried for e in t.made)
     ranked = sorted(findings, key=lambda f: ROLES.index(f.role))
@@ -166,10 +176,25 @@ def _merged(ours: Sequence[Finding], given: Sequence[Finding]) -> list[Finding]:
     return found
 
 
-def _finding(diagnosis: Diagnosis, tape: Tape, fault: str, tried: Tried) -> Finding:
+def _reached(experiment: Experiment) -> float:
+    """Skill of a patched run that went through; 0 of any other experiment."""
+    return experiment.run.known if experiment.run is not None and experiment.run.ended else 0.0
+
+
+def _behind(tried: Tried, top: float) -> bool:
+    """Whether its patch works, and leaves the run clearly behind what another patch reaches: it makes up in part for
+    what that one mends."""
+    return tried.proof is not None and tried.proof.run is not None and _reached(tried.proof) + WORTH <= top
+
+
+def _finding(diagnosis: Diagnosis, tape: Tape, fault: str, tried: Tried, top: float) -> Finding:
     rule, effect = catalogue()[fault], tried.effect
+    if _behind(tried, top):
+        effect = Effect("undecided", f"{effect.because}; another patch reaches {top:.3f}")
     what = role(effect.word, "guessed", rule.never_meant, diagnosis.state)
     against = next((o for o in diagnosis.outcomes if o.fault == fault and o.status == "quiet"), None)
+    if _behind(tried, top):
+        what = "hint"
     if what == "suspect" and against is not None:
         what, effect = "hint", Effect("undecided", f"our check for it found nothing; {effect.because}")
     severity: Severity = "error" if what == "cause" else "warning" if what == "suspect" else "hint"
