@@ -128,7 +128,7 @@ def test_numbers_that_enter_beside_an_embedding_are_inputs(tmp_path: Path) -> No
     tape = tape_of(text, tmp_path)
     (finding,) = _found(tape, "input-scale")
     assert finding.site is not None
-    assert "torch.cat" in text.splitlines()[finding.site.line - 1]
+    assert text.splitlines()[finding.site.line - 1] == "size = 500 * size"  # where the numbers were made
     assert _word(tape, finding) in ("heals", "helps")
     new = edited(finding.remedies[0], text)
     assert "torch.cat([self.words(k), (x - " in new
