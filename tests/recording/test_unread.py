@@ -85,6 +85,5 @@ def test_a_value_that_is_read_now_and_then_is_none(tmp_path: Path) -> None:
 
 
 def test_a_function_of_a_library_may_make_what_it_does_not_use(tmp_path: Path) -> None:
-    (tmp_path / "library").mkdir()
     line = "found = __import__('torch').utils.data.default_collate([inputs[0], inputs[1]])"
     assert unread(tmp_path, line) == ()

@@ -99,7 +99,7 @@ class Tried:
 
 
 def _refutes(experiment: Experiment) -> bool:
-    """Whether a patched run speaks against a cause: a run that cannot be judged by its score speaks for nothing."""
+    """Whether a patched run speaks against a cause: a run without a score of its own cannot."""
     judged = experiment.run is None or experiment.run.judged
     return judged and experiment.word in ("no-difference", "harms")
 
@@ -182,19 +182,17 @@ def _reached(experiment: Experiment) -> float:
 
 
 def _behind(tried: Tried, top: float) -> bool:
-    """Whether its patch works, and leaves the run clearly behind what another patch reaches: it makes up in part for
-    what that one mends."""
+    """Whether its patch helps, and another patch reaches a clearly higher skill."""
     return tried.proof is not None and tried.proof.run is not None and _reached(tried.proof) + WORTH <= top
 
 
 def _finding(diagnosis: Diagnosis, tape: Tape, fault: str, tried: Tried, top: float) -> Finding:
     rule, effect = catalogue()[fault], tried.effect
-    if _behind(tried, top):
+    behind = _behind(tried, top)
+    if behind:
         effect = Effect("undecided", f"{effect.because}; another patch reaches {top:.3f}")
-    what = role(effect.word, "guessed", rule.never_meant, diagnosis.state)
+    what = "hint" if behind else role(effect.word, "guessed", rule.never_meant, diagnosis.state)
     against = next((o for o in diagnosis.outcomes if o.fault == fault and o.status == "quiet"), None)
-    if _behind(tried, top):
-        what = "hint"
     if what == "suspect" and against is not None:
         what, effect = "hint", Effect("undecided", f"our check for it found nothing; {effect.because}")
     severity: Severity = "error" if what == "cause" else "warning" if what == "suspect" else "hint"

@@ -143,8 +143,8 @@ class Level:
         return settled(skill) and not is_below(self.headroom, skill)
 
     def _facts_first(self) -> bool:
-        """Whether what nobody means to do, and no replay can show, explains the run alone: then what may make up for
-        it is not asked."""
+        """Whether the patched script learns with the facts alone, where no replay can show some of them: then other
+        remedies are not tried."""
         never = (f for f in self.findings if f.remedies and f.never_meant and is_fact(f))
         training = [f for f in never if f.stage is not Stage.REPORTING]
         screened = [self.book.ask(Request(SCREEN, f.remedies[:1], (f.fault,), self.behind)) for f in training]

@@ -94,6 +94,11 @@ class Finding(msgspec.Struct, frozen=True):
     behind: tuple[Any, ...] = ()
     """Remedies of the patched run on whose tape it was found; () for the recorded run."""
 
+    @property
+    def certain(self) -> bool:
+        """Whether it is a fact, and one that nobody means."""
+        return self.never_meant and self.known != "guessed"
+
 
 class Statement(msgspec.Struct, frozen=True):
     """A plain fact that a micro-experiment shows: neither a fault nor an accusation."""

@@ -191,8 +191,8 @@ class Judged:
         return {f.fault for f in self.findings if self.effect(f).word == "proven" and self._outranked(f)}
 
     def _outranked(self, finding: Finding) -> bool:
-        """Whether its remedy brings a poor run only some of the way, while a fact that nobody means, and that no
-        experiment could settle, stands: what makes up for a fault in part is not the fault."""
+        """Whether its remedy helps a poor run only in part, while no experiment could settle a certain finding: then it
+        may only make up for the fault."""
         if finding.known != "guessed" or finding.stage is Stage.REPORTING or finding.behind:
             return False
         last, replay = self.choice.last, self.choice.replay
@@ -203,8 +203,8 @@ class Judged:
 
     def _stands(self, finding: Finding) -> bool:
         """Whether it is a fact about the training that nobody means, and that nothing has proven or refuted."""
-        certain = finding.never_meant and finding.known != "guessed" and finding.stage is not Stage.REPORTING
-        return certain and not finding.behind and not finding.aside and self.effect(finding).word == "undecided"
+        training = finding.certain and finding.stage is not Stage.REPORTING
+        return training and not finding.behind and not finding.aside and self.effect(finding).word == "undecided"
 
     def _gone(self, finding: Finding) -> bool:
         """Whether its rule is quiet on the tape of the patched run."""

@@ -109,9 +109,9 @@ class Search:
 
 
 def suspects(findings: Sequence[Finding]) -> list[Suspect]:
-    """Every distinct remedy with the faults it answers: of what nobody means first, then the most upstream fault."""
+    """Every distinct remedy with the faults it answers: first those of certain findings, then the most upstream."""
     by_remedy: dict[Remedy, list[str]] = {}
-    for finding in sorted(findings, key=lambda f: not certain(f)):
+    for finding in sorted(findings, key=lambda f: not f.certain):
         for remedy in finding.remedies:
             by_remedy.setdefault(remedy, []).append(finding.fault)
     return [(remedy, tuple(dict.fromkeys(faults))) for remedy, faults in by_remedy.items()]
@@ -141,13 +141,8 @@ def as_good(experiment: Experiment, other: Experiment) -> bool:
 def rewires(experiment: Experiment, findings: Sequence[Finding]) -> bool:
     """It makes the program do what its text says, and heals the run: a cause, whatever else would make up for it."""
     asked = [f for f in findings if f.fault in experiment.request.faults]
-    wired = stage_of(experiment, findings) is Stage.WIRING or any(certain(f) for f in asked)
+    wired = stage_of(experiment, findings) is Stage.WIRING or any(f.certain for f in asked)
     return experiment.word == "heals" and wired
-
-
-def certain(finding: Finding) -> bool:
-    """Whether it is a fact that nobody means."""
-    return finding.never_meant and finding.known != "guessed"
 
 
 def _promises(screened: Experiment) -> bool:

@@ -52,18 +52,18 @@ class Columns:
     equal: int
     site: Site | None = None
     shared: str = ""
-    """A weight that answers for several of them."""
+    """A weight that computes several of them."""
 
     @property
     def why(self) -> str:
         """How many are equal."""
         if not self.equal:
             return f"the {self.columns} columns of the output differ"
-        shared = f": {self.shared} answers for several of them; is one module listed more than once?"
-        return (
-            f"{self.equal} of the {self.columns} columns of the output are equal for every row, at the first weights "
-            f"and at the end{shared if self.shared else ''}"
-        )
+        said = f"{self.equal} of the {self.columns} columns of the output are equal for every row"
+        said = f"{said}, at the first weights and at the end"
+        if self.shared:
+            said = f"{said}: {self.shared} computes several of them; is one module listed more than once?"
+        return said
 
     @property
     def numbers(self) -> dict[str, float]:

@@ -34,8 +34,8 @@ from unstuck.source.text import Place, Sources
 from unstuck.tape.model import Tape, Unread
 
 COST = 0
-WITH_GRADIENT = "a gradient could go through it, and it takes part in no loss"
-OF_DATA = "it is made of data, and neither the network nor the loss nor a print reads it"
+WITH_GRADIENT = "it has a gradient, and no later call reads it"
+OF_DATA = "it is computed from data, and no later call reads it"
 MAKING = (ast.Call, ast.Subscript, ast.BinOp, ast.Compare, ast.UnaryOp)
 LONGEST = 48
 """Characters of an expression that is shown."""

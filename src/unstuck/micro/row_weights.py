@@ -54,11 +54,11 @@ class RowWeights:
     def why(self) -> str:
         """What is lost, and where."""
         if self.call is None or self.reduced is None:
-            return "where numbers of rows meet a sum over rows, it matters which number belongs to which row"
+            return "where values of rows meet a reduction, the gradients depend on which value belongs to which row"
         line = f" in line {self.reduced.site.line}" if self.reduced.site is not None else ""
         return (
-            f"the {self.rows} rows are joined by {self.reduced.name}(){line} before {self.call.name}() applies a "
-            f"number for each of them: whose number it is makes no difference to any gradient"
+            f"{self.reduced.name}(){line} reduces the {self.rows} rows before {self.call.name}() applies a value for "
+            f"each row: no gradient depends on which value belongs to which row"
         )
 
     @property
@@ -98,16 +98,17 @@ def _joins(step: Step) -> Iterator[_Join]:
     for call in program.calls:
         refs = call.refs() if call.op.kind == "arithmetic" else ()
         for held, other in (refs, refs[::-1]) if len(refs) == 2 else ():
-            tensor = told.get(held)
-            if (
-                tensor is None
-                or not tensor.is_floating_point()
-                or tensor.shape[:1].numel() < max(FEWEST, tensor.numel())
-            ):
-                continue
-            reduced = _reduced(program, other, tensor.numel())
+            rows = _rows(told.get(held))
+            reduced = _reduced(program, other, rows) if rows >= FEWEST else None
             if reduced is not None:
-                yield _Join(call, reduced, held, tensor.numel())
+                yield _Join(call, reduced, held, rows)
+
+
+def _rows(tensor: Tensor | None) -> int:
+    """How many rows a tensor has a number for; 0 where it holds something else."""
+    if tensor is None or not tensor.is_floating_point() or tensor.dim() == 0 or len(tensor) < tensor.numel():
+        return 0
+    return len(tensor)
 
 
 def _reduced(program: Program, value: Ref, rows: int) -> Call | None:

@@ -15,7 +15,7 @@ from unstuck.recording.theirs import Theirs
 from unstuck.tape.notebook import Notebook
 from unstuck.tape.site import Site
 
-FOLDER = f"{Path(torch.__file__).parent}{os.sep}"
+TORCH = f"{Path(torch.__file__).parent}{os.sep}"
 HANDING_ON = (
     "_tensor.py", "functional.py", "overrides.py", "module.py", "container.py", "activation.py", "batchnorm.py",
     "conv.py", "dropout.py", "instancenorm.py", "linear.py", "loss.py", "normalization.py", "pooling.py", "sparse.py",
@@ -87,7 +87,7 @@ class CallSites:
         for itself. `frame`: where the call was made."""
         while frame is not None and self.relative(frame.f_code.co_filename) is None:
             file = frame.f_code.co_filename
-            if not file.startswith(FOLDER) or file.rpartition(os.sep)[2] not in HANDING_ON:
+            if not file.startswith(TORCH) or file.rpartition(os.sep)[2] not in HANDING_ON:
                 return None
             frame = frame.f_back
         return next(iter(self.outward(frame)), None)

@@ -37,7 +37,7 @@ from unstuck.recording.tracer import Entry, Tracer, tensors
 from unstuck.recording.trained_in import TrainedIn
 from unstuck.recording.unread import UnreadValues
 from unstuck.recording.vocabularies import Vocabularies
-from unstuck.tape.model import Command, Facts, Graphs, Pass, Rank, Tape
+from unstuck.tape.model import Command, Facts, Graphs, Parameter, Pass, Rank, Tape
 
 LEAST = 32 * 2**20
 """Bytes of tensors that the tape of each of many ranks may hold all the same."""
@@ -206,30 +206,35 @@ class Observed:
             sources=self.call_sites.texts() | self.settings.texts,
             notes=tuple(self.notes.lines),
             seconds=budget.passed(),
-            facts=Facts(
-                command,
-                Graphs(self.graphs.most, self.graphs.steps),
-                tuple(rates for _, rates in sampling.rates),
-                cut_by=budget.cut_by,
-                trained=budget.trained,
-                trained_in=() if sampling.losses.seen else self.trained_in.found(),
-                modes=tuple(self.modes.changes),
-                device=self._device(),
-                memory=max(0, peak() - self.store.bytes - sampling.store.bytes),
-                rank=self.rank,
-                sharded=self.sharding.kind,
-                processes=self.sharding.said(),
-                loads=tuple(self.loads_and_clips.loads),
-                clippings=tuple(self.loads_and_clips.clips),
-                calls=self.loop_calls.kept(self.optimizers.number, {p.name: p.optimizer for p in parameters}),
-                vocabularies=self.vocabularies.found,
-                exits=self.exits.kept(),
-                row_orders=self.row_orders.kept(),
-                unread=self.unread.kept(),
-                prepared=self.lineage.kept(),
-                ended=time.time(),
-            ),
+            facts=self._facts(command, sampling, budget, parameters),
             tensors=self.store.tensors | sampling.store.tensors | self._final(),
+        )
+
+    def _facts(
+        self, command: Command | None, sampling: Sampling, budget: Budget, parameters: tuple[Parameter, ...]
+    ) -> Facts:
+        return Facts(
+            command,
+            Graphs(self.graphs.most, self.graphs.steps),
+            tuple(rates for _, rates in sampling.rates),
+            cut_by=budget.cut_by,
+            trained=budget.trained,
+            trained_in=() if sampling.losses.seen else self.trained_in.found(),
+            modes=tuple(self.modes.changes),
+            device=self._device(),
+            memory=max(0, peak() - self.store.bytes - sampling.store.bytes),
+            rank=self.rank,
+            sharded=self.sharding.kind,
+            processes=self.sharding.said(),
+            loads=tuple(self.loads_and_clips.loads),
+            clippings=tuple(self.loads_and_clips.clips),
+            calls=self.loop_calls.kept(self.optimizers.number, {p.name: p.optimizer for p in parameters}),
+            vocabularies=self.vocabularies.found,
+            exits=self.exits.kept(),
+            row_orders=self.row_orders.kept(),
+            unread=self.unread.kept(),
+            prepared=self.lineage.kept(),
+            ended=time.time(),
         )
 
     def size(self) -> Size:

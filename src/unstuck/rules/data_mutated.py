@@ -71,9 +71,8 @@ def _by_one_map(visits: Revisits, source: Source) -> Finding:
 
 def _site(source: Source) -> Site | None:
     """The last line that writes to an argument of its function, or to an entry of an array; None if there is none."""
-    found = [*(node for node, _ in _writes(source)), *_entries(source)]
-    handed = [node for node, _ in _writes(source)]
-    return source.site((handed or found)[-1]) if found else None
+    found = [node for node, _ in _writes(source)] or list(_entries(source))
+    return source.site(found[-1]) if found else None
 
 
 def _copies(source: Source) -> tuple[CopyFirst, ...]:

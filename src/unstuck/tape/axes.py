@@ -65,9 +65,9 @@ def _groups(old: list[int], new: list[int]) -> Iterator[tuple[list[int], list[in
 
 def _parts(old: list[int], new: list[int]) -> Regrouping | None:
     """Of one group; None where no axis is in both, or the others do not fit into each other."""
-    same = {size for size in old if old.count(size) == new.count(size) == 1}
     if len(old) == 1 or len(new) == 1:
         return Regrouping(tuple(old), tuple(range(len(old))))
+    same = {size for size in old if old.count(size) == new.count(size) == 1}
     rest, again = [n for n in old if n not in same], [n for n in new if n not in same]
     ends = sorted({*accumulate(rest, mul), *accumulate(again, mul)})
     sizes = [end // start for start, end in zip([1, *ends], ends, strict=False)]
