@@ -73,6 +73,22 @@ def test_targets_that_are_moved_with_their_rows_are_not_reported(step: str, find
     assert not [f for f in findings(SCRIPT.format(step=step), FAULT) if f.remedies]
 
 
+TWO = (
+    "order, own = torch.randperm(40), torch.randperm(40); out = model(0.7 * inputs + 0.3 * inputs[order]); "
+    "hot = nn.functional.one_hot(targets, 3).float(); "
+    "loss = criterion(out, 0.7 * hot + 0.3 * hot[{order}])"
+)
+
+
+def test_rows_and_targets_that_are_mixed_in_two_orders_are_a_fact(findings: Findings) -> None:
+    (finding,) = findings(SCRIPT.format(step=TWO.format(order="own")), FAULT)
+    assert finding.certain and not finding.remedies and "different random orders" in finding.message
+
+
+def test_rows_and_targets_that_are_mixed_in_one_order_are_not_reported(findings: Findings) -> None:
+    assert not findings(SCRIPT.format(step=TWO.format(order="order")), FAULT)
+
+
 @pytest.mark.net
 def test_targets_in_an_order_of_their_own_are_the_cause_and_are_put_back(tmp_path: Path) -> None:
     whole = diagnosed(SCRIPT.format(step=APART["in the loss"][0]), tmp_path / "apart")

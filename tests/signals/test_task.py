@@ -53,6 +53,13 @@ CASES = {
         3, "w = x[:, 0].abs(); loss = (w * F.cross_entropy(model(x), x[:, :3].argmax(1), reduction='none')).mean()",
         "classes",
     ),
+    "shares of the classes by hand": (
+        3,
+        "s = (0.9 * F.one_hot(x[:, :3].argmax(1), 3) + 0.1 / 3).float(); "
+        "loss = -(s * model(x).log_softmax(1)).sum(1).mean()",
+        "classes",
+    ),
+    "rewards of the classes by hand": (3, "loss = -(x[:, :3] * model(x).log_softmax(1)).sum(1).mean()", "unknown"),
     "pairs of a batch": (
         8, "z = F.normalize(model(x), dim=1); loss = F.cross_entropy(z @ z.T / 0.5, torch.arange(24))", "unknown"
     ),

@@ -35,6 +35,13 @@ class Moved(NamedTuple):
     tensor: Tensor
     drawn: Drawn
     site: Site | None
+    mixed: bool = False
+    """Rows in that order were joined with others."""
+
+    @property
+    def alone(self) -> bool:
+        """Whether the order was used for nothing else."""
+        return len(self.drawn.moved) == 1 and self.drawn.moved[0] is not None
 
 
 class RowOrders:
@@ -74,9 +81,9 @@ class RowOrders:
             return
         given = list(tensors((args, kwargs)))
         drawn = next((d for t in given if (d := self.drawn.get(id(t))) is not None), None)
-        rows = self._moved.get(id(given[0])) if len(given) == 1 else None
+        rows = next((m for t in given if (m := self._moved.get(id(t))) is not None), None)
         if rows is not None and len(out) == len(rows.tensor):
-            self._moved[id(out)] = rows._replace(tensor=out)
+            self._moved[id(out)] = rows._replace(tensor=out, mixed=rows.mixed or len(given) > 1)
         elif drawn is not None and _copies(func):
             self.drawn[id(out)] = Drawn(out, drawn.moved)
         elif drawn is not None and _indexed(func, args, given[-1]) is not None:
@@ -84,16 +91,20 @@ class RowOrders:
 
     def look(self, program: int, outside: Sequence[Tensor]) -> None:
         """A step of a program is recorded: which of what enters it has an order that nothing else has?"""
-        for slot, tensor in enumerate(outside):
-            moved = self._moved.get(id(tensor))
-            if moved is not None and self._alone(moved, outside):
-                known = self._found.get((program, slot))
-                self._found[program, slot] = RowOrder(program, slot, moved.site, 1 + (known.passes if known else 0))
+        entering = {slot: m for slot, t in enumerate(outside) if (m := self._moved.get(id(t))) is not None and m.alone}
+        for slot, moved in entering.items():
+            others = [m for m in entering.values() if m.mixed and m.drawn is not moved.drawn]
+            if moved.mixed and others:
+                self._note(program, slot, moved.site, others[0].site)
+            elif not moved.mixed and self._alone(moved, outside):
+                self._note(program, slot, moved.site)
+
+    def _note(self, program: int, slot: int, site: Site | None, other: Site | None = None) -> None:
+        known = self._found.get((program, slot))
+        self._found[program, slot] = RowOrder(program, slot, site, 1 + (known.passes if known else 0), other)
 
     def _alone(self, moved: Moved, outside: Sequence[Tensor]) -> bool:
-        """Whether a permutation moves the rows of one tensor, which enters the step in no other order as well."""
-        if len(moved.drawn.moved) != 1 or moved.drawn.moved[0] is None:
-            return False
+        """Whether the tensor enters the step in no other order as well."""
         tensor, order = moved.tensor, moved.drawn.order.to(moved.tensor.device)
         alike = (t for t in outside if t is not tensor and t.shape == tensor.shape and t.device == tensor.device)
         return not any(torch.equal(t[order].to(tensor.dtype), tensor) for t in alike)

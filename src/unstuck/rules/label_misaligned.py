@@ -9,7 +9,8 @@ Two simple learners (nearest neighbours and a linear fit) predict each recorded 
 than on shuffled targets. A simple learner may miss what a network finds, so this alone is a guess; an experiment
 settles it: the network as written is trained on one half of the recorded rows and asked about both. If it memorises the
 first half and knows nothing of the other, the labels are unrelated to the rows.
-Two facts need no experiment: a step permutes its targets (`torch.randperm`) and nothing else; or rows that are read
+Facts need no experiment: a step permutes its targets (`torch.randperm`) and nothing else; it mixes inputs and targets
+with rows in two different orders; or rows that are read
 again in a later epoch have another label as often as by chance.
 
 Labels of the evaluation alone: the answers on rows that were held out are wrong, and become right when the classes are
@@ -64,6 +65,8 @@ def check(
 
 
 def _apart(found: Reordered) -> Finding:
+    if found.other is not None:
+        return _mixed_apart(found, found.other)
     said = (
         "each step puts the rows of the targets into a random order, and the inputs into no such order: rows do not "
         "meet their own targets"
@@ -71,6 +74,15 @@ def _apart(found: Reordered) -> Finding:
     evidence = (Evidence("share of the steps that move the targets alone", found.share, "0"),)
     remedies = (KeepOrder(found.site),) if found.site is not None else ()
     return Finding("label-misaligned", said, found.site, evidence, remedies, "error", known="observed")
+
+
+def _mixed_apart(found: Reordered, other: Site) -> Finding:
+    said = (
+        f"inputs and targets are mixed with rows in different random orders (inputs in line {other.line}): a row is "
+        "mixed with one row and its target with the target of another; use one permutation for both"
+    )
+    evidence = (Evidence("share of the steps with a different order for inputs and targets", found.share, "0"),)
+    return Finding("label-misaligned", said, found.site, evidence, (), "error", known="observed", never_meant=True)
 
 
 def _changing(repeats: Repeats, learning: Learning) -> Finding:

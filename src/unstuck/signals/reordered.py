@@ -21,6 +21,8 @@ class Reordered:
     """Of the program's recorded steps."""
     site: Site | None
     """Where it is put into that order."""
+    other: Site | None = None
+    """Where inputs get another one, where both are mixed with the rows as they come."""
 
     @classmethod
     def read(cls, tape: Tape) -> Reordered:
@@ -29,4 +31,4 @@ class Reordered:
         steps = sum(p.program == number for p in tape.passes)
         if found is None or found.passes < MOST * steps:
             raise NotApplicable("no step puts its targets alone into another order")
-        return cls(found.passes / steps, found.site)
+        return cls(found.passes / steps, found.site, found.other)

@@ -11,6 +11,8 @@ from unstuck.tape.direction import way
 from unstuck.tape.program import Call, Outside, Program, Value
 
 LOGARITHMS = {"log", "log2", "log10"}
+ROUNDING = 1e-3
+"""Of a sum of shares, also in half precision."""
 CORRECTIONS = {"add", "clamp", "clip"}
 """Calls that keep a logarithm finite: a small number added, bounds."""
 
@@ -69,7 +71,7 @@ def _logarithmic(program: Program, call: Call) -> bool:
 
 
 def _weighed(program: Program, call: Call, outside: tuple[Tensor, ...]) -> Likelihood | None:
-    """`(one_hot * log_p).sum(1)`, and the half of a binary cross-entropy that a target of one takes: `y * log(p)`."""
+    """`(shares * log_p).sum(1)`, and the half of a binary cross-entropy that a target of one takes: `y * log(p)`."""
     values = [r for r in call.refs() if isinstance(r, Value)]
     slots = [r.slot for r in call.refs() if isinstance(r, Outside)]
     logarithm = program.maker(values[0]) if len(values) == 1 and len(slots) == 1 else None
@@ -77,15 +79,20 @@ def _weighed(program: Program, call: Call, outside: tuple[Tensor, ...]) -> Likel
     if logarithm is None or not known or tuple(outside[slots[0]].shape) != logarithm.shape:
         return None
     target = outside[slots[0]]
+    if _distributions(target):
+        return Likelihood(call, Value(logarithm.outs[0]), slots[0], "log-probability", "nll_loss")
     if not bool(((target == 0) | (target == 1)).all()):
         return None
-    wide = target.dim() == 2 and target.shape[1] > 1 and bool((target.sum(1) == 1).all())
-    if wide:
-        return Likelihood(call, Value(logarithm.outs[0]), slots[0], "log-probability", "nll_loss")
     chance = _probability(program, logarithm)
     if chance is None:
         return None
     return Likelihood(call, chance, slots[0], "probability", "binary_cross_entropy")
+
+
+def _distributions(target: Tensor) -> bool:
+    """Whether each row holds the shares of the classes: one of them, or several that are softened or mixed."""
+    wide = target.dim() == 2 and target.shape[1] > 1 and bool((target >= 0).all())
+    return wide and bool(((target.sum(1) - 1).abs() <= ROUNDING).all())
 
 
 def _probability(program: Program, logarithm: Call) -> Value | None:

@@ -289,6 +289,8 @@ class RowOrder(NamedTuple):
     """Where the rows are put into that order."""
     passes: int
     """In how many passes of the program."""
+    other: Site | None = None
+    """Where another slot gets rows in an order of its own, and both are mixed with the rows as they come."""
 
 
 class Unread(NamedTuple):
