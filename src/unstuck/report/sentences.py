@@ -73,6 +73,8 @@ def headroom(diagnosis: Diagnosis) -> str:
         said = f"Your network: {found.metric} {own}. On {same}, {by} reaches {best}"
         return f"{said}: the data hold it, the program does not get it."
     if found.gain[0] < LEAST and not settled(found.skill(found.run)):
+        if diagnosis.causes:
+            return ""  # what holds the run back is known, and may hold these learners back, too
         beaten = number(max(found.run, found.constant or 0.0), 2)
         return f"Nothing we tried beats {found.metric} {beaten} either ({by}: {best}): look at the labels."
     return f"On {same}, {by} reaches {found.metric} {best}; your network {own}."

@@ -6,7 +6,7 @@ is low.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -29,6 +29,8 @@ PICKING = frozenset({"topk", "sort"})
 LEAST_ROWS = 3
 STRAIGHT = 1e-2
 """Largest distance from the line, relative to the spread: rounding of large numbers in float32 stays below it."""
+Changed = Callable[[str, Tensor], Tensor]
+"""What takes the place of a tensor that enters an evaluation, by its key."""
 
 
 @dataclass(frozen=True)
@@ -44,24 +46,37 @@ class FinalEvaluation:
 
     @classmethod
     def read(cls, tape: Tape) -> FinalEvaluation:
+        """The evaluations as they were made."""
+        return cls.of(tape, _as_it_was)
+
+    @classmethod
+    def of(cls, tape: Tape, changed: Changed) -> FinalEvaluation:
+        """The same with `changed` batches. Raises NotApplicable where there are none or their targets are unknown."""
         number, task = main_program(tape), Task.read(tape)
         last = [e for e in tape.evaluations if e.after == len(tape.passes)]
         if not last or len(tape.losses) != len(tape.passes) or task.output is None:
             raise NotApplicable("no evaluation after the last training step is on the tape")
         yard = yardstick(tape, number, task)
-        parts = [p for _, _, output, wanted in answers(tape) if (p := _rows(yard, task, output, wanted)) is not None]
+        made = [(output, wanted) for _, _, output, wanted in answers(tape, changed)]
+        parts = [p for output, wanted in made if (p := _rows(yard, task, output, wanted)) is not None]
         if not parts:
             raise NotApplicable("the last evaluation's targets are not known")
         score = yard.score(torch.stack(parts).sum(0))
         return cls(float(score), float(yard.skill(score)), yard.name, len(parts))
 
 
-def answers(tape: Tape) -> Iterator[tuple[Program, tuple[Tensor, ...], Tensor, Tensor]]:
+def _as_it_was(key: str, tensor: Tensor) -> Tensor:
+    return tensor
+
+
+def answers(tape: Tape, changed: Changed = _as_it_was) -> Iterator[tuple[Program, tuple[Tensor, ...], Tensor, Tensor]]:
     """The evaluations after the last training step: program, batch, the trained network's output, what is wanted."""
     number, task = main_program(tape), Task.read(tape)
     for evaluation in tape.evaluations:
-        if evaluation.after == len(tape.passes) and (found := _answer(tape, number, task, evaluation)) is not None:
-            yield found
+        if evaluation.after == len(tape.passes):
+            outside = tuple(changed(k, tape.tensors[k]) for k in evaluation.outside)
+            if (found := _answer(tape, number, task, evaluation, outside)) is not None:
+                yield found
 
 
 def _rows(yard: Yardstick, task: Task, output: Tensor, wanted: Tensor) -> Tensor | None:
@@ -72,10 +87,9 @@ def _rows(yard: Yardstick, task: Task, output: Tensor, wanted: Tensor) -> Tensor
 
 
 def _answer(
-    tape: Tape, number: int, task: Task, evaluation: Evaluation
+    tape: Tape, number: int, task: Task, evaluation: Evaluation, outside: tuple[Tensor, ...]
 ) -> tuple[Program, tuple[Tensor, ...], Tensor, Tensor] | None:
     program = tape.programs[evaluation.program]
-    outside = tuple(tape.tensors[k] for k in evaluation.outside)
     output = handed_on(tape.programs[number], task.output, program) if task.output is not None else None
     if reads_own_choices(program) and not reads_own_choices(tape.programs[number]):
         return None  # one answer follows from the last one: what was asked for belongs to the choices, not to the rows
