@@ -56,3 +56,44 @@ def test_it_is_told_at_the_line_that_the_remedy_rewrites(
     line = (found.site.line if found.site else 0) - 1
     assert told in before.splitlines()[line]
     assert told not in after.splitlines()[line]
+
+
+@pytest.mark.parametrize(
+    ("loss", "line"),
+    [
+        ("criterion(out.softmax(1), target)", "loss = nn.CrossEntropyLoss()(out, target)"),
+        ("F.kl_div(F.softmax(out, dim=1), F.one_hot(target, 2).float(), reduction='batchmean')",
+         "F.kl_div(F.log_softmax(out, dim=1), F.one_hot(target, 2).float(), reduction='batchmean')"),
+        ("F.kl_div(out.softmax(1), F.one_hot(target, 2).float(), reduction='batchmean')",
+         "F.kl_div(out.log_softmax(1), F.one_hot(target, 2).float(), reduction='batchmean')"),
+    ],
+)  # fmt: skip
+def test_probabilities_without_a_logarithm_are_reported(
+    loss: str, line: str, record: Record, findings: Findings
+) -> None:
+    text = SCRIPT.format(criterion="criterion = Net(), nn.NLLLoss()", outputs=2, loss=loss)
+    tape = record(text)
+    (found,) = findings(tape, "missing-activation")
+    assert found.certain and "gets the probabilities of softmax" in found.message
+    (remedy,) = found.remedies
+    after = remedy.edit(Sources(tape.sources, tape.script)).files["train.py"]
+    assert line in after.replace("criterion(", "nn.CrossEntropyLoss()(") and "softmax(1), target" not in after
+    assert not findings(record(after), "missing-activation")
+
+
+@pytest.mark.parametrize("out", ["out.log_softmax(1)", "out.softmax(1).log()", "(out.softmax(1) + 1e-8).log()"])
+@pytest.mark.parametrize(
+    "loss", ["criterion({out}, target)", "F.kl_div({out}, F.one_hot(target, 2).float(), reduction='batchmean')"]
+)
+def test_logarithms_are_not_reported(loss: str, out: str, findings: Findings) -> None:
+    text = SCRIPT.format(criterion="criterion = Net(), nn.NLLLoss()", outputs=2, loss=loss.format(out=out))
+    assert not findings(text, "missing-activation")
+
+
+def test_probabilities_that_are_used_elsewhere_stay_probabilities(record: Record, findings: Findings) -> None:
+    loss = "F.kl_div(out.softmax(1), F.one_hot(target, 2).float(), reduction='batchmean')"
+    loss = loss.replace("out.softmax(1)", "(p := out.softmax(1))") + "; sure = (p > 0.9).sum()"
+    tape = record(SCRIPT.format(criterion="criterion = Net(), nn.NLLLoss()", outputs=2, loss=loss))
+    (found,) = findings(tape, "missing-activation")
+    edited = found.remedies[0].edit(Sources(tape.sources, tape.script)).files["train.py"]
+    assert "p.exp() > 0.9" in edited or "(p).exp() > 0.9" in edited

@@ -193,3 +193,26 @@ def test_attention_that_drops_in_evaluation_is_a_cause_and_patched(tmp_path: Pat
 
 def test_a_function_that_is_told_the_mode_is_not_reported(findings: Findings) -> None:
     assert findings(_attending(TOLD), FAULT) == []
+
+
+@pytest.mark.parametrize(("dropout", "expected"), [(0.0, []), (0.1, [True, False])])
+def test_attention_has_a_mode_only_where_it_drops(dropout: float, expected: list[bool], record: Record) -> None:
+    tape = record(
+        f"""
+import torch
+from torch import nn
+
+torch.manual_seed(0)
+x, y = torch.randn(40, 5, 8), torch.randint(2, (40,))
+layer, head = nn.MultiheadAttention(8, 2, {dropout}, batch_first=True), nn.Linear(8, 2)
+optimizer = torch.optim.SGD([*layer.parameters(), *head.parameters()], lr=0.01)
+for training in (True, False):
+    layer.train(training)
+    loss = nn.functional.cross_entropy(head(layer(x, x, x)[0].mean(1)), y)
+    loss.backward()
+    optimizer.step()
+    optimizer.zero_grad()
+"""
+    )
+    calls = [c for p in tape.programs for c in p.calls if c.name == "multi_head_attention_forward"]
+    assert [mode(c) for c in calls] == (expected or [None] * len(calls))

@@ -52,6 +52,12 @@ def _found(sources: Sources, site: Site, function: str) -> tuple[Place, Splice, 
     raise CannotEdit(f"{site.file}, line {site.line}: no {function} call was found there that can be removed")
 
 
+def made_by(sources: Sources, site: Site, function: str) -> tuple[Place, list[Place]]:
+    """The activation's call (or construction) at a site, and where its value comes out."""
+    call, _, outputs = _found(sources, site, function)
+    return call, outputs
+
+
 def _text(call: Place, use: Place, function: str) -> tuple[str, str]:
     """The activation in a file's own words, to go around a use."""
     dim = _dim(call) if "softmax" in function else None

@@ -24,7 +24,7 @@ KEY = "class-weights"
 
 class WeightClasses(Treatment, frozen=True):
     """`weights`: one per class, or pos_weight alone for BCEWithLogitsLoss; `loss`: the site of the loss call;
-    `function`: its name in the program."""
+    `function`: its name in the program; `instead`: they take the place of weights that it has."""
 
     name: ClassVar[str] = "weight-classes"
     trust: ClassVar[Trust] = "likely"
@@ -32,17 +32,15 @@ class WeightClasses(Treatment, frozen=True):
     weights: tuple[float, ...]
     loss: Site
     function: str
+    instead: bool = False
 
     def summary(self) -> str:
         return "give the rare classes more weight in the loss"
 
     def apply(self, trial: Trial) -> Trial:
         calls = [c for p in trial.programs for c in p.calls if c.name == self.function and c.site == self.loss]
-        if (
-            self.function not in TAKES
-            or not calls
-            or any(c.argument(2, TAKES[self.function]) is not None for c in calls)
-        ):
+        has = any(c.argument(2, TAKES.get(self.function, "")) is not None for c in calls)
+        if self.function not in TAKES or not calls or has != self.instead:
             raise CannotApply("the loss takes no class weights, or already has some")
         weights = torch.tensor([rounded(w) for w in self.weights])
         turned = trial.with_(constants={**trial.constants, KEY: weights}).over_programs(self._weighted)
@@ -71,13 +69,13 @@ class WeightClasses(Treatment, frozen=True):
             if full_name(place.page, place.node.func)
             else [p for p, _ in constructed(sources, place.of(place.node.func))]
         )
-        if len(made) != 1 or argument(made[0], -1, TAKES[self.function]) is not None:
+        old = argument(made[0], -1, TAKES[self.function]) if len(made) == 1 else None
+        if len(made) != 1 or (old is not None) != self.instead:
             raise CannotEdit("the construction of the loss was not found, or already has class weights")
         values = ", ".join(number(w) for w in self.weights)
-        tensor = spelled(made[0].page, "torch.tensor")
-        device = _device(made[0])
+        tensor = f"{spelled(made[0].page, 'torch.tensor')}([{values}]{_device(made[0])})"
         yield from needed(made[0], "torch.tensor")
-        yield added_argument(made[0], f"{TAKES[self.function]}={tensor}([{values}]{device})")
+        yield old.instead(tensor) if old is not None else added_argument(made[0], f"{TAKES[self.function]}={tensor}")
 
 
 def _device(place: Place) -> str:

@@ -8,7 +8,8 @@ the network finds none of the rare rows it was made for.
 ## How it is seen
 The recorded targets are counted (without those that the loss ignores), and the recall of each class is taken from the
 outputs of the last quarter of the run: the rare classes are predicted for few of their rows. Whether class weights
-help, or the inputs tell no more, is tried by replay.
+help, or the inputs tell no more, is tried by replay. Class weights that the loss has are compared with the counts: a
+class may have more weight the more rows it has, because the ratio was taken the wrong way round.
 
 ## What to do
 Give the rare classes more weight in the loss (`pos_weight`, `weight`), or sample them more often
@@ -21,11 +22,12 @@ from collections.abc import Iterator
 
 import torch
 
-from unstuck.diagnosis.model import Evidence, Finding, NotApplicable, Remedy
+from unstuck.diagnosis.model import Evidence, Finding, NotApplicable, Remedy, Site
 from unstuck.diagnosis.stages import Stage
 from unstuck.remedies.weigh_rows import WeighRows
 from unstuck.remedies.weight_classes import TAKES, WeightClasses
 from unstuck.signals.class_recall import hit_rates
+from unstuck.signals.class_weights import ClassWeights
 from unstuck.signals.learning import Learning
 from unstuck.signals.losses import Losses
 from unstuck.signals.sequences import Sequences
@@ -40,7 +42,9 @@ HEAVIEST = 100.0
 """No class weight is larger: the few rows of a class so rare would make up most of the gradient."""
 
 
-def check(learning: Learning, losses: Losses, sequences: Sequences | None) -> Iterator[Finding]:
+def check(
+    learning: Learning, losses: Losses, sequences: Sequences | None, weights: ClassWeights | None
+) -> Iterator[Finding]:
     """Compare class counts and recall; labels of padding are another rule's (padding-unmasked)."""
     yard, task = learning.yardstick, learning.task
     if task.kind not in ("binary", "classes"):
@@ -63,10 +67,25 @@ def check(learning: Learning, losses: Losses, sequences: Sequences | None) -> It
         Evidence("mean recall of the rare classes", recall, f"like that of class {common}"),
     )
     site = task.loss.site if task.loss is not None else None
-    yield Finding("class-imbalance", said, site, evidence, tuple(_remedies(losses, counts)))
+    if weights is not None and weights.reversed:
+        yield _reversed(losses, weights, site, evidence)
+    else:
+        yield Finding("class-imbalance", said, site, evidence, tuple(_remedies(losses, counts)))
 
 
-def _remedies(losses: Losses, counts: torch.Tensor) -> Iterator[Remedy]:
+def _reversed(losses: Losses, found: ClassWeights, site: Site | None, evidence: tuple[Evidence, ...]) -> Finding:
+    common, rare = int(found.counts.argmax()), int(torch.where(found.counts > 0, found.counts, torch.inf).argmin())
+    more, less = float(found.weights[common]), float(found.weights[rare])
+    said = (
+        f"the loss gives the frequent class {common} weight {more:.3g} and the rare class {rare} weight {less:.3g}: "
+        "the class weights are the wrong way round"
+    )
+    ratio = Evidence(f"weight of class {rare} / weight of class {common}", less / more, "above 1")
+    remedies = tuple(_remedies(losses, found.counts, instead=True))
+    return Finding("class-imbalance", said, site, (*evidence, ratio), remedies, known="observed", never_meant=True)
+
+
+def _remedies(losses: Losses, counts: torch.Tensor, instead: bool = False) -> Iterator[Remedy]:
     call = losses.task.loss
     if call is None or call.site is None:
         return
@@ -75,11 +94,11 @@ def _remedies(losses: Losses, counts: torch.Tensor) -> Iterator[Remedy]:
         if call.name == "binary_cross_entropy":
             yield WeighRows(weight, call.site)
         elif call.name in TAKES:
-            yield WeightClasses((weight,), call.site, call.name)
+            yield WeightClasses((weight,), call.site, call.name, instead)
     elif call.name in TAKES:
         weights = counts.sum() / (len(counts) * counts.clamp(min=1))
         weights = torch.where(counts > 0, weights.clamp(max=HEAVIEST), 1.0)
-        yield WeightClasses(tuple(weights.tolist()), call.site, call.name)
+        yield WeightClasses(tuple(weights.tolist()), call.site, call.name, instead)
 
 
 _SCRIPT = """

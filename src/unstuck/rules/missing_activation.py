@@ -1,17 +1,20 @@
-"""The loss expects probabilities or log-probabilities and gets raw outputs.
+"""The loss expects probabilities or log-probabilities and gets raw outputs, or probabilities without a logarithm.
 
 ## Why it hurts
 `NLLLoss` expects log-probabilities: it reads only the entry of the right class. On raw outputs (logits) it falls
 without bound as that entry grows, and nothing lowers the other entries: the loss becomes negative while the accuracy
 stays the same. `BCELoss` expects probabilities and refuses anything outside 0 to 1; `KLDivLoss` expects
-log-probabilities.
+log-probabilities. On the probabilities of a softmax both losses are nearly flat where the answer is wrong: the gradient
+of p is p times that of log p.
 
 ## How it is seen
-The exponentials of the recorded outputs do not sum to one over the classes, and no softmax follows the last weights. If
-torch stopped the run, its error message is read.
+The exponentials of the recorded outputs do not sum to one over the classes, and no softmax follows the last weights. Or
+the last function before a loss on log-probabilities gives probabilities. If torch stopped the run, its error message is
+read.
 
 ## What to do
-Use the loss that applies the function itself: `CrossEntropyLoss` for `NLLLoss`, `BCEWithLogitsLoss` for `BCELoss`.
+Use the loss that applies the function itself: `CrossEntropyLoss` for `NLLLoss`, `BCEWithLogitsLoss` for `BCELoss`. For
+`KLDivLoss`, use `log_softmax` in place of `softmax` on its first argument.
 """
 
 from __future__ import annotations
@@ -24,6 +27,8 @@ import torch
 from unstuck.diagnosis.model import Effect, Evidence, Finding, NotApplicable, Site, proven
 from unstuck.diagnosis.stages import Stage
 from unstuck.remedies.add_activation import FITTING, AddActivation
+from unstuck.remedies.loss_on_logits import LossOnLogits
+from unstuck.remedies.take_logarithm import TakeLogarithm
 from unstuck.signals.losses import Ending, Losses, flat
 from unstuck.signals.source import Source
 from unstuck.tape.model import Tape
@@ -44,7 +49,10 @@ def check(tape: Tape) -> Iterator[Finding]:
         yield _refused(tape, error["sites"][0])
     elif tape.passes:
         losses = Losses.read(tape)
-        yield from (f for e in losses.endings if (f := _unnormalised(losses, e)) is not None)
+        for ending in losses.endings:
+            squashed = _probability(losses, ending)
+            found = _unnormalised(losses, ending) if squashed is None else _without_logarithm(ending, squashed)
+            yield from [found] if found is not None else []
 
 
 def _refused(tape: Tape, at: dict[str, object]) -> Finding:
@@ -58,6 +66,26 @@ def _refused(tape: Tape, at: dict[str, object]) -> Finding:
         known="observed",
         effect=proven("torch stopped the run at this loss"),
     )
+
+
+def _probability(losses: Losses, ending: Ending) -> Call | None:
+    """The call that makes a probability of what a loss takes for the logarithm of one; None where there is none."""
+    if ending.loss.op.scale != "log-probability" or ending.output is None:
+        return None
+    known = losses.known[ending.output]
+    last = known.squashed[-1] if len(known.squashed) == 1 else None
+    low, high = known.bounds
+    return last if last is not None and last.op.gives == "probability" and 0 <= low <= high <= 1 else None
+
+
+def _without_logarithm(ending: Ending, squashed: Call) -> Finding:
+    name, site = ending.loss.name, squashed.site
+    said = f"{name} takes log-probabilities and gets the probabilities of {squashed.name}"
+    evidence = (Evidence("range of what it gets", "0 .. 1", "at most 0 (the logarithm of a probability)"),)
+    by_class = ending.loss.op.classes
+    remedy = LossOnLogits if by_class else TakeLogarithm
+    remedies = (remedy(site, squashed.name),) if site is not None and squashed.name == "softmax" else ()
+    return Finding("missing-activation", said, site or ending.loss.site, evidence, remedies, known="observed")
 
 
 def _unnormalised(losses: Losses, ending: Ending) -> Finding | None:

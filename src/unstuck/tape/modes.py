@@ -31,8 +31,8 @@ def mode(call: Call) -> bool | None:
     if call.name == "rrelu":
         return bool(call.argument(3, "training", False))
     if call.name == MULTI_HEAD:
-        drops = call.argument(11, "dropout_p", 0.0)
-        return bool(call.argument(14, "training", True)) if drops else None
+        drops = call.argument(10, "dropout_p", 0.0)
+        return bool(call.argument(13, "training", True)) if drops else None
     if call.name == ATTENTION:
         return True if call.argument(4, "dropout_p", 0.0) else None
     return None
@@ -55,7 +55,7 @@ def switched(call: Call, training: bool = False) -> Call:
     if call.name == ATTENTION:
         return _with(call, 4, "dropout_p", 0.0)
     if call.name == MULTI_HEAD:
-        return _with(call, 14, "training", training)
+        return _with(call, 13, "training", training)
     return _with(call, 2 if call.op.kind == "dropout" else 5, "training", training)
 
 
