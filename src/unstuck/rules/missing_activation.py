@@ -1,4 +1,4 @@
-"""The loss expects probabilities or log-probabilities and gets raw outputs, or probabilities without a logarithm.
+"""The loss expects probabilities or their logarithms and gets raw outputs, or no logarithm.
 
 ## Why it hurts
 `NLLLoss` expects log-probabilities: it reads only the entry of the right class. On raw outputs (logits) it falls

@@ -1,0 +1,137 @@
+"""Whether rows are compared with themselves.
+
+## What it asks
+
+Where a loss is to tell, for each row of the batch, another one that belongs to it (contrastive losses), is the row
+itself among the answers it chooses from?
+
+## How
+
+A cross-entropy whose output is a square of similarities between the rows of a batch is looked for in the first step.
+There the largest similarity of a row is that with itself: it should be left out, or be the right answer.
+
+## What it costs
+
+One forward.
+
+## What is healthy
+
+The entries of the diagonal are masked (-inf), taken out, or are the targets (two views, one row each).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from unstuck.diagnosis.model import NotApplicable, Statement
+from unstuck.micro.step import Recorded, Step
+from unstuck.tape.program import Call, Outside, Ref, Value
+
+COST = 1
+FEWEST = 6
+"""Rows."""
+NEARLY_ALL = 0.95
+"""Share of the rows whose largest similarity is that with itself, at least."""
+ALIKE = 1e-3
+"""Spread of the diagonal relative to that of all entries: similarities of a row with itself are all the same."""
+NEVER = 0.1
+"""Share of the rows whose right answer is the row itself, at most."""
+
+
+@dataclass(frozen=True)
+class Itself:
+    """The loss that chooses among the rows, and how often a row is nearest to itself."""
+
+    rows: int
+    share: float = 0.0
+    told: bool = False
+    call: Call | None = None
+
+    @property
+    def why(self) -> str:
+        """Whether a row is among its own answers."""
+        if not self.told or self.call is None:
+            return f"none of the {self.rows} rows that a loss compares is a wrong answer to itself"
+        return (
+            f"{self.call.name} compares each of {self.rows} rows with itself, too: in {self.share:.0%} of them that "
+            "similarity is the largest, and no target asks for it; leave the diagonal out (masked_fill with -inf)"
+        )
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """Rows, and the share that is nearest to itself."""
+        return {"rows": float(self.rows), "nearest to itself": self.share}
+
+    @property
+    def statements(self) -> tuple[Statement, ...]:
+        """That a row is a wrong answer to itself."""
+        return (Statement(self.why, self.call.site, "itself", self.numbers),) if self.told and self.call else ()
+
+
+def ask(recorded: Recorded) -> Itself:
+    """Look for such a loss. Raises NotApplicable where none compares rows with each other."""
+    step = recorded.first
+    found = [one for call in step.program.calls if call.name == "cross_entropy" and (one := _compared(step, call))]
+    if not found:
+        raise NotApplicable("no loss compares the rows of the batch with each other")
+    return max(found, key=lambda one: one.told)
+
+
+def _compared(step: Step, call: Call) -> Itself | None:
+    output, target = call.argument(0, "input"), call.argument(1, "target")
+    if not isinstance(output, Value) or not isinstance(target, Outside | Value) or not _square(step, output):
+        return None
+    values = step.values({ref.id for ref in (output, target) if isinstance(ref, Value)})
+    scores = values[output.id].double()
+    wanted = values[target.id] if isinstance(target, Value) else step.outside[target.slot]
+    if wanted.dim() != 1 or len(wanted) != len(scores) or wanted.is_floating_point():
+        return None
+    own = scores.diagonal()
+    share = float((own >= scores.amax(1)).double().mean())
+    asked = float((wanted == torch.arange(len(wanted), device=wanted.device)).double().mean())
+    told = share >= NEARLY_ALL and asked <= NEVER and _same(own, scores)
+    return Itself(len(scores), share, told, call)
+
+
+def _square(step: Step, output: Ref) -> bool:
+    """Whether a value has as many columns as rows, and is made of products (or distances) of what weights made."""
+    maker = step.program.maker(output)
+    shape = maker.shape if maker is not None else ()
+    if len(shape) != 2 or shape[0] != shape[1] or shape[0] < FEWEST:
+        return False
+    products = [c for c in step.program.leading_to(output) if c.shape == shape and not c.weights()]
+    return any(c.name in ("matmul", "mm", "cosine_similarity", "cdist", "einsum") for c in products)
+
+
+def _same(own: Tensor, scores: Tensor) -> bool:
+    finite = scores[scores.isfinite()]
+    return bool(own.isfinite().all()) and float(own.std()) <= ALIKE * float(finite.std())
+
+
+_SCRIPT = """
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+torch.manual_seed(0)
+kinds = torch.randn(300, 8)
+model = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 8))
+optimizer = torch.optim.Adam(model.parameters(), lr=0.003)
+for step in range(40):
+    rows = kinds[torch.randint(0, 300, (32,))]
+    views = torch.cat([rows + 0.3 * torch.randn(32, 8), rows + 0.3 * torch.randn(32, 8)])
+    z = F.normalize(model(views), dim=1)
+    scores = z @ z.T / 0.2
+    {masked}
+    loss = F.cross_entropy(scores, torch.arange(64).roll(32))
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    print(step, loss.item())
+"""
+
+FIRES = _SCRIPT.format(masked="")
+QUIET = _SCRIPT.format(masked="scores = scores.masked_fill(torch.eye(64).bool(), float('-inf'))")

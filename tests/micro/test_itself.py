@@ -1,0 +1,56 @@
+"""Contrastive losses: whether a row is among its own wrong answers."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.recorded import Record
+from unstuck.diagnosis.model import NotApplicable
+from unstuck.micro import itself
+from unstuck.micro.step import Recorded
+
+SCRIPT = """
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+torch.manual_seed(0)
+kinds = torch.randn(100, 8)
+model = nn.Linear(8, 8)
+optimizer = torch.optim.Adam(model.parameters(), lr=0.003)
+n = 16
+for step in range(6):
+    rows = kinds[torch.randint(0, 100, (n,))]
+    one, other = (F.normalize(model(rows + 0.3 * torch.randn(n, 8)), dim=1) for _ in range(2))
+    both, twin = torch.cat([one, other]), torch.arange(2 * n).roll(n)
+    {loss}
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+
+
+@pytest.mark.parametrize(
+    "loss",
+    ["loss = F.cross_entropy(both @ both.T / 0.1, twin)", "loss = F.cross_entropy(-torch.cdist(both, both), twin)"],
+)
+def test_rows_among_their_own_wrong_answers_are_told(loss: str, record: Record) -> None:
+    (told,) = itself.ask(Recorded(record(SCRIPT.format(loss=loss)))).statements
+    assert "with itself" in told.what and told.site is not None and told.site.line == 15
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        "loss = F.cross_entropy(one @ other.T / 0.1, torch.arange(n))",
+        "loss = F.cross_entropy((both @ both.T / 0.1).fill_diagonal_(float('-inf')), twin)",
+        "loss = F.cross_entropy(both @ both.T - 1e4 * torch.eye(2 * n), twin)",
+    ],
+)
+def test_masked_rows_and_two_views_are_not(loss: str, record: Record) -> None:
+    assert not itself.ask(Recorded(record(SCRIPT.format(loss=loss)))).statements
+
+
+def test_a_loss_on_classes_compares_no_rows(record: Record) -> None:
+    with pytest.raises(NotApplicable):
+        itself.ask(Recorded(record(SCRIPT.format(loss="loss = F.cross_entropy(both, twin % 8)"))))
