@@ -3,13 +3,15 @@
 ## What it asks
 
 Is there a line whose result no later call reads: a mask that is not applied, a term of the loss that is not added, a
-new tensor of a call that was meant to change the old one?
+new tensor of a call that was meant to change the old one? And one that assigns to a part of a copy which is thrown
+away, as `x[rows][column] = 0` does where `rows` is a list, a mask or a tensor?
 
 ## How
 
 In the first steps every torch call is watched. A value is used where a later call takes it, also one that only prints
 it. A line is told of where all its values were freed unread; values that depend on weights and have no gradient are
-left out (a score that is printed now and then).
+left out (a score that is printed now and then). An assignment is told of where nothing refers to the tensor that it
+changes, and that is no view of another one.
 
 ## What it costs
 
@@ -31,7 +33,7 @@ from unstuck.diagnosis.model import NotApplicable, Statement
 from unstuck.micro.step import Recorded
 from unstuck.source.edits import CannotEdit, node_at
 from unstuck.source.text import Place, Sources
-from unstuck.tape.model import Tape, Unread
+from unstuck.tape.model import LostWrite, Tape, Unread
 
 COST = 0
 WITH_GRADIENT = "it has a gradient, and no later call reads it"
@@ -47,7 +49,7 @@ TOLD = 3
 class NeverUsed:
     """The lines whose results nothing uses, with what is said of each."""
 
-    lines: tuple[tuple[Unread, str], ...]
+    lines: tuple[tuple[Unread | LostWrite, str], ...]
 
     @property
     def why(self) -> str:
@@ -65,12 +67,18 @@ class NeverUsed:
     def statements(self) -> tuple[Statement, ...]:
         """Each line."""
         said = self.lines[:TOLD]
-        return tuple(Statement(what, one.site, "never-used", {"times": one.times}, alone=True) for one, what in said)
+        return tuple(
+            Statement(what, one.site, "never-used", {"times": one.times}, alone=isinstance(one, Unread))
+            for one, what in said
+        )
 
 
 def ask(recorded: Recorded) -> NeverUsed:
     """Read what the recording found. Raises NotApplicable where functions with a backward of their own may read it."""
     tape = recorded.tape
+    lost = tuple((one, said) for one in tape.facts.lost_writes if (said := _lost(tape, one)))
+    if lost:
+        return NeverUsed(lost)
     if any(p.own or "autograd.Function" in p.missing for p in tape.programs):
         raise NotApplicable("a torch.autograd.Function may use what no torch call does")
     return NeverUsed(tuple((one, _said(tape, one)) for one in tape.facts.unread))
@@ -90,10 +98,23 @@ def _said(tape: Tape, one: Unread) -> str:
     return f"{subject} is never used: {WITH_GRADIENT if one.gradient else OF_DATA} {seen}"
 
 
-def _place(tape: Tape, one: Unread) -> Place | None:
+def _lost(tape: Tape, one: LostWrite) -> str:
+    """What is said of an assignment to `a[i][j]`; nothing where the text has no such."""
+    place = _place(tape, one, ast.Subscript)
+    outer = place.node if place is not None else None
+    if place is None or not isinstance(outer, ast.Subscript) or not isinstance(inner := outer.value, ast.Subscript):
+        return ""
+    once = f"{ast.unparse(inner.value)}[{ast.unparse(inner.slice)}, {ast.unparse(outer.slice)}]"
+    return (
+        f"the assignment to `{place.code}` is lost ({one.times} times): `{ast.unparse(inner)}` is a copy, since its "
+        f"index is a tensor, a list or a mask; index once, as in `{once}`"
+    )
+
+
+def _place(tape: Tape, one: Unread | LostWrite, *kinds: type[ast.expr]) -> Place | None:
     """The expression that makes it; None where it is not found."""
     try:
-        return node_at(Sources(tape.sources, tape.script), one.site, *MAKING)
+        return node_at(Sources(tape.sources, tape.script), one.site, *(kinds or MAKING))
     except CannotEdit:
         return None
 

@@ -19,6 +19,7 @@ from unstuck.recording.exits import TensorExits
 from unstuck.recording.lineage import Lineage
 from unstuck.recording.loads_and_clips import LoadsAndClips
 from unstuck.recording.loop_calls import LoopCalls
+from unstuck.recording.lost_writes import LostWrites
 from unstuck.recording.memory import peak
 from unstuck.recording.modes import Modes
 from unstuck.recording.notes import Notes
@@ -72,7 +73,8 @@ class Observed:
         self.loop_calls = LoopCalls(self.call_sites.sites, lambda: len(self.passes), self.names, noted)
         self.row_orders = RowOrders(self.call_sites.sites)
         marks = {**self.exits.marks, **self.loop_calls.marks, **marks, LEAF: self.constructions.asked}
-        marks |= self.row_orders.marks
+        self.lost_writes = LostWrites(self.call_sites.sites, self.notes.failure("an assignment"))
+        marks |= self.row_orders.marks | self.lost_writes.marks
         self.tracer = Tracer(marks, partial(self.call_sites.sites, 3), self.notes)
         self.loop_calls.watched = marks
         self.tracer.wrote = self.constructions.wrote
@@ -233,6 +235,7 @@ class Observed:
             exits=self.exits.kept(),
             row_orders=self.row_orders.kept(),
             unread=self.unread.kept(),
+            lost_writes=self.lost_writes.kept(),
             prepared=self.lineage.kept(),
             ended=time.time(),
         )

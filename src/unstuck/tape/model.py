@@ -305,6 +305,13 @@ class Unread(NamedTuple):
     shape: tuple[int, ...]
 
 
+class LostWrite(NamedTuple):
+    """A line that assigns to a part of a tensor that nothing refers to."""
+
+    site: Site
+    times: int
+
+
 class Prepared(NamedTuple):
     """Arithmetic of the person's on what enters a program in the first steps."""
 
@@ -371,6 +378,8 @@ class Facts(msgspec.Struct, frozen=True):
     """What the steps of a program put into a random order on its own."""
     unread: tuple[Unread, ...] = ()
     """What the first steps made for nothing."""
+    lost_writes: tuple[LostWrite, ...] = ()
+    """What assigns to a tensor that is thrown away."""
     prepared: tuple[Prepared, ...] = ()
     """What the first batches went through, by program and slot, the last call first."""
     ended: float = 0.0
