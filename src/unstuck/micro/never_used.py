@@ -104,6 +104,8 @@ def _lost(tape: Tape, one: LostWrite) -> str:
     outer = place.node if place is not None else None
     if place is None or not isinstance(outer, ast.Subscript) or not isinstance(inner := outer.value, ast.Subscript):
         return ""
+    if one.more > isinstance(place.page.statement(outer), ast.AugAssign):
+        return ""  # a list holds it
     once = f"{ast.unparse(inner.value)}[{ast.unparse(inner.slice)}, {ast.unparse(outer.slice)}]"
     return (
         f"the assignment to `{place.code}` is lost ({one.times} times): `{ast.unparse(inner)}` is a copy, since its "

@@ -22,27 +22,41 @@ from unstuck.tape.site import Site
 
 SETTING: Any = torch.Tensor.__setitem__
 KEPT = 16
+TRACED = 3
+"""References that the tracer holds to a value that depends on weights: two in its entry, and one by its id."""
+IN_PLACE = 1
+"""References more where the assignment is one of `+=`: the part is read first."""
 
 
 class LostWrites:
-    """`sites(depth)`: the person's frames."""
+    """`sites(depth)`: the person's frames; `traced(tensor)`: whether the tracer keeps a tensor."""
 
-    def __init__(self, sites: Callable[[int], tuple[Site, ...]], failed: Callable[[Exception], None]) -> None:
-        self._sites, self._failed = sites, failed
-        self._times: Counter[Site] = Counter()
+    def __init__(
+        self,
+        sites: Callable[[int], tuple[Site, ...]],
+        traced: Callable[[Tensor], bool],
+        failed: Callable[[Exception], None],
+    ) -> None:
+        self._sites, self._traced, self._failed = sites, traced, failed
+        self._times: Counter[tuple[Site, int]] = Counter()
         self.marks = {SETTING: self._sets}
 
     def kept(self) -> tuple[LostWrite, ...]:
         """The lines, and how often each has changed what nobody holds."""
-        return tuple(LostWrite(site, times) for site, times in self._times.most_common(KEPT))
+        return tuple(LostWrite(*key, times) for key, times in self._times.most_common(KEPT))
 
     def _sets(self, func: Any, args: Any, kwargs: Any) -> Any:
         try:
-            if sys.getrefcount(args[0]) <= _alone() and _owns(args[0]) and (site := next(iter(self._sites(3)), None)):
-                self._times[site] += 1
+            references = sys.getrefcount(args[0])
+            self._look(args[0], references)
         except Exception as error:
             self._failed(error)
         return UNTAKEN
+
+    def _look(self, tensor: Tensor, references: int) -> None:
+        more = references - _alone() - TRACED * self._traced(tensor)
+        if more <= IN_PLACE and _owns(tensor) and (site := next(iter(self._sites(4)), None)):
+            self._times[site, more] += 1
 
 
 def _owns(tensor: Tensor) -> bool:

@@ -73,7 +73,9 @@ class Observed:
         self.loop_calls = LoopCalls(self.call_sites.sites, lambda: len(self.passes), self.names, noted)
         self.row_orders = RowOrders(self.call_sites.sites)
         marks = {**self.exits.marks, **self.loop_calls.marks, **marks, LEAF: self.constructions.asked}
-        self.lost_writes = LostWrites(self.call_sites.sites, self.notes.failure("an assignment"))
+        self.lost_writes = LostWrites(
+            self.call_sites.sites, lambda t: id(t) in self.tracer.made, self.notes.failure("an assignment")
+        )
         marks |= self.row_orders.marks | self.lost_writes.marks
         self.tracer = Tracer(marks, partial(self.call_sites.sites, 3), self.notes)
         self.loop_calls.watched = marks

@@ -306,9 +306,11 @@ class Unread(NamedTuple):
 
 
 class LostWrite(NamedTuple):
-    """A line that assigns to a part of a tensor that nothing refers to."""
+    """A line that assigns to a part of a tensor that nothing else refers to."""
 
     site: Site
+    more: int
+    """References to the tensor beside those of the assignment: 1 is that of `+=` itself."""
     times: int
 
 
