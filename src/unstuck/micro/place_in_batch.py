@@ -34,7 +34,7 @@ from unstuck.micro.rows import FEWEST, SEEN, rows_of
 from unstuck.micro.step import Recorded, Step, draws
 from unstuck.signals.task import Task, main_program
 from unstuck.tape.interpreter import Way, walk
-from unstuck.tape.model import Tape
+from unstuck.tape.model import Pass, Tape
 from unstuck.tape.modes import ATTENTION, MULTI_HEAD, mode, switched
 from unstuck.tape.program import Call, Program
 
@@ -76,13 +76,30 @@ def ask(recorded: Recorded) -> PlaceInBatch:
     number, task = main_program(recorded.tape), Task.read(recorded.tape)
     step = recorded.step(next(i for i, p in enumerate(recorded.tape.passes) if p.program == number))
     step = step.with_(program=_without_dropout(step.program))
-    rows = rows_of(task, step)
+    passes = [p for p in recorded.tape.passes if p.program == number]
+    fixed = {slot for slot in range(len(step.outside)) if _fixed(recorded.tape, passes, slot)}
+    rows = _entering(step, rows_of(task, step), fixed | set(task.slots if task.target is not None else ()))
     if rows < FEWEST:
         raise NotApplicable("which outputs belong to which rows is not known")
     if draws(step.program) or any(mode(c) and c.name != "batch_norm" for c in step.program.calls):
         raise NotApplicable("its calls draw random numbers")
-    moved = _moved(recorded.tape, number, step, rows, task)
+    moved = _moved(step, rows, task, fixed)
     return _compared(step, moved, task, rows)
+
+
+def _fixed(tape: Tape, passes: list[Pass], slot: int) -> bool:
+    """Whether a slot holds the same at several passes."""
+    first, *others = (tape.tensors[p.outside[slot]] for p in passes[:4])
+    return all(o.shape == first.shape and torch.equal(o, first) for o in others)
+
+
+def _entering(step: Step, rows: int, left: set[int]) -> int:
+    """The rows of the batch; fewer than those of the output where a loss takes each step of a sequence for a row."""
+    entering = [t for slot, t in enumerate(step.outside) if slot not in left and t.dim() > 1]
+    if not rows or any(rows in t.shape[:2] for t in entering):
+        return rows
+    sizes = {len(t) for t in entering}
+    return min(sizes) if len(sizes) == 1 and rows % min(sizes) == 0 else 0
 
 
 def _without_dropout(program: Program) -> Program:
@@ -92,20 +109,26 @@ def _without_dropout(program: Program) -> Program:
     return msgspec.structs.replace(program, calls=tuple(plain(c) for c in program.calls))
 
 
-def _moved(tape: Tape, number: int, step: Step, rows: int, task: Task) -> Step:
+def _moved(step: Step, rows: int, task: Task, fixed: set[int]) -> Step:
     """The step with everything that enters by rows, and is another at other passes, moved on by one."""
-    passes, moved, count = [p for p in tape.passes if p.program == number], step, 0
+    moved = step
     for slot, tensor in enumerate(step.outside):
-        axes = [axis for axis, size in enumerate(tensor.shape) if size == rows]
-        others = (tape.tensors[p.outside[slot]] for p in passes[1:4])
-        if not axes or all(o.shape == tensor.shape and torch.equal(o, tensor) for o in others):
-            continue
-        if len(axes) != 1 or axes[0] > 1 or tensor.is_sparse:
-            raise NotApplicable("rows are joined by what enters the step")
-        moved, count = moved.given(slot, tensor.roll(1, axes[0])), count + (slot not in task.slots)
-    if not count:
+        axis = None if slot in fixed or tensor.numel() == 1 else _axis(tensor, rows, slot in task.slots)
+        if axis is not None:
+            moved = moved.given(slot, tensor.roll(1, axis))
+    if all(moved.outside[n] is t for n, t in enumerate(step.outside) if n not in task.slots):
         raise NotApplicable("no input has a row for each target")
     return moved
+
+
+def _axis(tensor: Tensor, rows: int, target: bool) -> int | None:
+    """The axis of the rows; None for a target that has none. Raises NotApplicable for an input without."""
+    axes = [axis for axis, size in enumerate(tensor.shape) if size == rows]
+    if target and not axes:
+        return None
+    if len(axes) != 1 or axes[0] > 1 or tensor.is_sparse:
+        raise NotApplicable("what enters the step has not one row for each target")
+    return axes[0]
 
 
 def _compared(step: Step, moved: Step, task: Task, rows: int) -> PlaceInBatch:

@@ -52,10 +52,10 @@ class Programs:
         return value(entries, self._outputs[number])
 
     def weights(self, number: int) -> list[Tensor]:
-        """The script's own weights that a program reads."""
+        """The script's own weights that a program reads, in the order of `Program.weights`."""
         key = (number, self._names.rebound)
         if key not in self._reached:
-            wanted = set(self.kept[number].weights())
+            known = dict(self._names.all())
             self._reached = {k: v for k, v in self._reached.items() if k[1] == self._names.rebound}
-            self._reached[key] = [t for name, t in self._names.all() if name in wanted]
+            self._reached[key] = [known[name] for name in self.kept[number].weights() if name in known]
         return self._reached[key]
