@@ -197,7 +197,7 @@ class Observed:
             programs=tuple(self.programs.kept),
             parameters=parameters,
             optimizers=self.optimizers.optimizers(),
-            passes=tuple(self.passes),
+            passes=tuple(self.programs.lifted(p, self.store.keep) for p in self.passes),
             updates=self.optimizers.updates(),
             evaluations=tuple(self.forwards.kept),
             said=self.forwards.said(),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
+import msgspec
 import torch
 from torch import Tensor
 from torch.overrides import resolve_name
@@ -22,6 +23,8 @@ name_of = inspect.unwrap(resolve_name)
 NAMED = (torch.dtype, torch.device, torch.layout, torch.memory_format)
 PLAIN = ("CheckpointFunction", "_DDPSink")
 """Of torch.utils.checkpoint and of DistributedDataParallel: their backward is that of the calls inside them."""
+HALF = 2
+"""Bytes of a number of half precision: arithmetic takes a plain number more exactly."""
 FEW = 256
 """Calls of a program that may all stay; a forward of a ResNet-50 makes fewer."""
 TIMES = 16
@@ -69,10 +72,26 @@ def without_memory(entries: list[Entry], target: Tensor) -> list[Entry]:
 
 
 def program(
-    entries: list[Entry], target: Tensor, name: Callable[[Tensor], str], weight: Callable[[Tensor], bool] = is_weight
+    entries: list[Entry],
+    target: Tensor,
+    name: Callable[[Tensor], str],
+    weight: Callable[[Tensor], bool] = is_weight,
+    entering: Collection[int] = (),
 ) -> Cut:
-    """The program that some entries are, all of them `needed`. `name` names weights; `weight` says what is one."""
-    return _Cutter(name, weight).cut(entries, target)
+    """The program that some entries are, all of them `needed`. `name` names weights; `weight` says what is one;
+    `entering`: which numbers of its arithmetic are no part of it, but stand in slots behind those of the tensors."""
+    return _Cutter(name, weight, entering).cut(entries, target)
+
+
+class Number(NamedTuple):
+    """A number that arithmetic takes, and the type of what it makes."""
+
+    value: int | float
+    dtype: torch.dtype
+
+    def tensor(self) -> Tensor:
+        """The same as a tensor without axes, which gives the same results."""
+        return torch.tensor(self.value, dtype=self.dtype if self.dtype.itemsize > HALF else torch.float32)
 
 
 class Outline(NamedTuple):
@@ -80,12 +99,14 @@ class Outline(NamedTuple):
 
     key: Any
     outside: tuple[Tensor, ...]
+    numbers: tuple[Number, ...] = ()
+    """Those of its arithmetic, which are not in the key."""
 
 
 def outline(
     entries: list[Entry], target: Tensor, name: Callable[[Tensor], str], weight: Callable[[Tensor], bool] = is_weight
 ) -> Outline:
-    """The outline of a program: equal keys, equal programs (but for their lines and shapes)."""
+    """The outline of a program: equal keys, equal programs (but for their lines, shapes and numbers)."""
     return _Outliner(name, weight).read(entries, target)
 
 
@@ -104,6 +125,7 @@ class _Outliner:
         self.refs: dict[int, Any] = {}
         self.outside: list[Tensor] = []
         self.parts: list[Any] = []
+        self.numbers: list[Number] = []
         self.count = 0
 
     def read(self, entries: list[Entry], target: Tensor) -> Outline:
@@ -111,18 +133,24 @@ class _Outliner:
             self._call(entry)
         loss = self.refs.get(id(target))
         known = type(loss) is int
-        return Outline((tuple(self.parts), loss if known else None), tuple(self.outside) if known else ())
+        outside = tuple(self.outside) if known else ()
+        return Outline((tuple(self.parts), loss if known else None), outside, tuple(self.numbers))
 
     def _call(self, entry: Entry) -> None:
         if entry.before is not None:
             self.refs[id(entry.args[0])] = self._enter(entry.before)
         self.parts += (function(entry.func) or repr(entry.func), entry.grad, entry.cast, len(entry.results))
-        self._tree(entry.args)
+        self._tree(self._without_numbers(entry) if takes_numbers(entry) else entry.args)
         if entry.kwargs:
             self._tree(entry.kwargs if function(entry.func) != BATCH_NORM else _steady(entry.kwargs))
         for result in entry.results:
             self.refs[id(result)] = self.count
             self.count += 1
+
+    def _without_numbers(self, entry: Entry) -> tuple[Any, ...]:
+        """The arguments of a call, with what stands for each number in its place."""
+        self.numbers += [Number(a, entry.results[0].dtype) for a in entry.args if is_number(a)]
+        return tuple("number" if is_number(a) else a for a in entry.args)
 
     def _tree(self, tree: Any) -> None:
         if isinstance(tree, Tensor):
@@ -149,8 +177,14 @@ class _Outliner:
 
 
 class _Cutter:
-    def __init__(self, name: Callable[[Tensor], str], weight: Callable[[Tensor], bool]) -> None:
-        self.name, self.weight = name, weight
+    def __init__(
+        self, name: Callable[[Tensor], str], weight: Callable[[Tensor], bool], entering: Collection[int]
+    ) -> None:
+        self.name, self.weight, self.entering = name, weight, entering
+        self.numbers = 0
+        """Of arithmetic, so far."""
+        self.entered: list[Tensor] = []
+        """Those that stand in slots."""
         self.refs: dict[int, Ref] = {}
         self.outside: list[Tensor] = []
         self.count = 0
@@ -162,12 +196,29 @@ class _Cutter:
 
     def cut(self, entries: list[Entry], target: Tensor) -> Cut:
         entries = self._with_own_gradients(entries)
-        calls = tuple(self._call(entry) for entry in entries)
-        loss = self.refs.get(id(target))
+        calls = tuple(map(self._numbered, [self._call(entry) for entry in entries]))
+        loss, slots = self.refs.get(id(target)), len(self.outside) + len(self.entered)
         if not isinstance(loss, Value):
             unknown = "no recorded torch call that reads a weight leads to the loss"
-            return Cut(Program(calls, -1, len(self.outside), unknown), ())
-        return Cut(Program(calls, loss.id, len(self.outside), *self._obstacle()), tuple(self.outside))
+            return Cut(Program(calls, -1, slots, unknown), ())
+        return Cut(Program(calls, loss.id, slots, *self._obstacle()), (*self.outside, *self.entered))
+
+    def _numbered(self, call: Call) -> Call:
+        """The call with its numbers in the slots behind those of all tensors, whose number is known by now."""
+        behind = lambda a: Outside(len(self.outside) - 1 - a.slot) if isinstance(a, Outside) and a.slot < 0 else a
+        return msgspec.structs.replace(call, args=tuple(map(behind, call.args))) if self.entered else call
+
+    def _arguments(self, entry: Entry) -> tuple[Any, ...]:
+        if not takes_numbers(entry):
+            return mapped(_tupled(entry.args), self._ref)
+        return tuple(self._number(a, entry) if is_number(a) else mapped(a, self._ref) for a in _tupled(entry.args))
+
+    def _number(self, value: int | float, entry: Entry) -> int | float | Outside:
+        self.numbers += 1
+        if self.numbers - 1 not in self.entering:
+            return value
+        self.entered.append(Number(value, entry.results[0].dtype).tensor())
+        return Outside(-len(self.entered))
 
     def _obstacle(self) -> tuple[str, tuple[str, ...]]:
         """Why the program cannot be run again, and the functions that alone are the reason."""
@@ -180,7 +231,7 @@ class _Cutter:
         if entry.before is not None:  # what stood there before the change is what the program starts from
             self.refs[id(entry.args[0])] = self._enter(entry.before)
         self.cutting = not entry.grad or bool(_op(entry).cuts)
-        args, kwargs = mapped(_tupled(entry.args), self._ref), mapped(entry.kwargs, self._ref)
+        args, kwargs = self._arguments(entry), mapped(entry.kwargs, self._ref)
         results = entry.results
         self._untraceable(entry)
         outs = tuple(range(self.count, self.count + len(results)))
@@ -252,6 +303,17 @@ def _computes(entry: Entry) -> bool:
 
 def _op(entry: Entry) -> ops.Op:
     return ops.of(function(entry.func).rpartition(".")[2].removesuffix("_"))
+
+
+def takes_numbers(entry: Entry) -> bool:
+    """Whether a call takes a number as it takes a tensor: sums, products, quotients."""
+    op = _op(entry)
+    return op.kind == "arithmetic" and bool(op.linear) and bool(entry.results)
+
+
+def is_number(argument: Any) -> bool:
+    """Whether an argument is a plain number."""
+    return type(argument) in (int, float)
 
 
 def copies(entry: Entry) -> bool:
