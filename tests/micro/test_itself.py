@@ -51,6 +51,16 @@ def test_masked_rows_and_two_views_are_not(loss: str, record: Record) -> None:
     assert not itself.ask(Recorded(record(SCRIPT.format(loss=loss)))).statements
 
 
+@pytest.mark.parametrize("loss, told", [("twin", True), ("torch.arange(2 * n) ^ 1", False)])
+def test_pairs_that_do_not_belong_together_are_told(loss: str, told: bool, record: Record) -> None:
+    step = (
+        "views = rows.repeat_interleave(2, 0) + 0.3 * torch.randn(2 * n, 8); z = F.normalize(model(views), dim=1); "
+        f"loss = F.cross_entropy((z @ z.T).fill_diagonal_(float('-inf')), {loss})"
+    )
+    statements = itself.ask(Recorded(record(SCRIPT.format(loss=step)))).statements
+    assert [("do not belong together" in s.what) for s in statements] == [True] * told
+
+
 def test_a_loss_on_classes_compares_no_rows(record: Record) -> None:
     with pytest.raises(NotApplicable):
         itself.ask(Recorded(record(SCRIPT.format(loss="loss = F.cross_entropy(both, twin % 8)"))))

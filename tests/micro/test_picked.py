@@ -65,6 +65,33 @@ def test_other_ids_are_not(rows: int, other: str, record: Record) -> None:
     assert not picked.ask(Recorded(record(SCRIPT.format(rows=rows, other=other)))).statements
 
 
+GRAPHS = """
+import torch
+from torch import nn
+
+torch.manual_seed(0)
+one, two, head = nn.Linear(3, 8), nn.Linear(8, 8), nn.Linear(8, 2)
+optimizer = torch.optim.Adam([*one.parameters(), *two.parameters(), *head.parameters()], lr=0.01)
+for step in range(6):
+    x, graph = torch.randn(80, 3), torch.arange(8).repeat_interleave(10)
+    edges = torch.randint(0, 10, (2, 160))
+    source, target = edges + {offset}
+    hidden = one(x).relu()
+    hidden = two(hidden + torch.zeros_like(hidden).index_add_(0, target, hidden[source])).relu()
+    pooled = torch.zeros(8, 8).index_add_(0, graph, hidden)
+    loss = nn.functional.cross_entropy(head(pooled), torch.randint(0, 2, (8,)))
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+
+
+@pytest.mark.parametrize("offset, told", [("0", True), ("10 * torch.arange(8).repeat_interleave(20)", False)])
+def test_edges_of_the_first_graph_only_are_told_of(offset: str, told: bool, record: Record) -> None:
+    statements = picked.ask(Recorded(record(GRAPHS.format(offset=offset)))).statements
+    assert [("reads only the first 10 of 80 rows" in s.what) for s in statements] == [True] * told
+
+
 def test_a_table_of_weights_may_be_read_by_classes(record: Record) -> None:
     assert not picked.ask(Recorded(record(CLASSES.format(index="[y[rows]]")))).statements
 

@@ -1,14 +1,16 @@
-"""Whether rows are compared with themselves.
+"""Whether a contrastive loss compares rows with themselves, or pairs the wrong ones.
 
 ## What it asks
 
-Where a loss is to tell, for each row of the batch, another one that belongs to it (contrastive losses), is the row
-itself among the answers it chooses from?
+Where a loss is to tell, for each row of the batch, another one that belongs to it, is the row itself among the answers
+it chooses from? And does the other one belong to it?
 
 ## How
 
 A cross-entropy whose output is a square of similarities between the rows of a batch is looked for in the first step.
-There the largest similarity of a row is that with itself: it should be left out, or be the right answer.
+There the largest similarity of a row is that with itself: it should be left out, or be the right answer. Then the rows
+of the input are compared: two views of one thing are often nearest to each other. It is told of where the rows that
+the loss pairs are no nearest ones, while those of another order are (neighbours, or the two halves of the batch).
 
 ## What it costs
 
@@ -16,7 +18,8 @@ One forward.
 
 ## What is healthy
 
-The entries of the diagonal are masked (-inf), taken out, or are the targets (two views, one row each).
+The entries of the diagonal are masked (-inf), taken out, or are the targets (two views, one row each). The order in
+which views are joined is the one that the targets of the loss expect.
 """
 
 from __future__ import annotations
@@ -37,6 +40,11 @@ NEARLY_ALL = 0.95
 """Share of the rows whose largest similarity is that with itself, at least."""
 ALIKE = 1e-3
 """Spread of the diagonal relative to that of all entries: similarities of a row with itself are all the same."""
+MOST = 2048
+"""Rows whose inputs are compared."""
+BELONGS, STRANGE = 0.3, 0.1
+"""Share of the rows that are nearest to their partner: of the right order at least, and of a wrong one at most. Of 32
+rows without pairs, chance shows 0.3 in fewer than one batch of a million."""
 NEVER = 0.1
 """Share of the rows whose right answer is the row itself, at most."""
 
@@ -49,10 +57,14 @@ class Itself:
     share: float = 0.0
     told: bool = False
     call: Call | None = None
+    paired: str = ""
+    """What is said of the pairs."""
 
     @property
     def why(self) -> str:
         """Whether a row is among its own answers."""
+        if self.paired:
+            return self.paired
         if not self.told or self.call is None:
             return f"none of the {self.rows} rows that a loss compares is a wrong answer to itself"
         return (
@@ -68,7 +80,8 @@ class Itself:
     @property
     def statements(self) -> tuple[Statement, ...]:
         """That a row is a wrong answer to itself."""
-        return (Statement(self.why, self.call.site, "itself", self.numbers),) if self.told and self.call else ()
+        told = self.call is not None and (self.told or self.paired)
+        return (Statement(self.why, self.call.site, "itself", self.numbers),) if told and self.call else ()
 
 
 def ask(recorded: Recorded) -> Itself:
@@ -77,7 +90,7 @@ def ask(recorded: Recorded) -> Itself:
     found = [one for call in step.program.calls if call.name == "cross_entropy" and (one := _compared(step, call))]
     if not found:
         raise NotApplicable("no loss compares the rows of the batch with each other")
-    return max(found, key=lambda one: one.told)
+    return max(found, key=lambda one: (bool(one.paired), one.told))
 
 
 def _compared(step: Step, call: Call) -> Itself | None:
@@ -93,7 +106,27 @@ def _compared(step: Step, call: Call) -> Itself | None:
     share = float((own >= scores.amax(1)).double().mean())
     asked = float((wanted == torch.arange(len(wanted), device=wanted.device)).double().mean())
     told = share >= NEARLY_ALL and asked <= NEVER and _same(own, scores)
-    return Itself(len(scores), share, told, call)
+    return Itself(len(scores), share, told, call, _pairs(step, wanted.cpu()))
+
+
+def _pairs(step: Step, wanted: Tensor) -> str:
+    """What is said of the pairs: nothing where the rows show none, or those that the targets ask for."""
+    n = len(wanted)
+    views = [t for t in step.outside if t.is_floating_point() and t.dim() > 1 and len(t) == n]
+    if len(views) != 1 or n % 2 or n > MOST:
+        return ""
+    rows = views[0].reshape(n, -1).double().cpu()
+    far = torch.cdist(rows, rows).fill_diagonal_(float("inf"))
+    nearest, places = far.argmin(1), torch.arange(n)
+    hit = lambda partners: float((nearest == partners).double().mean())
+    orders = {"its neighbour (rows 2k and 2k + 1)": places ^ 1, "its half (rows k and k + n/2)": places.roll(n // 2)}
+    by, best = max(((name, hit(order)) for name, order in orders.items()), key=lambda one: one[1])
+    if best < BELONGS or hit(wanted) > STRANGE:
+        return ""
+    return (
+        f"the rows that the loss pairs do not belong together: the input of {hit(wanted):.0%} of the {n} rows is "
+        f"nearest to that of the row it is paired with, and of {best:.0%} to that of {by}"
+    )
 
 
 def _square(step: Step, output: Ref) -> bool:

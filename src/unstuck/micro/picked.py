@@ -2,13 +2,15 @@
 
 ## What it asks
 
-Does a step pick its rows by a column of zeros and ones, as if that were a mask? And are ids that are drawn at random
-for one look at a table drawn from all of its rows?
+Does a step pick its rows by a column of zeros and ones, as if that were a mask? Does an index with many entries reach
+the first rows of a batch only? And are ids that are drawn at random for one look at a table drawn from all of its rows?
 
 ## How
 
 Indices of the recorded steps are read. An integer column of zeros and ones that is as long as what it picks from reads
-the first two rows again and again; a mask is of type bool. Where a table of weights is read at several places, the ids
+the first two rows again and again; a mask is of type bool. An index that stays in the first half of what it reads, in
+each of several steps, was made for one part of the batch: the edges of graphs that are joined without adding the place
+where each graph begins. Where a table of weights is read at several places, the ids
 of each place are collected over all steps: they are told of where they are evenly spread over the first rows only, and
 those of another place go on to the end.
 
@@ -18,7 +20,8 @@ Nothing is run but the calls of three steps.
 
 ## What is healthy
 
-Masks are of type bool, and random ids (the negative examples of a recommender or of word vectors) may be any row.
+Masks are of type bool, indices of joined graphs go on to the last one, and random ids (the negative examples of a
+recommender or of word vectors) may be any row.
 """
 
 from __future__ import annotations
@@ -39,6 +42,8 @@ STEPS = 3
 """Steps whose indices are looked at for zeros and ones."""
 FEWEST = 8
 """Rows: of a few, an index may well read two."""
+PARTS = 32
+"""Rows that parts of a batch are joined to, at least."""
 TIMES = 10
 """Draws for each row that is reached: then one of the table's others would have come, too."""
 REACHED = 0.5
@@ -79,8 +84,10 @@ def ask(recorded: Recorded) -> Picked:
     found = list(_indexed(program))
     if not found:
         raise NotApplicable("no rows are picked by an index")
-    masks = ((one.call.site, _as_mask(one.rows)) for one in found if one.table is None and _zero_one(recorded, one))
-    return Picked(len(found), (*masks, *_short(recorded, [one for one in found if one.table is not None])))
+    picks = [one for one in found if one.table is None]
+    told = ((one.call.site, said) for one in picks if (said := _of_batch(recorded, one)))
+    first = dict(reversed([(site, said) for site, said in told]))  # the layers of a network share a line
+    return Picked(len(found), (*first.items(), *_short(recorded, [one for one in found if one.table is not None])))
 
 
 @dataclass(frozen=True)
@@ -117,11 +124,31 @@ def _as_mask(rows: int) -> str:
     )
 
 
-def _zero_one(recorded: Recorded, one: _Index) -> bool:
-    """Whether in each of the first steps the index is a column of zeros and ones, as long as what it picks from."""
+def _of_batch(recorded: Recorded, one: _Index) -> str:
+    """What is said of an index into what the batch holds, by several steps."""
     number = recorded.tape.passes[0].program
     passes = [n for n, p in enumerate(recorded.tape.passes) if p.program == number][:STEPS]
-    return len(passes) == STEPS and all(_is_flags(*_read(recorded, at, one)) for at in passes)
+    if len(passes) < STEPS:
+        return ""
+    read = [_read(recorded, at, one) for at in passes]
+    if all(_is_flags(*pair) for pair in read):
+        return _as_mask(one.rows)
+    return _as_part(*read[0]) if all(_is_part(*pair) for pair in read) else ""
+
+
+def _as_part(base: Tensor, index: Tensor) -> str:
+    return (
+        f"an index of {index.numel()} entries reads only the first {int(index.max()) + 1} of {len(base)} rows, and so "
+        "it is in every step: where parts of a batch are joined, was the place at which each part begins added?"
+    )
+
+
+def _is_part(base: Tensor, index: Tensor) -> bool:
+    """Whether an index with entries for all stays in the first half of the rows."""
+    whole = not index.is_floating_point() and index.dtype != torch.bool and index.numel() > 0
+    if not whole or base.dim() < 2 or len(base) < PARTS or index.numel() < len(base):
+        return False
+    return int(index.min()) >= 0 and int(index.max()) < REACHED * len(base)
 
 
 def _read(recorded: Recorded, at: int, one: _Index) -> tuple[Tensor, Tensor]:

@@ -7,6 +7,7 @@ target and one minus the target: with targets 1 and 2, or -1 and 1, one weight i
 ever larger outputs for every row lower it. `SoftMarginLoss`, `CosineEmbeddingLoss`,
 `MarginRankingLoss` and `HingeEmbeddingLoss` take 1 and -1; rows with a target of 0 have no gradient, or another one.
 Class ids that were divided and cast back to whole numbers are all 0: predicting class 0 for every row has no error.
+`CTCLoss` takes one number for its blank, by default 0: a label with that number can never be told from no label.
 
 ## How it is seen
 The recorded targets are compared with the range that their loss takes; if the run ended with torch's error, those of
@@ -33,7 +34,7 @@ from unstuck.signals.refusal import Refusal, refusal
 from unstuck.signals.truncation import Truncation
 from unstuck.tape.model import Tape
 from unstuck.tape.ops import names
-from unstuck.tape.program import Outside
+from unstuck.tape.program import Call, Outside
 
 STAGE = Stage.TARGETS
 FAULT = "label-range"
@@ -57,6 +58,7 @@ SIGNED = {
 def check(tape: Tape, losses: Losses | None, cutting: Truncation) -> Iterator[Finding]:
     """Look at the targets that torch refused, and at those of every loss."""
     yield from _of_pairs(tape)
+    yield from _of_blanks(tape)
     stopped = refusal(tape)
     if stopped is not None:
         yield from _refused(stopped)
@@ -105,6 +107,34 @@ def _of_pairs(tape: Tape) -> Iterator[Finding]:
                 said = f"{call.name} takes targets of -1 and 1, but gets {low:g} to {high:g}"
                 sure = "of every pair with another target the loss has no gradient, or pulls the wrong way"
                 yield _finding(said, call.site, low, high, "-1 and 1", (), sure)
+
+
+def _of_blanks(tape: Tape) -> Iterator[Finding]:
+    """Targets of a CTC loss that hold its blank, which stands between labels and is none."""
+    for number, program in enumerate(tape.programs):
+        for call in (c for c in program.calls if c.name == "ctc_loss" and c.site is not None):
+            passes, blank = [p for p in tape.passes if p.program == number][:BATCHES], call.argument(4, "blank", 0)
+            labels = [x for p in passes if (x := _labels(tape, call, p.outside)) is not None]
+            held, rows = sum(int((x == blank).sum()) for x in labels), sum(map(len, labels))
+            if held:
+                said = (
+                    f"{held} of {rows} labels that ctc_loss gets are its blank ({blank}), which stands for no label: "
+                    "give the blank a number of its own, the same in the loss and where answers are decoded"
+                )
+                evidence = (Evidence("labels that are the blank", f"{held} of {rows}", "0"),)
+                yield Finding(FAULT, said, call.site, evidence, (), "error", known="observed", never_meant=True)
+
+
+def _labels(tape: Tape, call: Call, outside: tuple[str, ...]) -> torch.Tensor | None:
+    """The labels of a batch, without what fills up its rows."""
+    target, lengths = call.argument(1, "targets"), call.argument(3, "target_lengths")
+    if not isinstance(target, Outside):
+        return None
+    labels = tape.tensors[outside[target.slot]]
+    counts = tape.tensors[outside[lengths.slot]] if isinstance(lengths, Outside) else torch.as_tensor(lengths)
+    if labels.dim() == 2 and len(counts) == len(labels):
+        return labels[torch.arange(labels.shape[1])[None] < counts[:, None]]
+    return labels.reshape(-1) if labels.dim() == 1 else None
 
 
 def _of_classes(losses: Losses, ending: Ending, cutting: Truncation) -> Iterator[Finding]:
