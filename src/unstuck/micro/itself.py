@@ -9,8 +9,9 @@ it chooses from? And does the other one belong to it?
 
 A cross-entropy whose output is a square of similarities between the rows of a batch is looked for in the first step.
 There the largest similarity of a row is that with itself: it should be left out, or be the right answer. Then the rows
-of the input are compared: two views of one thing are often nearest to each other. It is told of where the rows that
-the loss pairs are no nearest ones, while those of another order are (neighbours, or the two halves of the batch).
+of the input are compared over several steps: two views of one thing are nearer to each other than others, however
+little. It is told of where the rows that the loss pairs are not, while those of another order are (neighbours, or the
+two halves of the batch).
 
 ## What it costs
 
@@ -31,6 +32,7 @@ from torch import Tensor
 
 from unstuck.diagnosis.model import NotApplicable, Statement
 from unstuck.micro.step import Recorded, Step
+from unstuck.tape.model import Pass
 from unstuck.tape.program import Call, Outside, Ref, Value
 
 COST = 1
@@ -42,9 +44,11 @@ ALIKE = 1e-3
 """Spread of the diagonal relative to that of all entries: similarities of a row with itself are all the same."""
 MOST = 2048
 """Rows whose inputs are compared."""
-BELONGS, STRANGE = 0.3, 0.1
-"""Share of the rows that are nearest to their partner: of the right order at least, and of a wrong one at most. Of 32
-rows without pairs, chance shows 0.3 in fewer than one batch of a million."""
+STEPS = 8
+"""Whose rows are compared."""
+BELONGS, STRANGE = 6.0, 2.0
+"""Standard errors by which partners are nearer to each other than any two rows: of the right order at least, and of a
+wrong one at most."""
 NEVER = 0.1
 """Share of the rows whose right answer is the row itself, at most."""
 
@@ -86,15 +90,15 @@ class Itself:
 
 def ask(recorded: Recorded) -> Itself:
     """Look for such a loss. Raises NotApplicable where none compares rows with each other."""
-    step = recorded.first
-    found = [one for call in step.program.calls if call.name == "cross_entropy" and (one := _compared(step, call))]
+    losses = [call for call in recorded.first.program.calls if call.name == "cross_entropy"]
+    found = [one for call in losses if (one := _compared(recorded, call)) is not None]
     if not found:
         raise NotApplicable("no loss compares the rows of the batch with each other")
     return max(found, key=lambda one: (bool(one.paired), one.told))
 
 
-def _compared(step: Step, call: Call) -> Itself | None:
-    output, target = call.argument(0, "input"), call.argument(1, "target")
+def _compared(recorded: Recorded, call: Call) -> Itself | None:
+    step, output, target = recorded.first, call.argument(0, "input"), call.argument(1, "target")
     if not isinstance(output, Value) or not isinstance(target, Outside | Value) or not _square(step, output):
         return None
     values = step.values({ref.id for ref in (output, target) if isinstance(ref, Value)})
@@ -106,27 +110,48 @@ def _compared(step: Step, call: Call) -> Itself | None:
     share = float((own >= scores.amax(1)).double().mean())
     asked = float((wanted == torch.arange(len(wanted), device=wanted.device)).double().mean())
     told = share >= NEARLY_ALL and asked <= NEVER and _same(own, scores)
-    return Itself(len(scores), share, told, call, _pairs(step, wanted.cpu()))
+    return Itself(len(scores), share, told, call, _pairs(recorded, wanted.cpu()))
 
 
-def _pairs(step: Step, wanted: Tensor) -> str:
+def _pairs(recorded: Recorded, wanted: Tensor) -> str:
     """What is said of the pairs: nothing where the rows show none, or those that the targets ask for."""
-    n = len(wanted)
-    views = [t for t in step.outside if t.is_floating_point() and t.dim() > 1 and len(t) == n]
-    if len(views) != 1 or n % 2 or n > MOST:
+    n, number = len(wanted), recorded.tape.passes[0].program
+    passes = [p for p in recorded.tape.passes if p.program == number][:STEPS]
+    far = [_distances(batch, n) for p in passes if (batch := _views(recorded, p, n)) is not None]
+    if n % 2 or n > MOST or len(far) < len(passes):
         return ""
-    rows = views[0].reshape(n, -1).double().cpu()
-    far = torch.cdist(rows, rows).fill_diagonal_(float("inf"))
-    nearest, places = far.argmin(1), torch.arange(n)
-    hit = lambda partners: float((nearest == partners).double().mean())
-    orders = {"its neighbour (rows 2k and 2k + 1)": places ^ 1, "its half (rows k and k + n/2)": places.roll(n // 2)}
-    by, best = max(((name, hit(order)) for name, order in orders.items()), key=lambda one: one[1])
-    if best < BELONGS or hit(wanted) > STRANGE:
+    places = torch.arange(n)
+    near = lambda partners: _nearness(far, partners)
+    orders = {"neighbours (2k and 2k + 1)": places ^ 1, "halves of the batch (k and k + n/2)": places.roll(n // 2)}
+    by, best = max(((name, near(order)) for name, order in orders.items()), key=lambda one: one[1])
+    asked = near(wanted)
+    if best < BELONGS or asked > STRANGE:
         return ""
     return (
-        f"the rows that the loss pairs do not belong together: the input of {hit(wanted):.0%} of the {n} rows is "
-        f"nearest to that of the row it is paired with, and of {best:.0%} to that of {by}"
+        f"the rows that the loss pairs do not belong together: over {len(far)} steps their inputs are nearer to each "
+        f"other than any two by {asked:.1f} standard errors, and those of {by} by {best:.1f}"
     )
+
+
+def _views(recorded: Recorded, one: Pass, n: int) -> Tensor | None:
+    """The one input with numbers for each row."""
+    entering = (recorded.tape.tensors[key] for key in one.outside)
+    found = [t for t in entering if t.is_floating_point() and t.dim() > 1 and len(t) == n]
+    return found[0] if len(found) == 1 else None
+
+
+def _distances(views: Tensor, n: int) -> Tensor:
+    rows = views.reshape(n, -1).double()
+    return torch.cdist(rows, rows)
+
+
+def _nearness(far: list[Tensor], partners: Tensor) -> float:
+    """By how many standard errors partners are nearer to each other than any two rows."""
+    places = torch.arange(len(partners))
+    other = places != partners
+    apart = ~torch.eye(len(partners), dtype=torch.bool)
+    gaps = torch.cat([f[apart].mean() - f[places, partners][other] for f in far])
+    return float(gaps.mean() / (gaps.std() / len(gaps) ** 0.5).clamp(min=1e-12)) if len(gaps) > 1 else 0.0
 
 
 def _square(step: Step, output: Ref) -> bool:
