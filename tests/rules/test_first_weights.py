@@ -40,3 +40,19 @@ def test_a_first_loss_above_its_form_shows_weights_that_are_too_large(
     assert [f.known for f in found] == known
     assert all(f.site is not None and f.site.line == 9 for f in found)
     assert [f.known for f in bad_init.check(Layers.read(tape), tape, None)] == ["guessed"] * len(known)
+
+
+ZEROS = "for weight in model.parameters():\n    nn.init.zeros_(weight)"
+LAST = "nn.init.zeros_(model[2].weight)"
+
+
+def test_zeros_that_never_move_are_the_cause_by_themselves(record: Record) -> None:
+    tape = record(SCRIPT.format(first=ZEROS, scale=""))
+    (found,) = bad_init.check(Layers.read(tape), tape, None)
+    assert found.known == "observed" and found.effect.word == "proven"
+    assert "is still 0 everywhere" in found.effect.because
+
+
+def test_a_last_layer_of_zeros_moves(record: Record) -> None:
+    tape = record(SCRIPT.format(first=LAST, scale=""))
+    assert not list(bad_init.check(Layers.read(tape), tape, None))

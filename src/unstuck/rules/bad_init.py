@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from unstuck.diagnosis.model import Evidence, Finding
+from unstuck.diagnosis.model import Effect, Evidence, Finding, proven
 from unstuck.diagnosis.stages import Stage
 from unstuck.micro.start_loss import StartLoss
 from unstuck.remedies.redraw_weights import RedrawWeights, rectified
@@ -38,6 +38,8 @@ LARGE = 4.0
 SMALL = 0.06
 """Gain below which it is too small: two such layers make a signal 280 times smaller. A standard deviation of 0.01
 (AlexNet) makes 0.087 of a 5x5 kernel over 3 channels; 0.02 (GPT-2) makes 0.55 of 768 connections."""
+MOVED = 8
+"""Steps after which a weight that gets a gradient has moved."""
 BIASED = 1.0
 """Mean magnitude above which biases are redrawn too: torch draws them below 1 / sqrt(connections)."""
 
@@ -56,7 +58,17 @@ def check(layers: Layers, tape: Tape, start: StartLoss | None) -> Iterator[Findi
         (*(Evidence(f"{m.name}: initial size * sqrt(connections)", m.gain, "0.5 to 1.5") for m in bad[:4]), *loud),
         (RedrawWeights(names, rectified(c.name for c in layers.program.calls)),),
         known="observed" if alike or loud else "guessed",
+        effect=_stuck(tape, bad),
     )
+
+
+def _stuck(tape: Tape, bad: list[Matrix]) -> Effect:
+    """Proven if layers that began as zeros are zeros still: zeros before or behind them pass no gradient."""
+    zeros = [m.name for m in bad if m.constant == 0 and f"f:{m.name}" in tape.tensors]
+    still = [name for name in zeros if not bool(tape.tensors[f"f:{name}"].any())]
+    if not still or len(tape.updates) < MOVED:
+        return Effect()
+    return proven(f"{still[0]} is still 0 everywhere after {tape.steps} steps: its gradient has been 0 in each of them")
 
 
 def _loud(bad: list[Matrix], start: StartLoss | None) -> tuple[Evidence, ...]:
