@@ -9,6 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from unstuck.signals.counted import counting
 from unstuck.signals.task import Task, main_program
 from unstuck.tape.abstract import Knowns
 from unstuck.tape.model import Pass, Tape
@@ -84,10 +85,22 @@ class Losses:
         if ending.target is None:
             return []
         if self.task.target != ending.target.slot:
-            return _few(self.tape.tensors[k] for k in dict.fromkeys(p.outside[ending.target.slot] for p in self.passes))
+            return _few(self._beside(ending, ending.target.slot))
         met = dict.fromkeys(tuple(p.outside[slot] for slot in self.task.slots) for p in self.passes)
         read = (dict(zip(self.task.slots, keys, strict=True)) for keys in met)
         return _few(self.task.wanted(lambda slot, keys=keys: self.tape.tensors[keys[slot]]) for keys in read)
+
+    def _beside(self, ending: Ending, slot: int) -> Iterator[Tensor]:
+        """The targets of another term of the loss; of a difference by hand those that a mask behind it lets through."""
+        tensors, first = self.tape.tensors, self.passes[0].outside
+        entering = tuple(tensors[k] for k in first)
+        counts = None if ending.named else counting(self.tape, self.program, ending.loss, slot, entering)
+        slots = (slot, *counts.slots) if counts is not None else (slot,)
+        for keys in dict.fromkeys(tuple(p.outside[s] for s in slots) for p in self.passes):
+            read = dict(zip(slots, keys, strict=True))
+            target = tensors[read[slot]]
+            counted = counts.of(lambda s, read=read: tensors[read[s]]) if counts is not None else None
+            yield target if counted is None or counted.shape != target.shape else target[counted]
 
     def outputs(self, ending: Ending) -> list[Tensor]:
         """The outputs that an ending's loss got (a sample; none if they were not recorded)."""
