@@ -1,8 +1,9 @@
 """What the first batches were made of: the arithmetic of the person's that the tensors of a step went through.
 
 What enters a program was made outside it, and the tracer keeps no call of that. Here the arithmetic on such tensors is
-noted, with the range of the numbers before and after; calls that only pick, join or reshape rows hand it on. Nothing
-is kept of the tensors themselves.
+noted, with the range of the numbers before and after; calls that only pick, join or reshape rows hand it on. A call
+that averages neighbours is noted where it makes fractions of whole numbers, as of the class ids of a mask. Nothing is
+kept of the tensors themselves.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ NUMBERS = 200_000
 """Of a tensor, for its range."""
 DEPTH = 4
 KINDS = {"arithmetic", "function", "step"}
+AVERAGING = {"interpolate", "upsample", "grid_sample"}
+"""Calls that mix neighbours, beside those that pool."""
 Range = tuple[float, float]
 
 
@@ -42,6 +45,12 @@ class _Made:
     before: Range
     after: Range
     parent: _Made | None
+    averages: bool = False
+
+    @property
+    def averaged(self) -> bool:
+        """Whether a call behind it has averaged."""
+        return self.averages or (self.parent is not None and self.parent.averaged)
 
 
 class Lineage:
@@ -57,17 +66,24 @@ class Lineage:
     def after(self, func: Any, args: Any, kwargs: Any, out: Any) -> None:
         """A call was made that depends on no weight."""
         given = next(tensors((args, kwargs)), None)
-        if given is None:
-            return
+        if given is None or (isinstance(out, Tensor) and out.dtype == torch.bool):
+            return  # what a comparison tells has no size
         name = getattr(func, "__name__", "")
-        made = self._of(given)
         kind = ops.of(name.strip("_")).kind
-        if kind in KINDS and isinstance(out, Tensor) and out is not given and self._calls < CALLS:
+        made = self._joined(args) if kind == "joining" else self._of(given)
+        averages = name in AVERAGING or kind == "pooling"
+        if (kind in KINDS or averages) and isinstance(out, Tensor) and out is not given and self._calls < CALLS:
             self._calls += 1
-            made = self._arithmetic(name, given, out, made) or made
+            make = self._average if averages else self._arithmetic
+            made = make(name, given, out, made) or made
         if made is not None:
             for tensor in tensors(out):
                 self._note(tensor, made)
+
+    def _joined(self, args: Any) -> _Made | None:
+        """What the first of several tensors was made of; of one that was averaged, where there is such."""
+        found = [made for tensor in tensors(args) if (made := self._of(tensor)) is not None]
+        return next((made for made in found if made.averaged), found[0] if found else None)
 
     def _note(self, tensor: Tensor, made: _Made) -> None:
         key = id(tensor)
@@ -98,11 +114,18 @@ class Lineage:
         before, after = _range(given), _range(out)
         return None if before is None or after is None else _Made(site, name, before, after, parent)
 
+    def _average(self, name: str, given: Tensor, out: Tensor, parent: _Made | None) -> _Made | None:
+        site = self._call_sites.innermost(5)
+        if site is None or not _whole(given) or _whole(out):
+            return None
+        before, after = _range(given), _range(out)
+        return None if before is None or after is None else _Made(site, name, before, after, parent, True)
+
 
 def _chain(program: int, slot: int, made: _Made | None) -> list[Prepared]:
     chain: list[Prepared] = []
     while made is not None and len(chain) < DEPTH:
-        chain.append(Prepared(program, slot, made.site, made.name, made.before, made.after))
+        chain.append(Prepared(program, slot, made.site, made.name, made.before, made.after, made.averages))
         made = made.parent
     return chain
 
@@ -114,3 +137,9 @@ def _range(tensor: Tensor) -> Range | None:
         return None
     low, high = flat[:: max(1, len(flat) // NUMBERS)].aminmax()
     return float(low), float(high)
+
+
+def _whole(tensor: Tensor) -> bool:
+    """Whether all of a sample of the numbers are whole."""
+    flat = tensor.detach().reshape(-1)[:: max(1, tensor.numel() // NUMBERS)]
+    return not flat.is_floating_point() or bool((flat == flat.round()).all())

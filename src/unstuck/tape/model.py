@@ -326,6 +326,8 @@ class Prepared(NamedTuple):
     """Smallest and largest number that it was given, and ..."""
     after: tuple[float, float]
     """... that it gave."""
+    averages: bool = False
+    """It made fractions of whole numbers, as a mean of neighbours is."""
 
 
 class Vocabulary(NamedTuple):
