@@ -56,3 +56,14 @@ def test_zeros_that_never_move_are_the_cause_by_themselves(record: Record) -> No
 def test_a_last_layer_of_zeros_moves(record: Record) -> None:
     tape = record(SCRIPT.format(first=LAST, scale=""))
     assert not list(bad_init.check(Layers.read(tape), tape, None))
+
+
+PARTS = """nn.init.zeros_(model[0].weight)
+nn.init.zeros_(model[0].bias)
+noise, model[1] = torch.randn(40, 32), nn.Tanh()
+model[0].register_forward_hook(lambda layer, given, out: out + noise[: len(out)])"""
+
+
+def test_units_that_start_as_one_and_part_are_not_reported(record: Record) -> None:
+    tape = record(SCRIPT.format(first=PARTS, scale="9 * ").replace("lr=0.001", "lr=0.1"))
+    assert not list(bad_init.check(Layers.read(tape), tape, None))

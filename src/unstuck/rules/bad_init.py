@@ -38,6 +38,9 @@ LARGE = 4.0
 SMALL = 0.06
 """Gain below which it is too small: two such layers make a signal 280 times smaller. A standard deviation of 0.01
 (AlexNet) makes 0.087 of a 5x5 kernel over 3 channels; 0.02 (GPT-2) makes 0.55 of 768 connections."""
+APART = 0.3
+"""Distance of the units from their mean, relative to their size, from which on they are different ones: dropout alone
+leaves them nearer."""
 MOVED = 8
 """Steps after which a weight that gets a gradient has moved."""
 BIASED = 1.0
@@ -46,7 +49,7 @@ BIASED = 1.0
 
 def check(layers: Layers, tape: Tape, start: StartLoss | None) -> Iterator[Finding]:
     """Compare the initial weights of every layer with its number of connections, and its units with each other."""
-    bad = [m for m in layers.matrices if _wrong(m)]
+    bad = [m for m in layers.matrices if _wrong(m) and not _parted(tape, m)]
     if not bad:
         return
     first, alike, loud = bad[0], any(_alike(m) for m in bad), _loud(bad, start)
@@ -81,6 +84,15 @@ def _loud(bad: list[Matrix], start: StartLoss | None) -> tuple[Evidence, ...]:
 def _alike(matrix: Matrix) -> bool:
     """Whether all units of a hidden layer start as one."""
     return matrix.hidden and (matrix.constant is not None or matrix.mirrored)
+
+
+def _parted(tape: Tape, matrix: Matrix) -> bool:
+    """Whether units that start as one have become different: random weights behind them, or noise, tell them apart."""
+    last = tape.tensors.get(f"f:{matrix.name}") if _alike(matrix) else None
+    if last is None or last.dim() < 2:
+        return False
+    units = last.double().flatten(1)
+    return float((units - units.mean(0)).norm()) >= APART * float(units.norm()) > 0
 
 
 def _uniform(tape: Tape, alike: bool) -> tuple[str, ...]:
