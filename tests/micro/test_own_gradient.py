@@ -77,35 +77,3 @@ def test_a_hook_that_changes_a_gradient_is_reported_without_a_function(record: R
     found = asked(record, hook="second.weight.register_hook(lambda g: g * 5)", call="torch.relu(second(hidden))")
     assert [name for name, *_ in found.off] == ["second.weight"]
     assert found.own == ()
-
-
-MET_BEFORE = """
-import torch
-from torch import nn
-
-torch.manual_seed(0)
-x = torch.randn(200, 8)
-trunk, pick, value = nn.Linear(8, 16), nn.Linear(16, 3), nn.Linear(16, 1)
-optimizer = torch.optim.SGD([*trunk.parameters(), *pick.parameters(), *value.parameters()], lr=0.01)
-
-
-def net(x):
-    hidden = trunk(x).tanh()
-    return pick(hidden), value(hidden)
-
-
-for rows in torch.randperm(200).split(20):
-    with torch.no_grad():
-        scores, _ = net(x[rows])
-    taken = scores.softmax(1).multinomial(1).squeeze(1)
-    scores, guess = net(x[rows])
-    loss = nn.functional.cross_entropy(scores, taken) + (guess - x[rows, :1]).square().mean()
-    optimizer.zero_grad()
-    loss.backward()
-    optimizer.step()
-"""
-
-
-def test_gradients_are_read_by_weight_whatever_was_met_first(record: Record) -> None:
-    found = ask(Recorded(record(MET_BEFORE)))
-    assert found.compared == 6 and not found.off

@@ -35,6 +35,7 @@ from torch import Tensor
 from unstuck.diagnosis.model import NotApplicable, Statement
 from unstuck.micro.step import Recorded, Weights
 from unstuck.micro.training import Training
+from unstuck.signals.changed_gradients import changed
 from unstuck.tape.model import Tape
 from unstuck.tape.program import Weight
 from unstuck.tape.site import Site
@@ -136,6 +137,8 @@ class Reach:
 def ask(recorded: Recorded) -> Reach:
     """Make the first steps again. Raises NotApplicable where fewer than FEWEST can be made."""
     recorded.first  # noqa: B018 (raises where the step cannot be run again)
+    if why := changed(recorded.tape):
+        raise NotApplicable(why)
     tape, training = recorded.tape, Training(recorded)
     holder = {p.name: p.optimizer for p in tape.parameters}
     spent: dict[int, set[int]] = {}

@@ -20,6 +20,7 @@ from unstuck.replay.lanes import LANES, starts
 from unstuck.replay.redrawing import Redrawn
 from unstuck.replay.run import Course, LaneResult, LaneRun, course_of, repeated
 from unstuck.replay.stacked import Traces, only_one_by_one, unplayable
+from unstuck.signals.changed_gradients import changed
 from unstuck.signals.sweep import LONGER, Sweep
 from unstuck.signals.task import Task, main_program
 from unstuck.signals.yardstick import yardstick
@@ -71,7 +72,7 @@ class Bench:
         self.yardstick = yardstick(self.tape, self.main, self.task)
         self.course = course_of(self.tape, passes, self.main, self.yardstick, self.task)
         self._waiting: dict[tuple[Remedy, ...], LaneRun] = {}
-        self.why = unplayable(self.trial) or chosen.why or self._begun()
+        self.why = unplayable(self.trial) or changed(self.tape) or chosen.why or self._begun()
 
     def _begun(self) -> str:
         """Replay the first part as written; why that cannot be done, "" if it can."""
