@@ -160,17 +160,30 @@ def _different(batches: list[list[Tensor]], slot: int) -> Tensor:
     seen: dict[bytes, int] = {}
     at = 0
     for batch in batches:
-        rows = len(batch[slot])
-        parts = [t.detach().reshape(rows, -1).double() for t in batch if t.dim() and len(t) == rows]
-        for row in torch.cat(parts, 1).numpy():
-            seen.setdefault(row.tobytes(), at)
+        for key in _keys(batch, len(batch[slot])):
+            seen.setdefault(key, at)
             at += 1
     return torch.tensor(list(seen.values()))
 
 
+def _keys(entering: list[Tensor], rows: int) -> list[bytes]:
+    """What tells a row from others: all that enters for it, in any order of the tensors."""
+    parts = [t.detach().reshape(rows, -1).double() for t in entering if t.dim() and len(t) == rows]
+    return [row.tobytes() for row in torch.cat(parts, 1).sort(1).values.numpy()]
+
+
+def _met(answers: Answers) -> set[bytes]:
+    """The rows that were trained on."""
+    target = answers.task.target
+    keys = dict.fromkeys(p.outside for p in answers.tape.passes if p.program == answers.main)
+    batches = ([answers.tape.tensors[key] for key in outside] for outside in keys)
+    return {key for b in batches if target is not None and b[target].dim() for key in _keys(b, len(b[target]))}
+
+
 def _asked(answers: Answers, table: str) -> tuple[tuple[Tensor, Tensor] | None, Site | None]:
-    """The same of the last evaluations, and where these look ids up."""
+    """The same of the rows of the last evaluations that were not trained on, and where these look ids up."""
     tape, parts, site = answers.tape, [], None
+    met = _met(answers)
     last = max((e.after for e in tape.evaluations), default=-1)
     for number in (n for n, e in enumerate(tape.evaluations) if e.after == last):
         place = answers.place(number)
@@ -179,8 +192,11 @@ def _asked(answers: Answers, table: str) -> tuple[tuple[Tensor, Tensor] | None, 
         if place is None or call is None:
             continue
         site, outside = call.site, tape.evaluations[number].outside
-        rows = _rows(answers, tape.tensors[outside[_slot(call)]], tape.tensors[outside[place[1]]])
-        parts += [rows] if rows else []
+        entering = [tape.tensors[key] for key in outside]
+        rows = _rows(answers, entering[_slot(call)], entering[place[1]])
+        if rows is not None:
+            fresh = torch.tensor([key not in met for key in _keys(entering, len(rows[0]))])
+            parts.append((rows[0][fresh], rows[1][fresh]))
     return _joined(parts), site
 
 
