@@ -17,9 +17,9 @@ from unstuck.remedies.treatment import CannotEdit, Treatment, Trial
 from unstuck.source.text import Place, Sources, Splice
 from unstuck.tape.program import Program
 
-LOGARITHMIC = {"softmax": "log_softmax", "sigmoid": "logsigmoid"}
-"""Functions that give probabilities, and those that give their logarithms without rounding small ones to zero."""
-IN_TEXT = {"softmax": "log_softmax", "Softmax": "LogSoftmax"}
+LOGARITHMIC = {"softmax": "log_softmax", "Softmax": "LogSoftmax"}
+"""Functions and modules that give probabilities, and those that give their logarithms without rounding small ones to
+zero."""
 
 
 class TakeLogarithm(Treatment, frozen=True):
@@ -58,7 +58,7 @@ def _renamed(call: Place) -> Splice:
     """Another name for the function, in whatever way it is reached."""
     node = call.node.func if isinstance(call.node, ast.Call) else call.node
     old = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
-    if old not in IN_TEXT or isinstance(node, ast.Name):  # a bare name was imported, and the other one was not
+    if old not in LOGARITHMIC or isinstance(node, ast.Name):  # a bare name was imported, and the other one was not
         raise CannotEdit(f"{call.code}: the name of the function was not found")
     end = call.page.span(node)[1]
-    return Splice(call.file, end - len(old), end, IN_TEXT[old])
+    return Splice(call.file, end - len(old), end, LOGARITHMIC[old])

@@ -16,9 +16,10 @@ from unstuck.remedies._names import full_name, needed, spelled
 from unstuck.remedies._program import changed, noted
 from unstuck.remedies.treatment import CannotApply, CannotEdit, Treatment, Trial
 from unstuck.source.text import Place, Sources, Splice
+from unstuck.tape.ops import CLASS_WEIGHTS
 from unstuck.tape.program import Constant, Program
 
-TAKES = {"binary_cross_entropy_with_logits": "pos_weight", "cross_entropy": "weight", "nll_loss": "weight"}
+TAKES = {loss: keyword for loss, (_, keyword) in CLASS_WEIGHTS.items()}
 KEY = "class-weights"
 
 

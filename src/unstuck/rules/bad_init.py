@@ -71,7 +71,9 @@ def _stuck(tape: Tape, bad: list[Matrix]) -> Effect:
     still = [name for name in zeros if not bool(tape.tensors[f"f:{name}"].any())]
     if not still or len(tape.updates) < MOVED:
         return Effect()
-    return proven(f"{still[0]} is still 0 everywhere after {tape.steps} steps: its gradient has been 0 in each of them")
+    return proven(
+        f"{still[0]} is still 0 everywhere after {tape.steps} steps: zeros before or behind it pass no gradient"
+    )
 
 
 def _loud(bad: list[Matrix], start: StartLoss | None) -> tuple[Evidence, ...]:

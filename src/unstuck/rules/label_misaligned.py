@@ -10,8 +10,8 @@ than on shuffled targets. A simple learner may miss what a network finds, so thi
 settles it: the network as written is trained on one half of the recorded rows and asked about both. If it memorises the
 first half and knows nothing of the other, the labels are unrelated to the rows.
 Facts need no experiment: a step permutes its targets (`torch.randperm`) and nothing else; it mixes inputs and targets
-with rows in two different orders; or rows that are read
-again in a later epoch have another label as often as by chance.
+with rows in two different orders; or rows that are read again in a later epoch have another label as often as by
+chance.
 
 Labels of the evaluation alone: the answers on rows that were held out are wrong, and become right when the classes are
 renamed one to one. Then training and evaluation number the classes differently (folders listed in another order).

@@ -11,10 +11,9 @@ from unstuck.diagnosis.model import NotApplicable
 from unstuck.signals.losses import Losses
 from unstuck.signals.yardstick import yardstick
 from unstuck.tape.model import Tape
+from unstuck.tape.ops import CLASS_WEIGHTS
 from unstuck.tape.program import Outside, Weight
 
-POSITIONS = {"binary_cross_entropy_with_logits": (6, "pos_weight"), "cross_entropy": (2, "weight"),
-             "nll_loss": (2, "weight")}  # fmt: skip
 UNEVEN = 1.5
 """Ratio of counts, and of weights, below which neither is said to favour a class."""
 
@@ -41,9 +40,9 @@ class ClassWeights:
         """Raises NotApplicable where the loss of the task is given no weights, or not one for each class."""
         losses = Losses.read(tape)
         call, task = losses.task.loss, losses.task
-        if call is None or call.name not in POSITIONS or task.kind not in ("binary", "classes"):
+        if call is None or call.name not in CLASS_WEIGHTS or task.kind not in ("binary", "classes"):
             raise NotApplicable("the loss takes no class weights")
-        given = call.argument(*POSITIONS[call.name])
+        given = call.argument(*CLASS_WEIGHTS[call.name])
         weights = _tensor(losses, given)
         if weights is None:
             raise NotApplicable("the loss is given no class weights")

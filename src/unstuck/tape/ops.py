@@ -248,3 +248,9 @@ JOINING = names(lambda op: op.kind == "joining")
 SUBTRACTIONS = frozenset({*of("sub").names, *of("rsub").names})
 DISTANCES = SUBTRACTIONS | {"mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"}
 """Losses, and the subtraction in one written by hand, that are zero where the output equals the target."""
+CLASS_WEIGHTS = {
+    "binary_cross_entropy_with_logits": (6, "pos_weight"),
+    "cross_entropy": (2, "weight"),
+    "nll_loss": (2, "weight"),
+}
+"""Losses that take weights of classes: the place and the name of that argument."""
