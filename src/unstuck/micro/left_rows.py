@@ -29,8 +29,8 @@ import torch
 from torch import Tensor
 
 from unstuck.diagnosis.model import NotApplicable, Statement
+from unstuck.micro.different_batches import different_batches
 from unstuck.micro.step import Recorded, Step
-from unstuck.signals.task import main_program
 from unstuck.tape.program import Call, Program, Value
 
 COST = 8
@@ -75,30 +75,14 @@ class LeftRows:
 def ask(recorded: Recorded) -> LeftRows:
     """Look for rows without a gradient. Raises NotApplicable for fewer than FEWEST different batches."""
     recorded.first  # noqa: B018 (raises where the step cannot be run again)
-    number, shape = main_program(recorded.tape), None
-    dead: dict[int, Tensor] = {}
-    met: list[Step] = []
-    for at, p in enumerate(recorded.tape.passes):
-        step = recorded.step(at) if p.program == number and len(met) < BATCHES else None
-        if step is None or not _new(step, met) or (shape is not None and _shape(step) != shape):
-            continue
-        shape = _shape(step)
-        zero = _without_gradient(step)
-        dead = {n: dead[n] & zero[n] for n in dead if n in zero and len(dead[n]) == len(zero[n])} if met else zero
-        met.append(step)
+    met = different_batches(recorded, BATCHES)
     if len(met) < FEWEST:
         raise NotApplicable(f"fewer than {FEWEST} different batches of one shape were recorded")
     batch = {t.shape[0] for t in met[0].outside if t.dim()}
+    dead: dict[int, Tensor] = {}
+    for zero in map(_without_gradient, met):
+        dead = {n: dead[n] & zero[n] for n in dead if n in zero and len(dead[n]) == len(zero[n])} or zero
     return _found(met[0].program, {n: rows for n, rows in dead.items() if len(rows) in batch})
-
-
-def _shape(step: Step) -> tuple[torch.Size, ...]:
-    return tuple(t.shape for t in step.outside)
-
-
-def _new(step: Step, met: list[Step]) -> bool:
-    """Whether every batch before holds other numbers: a whole table at each step shows nothing about positions."""
-    return all(any(not torch.equal(a, b) for a, b in zip(step.outside, old.outside, strict=False)) for old in met)
 
 
 def _without_gradient(step: Step) -> dict[int, Tensor]:
