@@ -14,6 +14,7 @@ from torch import Tensor
 from unstuck.recording.budget import Budget
 from unstuck.recording.call_sites import CallSites
 from unstuck.recording.constructions import LEAF, Constructions
+from unstuck.recording.drawn import Drawn
 from unstuck.recording.evaluations import Forwards, grouped
 from unstuck.recording.exits import TensorExits
 from unstuck.recording.lineage import Lineage
@@ -84,6 +85,7 @@ class Observed:
         self.tracer.orders = self.row_orders
         self.lineage = self.tracer.lineage = Lineage(self.call_sites)
         self.unread = self.tracer.unread = UnreadValues(self.call_sites, lambda: len(self.passes))
+        self.drawn = self.tracer.drawn = Drawn(self.call_sites, lambda: len(self.passes))
         self.exits.tracer = self.tracer
         self.programs = Programs(self.names, self.is_weight)
         failed = self.notes.failure("a forward pass without a backward")
@@ -238,6 +240,7 @@ class Observed:
             row_orders=self.row_orders.kept(),
             unread=self.unread.kept(),
             lost_writes=self.lost_writes.kept(),
+            drawn_again=self.drawn.kept(),
             prepared=self.lineage.kept(),
             ended=time.time(),
         )

@@ -22,6 +22,7 @@ from unstuck.recording.weight_writes import MARKING, SETTERS, WeightWrites, chan
 from unstuck.tape.site import Site
 
 if TYPE_CHECKING:
+    from unstuck.recording.drawn import Drawn
     from unstuck.recording.lineage import Lineage
     from unstuck.recording.row_orders import RowOrders
     from unstuck.recording.unread import UnreadValues
@@ -99,6 +100,8 @@ class Tracer(TorchFunctionMode):
         """Told of the calls that depend on no weight, until it has seen enough."""
         self.unread: UnreadValues | None = None
         """Told of every call, until it has seen enough."""
+        self.drawn: Drawn | None = None
+        """Told of every call, until it has seen enough."""
         self._held = 0
         self.quiet = False
         """Calls go by unseen."""
@@ -159,6 +162,7 @@ class Tracer(TorchFunctionMode):
             self._guarded(unread.before, args, kwargs)
         mark = self.marks.get(func) if func.__hash__ is not None else None
         if mark is not None and (done := mark(func, args, kwargs)) is not UNTAKEN:
+            self._follow_draws(sys._getframe(1), func, args, kwargs, done, False)
             return done
         if self.quiet or not self.wanted or func in SKIPPED or not self._depends(args, kwargs):
             out = func(*args, **kwargs)
@@ -166,6 +170,7 @@ class Tracer(TorchFunctionMode):
                 self._guarded(orders.after, func, args, kwargs, out)
             if unread is not None:
                 self._guarded(unread.after, func, args, kwargs, out, False)
+            self._follow_draws(sys._getframe(1), func, args, kwargs, out, False)
             if self.lineage is not None and not self.lineage.over and not self.quiet:
                 self._guarded(self.lineage.after, func, args, kwargs, out)
             return out
@@ -173,11 +178,16 @@ class Tracer(TorchFunctionMode):
         out = func(*args, **kwargs)
         if unread is not None:
             self._guarded(unread.after, func, args, kwargs, out, True)
+        self._follow_draws(sys._getframe(1), func, args, kwargs, out, True)
         try:
             self.note(func, args, kwargs, out, before)
         except Exception as error:
             self._failed(error)
         return out
+
+    def _follow_draws(self, *call: Any) -> None:
+        if self.drawn is not None and not self.drawn.over and not self.quiet:
+            self._guarded(self.drawn.after, *call)
 
     def _guarded(self, look: Callable[..., None], *call: Any) -> None:
         try:

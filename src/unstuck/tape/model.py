@@ -314,6 +314,15 @@ class LostWrite(NamedTuple):
     times: int
 
 
+class DrawnAgain(NamedTuple):
+    """A line that draws from the network's distributions what only meets its own log-probability."""
+
+    site: Site
+    times: int
+    acting: Site
+    """Another line that draws, and whose draws are acted on."""
+
+
 class Prepared(NamedTuple):
     """Arithmetic of the person's on what enters a program in the first steps."""
 
@@ -384,6 +393,8 @@ class Facts(msgspec.Struct, frozen=True):
     """What the first steps made for nothing."""
     lost_writes: tuple[LostWrite, ...] = ()
     """What assigns to a tensor that is thrown away."""
+    drawn_again: tuple[DrawnAgain, ...] = ()
+    """What draws again what another line has drawn and acted on."""
     prepared: tuple[Prepared, ...] = ()
     """What the first batches went through, by program and slot, the last call first."""
     ended: float = 0.0
