@@ -7,6 +7,7 @@ A program is a list of torch calls from the parameters to the loss. Values are n
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -54,7 +55,7 @@ class Named(msgspec.Struct, frozen=True, tag="named"):
     name: str
 
 
-class Call(msgspec.Struct, frozen=True):
+class Call(msgspec.Struct, frozen=True, dict=True):
     """One torch call: its name as `torch.overrides.resolve_name` gives it, arguments with refs, and where it stands."""
 
     function: str
@@ -69,7 +70,7 @@ class Call(msgspec.Struct, frozen=True):
     cast: str = ""
     """The autocast dtype in force ("" where none)."""
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The function's last name without a trailing underscore: `torch.Tensor.relu_` is `relu`."""
         last = self.function.removesuffix(".__get__").rpartition(".")[2]
@@ -87,6 +88,10 @@ class Call(msgspec.Struct, frozen=True):
 
     def refs(self) -> tuple[Ref, ...]:
         """Every ref among the arguments, in order."""
+        return self._refs
+
+    @cached_property
+    def _refs(self) -> tuple[Ref, ...]:
         return tuple(leaf for leaf in leaves((self.args, self.kwargs)) if isinstance(leaf, Ref))
 
     def value(self) -> Ref | None:
@@ -138,7 +143,7 @@ def mapped(tree: Any, change: Callable[[Any], Any]) -> Any:
     return change(tree)
 
 
-class Program(msgspec.Struct, frozen=True):
+class Program(msgspec.Struct, frozen=True, dict=True):
     """The calls of one backward pass, in order, and the number of the value that is the loss."""
 
     calls: tuple[Call, ...]
@@ -158,7 +163,12 @@ class Program(msgspec.Struct, frozen=True):
 
     def maker(self, ref: Ref | None) -> Call | None:
         """The call that made a value."""
-        return next((c for c in self.calls if isinstance(ref, Value) and ref.id in c.outs), None)
+        return self._makers.get(ref.id) if isinstance(ref, Value) else None
+
+    @cached_property
+    def _makers(self) -> dict[int, Call]:
+        """By value the call that made it."""
+        return {out: call for call in reversed(self.calls) for out in call.outs}
 
     def users(self, ref: Ref) -> tuple[Call, ...]:
         """The calls that read a value, slot or weight."""
@@ -198,6 +208,10 @@ class Program(msgspec.Struct, frozen=True):
 
     def weights(self) -> tuple[str, ...]:
         """The names of the parameters it reads, in the order of their first use."""
+        return self._weights
+
+    @cached_property
+    def _weights(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(name for c in self.calls for name in c.weights()))
 
     def fresh(self) -> int:
