@@ -9,7 +9,7 @@ import pytest
 
 from tests.diagnosis.test_plan import DEAD, RATE, SCALE, TOTALS, UNCLEARED, WELL, skills
 from tests.diagnosis.worlds import World, found
-from unstuck.diagnosis.conclude import Context, conclude
+from unstuck.diagnosis.conclude import Context, conclude, learning
 from unstuck.diagnosis.experiment import Experiment, Headroom, Recorded, Request, Run, Sweep
 from unstuck.diagnosis.log import Budget
 from unstuck.diagnosis.model import Diagnosis, Finding, Known, Role, State, proven
@@ -76,6 +76,17 @@ def test_a_run_far_below_what_its_rows_hold_is_below_headroom() -> None:
     assert state_of(run, little) == "learns-well"
     early = Run(skill=0.7, curve=tuple(i / 30 for i in range(24)), score=0.85, passes=400, task="classes", cut=True)
     assert state_of(early, much) == "learns-well"
+
+
+@pytest.mark.parametrize(("headroom", "known"), [
+    (Headroom("r2", 0.051, 0.046, "a scaled linear map", (0.03, 0.06), (-0.01, 0.0), 0.0), ("unknown", True)),
+    (Headroom("r2", 0.051, 0.046, "a scaled linear map", (-0.01, 0.1), (-0.05, 0.04), 0.0), ("does-not-learn", False)),
+    (Headroom("r2", 0.051, 0.3, "a scaled linear map", (0.28, 0.32), (0.2, 0.3), 0.0), ("does-not-learn", False)),
+])  # fmt: skip
+def test_a_run_that_gets_what_little_its_rows_hold_learns(headroom: Headroom, known: tuple[State, bool]) -> None:
+    run = Run(skill=0.058, curve=(0.058,) * 24, score=0.058, passes=1200, task="regression")
+    state = state_of(run, headroom)
+    assert (state, learning(state, run, headroom)) == known
 
 
 @pytest.mark.parametrize(("run", "state"), [

@@ -9,9 +9,9 @@ import pytest
 from tests.recorded import tape_of
 from tests.whole import diagnosed
 from unstuck.diagnosis.experiment import PrintedScore, Run, Scores
-from unstuck.diagnosis.level import still_prints
 from unstuck.diagnosis.model import NotApplicable
 from unstuck.diagnosis.roles import state_of
+from unstuck.diagnosis.standing import still_prints
 from unstuck.diagnosis.whole_runs import compared
 from unstuck.report.sentences import verdict
 from unstuck.signals.final_number import FinalNumber

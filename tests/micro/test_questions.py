@@ -344,6 +344,15 @@ def test_terms_are_taken_apart_down_to_their_reductions(record: Record) -> None:
     assert sum(t.share for t in found.terms) == pytest.approx(1.0, abs=0.1)
 
 
+def test_of_a_loss_that_may_fall_below_zero_no_share_is_told(record: Record) -> None:
+    text = by_heart.QUIET.replace("[:, :3].argmax(1)", "[:, :1] * 0.01").replace(
+        "nn.functional.cross_entropy(model(x[rows]), y[rows])",
+        "nn.functional.gaussian_nll_loss(model(x[rows])[:, :1], y[rows], model(x[rows])[:, 1:2].exp())",
+    )
+    with pytest.raises(NotApplicable, match="below 0"):
+        by_heart.ask(Recorded(record(text)))
+
+
 @pytest.mark.parametrize(
     ("optimizer", "unit", "given", "verdict"),
     [

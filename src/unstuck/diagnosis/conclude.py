@@ -9,7 +9,7 @@ from typing import cast
 from unstuck import __version__
 from unstuck.diagnosis.cells import in_cells
 from unstuck.diagnosis.experiment import Experiment, Recount, Replay, Run
-from unstuck.diagnosis.level import ended, headroom_of, still_prints
+from unstuck.diagnosis.level import ended
 from unstuck.diagnosis.log import Budget
 from unstuck.diagnosis.model import (
     Cut,
@@ -30,6 +30,7 @@ from unstuck.diagnosis.plan import Choice, settle
 from unstuck.diagnosis.roles import Judged
 from unstuck.diagnosis.sanity import sane
 from unstuck.diagnosis.skill import NO_WORSE, WORTH, apart, learns, settled
+from unstuck.diagnosis.standing import at_ceiling, headroom_of, still_prints
 from unstuck.tape.model import Tape
 
 
@@ -56,7 +57,7 @@ def conclude(
     decisive = judged.decisive(named)
     diagnosis = Diagnosis(
         script=tape.script, torch=tape.torch, version=__version__, steps=tape.steps, stopped=tape.stopped,
-        learns=learning(judged.state, recorded), state=judged.state,
+        learns=learning(judged.state, recorded, headroom_of(log)), state=judged.state,
         metric=metric(recorded, choice, context), headroom=headroom_of(log), gap=gap(recorded, headroom_of(log)),
         recorded=recording(tape),
         findings=named, log=tuple(log[1:]),
@@ -84,7 +85,7 @@ def misled(judged: Judged) -> bool:
     return poor and settled(run.known) and judged.state == "below-headroom"
 
 
-def learning(state: State, run: Run) -> bool | None:
+def learning(state: State, run: Run, headroom: Headroom | None = None) -> bool | None:
     """Whether the run learns; None where that cannot be told."""
     if state == "too-early":
         return None
@@ -92,7 +93,7 @@ def learning(state: State, run: Run) -> bool | None:
         return state != "does-not-learn"
     if run.skill is None or not run.judged:
         return None
-    return learns(run.skill) or (state == "unknown" and run.ranks is not None)
+    return learns(run.skill) or (state == "unknown" and (run.ranks is not None or at_ceiling(headroom)))
 
 
 def gap(run: Run, headroom: Headroom | None) -> Gap | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -13,7 +12,6 @@ from unstuck.diagnosis.experiment import (
     Experiment,
     Headroom,
     Micro,
-    PrintedScore,
     Recount,
     Request,
     Rerun,
@@ -24,8 +22,16 @@ from unstuck.diagnosis.experiment import (
 from unstuck.diagnosis.log import Book, Patched, upstream
 from unstuck.diagnosis.model import Finding, Remedy
 from unstuck.diagnosis.search import SCREEN, Search, as_good, is_effective, stage_of
-from unstuck.diagnosis.skill import PASSED, WORTH, apart, below, differs, learns, leaves_room, rising, settled, stuck
+from unstuck.diagnosis.skill import (
+    PASSED,
+    WORTH,
+    learns,
+    leaves_room,
+    rising,
+    settled,
+)
 from unstuck.diagnosis.stages import Stage
+from unstuck.diagnosis.standing import gapped, headroom_of, is_below, related
 
 FURTHER = 2
 """How often a remedy that does not suffice in the patched script is made stronger."""
@@ -310,16 +316,6 @@ Answer = tuple[Remedy, tuple[str, ...]]
 """A remedy and the faults it answers."""
 
 
-def headroom_of(log: Sequence[Experiment]) -> Headroom | None:
-    """What simple learners reach on the recorded rows, if a log holds it."""
-    return next((e.headroom for e in log if e.headroom is not None), None)
-
-
-def related(finding: Finding, headroom: Headroom | None) -> bool:
-    """Whether a finding says that labels are unrelated to their rows, and a simple learner predicts them."""
-    return "halves" in finding.settles and headroom is not None and learns(headroom.skill(headroom.interval[0]))
-
-
 def is_fact(finding: Finding) -> bool:
     """Whether a finding belongs into the patch without a replay: nobody means it, or only reports can show it."""
     meant = not finding.never_meant and finding.stage is not Stage.REPORTING
@@ -329,67 +325,6 @@ def is_fact(finding: Finding) -> bool:
 def ended(rerun: Experiment) -> bool:
     """Whether the patched script went through."""
     return rerun.run is not None and rerun.run.ended
-
-
-def is_below(headroom: Headroom | None, skill: float | None = None) -> bool:
-    """Whether the rows hold clearly more than a run gets out of them, or than a skill that a treated one reaches."""
-    if headroom is None:
-        return False
-    run = headroom.skill(headroom.run)
-    return below(run if skill is None else max(run, skill), run + headroom.gain[0])
-
-
-def nothing_beats(headroom: Headroom | None) -> bool:
-    """Whether no simple learner gets more out of the rows than the best constant answer."""
-    return headroom is not None and stuck(headroom.skill(headroom.baseline))
-
-
-def by_heart(run: Run) -> bool:
-    """Whether it knows the rows it was trained on, and nothing of those of its last evaluation."""
-    return run.evaluation is not None and learns(run.known) and stuck(run.evaluation)
-
-
-def gapped(run: Run, headroom: Headroom | None) -> bool:
-    """Whether it knows its training rows much better than those of its last evaluation, of which learners know more.
-
-    More steps would close no such gap: what is missing is what the rows have in common.
-    """
-    if headroom is None or not headroom.held or not run.judged:
-        return False
-    return is_below(headroom) and apart(run.known, headroom.skill(headroom.run))
-
-
-def counted(before: Run, after: Run) -> tuple[float, float]:
-    """The skills that two runs are compared by: where the first knows only its own rows, what both show of others.
-
-    That is the score that both print, else their last evaluations.
-    """
-    was, now = _printed(before, after)
-    if was is not None and now is not None and apart(before.known, was.skill):
-        return was.skill, now.skill
-    if before.evaluation is not None and after.evaluation is not None and apart(before.known, before.evaluation):
-        return before.evaluation, after.evaluation
-    return before.known, after.known
-
-
-def _printed(before: Run, after: Run) -> tuple[PrintedScore | None, PrintedScore | None]:
-    """The scores of other rows than the training's that two runs print under the same words."""
-    was, now = before.scores.printed, after.scores.printed
-    if was is None or now is None or was.label != now.label or was.of_training or now.of_training:
-        return None, None
-    return was, now
-
-
-def still_prints(before: Run, after: Run) -> bool:
-    """Whether the score that a run prints is poor, and no better in another run: then that run healed nothing.
-
-    A score that is certain to be of rows not trained on is poor below what settles a run; any other, at chance.
-    """
-    was, now = before.scores.printed, after.scores.printed
-    if was is None or now is None or differs(was.skill, now.skill):
-        return False
-    best = max(was.skill, now.skill)
-    return not (settled(best) if was.held_out and now.held_out else learns(best))
 
 
 def _known(rerun: Experiment | None) -> float:

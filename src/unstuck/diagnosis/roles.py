@@ -13,17 +13,7 @@ from dataclasses import dataclass
 import msgspec
 
 from unstuck.diagnosis.experiment import Experiment, Headroom, Recount, Replay, Rerun, Resample, Run, Scores
-from unstuck.diagnosis.level import (
-    by_heart,
-    counted,
-    ended,
-    gapped,
-    headroom_of,
-    is_below,
-    nothing_beats,
-    related,
-    still_prints,
-)
+from unstuck.diagnosis.level import ended
 from unstuck.diagnosis.log import latest, upstream
 from unstuck.diagnosis.model import Effect, Finding, Known, Role, Site, State
 from unstuck.diagnosis.plan import Choice
@@ -40,6 +30,17 @@ from unstuck.diagnosis.skill import (
     worth_having,
 )
 from unstuck.diagnosis.stages import Stage
+from unstuck.diagnosis.standing import (
+    at_ceiling,
+    by_heart,
+    counted,
+    gapped,
+    headroom_of,
+    is_below,
+    nothing_beats,
+    related,
+    still_prints,
+)
 from unstuck.tape.model import Tape
 
 
@@ -92,6 +93,8 @@ def state_of(run: Run, headroom: Headroom | None = None) -> State:
         return "too-early" if early else "unknown"  # how much more its rows hold is not known
     if run.ranks is not None and nothing_beats(headroom):
         return "unknown"  # its answers are those of the constant, and so are the best ones
+    if at_ceiling(headroom):
+        return "unknown"  # little can be learnt from its rows, and it has learnt that
     return "too-early" if early else "does-not-learn"
 
 

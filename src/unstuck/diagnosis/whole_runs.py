@@ -8,9 +8,9 @@ from typing import TypeVar
 import msgspec
 
 from unstuck.diagnosis.experiment import Arm, Experiment, PrintedScore, Run, Scores, Word
-from unstuck.diagnosis.level import by_heart, counted, still_prints
 from unstuck.diagnosis.rerun import PatchedRun
 from unstuck.diagnosis.skill import LEAST, WORTH, healed, settled
+from unstuck.diagnosis.standing import by_heart, counted, still_prints
 from unstuck.signals.evaluation import FinalEvaluation
 from unstuck.signals.final_number import FinalNumber
 from unstuck.signals.held_out import HeldOut

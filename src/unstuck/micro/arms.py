@@ -50,6 +50,11 @@ class Arm:
         return max(-1.0, (whole - self.last) / whole)
 
     @property
+    def bottomless(self) -> bool:
+        """The loss may be below 0, as a likelihood with a variance is: no share of it says what is left."""
+        return min(self.first, self.last, self.first if self.constant is None else self.constant) < 0
+
+    @property
     def over(self) -> bool:
         """The rows are learnt, or there is nothing to go on from."""
         return self.share >= LEARNT or not math.isfinite(self.last)

@@ -145,6 +145,8 @@ def ask(recorded: Recorded) -> ByHeart:
     own, constant = Own(recorded, few.step), constant_loss(few, task)
     clock = Clock(recorded.seconds)
     arms: list[Arm | None] = [learnt(own, few.step, constant, clock.part(HALF_TIME)), None, None]
+    if arms[0] is not None and arms[0].bottomless:
+        raise NotApplicable("its loss falls below 0: what is left of it is not known")
     if arms[0] is not None and not arms[0].steps:
         raise NotApplicable("the first loss is below what the best constant answer costs")
     if arms[0] is not None and arms[0].share < NOTHING:
