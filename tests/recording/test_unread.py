@@ -87,3 +87,21 @@ def test_a_value_that_is_read_now_and_then_is_none(tmp_path: Path) -> None:
 def test_a_function_of_a_library_may_make_what_it_does_not_use(tmp_path: Path) -> None:
     line = "found = __import__('torch').utils.data.default_collate([inputs[0], inputs[1]])"
     assert unread(tmp_path, line) == ()
+
+
+TERMS = """for weight in (0.5, 1.0, 2.0):
+            total {sign} weight * F.cross_entropy(out, y[rows])"""
+
+
+def test_terms_of_a_loss_that_replace_each_other_are_found(tmp_path: Path) -> None:
+    found = unread(tmp_path, TERMS.format(sign="=+"), "loss = loss + total")
+    assert [(one.last_of, one.site.line, one.gradient) for one in found] == [(3, LINE + 1, True)]
+
+
+@pytest.mark.parametrize(("line", "after"), [
+    ("total = 0.0\n        " + TERMS.format(sign="+="), "loss = loss + total"),
+    ("total = [F.cross_entropy(out, y[rows]) for _ in range(3)]", "loss = loss + sum(total)"),
+    ("for at in range(3):\n            step = model(inputs + at)", "loss = loss + step.mean()"),
+])  # fmt: skip
+def test_sums_and_states_that_replace_each_other_are_used(tmp_path: Path, line: str, after: str) -> None:
+    assert unread(tmp_path, line, after) == ()

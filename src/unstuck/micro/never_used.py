@@ -10,8 +10,9 @@ away, as `x[rows][column] = 0` does where `rows` is a list, a mask or a tensor?
 
 In the first steps every torch call is watched. A value is used where a later call takes it, also one that only prints
 it. A line is told of where all its values were freed unread; values that depend on weights and have no gradient are
-left out (a score that is printed now and then). An assignment is told of where nothing refers to the tensor that it
-changes, and that is no view of another one.
+left out (a score that is printed now and then). So is a line that makes several numbers with a gradient in each step,
+of which only the last is used: terms of a loss that replace each other. An assignment is told of where nothing refers
+to the tensor that it changes, and that is no view of another one.
 
 ## What it costs
 
@@ -67,9 +68,9 @@ class NeverUsed:
     def statements(self) -> tuple[Statement, ...]:
         """Each line."""
         said = self.lines[:TOLD]
+        narrows = lambda one: isinstance(one, Unread) and not one.last_of
         return tuple(
-            Statement(what, one.site, "never-used", {"times": one.times}, alone=isinstance(one, Unread))
-            for one, what in said
+            Statement(what, one.site, "never-used", {"times": one.times}, alone=narrows(one)) for one, what in said
         )
 
 
@@ -92,6 +93,12 @@ def _said(tape: Tape, one: Unread) -> str:
         return (
             f"the result of `{one.name}` is thrown away ({one.times} times): it is a new tensor, and the one that it "
             f"is made of stays as it was; assign it, or call `{one.name}_`"
+        )
+    if one.last_of:
+        code = _text(place, one)
+        return (
+            f"of the {one.last_of} numbers that {code} makes in each step only the last is used: the others have a "
+            "gradient, and no later call reads them; are they to be added?"
         )
     subject = f"`{ast.unparse(statement.targets[0])}`" if isinstance(statement, ast.Assign) else _text(place, one)
     seen = f"(made {one.times} times, shape {list(one.shape)})"

@@ -159,7 +159,7 @@ class Tracer(TorchFunctionMode):
         if orders is not None:
             self._guarded(orders.before, func, args, kwargs)
         if unread is not None:
-            self._guarded(unread.before, args, kwargs)
+            self._guarded(unread.before, func, args, kwargs)
         mark = self.marks.get(func) if func.__hash__ is not None else None
         if mark is not None and (done := mark(func, args, kwargs)) is not UNTAKEN:
             self._follow_draws(sys._getframe(1), func, args, kwargs, done, False)

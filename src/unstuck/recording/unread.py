@@ -2,16 +2,18 @@
 
 Every torch call from the first backward on is looked at, also those that depend on no weight. A value is read where a
 later call takes it, whatever the call does with it (but for the same call again, as in a sum over a loop). One that
-nothing has read when it is freed was made for nothing. What is computed from weights without a gradient (a score that
-is printed now and then) is left out, and so is what a function of a library makes for itself.
+nothing has read when it is freed was made for nothing; so was a number (a term of the loss) where a line makes several
+in each step and only the last of them is read. What is computed from weights without a gradient (a score that is
+printed now and then) is left out, and so is what a function of a library makes for itself.
 """
 
 from __future__ import annotations
 
 import sys
 import weakref
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
@@ -27,6 +29,8 @@ PASSES = 8
 FEWEST = 3
 """Times that a line has made values for nothing, and none that was read."""
 KEPT = 16
+SAME = {"positive", "__pos__"}
+"""Calls that give back what they are given."""
 
 
 @dataclass
@@ -39,6 +43,26 @@ class _Line:
     """How many of those that were not read are gone."""
     gradient: bool = False
     shape: tuple[int, ...] = ()
+    step: list[_Result] = field(default_factory=list)
+    """What it has given since the last backward, where each is one number, ..."""
+    over: list[_Result] = field(default_factory=list)
+    """... and before that."""
+    lasts: Counter[int] = field(default_factory=Counter)
+    """Steps in which all but the last of so many were not read; of 0, the other steps."""
+
+    def close(self) -> None:
+        """A backward begins: what was read of those of the step before (the tracer keeps them until it is over)."""
+        if len(self.over) > 1:
+            *others, last = self.over
+            only = last.read and not any(r.read or not r.freed for r in others)
+            self.lasts[len(self.over) if only else 0] += 1
+        self.over, self.step = self.step, []
+
+    @property
+    def last_of(self) -> int:
+        """How many it makes in each step of which only the last is read; 0 where that is not so."""
+        counts = list(self.lasts)
+        return counts[0] if len(counts) == 1 and self.lasts[counts[0]] >= FEWEST and self.gradient else 0
 
 
 @dataclass
@@ -49,6 +73,7 @@ class _Result:
     site: Site
     parts: dict[int, weakref.ref[Tensor]]
     """By id."""
+    read: bool = False
 
     @property
     def freed(self) -> bool:
@@ -65,11 +90,14 @@ class UnreadValues:
         self._open: dict[int, _Result] = {}
         self.over = False
 
-    def before(self, args: Any, kwargs: Any) -> None:
+    def before(self, func: Any, args: Any, kwargs: Any) -> None:
         """A call is about to read its arguments."""
+        if getattr(func, "__name__", "") in SAME:
+            return
         for tensor in tensors((args, kwargs)):
             found = self._open.get(id(tensor))
             if found is not None and found.parts[id(tensor)]() is tensor:
+                found.read = True
                 found.line.read += self._call_sites.innermost(4) != found.site
                 self._forget(found)
 
@@ -86,7 +114,10 @@ class UnreadValues:
         if site is not None:
             line = self._lines.setdefault((site, name), _Line())
             line.made, line.gradient, line.shape = line.made + 1, gradient, tuple(made[0].shape)
-            self._add(_Result(line, site, {id(t): weakref.ref(t) for t in made}))
+            result = _Result(line, site, {id(t): weakref.ref(t) for t in made})
+            self._add(result)
+            if made[0].numel() == 1:
+                line.step.append(result)
 
     def step(self) -> None:
         """A backward begins: count what is gone."""
@@ -94,6 +125,8 @@ class UnreadValues:
             if found.freed:
                 found.line.freed += 1
                 self._forget(found)
+        for line in self._lines.values():
+            line.close()
         if self._passes() >= PASSES:
             self.close()
 
@@ -109,8 +142,9 @@ class UnreadValues:
 
     def kept(self) -> tuple[Unread, ...]:
         """The lines whose values nothing has ever read."""
-        found = [(key, line) for key, line in self._lines.items() if not line.read and line.freed >= FEWEST]
-        return tuple(Unread(*key, line.made, line.gradient, line.shape) for key, line in found[:KEPT])
+        never = [(key, line) for key, line in self._lines.items() if not line.read and line.freed >= FEWEST]
+        found = [*((key, line) for key, line in self._lines.items() if line.last_of), *never]
+        return tuple(Unread(*key, n.made, n.gradient, n.shape, n.last_of) for key, n in found[:KEPT])
 
     def _add(self, result: _Result) -> None:
         for key in result.parts:

@@ -303,6 +303,8 @@ class Unread(NamedTuple):
     gradient: bool
     """A gradient could go through it."""
     shape: tuple[int, ...]
+    last_of: int = 0
+    """It gives so many numbers in each step, and only the last of them is read; 0 where none is."""
 
 
 class LostWrite(NamedTuple):
