@@ -106,6 +106,8 @@ def _answer(
         met = meeting(program, output, target)
         if met is None and task.kind == "regression" and not _compared(program, output, Outside(target)):
             return None  # both are made into something else before they meet: the target is not what is asked for
+        if wanted is not None:
+            wanted = _unpaired(program, target, wanted, values[output.id])
         if met is not None:
             wanted = in_units(wanted, values[output.id], values[met.id])
         return None if wanted is None else (program, outside, values[output.id], wanted)
@@ -185,17 +187,31 @@ def _wanted(tape: Tape, program: Program, task: Task, outside: tuple[Tensor, ...
     return replace(task, counting=own if some else None).wanted(outside.__getitem__)
 
 
+def _unpaired(program: Program, target: int, wanted: Tensor, output: Tensor) -> Tensor:
+    """Targets that stand for the rows of a confusion matrix, whose cells `target * classes + answer` numbers."""
+    meets = program.users(Outside(target))[0]
+    classes = output.shape[1] if output.dim() > 1 else 0
+    if classes < 2 or wanted.is_floating_point() or meets.name not in of("add").names:
+        return wanted
+    numbered = bool((wanted % classes == 0).all()) and int(wanted.max()) >= classes
+    return wanted // classes if numbered else wanted
+
+
 def final_weights(tape: Tape, program: Program) -> dict[str, Tensor]:
     """The weights that a program reads, as the run left them."""
     return {name: tape.tensors[f"f:{name}"] for name in program.weights()}
 
 
 def target_of(program: Program, output: Value, outside: tuple[Tensor, ...], rows: int = 0) -> int | None:
-    """The slot of the targets: the first with a row for each output that no call reads beside a weight.
+    """The slot of the targets: the first with a row for each output that no call reads beside a weight, or makes the
+    output of.
 
     `rows` of the output on this batch; -1 for any number, 0 for as many as when the program was first run.
     """
-    inputs = {r for c in program.calls if any(isinstance(w, Weight) for w in c.refs()) for r in c.refs()}
+    entering = {*map(id, program.leading_to(output))}
+    inputs = {
+        r for c in program.calls if id(c) in entering or any(isinstance(w, Weight) for w in c.refs()) for r in c.refs()
+    }
     maker = program.maker(output)
     rows = rows or (maker.shape[0] if maker and maker.shape else -2)
     for call in program.calls:
