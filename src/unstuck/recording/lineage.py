@@ -20,7 +20,7 @@ from torch import Tensor
 from unstuck.recording.call_sites import CallSites
 from unstuck.recording.tracer import tensors
 from unstuck.tape import ops
-from unstuck.tape.model import Prepared
+from unstuck.tape.model import Prepared, Written
 from unstuck.tape.site import Site
 
 PASSES = 4
@@ -33,6 +33,7 @@ DEPTH = 4
 KINDS = {"arithmetic", "function", "step"}
 AVERAGING = {"interpolate", "upsample", "grid_sample"}
 """Calls that mix neighbours, beside those that pool."""
+WRITING = "__setitem__"
 Range = tuple[float, float]
 
 
@@ -60,6 +61,8 @@ class Lineage:
         self._call_sites = call_sites
         self._made: dict[int, tuple[weakref.ref[Tensor], _Made]] = {}
         self._found: dict[tuple[int, int], tuple[Prepared, ...]] = {}
+        self._writes: dict[int, tuple[weakref.ref[Tensor], Site]] = {}
+        self._written: dict[tuple[int, int], Site] = {}
         self._calls = self._looks = 0
         self.over = False
 
@@ -69,6 +72,8 @@ class Lineage:
         if given is None or (isinstance(out, Tensor) and out.dtype == torch.bool):
             return  # what a comparison tells has no size
         name = getattr(func, "__name__", "")
+        if name == WRITING:
+            self._write(given)
         kind = ops.of(name.strip("_")).kind
         made = self._joined(args) if kind == "joining" else self._of(given)
         averages = name in AVERAGING or kind == "pooling"
@@ -79,6 +84,12 @@ class Lineage:
         if made is not None:
             for tensor in tensors(out):
                 self._note(tensor, made)
+
+    def _write(self, tensor: Tensor) -> None:
+        site = self._call_sites.direct(sys._getframe(4))
+        if site is not None:
+            key = id(tensor)
+            self._writes[key] = (weakref.ref(tensor, lambda _: self._writes.pop(key, None)), site)
 
     def _joined(self, args: Any) -> _Made | None:
         """What the first of several tensors was made of; of one that was averaged, where there is such."""
@@ -94,14 +105,21 @@ class Lineage:
         for slot, tensor in enumerate(outside):
             if (program, slot) not in self._found and (made := self._of(tensor)) is not None:
                 self._found[program, slot] = tuple(_chain(program, slot, made))
+            ref, site = self._writes.get(id(tensor), (None, None))
+            if ref is not None and site is not None and ref() is tensor:
+                self._written.setdefault((program, slot), site)
         self._looks += 1
         if self._looks >= PASSES:
             self.over = True
-            self._made = {}
+            self._made, self._writes = {}, {}
 
     def kept(self) -> tuple[Prepared, ...]:
         """By program and slot, the last call first."""
         return tuple(one for chain in self._found.values() for one in chain)
+
+    def written(self) -> tuple[Written, ...]:
+        """The lines that wrote places of what entered."""
+        return tuple(Written(*key, site) for key, site in self._written.items())
 
     def _of(self, tensor: Tensor) -> _Made | None:
         ref, made = self._made.get(id(tensor), (None, None))

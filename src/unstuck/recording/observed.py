@@ -242,6 +242,7 @@ class Observed:
             lost_writes=self.lost_writes.kept(),
             drawn_again=self.drawn.kept(),
             prepared=self.lineage.kept(),
+            written=self.lineage.written(),
             ended=time.time(),
         )
 

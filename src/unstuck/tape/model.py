@@ -341,6 +341,14 @@ class Prepared(NamedTuple):
     """It made fractions of whole numbers, as a mean of neighbours is."""
 
 
+class Written(NamedTuple):
+    """The line that last wrote some places of what enters a program."""
+
+    program: int
+    slot: int
+    site: Site
+
+
 class Vocabulary(NamedTuple):
     """A dict, a list or a string of the script that gives texts to the rows of a table of weights."""
 
@@ -399,6 +407,8 @@ class Facts(msgspec.Struct, frozen=True):
     """What draws again what another line has drawn and acted on."""
     prepared: tuple[Prepared, ...] = ()
     """What the first batches went through, by program and slot, the last call first."""
+    written: tuple[Written, ...] = ()
+    """What the first batches were written by, place by place."""
     ended: float = 0.0
     """When the recording ended, in seconds since the epoch: which of several processes failed first."""
 
