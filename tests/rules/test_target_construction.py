@@ -6,14 +6,14 @@ import pytest
 
 from tests.recorded import Record
 from unstuck.diagnosis.model import Finding
-from unstuck.micro import best_output
+from unstuck.micro import best_output, laid, one_target
 from unstuck.micro.best_output import FIRES, QUIET
 from unstuck.micro.step import Recorded
 from unstuck.rules.target_construction import check
 
 
 def found(text: str, record: Record) -> list[Finding]:
-    return list(check(None, best_output.ask(Recorded(record(text, steps=6)))))
+    return list(check(None, best_output.ask(Recorded(record(text, steps=6))), None, None))
 
 
 def test_a_term_that_leads_away_from_the_target_is_reported_at_its_line(record: Record) -> None:
@@ -35,3 +35,15 @@ def test_a_term_that_leads_away_from_the_target_is_reported_at_its_line(record: 
 def test_terms_that_are_smallest_near_the_target_are_left_alone(term: str, record: Record) -> None:
     text = QUIET.replace("(1 - overlap(corners(found), corners(boxes[rows]))).mean()", term)
     assert text != QUIET and found(text, record) == []
+
+
+def test_targets_of_other_places_are_proven_and_leave_nothing_to_learn(record: Record) -> None:
+    (finding,) = check(None, None, laid.ask(Recorded(record(laid.FIRES))), None)
+    assert finding.effect.word == "proven" and finding.leaves_nothing and finding.site is not None
+    assert list(check(None, None, laid.ask(Recorded(record(laid.QUIET))), None)) == []
+
+
+def test_labels_of_a_masked_input_are_proven(record: Record) -> None:
+    (finding,) = check(None, None, None, one_target.ask(Recorded(record(one_target.FIRES))))
+    assert finding.effect.word == "proven" and "masked input" in finding.message
+    assert list(check(None, None, None, one_target.ask(Recorded(record(one_target.QUIET))))) == []

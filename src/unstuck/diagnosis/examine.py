@@ -69,7 +69,7 @@ def readers(kind: type) -> dict[str, Rule]:
 def _of_rule(finding: Finding, rule: Rule, behind: Patched, origin: str) -> Finding:
     """The finding with what its rule says of the fault."""
     stage = Stage.REPORTING if finding.aside else rule.stage
-    last = rule.leaves_nothing and not finding.aside
+    last = (rule.leaves_nothing or finding.leaves_nothing) and not finding.aside
     origin = "battery" if finding.origin == "battery" else origin
     return msgspec.structs.replace(
         finding, stage=stage, never_meant=rule.never_meant or finding.never_meant, leaves_nothing=last, origin=origin,

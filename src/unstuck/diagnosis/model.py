@@ -85,7 +85,8 @@ class Finding(msgspec.Struct, frozen=True):
     stage: Stage = Stage.MECHANISM
     never_meant: bool = False
     leaves_nothing: bool = False
-    """Of the rule: see `unstuck.rules.catalogue.Rule`. Filled in when the rule is asked."""
+    """Of the rule: see `unstuck.rules.catalogue.Rule`. Filled in when the rule is asked; a rule may say both of one of
+    its findings."""
     origin: str = "tape"
     """What the rule read: "tape", "sweep", the name of a micro-experiment, or "asked": a command of the person's.
     "battery": nothing is claimed; it is tried, and told only if an experiment proves it."""

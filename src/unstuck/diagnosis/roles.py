@@ -130,13 +130,17 @@ class Judged:
     @property
     def state(self) -> State:
         """The state of the recorded run."""
-        nothing_left = any(f.leaves_nothing and not f.behind and self.effect(f).word == "proven" for f in self.findings)
         state = state_of(self.run, headroom_of(self.log))
         if state == "learns-well" and is_below(headroom_of(self.log)) and self._healed():
             state = "below-headroom"  # it still improves, and something that is wrong with it holds it back
         shown = any(e.short for e in self.log if not e.request.behind)
         short = shown and state == "does-not-learn" and improves(self.run.curve)
-        return "does-not-learn" if nothing_left else "too-early" if short else state
+        return "does-not-learn" if self.nothing_left else "too-early" if short else state
+
+    @property
+    def nothing_left(self) -> bool:
+        """Whether a proven fault leaves nothing to learn."""
+        return any(f.leaves_nothing and not f.behind and self.effect(f).word == "proven" for f in self.findings)
 
     def _healed(self) -> bool:
         """Whether an experiment proves that something holds the training back."""
@@ -183,6 +187,8 @@ class Judged:
             what = "hint" if finding.origin == "battery" else "suspect"
         if what == "suspect" and finding.known == "guessed" and settled(self.run.known) and finding.stage in DURING:
             what = "hint"  # the training does well: what is wrong comes after it
+        if what == "suspect" and finding.known == "guessed" and self.nothing_left:
+            what = "hint"  # it was not tried, and could show nothing
         if what in ("hint", "suspect") and causes and self._gone(finding):
             what = "consequence"
         severity = {"cause": "error", "suspect": "warning"}.get(what, "hint")

@@ -91,7 +91,7 @@ class Laid:
         if not self.elsewhere:
             return ()
         said = f"{self.why}; are x and y, or rows and columns, taken for each other?"
-        return (Statement(said, self.site, "laid", self.numbers, "axes-swapped"),)
+        return (Statement(said, self.site, "laid", self.numbers, "target-construction"),)
 
 
 def ask(recorded: Recorded) -> Laid:

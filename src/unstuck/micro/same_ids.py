@@ -119,8 +119,8 @@ def _slot(call: Call) -> int:
 def _compared(answers: Answers, call: Call) -> SameIds | None:
     trained = _trained(answers, _slot(call))
     asked, site = _asked(answers, _table(call))
-    if trained is None or asked is None:
-        return None
+    if trained is None or asked is None or not bool(asked[1].std(0).any()):
+        return None  # equal targets are those of no rows
     ids, wanted = trained
     order = torch.randperm(len(ids), generator=torch.Generator().manual_seed(0))
     one, other = order[: len(order) // 2], order[len(order) // 2 :]

@@ -1,4 +1,4 @@
-"""Targets are made by the network itself, with gradients, or are read in another format.
+"""Targets are built wrongly: by the network itself, with gradients, in another format, or for other places.
 
 ## Why it hurts
 A value function is trained on `reward + gamma * value(next state)`. That sum is a target: it says where the value of
@@ -9,6 +9,9 @@ most often a flatter one, and learning is slower by far or does not happen.
 A term of the loss that reads the target in another format than the output has (corners of a box in the place of its
 centre and size) pulls the output away from the target, and may have no smallest value at all.
 
+Targets of a grid that are written at `[x, y]`, where the picture has `[row, column]`, belong to other places than those
+that show what is asked for. Labels that are made after the input was masked ask for the mask.
+
 ## How it is seen
 In the recorded step the loss compares two values. Both depend on the same trained weights through different inputs, one
 of them by way of a number between 0 and 1 that it is multiplied by, and of something from outside that is added: a
@@ -18,10 +21,15 @@ alone.
 
 Of a loss of several terms, the output is set free at its target and moved down the gradient: it has to stay there.
 
+A straight line from what pictures show in a place to the target of that place explains the targets of other pictures;
+where it does so only with their axes exchanged or mirrored, the targets lie elsewhere. The targets that the loss counts
+are compared with what enters in the same places.
+
 ## What to do
 Compute the target under `torch.no_grad()`, or `detach()` it; multiply the next value by `(1 - done)`, so that nothing
 is expected beyond the end of an episode; a slowly updated copy of the network makes the targets steady.
-Convert outputs and targets to the format that each term of the loss expects.
+Convert outputs and targets to the format that each term of the loss expects. Write `grid[row, column]`, with the row
+from y. Clone the labels before the input is masked.
 """
 
 from __future__ import annotations
@@ -33,6 +41,8 @@ from unstuck.diagnosis.stages import Stage
 from unstuck.micro import bootstrap as example
 from unstuck.micro.best_output import BestOutput
 from unstuck.micro.bootstrap import Bootstrap
+from unstuck.micro.laid import Laid
+from unstuck.micro.one_target import OneTarget
 from unstuck.remedies.detach_target import DetachTarget
 
 STAGE = Stage.TARGETS
@@ -42,10 +52,16 @@ TURNED = 0.9
 """Cosine of the gradients with and without the target's part: below it, a step goes 25 degrees aside or more."""
 
 
-def check(bootstrap: Bootstrap | None, best: BestOutput | None) -> Iterator[Finding]:
-    """Report a target with gradients, and a term of the loss that leads away from it."""
-    if bootstrap is None and best is None:
+def check(
+    bootstrap: Bootstrap | None, best: BestOutput | None, laid: Laid | None, one: OneTarget | None
+) -> Iterator[Finding]:
+    """Report a target with gradients, one of other places or of one class, and a term of the loss that leads away."""
+    if bootstrap is None and best is None and laid is None and one is None:
         raise NotApplicable("no target is compared with a value of the network")
+    if laid is not None and laid.elsewhere:
+        yield _elsewhere(laid)
+    if one is not None and one.only is not None and one.given:
+        yield _masked(one)
     if bootstrap is not None:
         yield _bootstrapped(bootstrap)
     if best is not None and best.elsewhere and best.terms > 1:
@@ -56,6 +72,27 @@ def check(bootstrap: Bootstrap | None, best: BestOutput | None) -> Iterator[Find
         )
         said = "a term of the loss asks for another output than the target; does it read another format or unit?"
         yield Finding(FAULT, said, best.site, shown, (), known="observed")
+
+
+def _elsewhere(laid: Laid) -> Finding:
+    """Targets that go with other places of their pictures."""
+    most = laid.others[laid.best]
+    said = f"the targets belong to other places than their pictures: they fit {laid.best}; are rows and columns right?"
+    shown = (
+        Evidence("share of the targets that what pictures show in their places explains", round(laid.own, 3), "most"),
+        Evidence(f"the same, {laid.best}", round(most, 3), "none"),
+    )
+    sure = f"{laid.best}, a straight line explains {most:.2f} of the targets of {laid.pictures} pictures"
+    effect = proven(f"{sure}, and {laid.own:.2f} as they are")
+    return Finding(FAULT, said, laid.site, shown, (), known="observed", effect=effect, leaves_nothing=True)
+
+
+def _masked(one: OneTarget) -> Finding:
+    """Labels that are read from the masked input."""
+    said = f"the loss asks for {one.only} in every place, which is what the input holds there: labels of a masked input"
+    shown = (Evidence("different targets that the loss counts", 1.0, f"up to {one.classes}"),)
+    effect = proven(f"all {one.counted} targets that count are {one.only}, and stand in the input")
+    return Finding(FAULT, said, one.site, shown, (), known="observed", effect=effect, leaves_nothing=True)
 
 
 def _bootstrapped(bootstrap: Bootstrap) -> Finding:
