@@ -102,41 +102,65 @@ def _loss(scores: Tensor, targets: Tensor, problem: Problem) -> Tensor:
 def linear(problem: Problem) -> Tensor:
     """A ridge regression on values; a regularised logistic regression on classes."""
     x, asked = prepared(problem)
-    fit = _logistic if problem.classes else _ridge
+    return _decided(_at(asked, _line(x, problem)), problem)
+
+
+def _line(x: Tensor, problem: Problem) -> Tensor:
+    """(columns + 1, classes or 1) The weights of the linear map, with the strength that a part of the rows chooses."""
+    make = _Logistic if problem.classes else _Ridge
     ours, checked = _split(len(x))
-    best, loss, weights = RIDGES[0], float("inf"), torch.zeros(x.shape[1] + 1, problem.classes or 1)
+    part = make(x[ours], problem.targets[ours], torch.zeros(x.shape[1] + 1, problem.classes or 1))
+    best, loss = RIDGES[0], float("inf")
     for ridge in RIDGES:
-        weights = fit(x[ours], problem.targets[ours], ridge, weights)
-        now = float(_loss(_at(x[checked], weights), problem.targets[checked], problem))
+        now = float(_loss(_at(x[checked], part.fit(ridge)), problem.targets[checked], problem))
         best, loss = (ridge, now) if now < loss else (best, loss)
-    return _decided(_at(asked, fit(x, problem.targets, best, weights)), problem)
+        if problem.late:
+            break
+    return make(x, problem.targets, part.weights).fit(best)
 
 
 def _at(x: Tensor, weights: Tensor) -> Tensor:
     return x @ weights[:-1] + weights[-1]
 
 
-def _ridge(x: Tensor, targets: Tensor, ridge: float, start: Tensor) -> Tensor:
-    del start
-    one = torch.cat([x, torch.ones(len(x), 1)], 1)
-    penalty = ridge * len(x) * torch.eye(one.shape[1])
-    penalty[-1, -1] = 0.0
-    return torch.linalg.solve(one.T @ one + penalty, one.T @ targets.float().unsqueeze(1))
+class _Ridge:
+    """Ridge regressions on the same rows."""
+
+    def __init__(self, x: Tensor, targets: Tensor, start: Tensor) -> None:
+        one = torch.cat([x, torch.ones(len(x), 1)], 1)
+        self._squares, self._sums, self._rows = one.T @ one, one.T @ targets.float().unsqueeze(1), len(x)
+        self.weights = start
+
+    def fit(self, ridge: float) -> Tensor:
+        """The weights with a penalty on all of them but the constant."""
+        penalised = self._squares.clone()
+        penalised.diagonal()[:-1] += ridge * self._rows
+        self.weights = torch.linalg.solve(penalised, self._sums)
+        return self.weights
 
 
-def _logistic(x: Tensor, targets: Tensor, ridge: float, start: Tensor) -> Tensor:
-    weights = start.clone().requires_grad_()
-    optimizer = torch.optim.LBFGS([weights], max_iter=STEPS, line_search_fn="strong_wolfe")
+class _Logistic:
+    """Logistic regressions on the same rows, each from where the one before ended."""
 
-    def closure() -> Tensor:
-        optimizer.zero_grad()
-        loss = functional.cross_entropy(_at(x, weights), targets) + ridge / 2 * weights[:-1].square().sum()
-        loss.backward()
-        return loss
+    def __init__(self, x: Tensor, targets: Tensor, start: Tensor) -> None:
+        self._x, self._targets, self.weights = x, targets, start
 
-    with torch.enable_grad():
-        optimizer.step(closure)  # type: ignore[arg-type]
-    return weights.detach()
+    def fit(self, ridge: float) -> Tensor:
+        """The weights with a penalty on all of them but the constant."""
+        weights = self.weights.clone().requires_grad_()
+        optimizer = torch.optim.LBFGS([weights], max_iter=STEPS, line_search_fn="strong_wolfe")
+
+        def closure() -> Tensor:
+            optimizer.zero_grad()
+            loss = functional.cross_entropy(_at(self._x, weights), self._targets)
+            loss = loss + ridge / 2 * weights[:-1].square().sum()
+            loss.backward()
+            return loss
+
+        with torch.enable_grad():
+            optimizer.step(closure)  # type: ignore[arg-type]
+        self.weights = weights.detach()
+        return self.weights
 
 
 def neighbours(problem: Problem) -> Tensor:
@@ -162,22 +186,40 @@ def factors(problem: Problem) -> Tensor:
     part = replace(
         problem, train=problem.train.of(ours), targets=problem.targets[ours], asked=problem.train.of(checked)
     )
-    losses = [((_factored(part, n) - problem.targets[checked]).square().mean(), n) for n in RANKS]
-    found = _factored(problem, min(losses)[1])
+    left = _Left.of(part)
+    losses = [((left.answered(n) - problem.targets[checked]).square().mean(), n) for n in RANKS]
+    if problem.late:
+        raise ValueError("no time is left")
+    found = _Left.of(problem).answered(min(losses)[1])
     return (found > 0.5).long() if problem.classes else found
 
 
-def _factored(problem: Problem, rank: int) -> Tensor:
-    kinds, values = _kinds(problem)[:2], replace(problem, targets=problem.targets.float(), classes=0)
-    straight = linear(replace(values, asked=problem.train))
-    left = values.targets - straight
-    names, asked = (t.names[:, :2] % torch.tensor(kinds) for t in (problem.train, problem.asked))
-    draw = torch.Generator().manual_seed(6)
-    vectors = [torch.randn(n, rank, generator=draw) for n in kinds]
-    for turn in range(2 * TURNS):
-        one, other = turn % 2, 1 - turn % 2
-        vectors[one] = _solved(vectors[other][names[:, other]], names[:, one], left, kinds[one])
-    return linear(values) + (vectors[0][asked[:, 0]] * vectors[1][asked[:, 1]]).sum(1)
+@dataclass(frozen=True)
+class _Left:
+    """What the linear map leaves of the targets, and what it answers."""
+
+    problem: Problem
+    left: Tensor
+    straight: Tensor
+
+    @classmethod
+    def of(cls, problem: Problem) -> _Left:
+        """Fit the linear map."""
+        values = replace(problem, targets=problem.targets.float(), classes=0)
+        x, asked = prepared(values)
+        weights = _line(x, values)
+        return cls(problem, values.targets - _at(x, weights)[:, 0], _at(asked, weights)[:, 0])
+
+    def answered(self, rank: int) -> Tensor:
+        """The linear map's answers, and the products of vectors of a rank on top of them."""
+        problem, kinds = self.problem, _kinds(self.problem)[:2]
+        names, asked = (t.names[:, :2] % torch.tensor(kinds) for t in (problem.train, problem.asked))
+        draw = torch.Generator().manual_seed(6)
+        vectors = [torch.randn(n, rank, generator=draw) for n in kinds]
+        for turn in range(2 * TURNS):
+            one, other = turn % 2, 1 - turn % 2
+            vectors[one] = _solved(vectors[other][names[:, other]], names[:, one], self.left, kinds[one])
+        return self.straight + (vectors[0][asked[:, 0]] * vectors[1][asked[:, 1]]).sum(1)
 
 
 def _solved(rows: Tensor, name: Tensor, wanted: Tensor, kinds: int) -> Tensor:

@@ -132,10 +132,16 @@ def _tried(
     if time.process_time() > until:
         return
     try:
-        given = torch.cat([answered(learner, q, rows.classified, until) for q in questions])
+        given = torch.cat([_in_time(learner, q, rows.classified, until) for q in questions])
     except FAILS:
         return
     yield Answers(by, given, scored(given, truth, rows.yard))
+
+
+def _in_time(learner: Learner, question: Question, classified: bool, until: float) -> Tensor:
+    if time.process_time() > until:
+        raise ValueError("no time is left")
+    return answered(learner, question, classified, until)
 
 
 def answered(learner: Learner, question: Question, classified: bool, until: float) -> Tensor:
