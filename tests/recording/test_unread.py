@@ -105,3 +105,11 @@ def test_terms_of_a_loss_that_replace_each_other_are_found(tmp_path: Path) -> No
 ])  # fmt: skip
 def test_sums_and_states_that_replace_each_other_are_used(tmp_path: Path, line: str, after: str) -> None:
     assert unread(tmp_path, line, after) == ()
+
+
+@pytest.mark.parametrize("line", [
+    "start = torch.zeros(4)", "none = torch.tensor(0)",
+    "seen = torch.autograd.Variable(inputs[:-1]); out = out + 0 * model(seen).sum()",
+])  # fmt: skip
+def test_constants_and_other_names_of_one_memory_are_no_lost_work(tmp_path: Path, line: str) -> None:
+    assert unread(tmp_path, line) == ()

@@ -37,6 +37,8 @@ from unstuck.micro.step import Recorded
 from unstuck.tape.program import Call, Outside, Program, Ref, Value, Weight
 from unstuck.tape.site import Site
 
+MASKS = (torch.bool, torch.uint8)
+"""Types of which torch takes an index for a mask."""
 COST = 1
 STEPS = 3
 """Steps whose indices are looked at for zeros and ones."""
@@ -145,7 +147,7 @@ def _as_part(base: Tensor, index: Tensor) -> str:
 
 def _is_part(base: Tensor, index: Tensor) -> bool:
     """Whether an index with entries for all stays in the first half of the rows."""
-    whole = not index.is_floating_point() and index.dtype != torch.bool and index.numel() > 0
+    whole = not index.is_floating_point() and index.dtype not in MASKS and index.numel() > 0
     if not whole or base.dim() < 2 or len(base) < PARTS or index.numel() < len(base):
         return False
     return int(index.min()) >= 0 and int(index.max()) < REACHED * len(base)
@@ -161,7 +163,7 @@ def _read(recorded: Recorded, at: int, one: _Index) -> tuple[Tensor, Tensor]:
 
 
 def _is_flags(base: Tensor, index: Tensor) -> bool:
-    whole = index.dim() == 1 and not index.is_floating_point() and index.dtype != torch.bool
+    whole = index.dim() == 1 and not index.is_floating_point() and index.dtype not in MASKS
     if not whole or base.dim() == 0 or not len(base) == len(index) >= FEWEST:
         return False
     return set(index.unique().tolist()) == {0, 1}

@@ -97,7 +97,8 @@ class FullSteps:
         observed.graphs.mark(opened.loss)
         if opened.step is not None:
             norms = () if error else self._gradients(opened, given)
-            whole = msgspec.structs.replace(opened.step, loss=loss, gradient=norms, error=error[:400])
+            handed = given is not None
+            whole = msgspec.structs.replace(opened.step, loss=loss, gradient=norms, error=error[:400], handed=handed)
             observed.passes.append(whole)
             observed.optimizers.after_backward(
                 opened.weights, observed.names, len(observed.passes), given, opened.factor

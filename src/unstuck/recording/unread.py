@@ -29,6 +29,8 @@ PASSES = 8
 FEWEST = 3
 """Times that a line has made values for nothing, and none that was read."""
 KEPT = 16
+FILLING = {"zeros", "ones", "empty", "full", "zeros_like", "ones_like", "empty_like", "full_like"}
+"""Calls that compute nothing: what they fill with one number may stand for what another branch makes."""
 SAME = {"positive", "__pos__"}
 """Calls that give back what they are given."""
 
@@ -73,6 +75,8 @@ class _Result:
     site: Site
     parts: dict[int, weakref.ref[Tensor]]
     """By id."""
+    places: tuple[Any, ...] = ()
+    """Where their numbers lie."""
     read: bool = False
 
     @property
@@ -88,6 +92,7 @@ class UnreadValues:
         self._call_sites, self._passes = call_sites, passes
         self._lines: dict[tuple[Site, str], _Line] = {}
         self._open: dict[int, _Result] = {}
+        self._memory: dict[Any, _Result] = {}
         self.over = False
 
     def before(self, func: Any, args: Any, kwargs: Any) -> None:
@@ -95,8 +100,8 @@ class UnreadValues:
         if getattr(func, "__name__", "") in SAME:
             return
         for tensor in tensors((args, kwargs)):
-            found = self._open.get(id(tensor))
-            if found is not None and found.parts[id(tensor)]() is tensor:
+            found = self._of(tensor)
+            if found is not None:
                 found.read = True
                 found.line.read += self._call_sites.innermost(4) != found.site
                 self._forget(found)
@@ -107,14 +112,16 @@ class UnreadValues:
             return
         name, given = getattr(func, "__name__", ""), {id(t) for t in tensors((args, kwargs))}
         made = [t for t in tensors(out) if id(t) not in given]
-        if not made or name == "__get__" or any(is_weight(t) for t in made):
+        constant = name in FILLING or (name == "tensor" and made and made[0].numel() == 1)
+        if not made or name == "__get__" or constant or any(is_weight(t) for t in made):
             return
         gradient = any(t.requires_grad for t in made)
         site = None if weights and not gradient else self._call_sites.direct(sys._getframe(3))
         if site is not None:
             line = self._lines.setdefault((site, name), _Line())
             line.made, line.gradient, line.shape = line.made + 1, gradient, tuple(made[0].shape)
-            result = _Result(line, site, {id(t): weakref.ref(t) for t in made})
+            places = tuple(place for t in made if (place := _place(t)) is not None)
+            result = _Result(line, site, {id(t): weakref.ref(t) for t in made}, places)
             self._add(result)
             if made[0].numel() == 1:
                 line.step.append(result)
@@ -134,6 +141,7 @@ class UnreadValues:
         """Look no more."""
         self.over = True
         self._open.clear()
+        self._memory.clear()
 
     def blind(self) -> None:
         """Calls go by unseen (in a compiled graph): nothing can be said of any line."""
@@ -146,6 +154,13 @@ class UnreadValues:
         found = [*((key, line) for key, line in self._lines.items() if line.last_of), *never]
         return tuple(Unread(*key, n.made, n.gradient, n.shape, n.last_of) for key, n in found[:KEPT])
 
+    def _of(self, tensor: Tensor) -> _Result | None:
+        """What gave a tensor, or another with its numbers in the same memory (`Variable(x)` makes one unseen)."""
+        found = self._open.get(id(tensor))
+        if found is not None and found.parts[id(tensor)]() is tensor:
+            return found
+        return self._memory.get(_place(tensor))
+
     def _add(self, result: _Result) -> None:
         for key in result.parts:
             old = self._open.get(key)
@@ -153,8 +168,22 @@ class UnreadValues:
                 old.line.freed += old.freed
                 self._forget(old)
             self._open[key] = result
+        for place in result.places:
+            self._memory[place] = result
 
     def _forget(self, result: _Result) -> None:
         for key in result.parts:
             if self._open.get(key) is result:
                 del self._open[key]
+        for place in result.places:
+            if self._memory.get(place) is result:
+                del self._memory[place]
+
+
+def _place(tensor: Tensor) -> Any:
+    """The memory and shape of a tensor's numbers; None where they are not in plain memory."""
+    try:
+        start = tensor.data_ptr()
+    except RuntimeError:
+        return None
+    return (start, tensor.shape) if start else None

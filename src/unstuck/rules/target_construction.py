@@ -1,4 +1,4 @@
-"""Targets are built wrongly: by the network itself, with gradients, in another format, or for other places.
+"""Targets are built wrongly: by the network itself, in another format, or for other places.
 
 ## Why it hurts
 A value function is trained on `reward + gamma * value(next state)`. That sum is a target: it says where the value of

@@ -116,12 +116,21 @@ class Coverage:
         fed = {name for p in tape.programs for c in p.calls for name in _fed(c)}
         asked = [p for p in known if p.trainable or (p.unfrozen and p.optimizer < 0)]
         taught = [p for p in asked if p.name in reach.taught and (p.owner or p.name not in fed)]
+        theirs = _handed(tape)
         return cls(
             tape,
             tuple(p for p in taught if p.optimizer >= 0),
-            tuple(p for p in taught if p.optimizer < 0 and not _follows(tape, p)),
+            tuple(p for p in taught if p.optimizer < 0 and p.name not in theirs and not _follows(tape, p)),
             tuple(p for p in known if not (p.trainable or p.unfrozen) and not _follows(tape, p)),
         )
+
+
+def _handed(tape: Tape) -> set[str]:
+    """The weights whose gradients are always handed to the script, which steps by itself on values of its own."""
+    names = {handed: set[str]() for handed in (True, False)}
+    for number, handed in {(p.program, p.handed) for p in tape.passes}:
+        names[handed].update(tape.programs[number].weights())
+    return names[True] - names[False]
 
 
 def _fresh(tape: Tape, parameter: Parameter) -> bool:

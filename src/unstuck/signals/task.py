@@ -169,9 +169,15 @@ def _longest(steps: dict[int, set[int]]) -> int:
 
 
 def main_program(tape: Tape, passes: tuple[Pass, ...] | None = None) -> int:
-    """The number of the program with most passes (of the last fit, or of these); NotApplicable where there is none."""
+    """The number of the program with most passes (of the last fit, or of these); NotApplicable where there is none.
+
+    Passes whose gradients were handed to the script (an inner loop that adapts to a task) count where there are no
+    others with a loss.
+    """
     counts: dict[int, int] = {}
-    for p in (last_fit(tape) or tape.passes) if passes is None else passes:
+    those = (last_fit(tape) or tape.passes) if passes is None else passes
+    spent = [p for p in those if not p.handed and tape.programs[p.program].loss >= 0]
+    for p in spent or those:
         if tape.programs[p.program].loss >= 0:
             counts[p.program] = counts.get(p.program, 0) + 1
     if not counts:

@@ -47,5 +47,5 @@ class ThrownAway:
 def _lost(tape: Tape, n: int, number: int, target: int, own: set[str]) -> bool:
     """Whether a backward, with no step before it, finds the gradients of the one before cleared."""
     before, now = tape.passes[n - 1], tape.passes[n]
-    same = before.program == now.program == number and not before.error
+    same = before.program == now.program == number and not before.error and not before.handed
     return same and before.outside[target] != now.outside[target] and not own & set(now.stale)

@@ -87,6 +87,8 @@ class Pass(msgspec.Struct, frozen=True):
     """What the backward raised ("" where it went through)."""
     random: int = 0
     """A checksum of the state of torch's random numbers on the CPU when it began (0 where not taken)."""
+    handed: bool = False
+    """Its gradients were handed to the script (`torch.autograd.grad`), and stand in no weight."""
 
 
 class Update(msgspec.Struct, frozen=True):
