@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from tests.diagnosis.test_plan import DEAD, RATE, SCALE, TOTALS, UNCLEARED, WELL, skills
-from tests.diagnosis.worlds import World, found
+from tests.diagnosis.worlds import STUCK, World, found
 from unstuck.diagnosis.conclude import Context, conclude, learning
 from unstuck.diagnosis.experiment import Experiment, Headroom, Recorded, Request, Run, Sweep
 from unstuck.diagnosis.log import Budget
@@ -59,6 +59,13 @@ def test_one_patched_run_proves_a_generic_remedy_only_by_a_gain_worth_having(aft
     generic = found("bad-init", "redraw", stage=Stage.INIT, origin="battery")
     world = World([generic], rerun=skills(redraw=after), unplayable="its optimizer is its own")
     assert roles(concluded(world)) == known
+
+
+def test_without_a_seed_one_patched_run_proves_no_generic_remedy() -> None:
+    generic = found("bad-init", "redraw", stage=Stage.INIT, origin="battery")
+    chance = msgspec.structs.replace(STUCK, seeded=False)
+    world = World([generic], run=chance, rerun=skills(redraw=0.9), unplayable="its optimizer is its own")
+    assert roles(concluded(world)) == {}
 
 
 def test_a_guess_whose_patch_does_worse_is_refuted() -> None:

@@ -239,3 +239,19 @@ def test_a_long_evaluation_is_kept_without_all_that_it_made(record: Record, monk
     tape = record(script)
     assert max(longest) < 50
     assert (len(tape.evaluations), tape.notes) == (len(usual.evaluations), ()) == (60, ())
+
+
+@pytest.mark.parametrize(("seeding", "seeded"), [("torch.manual_seed(0)", True), ("pass", False)])
+def test_whether_the_script_sets_a_seed_is_recorded(seeding: str, seeded: bool, record: Record) -> None:
+    text = f"""
+import torch
+
+{seeding}
+model = torch.nn.Linear(2, 1)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+for step in range(3):
+    optimizer.zero_grad()
+    model(torch.ones(4, 2)).mean().backward()
+    optimizer.step()
+"""
+    assert record(text).facts.seeded is seeded

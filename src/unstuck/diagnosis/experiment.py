@@ -188,6 +188,8 @@ class Run(msgspec.Struct, frozen=True):
     error: str = ""
     cut: bool = False
     """It was stopped by the recorder's budget."""
+    seeded: bool = True
+    """The script sets a seed: another run of it differs by what was changed, and not by chance."""
     warming: bool = False
     """It was stopped while its schedule still raised the learning rate."""
     evaluation: float | None = None

@@ -269,9 +269,11 @@ class Judged:
 
     def _withdrawn(self, experiment: Experiment) -> bool:
         """A replay that shows an effect, while the patched script does worse, or learns its training rows by heart; a
-        single patched run that gains, by what no rule asked for, less than two single runs may differ by."""
+        single patched run that gains, by what no rule asked for, less than two single runs may differ by, or anything
+        where the script sets no seed."""
         if isinstance(experiment.request.means, Rerun) and experiment.run is not None:
-            return self._unasked(experiment) and not worth_having(*counted(self.run, experiment.run))
+            chance = not self.run.seeded or not worth_having(*counted(self.run, experiment.run))
+            return self._unasked(experiment) and chance
         rerun = self.choice.rerun
         if not isinstance(experiment.request.means, Replay) or rerun is None or rerun.run is None or not ended(rerun):
             return False

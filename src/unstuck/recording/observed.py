@@ -60,6 +60,7 @@ class Observed:
         self.notes = Notes()
         self.call_sites = CallSites(folder)
         self.trained_in = TrainedIn(self.call_sites)
+        self._seed = torch.initial_seed()
         theirs = lambda file: self.call_sites.relative(file) is not None
         self.vocabularies = Vocabularies(theirs, self.notes.failure("what names the token ids"))
         self.settings = SettingsRead(folder)
@@ -243,6 +244,7 @@ class Observed:
             drawn_again=self.drawn.kept(),
             prepared=self.lineage.kept(),
             written=self.lineage.written(),
+            seeded=torch.initial_seed() != self._seed,
             ended=time.time(),
         )
 

@@ -411,6 +411,8 @@ class Facts(msgspec.Struct, frozen=True):
     """What the first batches went through, by program and slot, the last call first."""
     written: tuple[Written, ...] = ()
     """What the first batches were written by, place by place."""
+    seeded: bool = True
+    """The script has set a seed of torch's random numbers: another run of it draws the same."""
     ended: float = 0.0
     """When the recording ended, in seconds since the epoch: which of several processes failed first."""
 
