@@ -59,7 +59,7 @@ def fires(case: tuple[int, float, str, str], folder: Path) -> bool:
         found = RenamedClasses.read(tape)
     except NotApplicable:
         return False
-    findings = check(None, None, found, None, Learning.read(tape))
+    findings = check(None, None, found, None, None, Learning.read(tape))
     return any(f.aside and f.effect.word == "proven" for f in findings)
 
 

@@ -98,3 +98,9 @@ def test_few_rows_that_come_back_are_told_from_copies_of_them(
     text = FEW.format(size=size, few=few, copies=copies, labels=labels)
     found = findings(text, "label-misaligned", "input-degenerate")
     assert {f.fault for f in found if f.known == "observed"} == faults
+
+
+def test_batches_of_copies_of_one_row_say_nothing_of_its_labels(record: Record) -> None:
+    loss = "cross_entropy(net(x[rows[-1:]].expand(20, -1)), target)"
+    with pytest.raises(NotApplicable, match="not told apart"):
+        Repeats.read(record(SCRIPT.format(loss=loss, **CLASSES)))

@@ -27,6 +27,7 @@ from collections.abc import Iterator
 
 from unstuck.diagnosis.model import Effect, Evidence, Finding, Site, proven
 from unstuck.diagnosis.stages import Stage
+from unstuck.micro.turned import Turned
 from unstuck.remedies.keep_order import KeepOrder
 from unstuck.signals.learning import Learning
 from unstuck.signals.relation import Relation
@@ -50,10 +51,14 @@ def check(
     repeats: Repeats | None,
     renamed: RenamedClasses | None,
     reordered: Reordered | None,
+    turned: Turned | None,
     learning: Learning,
 ) -> Iterator[Finding]:
-    """Report rows that change their targets, targets that neither simple learner can tell from shuffled ones, and
-    classes that the evaluation numbers otherwise."""
+    """Report rows that change their targets, targets in the order of another axis, targets that neither simple learner
+    can tell from shuffled ones, and classes that the evaluation numbers otherwise."""
+    if turned is not None and turned.turned:
+        yield _transposed(turned)
+        return
     if renamed is not None and renamed.moved and renamed.renamed >= SURE and renamed.plain <= renamed.renamed / 2:
         yield _renumbered(renamed)
     if reordered is not None:
@@ -62,6 +67,22 @@ def check(
         yield _changing(repeats, learning)
     elif relation is not None and relation.strength <= NOTHING:
         yield _unrelated(relation, learning)
+
+
+def _transposed(turned: Turned) -> Finding:
+    a, b = turned.axes
+    said = (
+        f"the targets stand in another order than the answers: the network learns them read as {a} x {b} and "
+        "transposed; is it `repeat` for `repeat_interleave`, or were axes not exchanged before `flatten`?"
+    )
+    evidence = (
+        Evidence("accuracy after the same steps, as they are", round(turned.own, 3), "as where they are transposed"),
+        Evidence("accuracy, transposed", round(turned.other, 3), "chance"),
+    )
+    effect = proven(f"the same steps reach accuracy {turned.own:.3f} as they are, and {turned.other:.3f} transposed")
+    return Finding(
+        "label-misaligned", said, turned.site, evidence, (), "error", known="observed", effect=effect, never_meant=True
+    )
 
 
 def _apart(found: Reordered) -> Finding:

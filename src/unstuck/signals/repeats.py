@@ -17,6 +17,8 @@ FEWEST = 80
 APART = 8
 """Distinct rows below which equal ones that come together in a batch are several rows: rows made equal have the targets
 of all of them. Of more, batches drawn with replacement hold one row twice as well."""
+COPIES = 3.0
+"""Times chance from which on equal rows of one batch are copies of one, whose target tells nothing of others."""
 TELLING = 6.0
 """Standard deviations between chance and rows that all keep their target, so that the two are told apart."""
 
@@ -38,7 +40,8 @@ class Repeats:
     @classmethod
     def read(cls, tape: Tape) -> Repeats:
         samples = Samples.read(tape)
-        if samples.distinct < APART and not samples.together < SEVERAL:
+        together = samples.together
+        if (samples.distinct < APART and not together < SEVERAL) or together > COPIES:
             raise NotApplicable("the rows are not told apart by what they hold")
         first, second = (samples.places[place] for place in _pairs(samples.group[samples.places]))
         if len(first) < FEWEST:
