@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from unstuck.recording.call_sites import CallSites
+from unstuck.recording.crossed import CrossedAxes
 from unstuck.recording.tracer import tensors
 from unstuck.tape import ops
 from unstuck.tape.model import Prepared, Written
@@ -58,7 +59,7 @@ class Lineage:
     """`after` each call that depends on no weight, `look` at what enters a step."""
 
     def __init__(self, call_sites: CallSites) -> None:
-        self._call_sites = call_sites
+        self._call_sites, self.crossed = call_sites, CrossedAxes(call_sites)
         self._made: dict[int, tuple[weakref.ref[Tensor], _Made]] = {}
         self._found: dict[tuple[int, int], tuple[Prepared, ...]] = {}
         self._writes: dict[int, tuple[weakref.ref[Tensor], Site]] = {}
@@ -72,6 +73,7 @@ class Lineage:
         if given is None or (isinstance(out, Tensor) and out.dtype == torch.bool):
             return  # what a comparison tells has no size
         name = getattr(func, "__name__", "")
+        self.crossed.after(name, args, kwargs, out)
         if name == WRITING:
             self._write(given)
         kind = ops.of(name.strip("_")).kind

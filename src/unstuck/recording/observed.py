@@ -244,6 +244,7 @@ class Observed:
             drawn_again=self.drawn.kept(),
             prepared=self.lineage.kept(),
             written=self.lineage.written(),
+            crossed=self.lineage.crossed.kept(),
             seeded=torch.initial_seed() != self._seed,
             ended=time.time(),
         )

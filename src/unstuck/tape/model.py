@@ -343,6 +343,17 @@ class Prepared(NamedTuple):
     """It made fractions of whole numbers, as a mean of neighbours is."""
 
 
+class Crossed(NamedTuple):
+    """A line that joins a tensor with its reduction along another axis than the one that was left."""
+
+    site: Site
+    shape: tuple[int, ...]
+    """Of the tensor."""
+    axis: int
+    """That was reduced."""
+    times: int
+
+
 class Written(NamedTuple):
     """The line that last wrote some places of what enters a program."""
 
@@ -409,6 +420,8 @@ class Facts(msgspec.Struct, frozen=True):
     """What draws again what another line has drawn and acted on."""
     prepared: tuple[Prepared, ...] = ()
     """What the first batches went through, by program and slot, the last call first."""
+    crossed: tuple[Crossed, ...] = ()
+    """What joined data with their reduction along another axis."""
     written: tuple[Written, ...] = ()
     """What the first batches were written by, place by place."""
     seeded: bool = True
