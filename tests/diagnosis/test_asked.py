@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.whole import record
 from unstuck.diagnosis.asked import Tried, in_turn
-from unstuck.diagnosis.experiment import Experiment, Request, Rerun, Run
+from unstuck.diagnosis.experiment import Experiment, OwnNumber, Request, Rerun, Run
 from unstuck.diagnosis.model import Diagnosis
 from unstuck.diagnosis.pipeline import Options, diagnose
 from unstuck.diagnosis.question import Answer, NoAnswer, answers, asked
@@ -131,6 +132,24 @@ def test_what_stays_far_behind_another_patch_is_no_cause(judge: Judge) -> None:
 def test_a_run_without_a_score_of_its_own_refutes_nothing(task: str, word: str) -> None:
     harmed = Experiment(Request(Rerun()), "harms", "its loss is larger", run=Run(skill=0.1, task=task))
     assert Tried(Answer("wrong-loss", patch=RATE), (harmed,)).effect.word == word
+
+
+BETTER = OwnNumber("result mean iou", 0.107, 0.872, 0.765, True)
+
+
+@pytest.mark.parametrize(("own", "seeded", "word"), [
+    (BETTER, True, "proven"), (BETTER, False, "undecided"),
+    (msgspec.structs.replace(BETTER, heals=False), True, "undecided"),
+    (OwnNumber("result mean iou", 0.107, 0.12, 0.013, False), True, "refuted"), (None, True, "refuted"),
+])  # fmt: skip
+def test_the_number_that_the_script_prints_counts_beside_its_score(
+    own: OwnNumber | None, seeded: bool, word: str
+) -> None:
+    run = Run(skill=0.98, task="classes", seeded=seeded)
+    same = Experiment(Request(Rerun()), "no-difference", "0.985 before, 0.985 after", run=run, own=own)
+    effect = Tried(Answer("wrong-loss", patch=RATE), (same,)).effect
+    assert effect.word == word
+    assert word != "proven" or effect.because == "the script prints result mean iou 0.107 before, 0.872 after"
 
 
 def test_words_of_its_own_become_a_statement(judge: Judge) -> None:

@@ -84,24 +84,32 @@ class Tried:
 
     @property
     def proof(self) -> Experiment | None:
-        """The experiment that shows its effect."""
-        return next((e for e in self.made if e.works), None)
+        """The experiment that shows its effect: by the score, or else by the number that the script prints."""
+        return next((e for e in self.made if e.works), None) or next((e for e in self.made if _shows(e)), None)
 
     @property
     def effect(self) -> Effect:
         """What the cause does to this run."""
         if self.proof is not None:
-            return Effect("proven", self.proof.why)
+            return Effect("proven", self.proof.why if self.proof.works else str(self.proof.own))
         if not self.made:
             return Effect("undecided", "no experiment was made" if self.answer.patch else "no patch was given")
         refuting = next((e for e in self.made if _refutes(e)), None)
         return Effect("refuted", refuting.why) if refuting is not None else Effect("undecided", self.made[0].why)
 
 
+def _shows(experiment: Experiment) -> bool:
+    """Whether the patched script of a seeded program prints a number that is half of the way to perfection better."""
+    run, own = experiment.run, experiment.own
+    return run is not None and run.ended and run.seeded and own is not None and own.heals and own.gain >= WORTH
+
+
 def _refutes(experiment: Experiment) -> bool:
-    """Whether a patched run speaks against a cause: a run without a score of its own cannot."""
+    """Whether a patched run speaks against a cause: a run without a score of its own cannot, and one does not whose
+    script prints a better number."""
     judged = experiment.run is None or experiment.run.judged
-    return judged and experiment.word in ("no-difference", "harms")
+    better = experiment.own is not None and experiment.own.gain >= WORTH
+    return judged and not better and experiment.word in ("no-difference", "harms")
 
 
 def in_turn(diagnosis: Diagnosis, tape: Tape, command: str, run: Run | None) -> Diagnosis:

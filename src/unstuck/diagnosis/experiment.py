@@ -234,6 +234,21 @@ class Run(msgspec.Struct, frozen=True):
         return min((self.known, *told))
 
 
+class OwnNumber(msgspec.Struct, frozen=True):
+    """The last number that both scripts print under the same words, which say which way it is better."""
+
+    words: str
+    before: float
+    after: float
+    gain: float
+    """On a scale on which a difference of 0.05 is worth having, whatever the number is."""
+    heals: bool
+    """It is at least half of the way to perfection better."""
+
+    def __str__(self) -> str:
+        return f"the script prints {self.words} {self.before:.6g} before, {self.after:.6g} after"
+
+
 class Experiment(msgspec.Struct, frozen=True):
     """An entry of the log: what was tried, and what it showed. One that failed says why."""
 
@@ -274,6 +289,8 @@ class Experiment(msgspec.Struct, frozen=True):
     """What a micro-experiment shows, as `unstuck.diagnosis.model.Statement`s."""
     numbers: dict[str, float] = {}
     """What it measured, by name."""
+    own: OwnNumber | None = None
+    """Of a patched script that was run: what the person looks at, where it says which way is better."""
 
     @property
     def gain(self) -> float:

@@ -44,6 +44,7 @@ from unstuck.replay.extent import UNPLAYABLE, beside
 from unstuck.replay.resample import resampled, unseen
 from unstuck.replay.run import LaneResult
 from unstuck.signals.fit_alone import alone
+from unstuck.signals.own_number import own_number
 from unstuck.signals.sweep import Sweep as SweepReading
 from unstuck.source.text import Sources, started
 from unstuck.tape.interpreter import CannotReplay
@@ -272,6 +273,7 @@ class Runners:
         if done.tape is not None:  # its tape may be of a copy; what follows is about the person's own folder
             done.tape.folder = original.folder
             self.tapes[behind], self._sources[behind] = done.tape, sources
+            kept = msgspec.structs.replace(kept, own=own_number(original, done.tape) if done.ran else None)
         return rerun_of(kept, self.run(), done)
 
     def _recount(self, request: Request) -> Experiment:

@@ -15,7 +15,21 @@ OF = re.compile(r"\s*/\s*(\d+)(?![\d.])")
 WORD = re.compile(r"[a-z]+[0-9]?")
 HIGHER = {
     *("acc", "accuracy", "f1", "auc", "auroc", "r2", "score", "recall", "precision", "mcc", "kappa", "iou", "dice"),
-    *("correct", "hits", "top1"),
+    *(
+        "correct",
+        "hit",
+        "hits",
+        "top1",
+        "ndcg",
+        "mrr",
+        "bleu",
+        "rouge",
+        "concordance",
+        "success",
+        "win",
+        "reward",
+        "skill",
+    ),
 }
 """Words for metrics that are better when higher."""
 LOWER = {"loss", "error", "err", "mse", "mae", "rmse", "nll", "perplexity", "ppl", "cost", "mape", "bce"}

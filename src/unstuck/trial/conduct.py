@@ -11,9 +11,9 @@ from statistics import fmean
 from msgspec.structs import replace
 
 from unstuck.diagnosis.skill import LEAST
+from unstuck.signals.own_number import Label, Scale, Way, alike, scale, shared
 from unstuck.trial.change import Change
 from unstuck.trial.model import Measure, Pair, Trial, Word
-from unstuck.trial.number import Label, Scale, Way, alike, scale, shared
 from unstuck.trial.runs import STRIDE, Job, Outcome, Runs
 from unstuck.trial.sequential import PAIRS, Evidence, looks, weigh
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from unstuck.diagnosis.rerun import NotContained
 from unstuck.diagnosis.skill import LEAST
 from unstuck.recording.script import Target, source
+from unstuck.signals.own_number import Way
 from unstuck.trial.change import CannotChange, changed
 from unstuck.trial.conduct import DEFAULT, Say, Terms, Untried, conduct
 from unstuck.trial.model import Trial
-from unstuck.trial.number import Way
 from unstuck.trial.runs import Job
 from unstuck.trial.sequential import PAIRS
 

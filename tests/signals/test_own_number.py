@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 
+import pytest
+
+from tests.recorded import tape_of
+from unstuck.signals.own_number import alike, own_number, scale, shared
 from unstuck.signals.printed import Printed
-from unstuck.trial.number import alike, scale, shared
 
 OUTPUT = "epoch 0 loss 2.1 acc 0.3\nepoch 1 loss {loss} acc {acc}\nsaved model_{n}.pt in {n} s\n"
 
@@ -57,3 +60,26 @@ def test_programs_are_alike_only_where_seeds_move_them() -> None:
     assert alike([(a, moved), (b, b)])
     assert not alike([(a, a), (a, a)])
     assert not alike([(a, b), (b, b)])
+
+
+RUN = """
+import torch
+
+torch.manual_seed(0)
+model = torch.nn.Linear(2, 1)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+for step in range(4):
+    optimizer.zero_grad()
+    model(torch.ones(4, 2)).mean().backward()
+    optimizer.step()
+print("RESULT mean_iou", {number})
+"""
+
+
+def test_what_two_runs_print_in_the_end_is_compared(tmp_path_factory: pytest.TempPathFactory) -> None:
+    low, high, none = (
+        tape_of(RUN.format(number=n), tmp_path_factory.mktemp("run")) for n in ("0.107", "0.872", "'unknown'")
+    )
+    found = own_number(low, high)
+    assert found is not None and (found.before, found.after, found.heals) == (0.107, 0.872, True)
+    assert own_number(high, low) != found and own_number(low, none) is None

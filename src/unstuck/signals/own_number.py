@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from unstuck.diagnosis.experiment import OwnNumber
+from unstuck.diagnosis.model import NotApplicable
 from unstuck.diagnosis.skill import ROOM
 from unstuck.signals.printed import Line, Number, Printed
+from unstuck.tape.model import Tape
 
 Way = Literal[1, -1, 0]
 """Higher is better, lower is better, or not known."""
@@ -117,3 +120,22 @@ def scale(better: Way, values: Sequence[float]) -> Scale:
     if better > 0 and max(known) <= 100 and min(known) >= 0:
         return Scale("per cent", better, 100.0)
     return Scale("size", better, max(map(abs, known)) or 1.0)
+
+
+def own_number(before: Tape, after: Tape) -> OwnNumber | None:
+    """The number of both runs; None where they print none with a known direction, or one was not seen to its end."""
+    if before.cut or after.cut:
+        return None
+    try:
+        said = Printed.read(before), Printed.read(after)
+    except NotApplicable:
+        return None
+    label = shared(*said)
+    if label is None or not label.better:
+        return None
+    old, new = (label.value(one) for one in said)
+    if old is None or new is None:
+        return None
+    measure = scale(label.better, [old, new])
+    scores = measure.score(old), measure.score(new)
+    return OwnNumber(label.words, old, new, scores[1] - scores[0], measure.healed(*scores))
