@@ -32,6 +32,8 @@ HIGHER = {
     ),
 }
 """Words for metrics that are better when higher."""
+RANKS = ({"auc"}, {"auroc"}, {"rocauc"}, {"concordance"}, {"cindex"}, {"c", "index"})
+"""Words that name a score of ranks together: random answers reach 0.5."""
 LOWER = {"loss", "error", "err", "mse", "mae", "rmse", "nll", "perplexity", "ppl", "cost", "mape", "bce"}
 """Words for metrics that are better when lower."""
 
@@ -63,8 +65,9 @@ class Number:
     @property
     def better(self) -> int:
         """1 if higher is better, -1 if lower is better, 0 if the words do not say."""
-        higher, lower = bool(HIGHER & set(self.words)), bool(LOWER & set(self.words))
-        return higher - lower
+        words = set(self.words)
+        higher = bool(HIGHER & words) or any(names <= words for names in RANKS)
+        return higher - bool(LOWER & words)
 
 
 @dataclass(frozen=True)
