@@ -36,6 +36,7 @@ def test_scores_near_chance_or_above_are_healthy(scores: list[float], record: Re
     assert backwards.ask(Recorded(record(text))).statements == ()
 
 
-def test_other_scores_have_another_chance(record: Record) -> None:
+@pytest.mark.parametrize("words", ["accuracy", "auc loss", "pr auc", "auc drop", "class c index"])
+def test_other_scores_have_another_chance(words: str, record: Record) -> None:
     with pytest.raises(NotApplicable, match="no score of ranks"):
-        backwards.ask(Recorded(record(SCRIPT.format(scores=[0.1, 0.1, 0.1], words="accuracy"))))
+        backwards.ask(Recorded(record(SCRIPT.format(scores=[0.1, 0.1, 0.1], words=words))))

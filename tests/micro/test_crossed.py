@@ -33,7 +33,9 @@ def test_a_reduction_along_another_axis_is_told_at_its_line(line: str, record: R
 
 @pytest.mark.parametrize("line", [
     "x - x.mean(0)", "x - x.mean(1, keepdim=True)", "(x @ x.T) - (x @ x.T).mean(1)", "x - x[0].mean()",
-    "x - x.mean(1).unsqueeze(1)",
+    "x - x.mean(1).unsqueeze(1)", "(x.T / x.sum(1)).T",
+    "(x + x.T) - (x + x.T).mean(1, keepdim=True) - (x + x.T).mean(1)",
+    "(k := x + x.T) - k.mean(1)", "x.square().sum(1)[:, None] - 2 * x @ x.T + x.square().sum(1)",
 ])  # fmt: skip
 def test_reductions_in_their_place_are_healthy(line: str, record: Record) -> None:
     assert crossed.ask(Recorded(record(SCRIPT.format(rows=8, line=line)))).statements == ()

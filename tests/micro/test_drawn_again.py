@@ -14,6 +14,11 @@ from torch import nn
 from torch.distributions import Bernoulli, Categorical, Normal
 
 torch.manual_seed(0)
+@torch.no_grad()
+def entropy(d):
+    print(d.log_prob(d.sample()))
+
+
 policy = nn.Linear(4, 3)
 optimizer = torch.optim.Adam(policy.parameters(), lr=0.01)
 for episode in range(6):
@@ -44,6 +49,8 @@ ONCE = {
     "a continuous action": (NORMAL, "float(action.numpy()[0])", "d.log_prob(action).sum()"),
     "a second draw that is looked at": (CATEGORICAL, ITEM, "(b := d.sample(), d.log_prob(b) * (b + 1.0))[1]"),
     "noise of no network": (CATEGORICAL, ITEM, "d.log_prob(action) + Normal(0.0, torch.ones(1)).sample().sum()"),
+    "a row that is picked": (CATEGORICAL, ITEM, "d.log_prob(action) + out[torch.multinomial(out.softmax(0), 1)].sum()"),
+    "an entropy that is printed": (CATEGORICAL, ITEM, "(d.log_prob(action), entropy(d))[0]"),
     "draws that nothing acts on": (CATEGORICAL, "1.0", "d.log_prob(action)"),
 }
 
@@ -52,8 +59,8 @@ ONCE = {
 def test_a_second_draw_for_the_log_probability_is_told(case: str, record: Record) -> None:
     act, reward, log = AGAIN[case]
     (told,) = drawn_again.ask(Recorded(record(SCRIPT.format(act=act, reward=reward, log=log)))).statements
-    assert told.site is not None and told.site.line == 15
-    assert "line 13" in told.what
+    assert told.site is not None and told.site.line == 20
+    assert "line 18" in told.what
 
 
 @pytest.mark.parametrize("case", ONCE)

@@ -51,6 +51,12 @@ def test_targets_in_their_places_and_targets_of_no_picture_are_healthy(wanted: s
     assert laid.ask(Recorded(record(SCRIPT.format(wanted=wanted)))).statements == ()
 
 
+def test_mirroring_that_is_learnt_is_the_task(record: Record) -> None:
+    text = SCRIPT.format(wanted="masks").replace("range(2)", "range(12)")
+    with pytest.raises(NotApplicable, match="learns"):
+        laid.ask(Recorded(record(text)))
+
+
 def test_without_pictures_nothing_is_said(record: Record) -> None:
     text = SCRIPT.format(wanted="masks").replace("pictures[rows]", "pictures[rows].mean((2, 3))[:, :, None, None]")
     with pytest.raises(NotApplicable, match="no picture"):

@@ -102,6 +102,7 @@ def test_terms_of_a_loss_that_replace_each_other_are_found(tmp_path: Path) -> No
     ("total = 0.0\n        " + TERMS.format(sign="+="), "loss = loss + total"),
     ("total = [F.cross_entropy(out, y[rows]) for _ in range(3)]", "loss = loss + sum(total)"),
     ("for at in range(3):\n            step = model(inputs + at)", "loss = loss + step.mean()"),
+    ("for at in range(3):\n            step = model(inputs[:1])[:, :1]", "loss = loss + step.sum()"),
 ])  # fmt: skip
 def test_sums_and_states_that_replace_each_other_are_used(tmp_path: Path, line: str, after: str) -> None:
     assert unread(tmp_path, line, after) == ()

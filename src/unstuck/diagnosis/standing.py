@@ -58,12 +58,16 @@ def gapped(run: Run, headroom: Headroom | None) -> bool:
 def counted(before: Run, after: Run) -> tuple[float, float]:
     """The skills that two runs are compared by: where the first knows only its own rows, what both show of others.
 
-    That is the score that both print, else their last evaluations.
+    That is the score that both print, else their last evaluations. So it is where the first knows something of other
+    rows, and the second knows its own rows better alone.
     """
     was, now = _printed(before, after)
     if was is not None and now is not None and apart(before.known, was.skill):
         return was.skill, now.skill
-    if before.evaluation is not None and after.evaluation is not None and apart(before.known, before.evaluation):
+    if before.evaluation is None or after.evaluation is None:
+        return before.known, after.known
+    by_heart_alone = learns(before.evaluation) and apart(after.known, after.evaluation)
+    if apart(before.known, before.evaluation) or by_heart_alone:
         return before.evaluation, after.evaluation
     return before.known, after.known
 

@@ -33,6 +33,22 @@ BELOW = 0.4
 """Of 100 random answers for two classes of 50, the area is below it in 4 of 100 cases; of three such scores in a row,
 in next to none."""
 LOOKS = 3
+OTHERS = {
+    "pr",
+    "prc",
+    "std",
+    "drop",
+    "gap",
+    "diff",
+    "delta",
+    "ci",
+    "importance",
+    "class",
+    "train",
+    "control",
+    "shuffled",
+}
+"""Beside one of these words the number is another one, or its chance is another."""
 
 
 @dataclass(frozen=True)
@@ -74,15 +90,24 @@ class Backwards:
 
 def ask(recorded: Recorded) -> Backwards:
     """Read what is printed. Raises NotApplicable where no score of ranks is."""
-    found = [(line, n) for line in Printed.read(recorded.tape).lines for n in line.numbers if _ranks(n)]
+    lines = Printed.read(recorded.tape).lines
+    found = [(line, at) for line in lines for at, n in enumerate(line.numbers) if _ranks(n)]
     if not found:
         raise NotApplicable("no score of ranks is printed")
-    line, number = found[-1]
-    return Backwards(" ".join(number.words[-3:]), tuple(n.value for _, n in found[-LOOKS:]), line.said.site)
+    words = [set(line.numbers[at].words) for line, at in found]
+    same = [line.numbers[at] for (line, at), one in zip(found, words, strict=True) if _name(one) == _name(words[-1])]
+    named = " ".join(same[-1].words[-3:])
+    return Backwards(named, tuple(n.value for n in same[-LOOKS:]), found[-1][0].said.site)
 
 
 def _ranks(number: Number) -> bool:
-    return 0 <= number.value <= 1 and any(names <= set(number.words) for names in RANKS)
+    words = set(number.words)
+    return 0 <= number.value <= 1 and number.better > 0 and _name(words) is not None and not words & OTHERS
+
+
+def _name(words: set[str]) -> int | None:
+    """Which of the names stands among the words."""
+    return next((n for n, names in enumerate(RANKS) if names <= words), None)
 
 
 _SCRIPT = """

@@ -17,7 +17,8 @@ Seven small linear fits.
 
 ## What is healthy
 
-The targets go best with their own places, or with none by a straight line. Where another position fits better, every
+The targets go best with their own places, or with none by a straight line; or mirroring is the task, and the run learns
+it. Where another position fits better, every
 target is written in another order of its axes than the picture has: `grid[x, y]` for `grid[y, x]`.
 """
 
@@ -29,6 +30,7 @@ import torch
 from torch import Tensor
 
 from unstuck.diagnosis.model import NotApplicable, Statement
+from unstuck.micro.by_heart import fails
 from unstuck.micro.mirrored import OF_SQUARES, POSITIONS, SIDE
 from unstuck.micro.step import Recorded
 from unstuck.signals.task import Task, main_program
@@ -100,6 +102,8 @@ def ask(recorded: Recorded) -> Laid:
     task = Task.read(tape)
     if task.target is None:
         raise NotApplicable("the targets are not known")
+    if not fails(tape):
+        raise NotApplicable("the run learns what it is asked for")
     batches = list(dict.fromkeys(p.outside for p in tape.passes if p.program == number))
     first = [tape.tensors[key] for key in batches[0]]
     slot = next((s for s, t in enumerate(first) if s not in task.slots and _belongs(t, first[task.target])), None)
@@ -155,7 +159,10 @@ def _wanted(targets: Tensor) -> Tensor:
         return targets.double()
     if targets.is_floating_point():
         return targets.unsqueeze(1).double()
-    common = torch.bincount(targets[targets >= 0].flatten().long()).topk(k=1).indices
+    known = targets[targets >= 0].flatten().long()
+    if not len(known):
+        raise NotApplicable("no target is a class")
+    common = torch.bincount(known).argmax()
     classes = [c for c in targets.unique().tolist() if c >= 0 and c != int(common)][:CLASSES]
     return torch.stack([(targets == c).double() for c in classes or [int(common)]], 1)
 

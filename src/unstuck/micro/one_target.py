@@ -3,7 +3,7 @@
 ## What it asks
 
 Does a loss that tells several classes apart count targets of one class alone, in every step, while it leaves other
-elements of the target out?
+elements of the target out, and does that class stand in the input wherever it is counted?
 
 ## How
 
@@ -16,8 +16,8 @@ Nothing is run but the calls behind the loss.
 
 ## What is healthy
 
-Several classes are counted. A contrastive loss may ask for the first of its pairs in every row, and counts all rows:
-nothing is left out. A masked language model whose labels are taken from the masked input asks for the mask's own id
+Several classes are counted. A contrastive loss may ask for the first of its candidates in every row, and no input holds
+that number as an id. A masked language model whose labels are taken from the masked input asks for the mask's own id
 wherever it counts.
 """
 
@@ -51,21 +51,18 @@ class OneTarget:
     counted: int
     left: int
     only: int | None = None
-    """The one class that is counted; None where there are several."""
-    given: bool = False
-    """An input holds the same number in the same places."""
+    """The one class that is counted, and that an input holds in the same places; None where there is none."""
     site: Site | None = None
 
     @property
     def why(self) -> str:
         """Which class is counted."""
         if self.only is None:
-            return "the loss counts targets of several classes, or leaves none out"
-        said = (
+            return "the loss counts targets of several classes, or others than what the input holds in their places"
+        return (
             f"every target that the loss counts is {self.only} ({self.counted} of them, of {self.classes} classes; "
-            f"{self.left} are left out)"
+            f"{self.left} are left out), and the input holds {self.only} in the same places"
         )
-        return f"{said}, and the input holds {self.only} in the same places" if self.given else said
 
     @property
     def numbers(self) -> dict[str, float]:
@@ -77,8 +74,8 @@ class OneTarget:
         """That one class is counted alone."""
         if self.only is None:
             return ()
-        asked = "; were the labels made after the input was masked?" if self.given else ": nothing tells classes apart"
-        return (Statement(self.why + asked, self.site, "one-target", self.numbers, "target-construction"),)
+        said = f"{self.why}; were the labels made after the input was masked?"
+        return (Statement(said, self.site, "one-target", self.numbers, "target-construction"),)
 
 
 def ask(recorded: Recorded) -> OneTarget:
@@ -96,8 +93,9 @@ def ask(recorded: Recorded) -> OneTarget:
     if len(found) < ROWS or not left or int(found.min()) != int(found.max()):
         return OneTarget(classes, len(found), left)
     only, site = int(found[0]), task.loss.site if task.loss is not None else None
-    given = all(_given(tape, task, p, k, only) for p, k in zip(passes, kept, strict=True))
-    return OneTarget(classes, len(found), left, only, given, site)
+    if not all(_given(tape, task, p, k, only) for p, k in zip(passes, kept, strict=True)):
+        return OneTarget(classes, len(found), left)
+    return OneTarget(classes, len(found), left, only, site)
 
 
 def _classes(tape: Tape, number: int, task: Task) -> int:
@@ -113,10 +111,11 @@ def _wanted(tape: Tape, task: Task, p: Pass) -> Tensor:
 
 
 def _given(tape: Tape, task: Task, p: Pass, kept: Tensor, only: int) -> bool:
-    """Whether what enters beside the targets holds the class's number wherever it is counted."""
+    """Whether ids that enter beside the targets are the class's number wherever it is counted."""
     inputs = [tape.tensors[key] for slot, key in enumerate(p.outside) if slot not in task.slots]
     alike = [t.reshape(-1) for t in inputs if t.numel() == kept.numel() and not t.is_floating_point()]
-    return any(bool((t[kept.reshape(-1)] == only).all()) for t in alike)
+    ids = [t for t in alike if t.dtype != torch.bool and len(t.unique()) >= CLASSES]  # flags are no ids
+    return any(bool((t[kept.reshape(-1)] == only).all()) for t in ids)
 
 
 _SCRIPT = """

@@ -18,9 +18,9 @@ Two forwards and backwards for each of BATCHES, and one forward.
 
 ## What is healthy
 
-Every place takes part, or a few at the edge do not. Padding is the same in all rows, and is not counted. The state of
-a recurrent network after the first step has seen one step of the sequence, and so has the first position behind a
-causal mask: with either of them as the answer, the rest of the sequence is overlooked.
+Every place takes part, or a few at the edge do not, or the run learns without the rest. Padding is the same in all
+rows, and is not counted. The state of a recurrent network after the first step has seen one step of the sequence, and so has
+the first position behind a causal mask: with either of them as the answer, the rest of the sequence is overlooked.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from torch import Tensor
 
 from unstuck.diagnosis.model import NotApplicable, Statement
 from unstuck.micro.answers import last_weights
+from unstuck.micro.by_heart import fails
 from unstuck.micro.different_batches import different_batches
 from unstuck.micro.step import Recorded, Step
 from unstuck.signals.task import Task
@@ -94,6 +95,8 @@ class Overlooked:
 def ask(recorded: Recorded) -> Overlooked:
     """Look for places without a gradient. Raises NotApplicable for fewer than FEWEST different batches."""
     recorded.first  # noqa: B018 (raises where the step cannot be run again)
+    if not fails(recorded.tape):
+        raise NotApplicable("the run learns")
     met = different_batches(recorded, BATCHES)
     if len(met) < FEWEST:
         raise NotApplicable(f"fewer than {FEWEST} different batches of one shape were recorded")

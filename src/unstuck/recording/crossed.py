@@ -23,7 +23,7 @@ from unstuck.tape.site import Site
 REDUCING = {"mean", "sum", "std", "var", "amax", "amin", "norm", "median", "nanmean", "logsumexp"}
 PAIRS = {"max", "min", "median"}
 """Calls that give the numbers and their places."""
-SYMMETRIC = 1e-4
+SYMMETRIC, LOOKED_AT = 1e-4, 128
 KEPT = 8
 
 
@@ -32,8 +32,8 @@ class CrossedAxes:
 
     def __init__(self, call_sites: CallSites) -> None:
         self._call_sites = call_sites
-        self._made: dict[int, tuple[weakref.ref[Tensor], tuple[int, ...], int]] = {}
-        """By id: the reduction, the shape that it was made of, and the axis."""
+        self._made: dict[int, tuple[weakref.ref[Tensor], weakref.ref[Tensor], int]] = {}
+        """By id: the reduction, what it was made of, and the axis."""
         self._times: Counter[tuple[Site, tuple[int, ...], int]] = Counter()
 
     def after(self, name: str, args: Any, kwargs: Any, out: Any) -> None:
@@ -52,21 +52,23 @@ class CrossedAxes:
         given, axis = args[0] if args else None, kwargs.get("dim", args[1] if len(args) > 1 else None)
         if not isinstance(given, Tensor) or not isinstance(out, Tensor) or type(axis) is not int:
             return
-        if given.dim() > 1 and out.dim() == given.dim() - 1 and (axis := axis % given.dim()):
+        less = given.dim() > 1 and out.dim() == given.dim() - 1 and given.is_floating_point()
+        if less and (axis := axis % given.dim()):
             key = id(out)
-            self._made[key] = (weakref.ref(out, lambda _: self._made.pop(key, None)), tuple(given.shape), axis)
+            self._made[key] = (weakref.ref(out, lambda _: self._made.pop(key, None)), weakref.ref(given), axis)
 
     def _met(self, one: Any, other: Any) -> None:
-        ref, shape, axis = self._made.get(id(one), (None, (), 0))
-        if ref is None or ref() is not one or not isinstance(other, Tensor) or tuple(other.shape) != shape:
+        ref, given, axis = self._made.get(id(one), (None, None, 0))
+        if ref is None or given is None or ref() is not one or not isinstance(other, Tensor) or given() is not other:
             return
         site = self._call_sites.direct(sys._getframe(5))
         if site is not None and not _symmetric(other):
-            self._times[site, shape, axis] += 1
+            self._times[site, tuple(other.shape), axis] += 1
 
 
 def _symmetric(tensor: Tensor) -> bool:
     """Whether rows and columns of a matrix are the same: then it is of no matter which of them a reduction is."""
-    if tensor.dim() != 2 or tensor.shape[0] != tensor.shape[1]:
+    if tensor.shape[-1] != tensor.shape[-2]:
         return False
-    return torch.allclose(tensor.double(), tensor.double().T, rtol=SYMMETRIC, atol=1e-8)
+    few = tensor.detach()[..., :LOOKED_AT, :LOOKED_AT].double()
+    return torch.allclose(few, few.mT, rtol=SYMMETRIC, atol=1e-8)

@@ -1,8 +1,8 @@
 """What becomes of the numbers that a network's distributions draw: whether anything acts on them.
 
 A draw is acted on where its numbers leave for Python (`item`, `numpy`, an index), or where another call reads them.
-One that only picks its own log-probability decides nothing: it is read in `log_prob`, or as the index of a `gather`
-of values that have a gradient.
+One that only picks its own log-probability decides nothing: with a gradient, it is read in `log_prob`, or as an index
+of logarithms.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from unstuck.recording.call_sites import TORCH, CallSites
@@ -28,7 +29,8 @@ NEUTRAL = {"size", "dim", "numel", "stride", "__len__", "is_floating_point", "_i
 PROPERTY = "__get__"
 """The name of what reads `.T`, `.data` or `.shape`."""
 LEAVING = {"item", "tolist", "numpy"}
-PICKING = {"gather", "take_along_dim", "index_select", "__getitem__", "getitem", "cross_entropy", "nll_loss"}
+LOSSES = {"cross_entropy", "nll_loss"}
+PICKING = {"gather", "take_along_dim", "index_select", "__getitem__", "getitem", *LOSSES}
 """Calls that read them as the places of other numbers."""
 DISTRIBUTIONS = f"{TORCH}distributions{os.sep}"
 FEWEST = 3
@@ -88,15 +90,15 @@ class Drawn:
         if (name == PROPERTY or _hands_on(of(name), place)) and not (own and len(list(tensors(args))) > 1):
             for tensor in tensors(out):
                 self._hold(tensor, line)
-        elif own or (name in PICKING and place and _graded(args)):
-            line.scored += 1
+        elif own or (name in PICKING and place and _logarithm(name, args)):
+            line.scored += torch.is_grad_enabled() and any(t.requires_grad for t in tensors(out))
         else:
             line.acted += 1
 
     def _hold(self, tensor: Tensor, line: _Line) -> None:
         if len(self._held) >= HELD:
             self._held = {key: one for key, one in self._held.items() if one[0]() is not None}
-            self.over = len(self._held) >= HELD
+            self.over = len(self._held) >= HELD // 2
         self._held[id(tensor)] = (weakref.ref(tensor), line)
 
     def _of(self, tensor: Tensor) -> _Line | None:
@@ -125,5 +127,7 @@ def _hands_on(op: Op, place: int) -> bool:
     return op.kind == "joining" or (op.hands_on in ("all", "some") and not place)
 
 
-def _graded(args: Any) -> bool:
-    return bool(args) and isinstance(args[0], Tensor) and args[0].requires_grad
+def _logarithm(name: str, args: Any) -> bool:
+    """Whether a call picks from logarithms, or takes them itself."""
+    node = args[0].grad_fn if args and isinstance(args[0], Tensor) else None
+    return name in LOSSES or (node is not None and node.name().startswith("Log"))

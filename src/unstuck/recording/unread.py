@@ -29,6 +29,8 @@ PASSES = 8
 FEWEST = 3
 """Times that a line has made values for nothing, and none that was read."""
 KEPT = 16
+MOST = 64
+"""Numbers of one line in one step, beyond which they are no terms of a loss."""
 FILLING = {"zeros", "ones", "empty", "full", "zeros_like", "ones_like", "empty_like", "full_like"}
 """Calls that compute nothing: what they fill with one number may stand for what another branch makes."""
 SAME = {"positive", "__pos__"}
@@ -54,7 +56,7 @@ class _Line:
 
     def close(self) -> None:
         """A backward begins: what was read of those of the step before (the tracer keeps them until it is over)."""
-        if len(self.over) > 1:
+        if 1 < len(self.over) < MOST:
             *others, last = self.over
             only = last.read and not any(r.read or not r.freed for r in others)
             self.lasts[len(self.over) if only else 0] += 1
@@ -123,7 +125,7 @@ class UnreadValues:
             places = tuple(place for t in made if (place := _place(t)) is not None)
             result = _Result(line, site, {id(t): weakref.ref(t) for t in made}, places)
             self._add(result)
-            if made[0].numel() == 1:
+            if not made[0].dim() and len(line.step) < MOST:
                 line.step.append(result)
 
     def step(self) -> None:

@@ -60,7 +60,7 @@ def check(
         raise NotApplicable("no target is compared with a value of the network")
     if laid is not None and laid.elsewhere:
         yield _elsewhere(laid)
-    if one is not None and one.only is not None and one.given:
+    if one is not None and one.only is not None:
         yield _masked(one)
     if bootstrap is not None:
         yield _bootstrapped(bootstrap)
