@@ -19,8 +19,9 @@ Two forwards and backwards for each of BATCHES, and one forward.
 ## What is healthy
 
 Every place takes part, or a few at the edge do not, or the run learns without the rest. Padding is the same in all
-rows, and is not counted. The state of a recurrent network after the first step has seen one step of the sequence, and so has
-the first position behind a causal mask: with either of them as the answer, the rest of the sequence is overlooked.
+rows, and is not counted. The state of a recurrent network after the first step has seen one step of the sequence, and
+so has the first position behind a causal mask: with either of them as the answer, the rest of the sequence is
+overlooked.
 """
 
 from __future__ import annotations
