@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from tests.whole import record
-from unstuck.diagnosis.asked import Tried, in_turn
+from unstuck.diagnosis.asked import Tried, _behind, in_turn
 from unstuck.diagnosis.experiment import Experiment, OwnNumber, Request, Rerun, Run
 from unstuck.diagnosis.model import Diagnosis
 from unstuck.diagnosis.pipeline import Options, diagnose
@@ -150,6 +150,11 @@ def test_the_number_that_the_script_prints_counts_beside_its_score(
     effect = Tried(Answer("wrong-loss", patch=RATE), (same,)).effect
     assert effect.word == word
     assert word != "proven" or effect.because == "the script prints result mean iou 0.107 before, 0.872 after"
+
+
+def test_a_proof_by_the_printed_number_is_not_behind_another_score() -> None:
+    shown = Experiment(Request(Rerun()), "undecided", "unknown", run=Run(task="unknown"), own=BETTER)
+    assert not _behind(Tried(Answer("wrong-loss", patch=RATE), (shown,)), 0.97)
 
 
 def test_words_of_its_own_become_a_statement(judge: Judge) -> None:

@@ -190,8 +190,9 @@ def _reached(experiment: Experiment) -> float:
 
 
 def _behind(tried: Tried, top: float) -> bool:
-    """Whether its patch helps, and another patch reaches a clearly higher skill."""
-    return tried.proof is not None and tried.proof.run is not None and _reached(tried.proof) + WORTH <= top
+    """Whether its patch helps by the score, and another patch reaches a clearly higher one."""
+    proof = tried.proof
+    return proof is not None and proof.works and proof.run is not None and _reached(proof) + WORTH <= top
 
 
 def _finding(diagnosis: Diagnosis, tape: Tape, fault: str, tried: Tried, top: float) -> Finding:
