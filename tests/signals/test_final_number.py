@@ -103,7 +103,10 @@ def test_a_score_of_training_steps_never_stands_for_that_of_the_evaluation(tmp_p
     assert found.label == "validation" and found.origin is not None and not found.origin.trained
 
 
-@pytest.mark.parametrize("said", ["print(epoch)", "print('loss', total / 5)", "print(seen, 'rows')", "print(0.5)"])
+@pytest.mark.parametrize("said", [
+    "print(epoch)", "print('loss', total / 5)", "print(seen, 'rows')", "print(0.5)",
+    "print('test acc:', [0.2, 0.7, 0.9])", "print('test acc: [0.2 0.7')",
+])  # fmt: skip
 def test_other_numbers_are_no_score(said: str, tmp_path: Path) -> None:
     with pytest.raises(NotApplicable):
         FinalNumber.read(recorded(tmp_path, said))

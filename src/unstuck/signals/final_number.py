@@ -145,7 +145,9 @@ class _Finder:
         wanted, high = (DETERMINATION, 1.0) if regression else (ACCURACY, 100.0)
         words, low = set(number.words), -math.inf if regression else 0.0
         other = words & (OTHERWISE | TRAINING | ELSEWHERE) - wanted
-        return bool(words & wanted) and not other and (low <= number.value <= high or math.isnan(number.value))
+        if other or number.listed or not words & wanted:
+            return False
+        return low <= number.value <= high or math.isnan(number.value)
 
     def _origin(self, line: Line, place: int, named: bool) -> Origin | None:
         """Of a number that says that it is a score, and is none that left a tensor: the last answers that did."""

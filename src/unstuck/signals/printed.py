@@ -12,6 +12,8 @@ from unstuck.tape.model import Said, Tape
 
 NUMBER = re.compile(r"(?<![\w.])[-+]?(?:\d+\.\d*|\.\d+|\d+)(?:[eE][-+]?\d+)?(?![\w])|\b(?:nan|inf)\b")
 OF = re.compile(r"\s*/\s*(\d+)(?![\d.])")
+LISTS = re.compile(r"\[[^\[\]a-zA-Z]*(?:\]|$)")
+"""What may be a list of numbers; an array goes on in the next line."""
 WORD = re.compile(r"[a-z]+[0-9]?")
 HIGHER = {
     *("acc", "accuracy", "f1", "auc", "auroc", "r2", "score", "recall", "precision", "mcc", "kappa", "iou", "dice"),
@@ -49,11 +51,13 @@ class Number:
     """The words between the number before it and this one, in lower case."""
     of: float = 0.0
     """What it is a count of, where it is printed so: 78/1000 (0 where it is not)."""
+    listed: bool = False
+    """It is one of several in a list or an array: `[0.2 0.7 0.9]`."""
 
     @property
     def scaled(self) -> Number:
         """A count as a share of what it counts; any other number as it is."""
-        return Number(self.value / self.of, self.step / self.of, self.words) if self.of else self
+        return Number(self.value / self.of, self.step / self.of, self.words, 0.0, self.listed) if self.of else self
 
     @property
     def share(self) -> float:
@@ -159,6 +163,7 @@ def _line(said: Said) -> Line:
 
 def _numbers(line: str) -> Iterator[Number]:
     end = 0
+    lists = [m.span() for m in LISTS.finditer(line) if len(NUMBER.findall(m.group())) > 1]
     for found in NUMBER.finditer(line):
         text = found.group()
         mantissa, _, power = text.lower().partition("e")
@@ -166,5 +171,7 @@ def _numbers(line: str) -> Iterator[Number]:
         step = 0.5 * 10.0 ** (int(power or 0) - decimals) if text[-1].isdigit() or text[-1] == "." else 0.0
         of = OF.match(line, found.end()) if text.isdigit() else None
         whole = float(of[1]) if of is not None and float(of[1]) >= max(1.0, float(text)) else 0.0
-        yield Number(float(text), step, tuple(WORD.findall(line[end : found.start()].lower())), whole)
+        words = tuple(WORD.findall(line[end : found.start()].lower()))
+        listed = any(low <= found.start() < high for low, high in lists)
+        yield Number(float(text), step, words, whole, listed)
         end = found.end()
