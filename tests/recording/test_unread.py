@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.recorded import tape_of
-from unstuck.tape.model import Unread
+from unstuck.tape.found_lines import Unread
 
 SCRIPT = """
 import numpy as np

@@ -26,7 +26,7 @@ from unstuck.diagnosis.model import NotApplicable, Statement
 from unstuck.micro.step import Recorded
 from unstuck.signals.prepared import of
 from unstuck.signals.task import Task, main_program
-from unstuck.tape.model import Prepared
+from unstuck.tape.found_lines import Prepared
 
 COST = 1
 FEWEST = 3

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 
 from unstuck.diagnosis.model import Statement
 from unstuck.micro.step import Recorded
-from unstuck.tape.model import Crossed as Line
+from unstuck.tape.found_lines import Crossed as Line
 
 COST = 0
 

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 
 from unstuck.diagnosis.model import Statement
 from unstuck.micro.step import Recorded
-from unstuck.tape.model import DrawnAgain as Line
+from unstuck.tape.found_lines import DrawnAgain as Line
 
 COST = 0
 

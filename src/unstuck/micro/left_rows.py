@@ -79,9 +79,9 @@ def ask(recorded: Recorded) -> LeftRows:
     if len(met) < FEWEST:
         raise NotApplicable(f"fewer than {FEWEST} different batches of one shape were recorded")
     batch = {t.shape[0] for t in met[0].outside if t.dim()}
-    dead: dict[int, Tensor] = {}
-    for zero in map(_without_gradient, met):
-        dead = {n: dead[n] & zero[n] for n in dead if n in zero and len(dead[n]) == len(zero[n])} or zero
+    dead, *others = map(_without_gradient, met)
+    for zero in others:
+        dead = {n: dead[n] & zero[n] for n in dead if n in zero and len(dead[n]) == len(zero[n])}
     return _found(met[0].program, {n: rows for n, rows in dead.items() if len(rows) in batch})
 
 

@@ -34,7 +34,8 @@ from unstuck.diagnosis.model import NotApplicable, Statement
 from unstuck.micro.step import Recorded
 from unstuck.source.edits import CannotEdit, node_at
 from unstuck.source.text import Place, Sources
-from unstuck.tape.model import LostWrite, Tape, Unread
+from unstuck.tape.found_lines import LostWrite, Unread
+from unstuck.tape.model import Tape
 
 COST = 0
 WITH_GRADIENT = "it has a gradient, and no later call reads it"

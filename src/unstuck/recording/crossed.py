@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from unstuck.recording.call_sites import CallSites
-from unstuck.tape.model import Crossed
+from unstuck.tape.found_lines import Crossed
 from unstuck.tape.ops import of
 from unstuck.tape.site import Site
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from unstuck.recording.call_sites import TORCH, CallSites
 from unstuck.recording.tracer import tensors
-from unstuck.tape.model import DrawnAgain
+from unstuck.tape.found_lines import DrawnAgain
 from unstuck.tape.ops import Op, of
 from unstuck.tape.site import Site
 

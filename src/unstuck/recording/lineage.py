@@ -21,7 +21,7 @@ from unstuck.recording.call_sites import CallSites
 from unstuck.recording.crossed import CrossedAxes
 from unstuck.recording.tracer import tensors
 from unstuck.tape import ops
-from unstuck.tape.model import Prepared, Written
+from unstuck.tape.found_lines import Prepared, Written
 from unstuck.tape.site import Site
 
 PASSES = 4

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from unstuck.recording.tracer import UNTAKEN
-from unstuck.tape.model import LostWrite
+from unstuck.tape.found_lines import LostWrite
 from unstuck.tape.site import Site
 
 SETTING: Any = torch.Tensor.__setitem__

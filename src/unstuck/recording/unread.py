@@ -21,7 +21,7 @@ from torch import Tensor
 from unstuck.recording.call_sites import CallSites
 from unstuck.recording.parameter_names import is_weight
 from unstuck.recording.tracer import tensors
-from unstuck.tape.model import Unread
+from unstuck.tape.found_lines import Unread
 from unstuck.tape.site import Site
 
 PASSES = 8

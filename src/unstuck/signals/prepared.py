@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from unstuck.tape.model import Prepared, Tape
+from unstuck.tape.found_lines import Prepared
+from unstuck.tape.model import Tape
 from unstuck.tape.site import Site
 
 FACTOR = 10.0

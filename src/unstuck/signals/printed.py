@@ -17,21 +17,8 @@ LISTS = re.compile(r"\[[^\[\]a-zA-Z]*(?:\]|$)")
 WORD = re.compile(r"[a-z]+[0-9]?")
 HIGHER = {
     *("acc", "accuracy", "f1", "auc", "auroc", "r2", "score", "recall", "precision", "mcc", "kappa", "iou", "dice"),
-    *(
-        "correct",
-        "hit",
-        "hits",
-        "top1",
-        "ndcg",
-        "mrr",
-        "bleu",
-        "rouge",
-        "concordance",
-        "success",
-        "win",
-        "reward",
-        "skill",
-    ),
+    *("correct", "hit", "hits", "top1", "ndcg", "mrr", "bleu", "rouge", "concordance"),
+    *("success", "win", "reward", "skill"),
 }
 """Words for metrics that are better when higher."""
 RANKS = ({"auc"}, {"auroc"}, {"rocauc"}, {"concordance"}, {"cindex"}, {"c", "index"})
