@@ -38,6 +38,29 @@ class Functional(nn.Module):
         return self.last(F.dropout(torch.relu(self.first(x)), 0.4, training=self.training))
 
 
+class OwnStatistics(nn.Module):
+    # Batch normalisation with a mode that its caller gives, as in meta-learning.
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Linear(12, 32), nn.Linear(32, 2)
+        self.register_buffer("mean", torch.zeros(32))
+        self.register_buffer("variance", torch.ones(32))
+
+    def forward(self, x, bn_training=True):
+        h = F.batch_norm(self.first(x), self.mean, self.variance, training=bn_training)
+        return self.last(torch.relu(h))
+
+
+class Blind(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Linear(12, 32), nn.Linear(32, 2)
+
+    def forward(self, x):
+        return self.last(F.dropout(torch.relu(self.first(x)), 0.4))
+
+
 def normalised():
     return Net(nn.Sequential(nn.Linear(12, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Dropout(0.3), nn.Linear(32, 2)))
 """
@@ -91,10 +114,19 @@ def test_training_in_evaluation_mode_is_observed(text: str, line: str, findings:
         script("normalised()", start="model.train(); model.layers[1].eval()", end="model.eval()"),
         script("Functional()", judged="torch.stack([model(x[120:]) for _ in range(6)]).mean(0).sum()"),
         script("nn.Sequential(nn.Linear(12, 2))", end="model.eval()"),
+        script("OwnStatistics()"),
+        script("OwnStatistics()", end="model.eval()"),
     ],
 )
 def test_modes_that_are_meant_are_not_reported(text: str, findings: Findings) -> None:
     assert findings(text, FAULT) == []
+
+
+@pytest.mark.parametrize("end", ["pass", "model.eval()"])
+def test_no_switch_of_modules_is_advised_where_a_function_takes_none(end: str, findings: Findings) -> None:
+    (finding,) = findings(script("Blind()", start="model.train()", end=end), FAULT)
+    assert "does not get the module's mode" in finding.message
+    assert [r.name for r in finding.remedies] == ["tell-mode"]
 
 
 def test_an_evaluation_in_training_mode_is_reported_at_its_call(findings: Findings) -> None:

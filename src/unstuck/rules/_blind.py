@@ -1,26 +1,49 @@
-"""Calls of functions that drop units, in methods that never look at the module's mode."""
+"""Functions with modes that the script calls itself, in scopes that never look at a module's mode."""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
 
-from unstuck.signals.source import Source
-from unstuck.tape.modes import ATTENTION
+from unstuck.signals.source import Site, Source
+from unstuck.tape.modes import ATTENTION, modes
 from unstuck.tape.ops import names
+from unstuck.tape.program import Program
 
 DROPPING = {f"torch.nn.functional.{name}" for name in names(lambda op: op.kind == "dropout")}
 ATTENDING = f"torch.nn.functional.{ATTENTION}"
+NORMALISING = {f"torch.nn.functional.{name}" for name in ("batch_norm", "instance_norm")}
 
 
-def calls(source: Source) -> Iterator[ast.Call]:
-    """Dropout and attention functions in methods that do not read `self.training`, and so drop in both modes."""
+def calls(source: Source, program: Program) -> Iterator[ast.Call]:
+    """Dropout and attention functions of a program in methods that do not read `self.training`: they drop in both
+    modes."""
+    ran = [c.site for c, _ in modes(program) if c.site is not None]
     for call in source.all(ast.Call):
+        if not any(_within(source.site(call), site) for site in ran):
+            continue
         name = source.full_name(call)
         if source.owner_class(call) is None or _reads_mode(source, call):
             continue
         if (name in DROPPING and _untold(call)) or (name == ATTENDING and _drops(call)):
             yield call
+
+
+def follows(source: Source, program: Program) -> bool:
+    """Whether a layer of a program has the mode of its module: no switch of modules reaches a function that the script
+    calls with a mode of its own."""
+    own = [
+        source.site(c) for c in source.all(ast.Call) if _has_mode(source.full_name(c)) and not _reads_mode(source, c)
+    ]
+    return any(c.site is None or not any(_within(o, c.site) for o in own) for c, _ in modes(program))
+
+
+def _within(call: Site, ran: Site) -> bool:
+    return call.file == ran.file and call.line <= ran.line <= call.end_line
+
+
+def _has_mode(name: str) -> bool:
+    return name in DROPPING or name in NORMALISING or name == ATTENDING
 
 
 def _reads_mode(source: Source, call: ast.Call) -> bool:

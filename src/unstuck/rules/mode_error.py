@@ -95,6 +95,8 @@ def _idle(tape: Tape, training: Training | None, modes: Modes) -> Iterator[Findi
     """The network trained in evaluation mode: where the text says why, and what to call."""
     if any(not p.trainable for p in tape.parameters if not p.buffer):
         return  # fine-tuning of a part may keep evaluation mode on purpose
+    if not _follows(tape, training, tape.passes[modes.idle[0]].program):
+        return
     found = list(_left_on(training, modes)) if training is not None else []
     yield from found or [_unseen(tape, training, modes)]
 
@@ -146,10 +148,17 @@ def _evaluated_in_training(tape: Tape, training: Training | None, modes: Modes) 
     switches = training is not None and any(training.mode_calls("eval"))
     if modes.repeated or switches or (modes.evaluations and not modes.dropping):
         return
+    if modes.dropping and not _follows(tape, training, modes.dropping[0].program):
+        return
     found = list(_never_evaluates(tape, training, modes)) if training is not None else []
     yield from found
     if modes.dropping and not found and len(modes.dropping) == modes.evaluations and modes.evaluations >= FEWEST:
         yield _dropped(tape, modes)
+
+
+def _follows(tape: Tape, training: Training | None, program: int) -> bool:
+    """Whether the mode of the modules reaches a layer of a program."""
+    return training is None or _blind.follows(training.source, tape.programs[program])
 
 
 def _dropped(tape: Tape, modes: Modes) -> Finding:
@@ -206,11 +215,13 @@ def _evaluated(tape: Tape) -> Tape:
 
 
 def _untold(tape: Tape, training: Training, modes: Modes) -> Iterator[Finding]:
-    """Functions that drop units in evaluations after `eval()`, because they are not given the module's mode."""
-    if not any(training.mode_calls("eval")) or not modes.dropping:
+    """Functions that drop units in evaluations, because they are not given the module's mode."""
+    if not modes.dropping:
+        return
+    if not any(training.mode_calls("eval")) and _follows(tape, training, modes.dropping[0].program):
         return
     source = training.source
-    if blind := list(_blind.calls(source)):
+    if blind := list(_blind.calls(source, tape.programs[modes.dropping[0].program])):
         name = source.code(blind[0].func)
         said = f"{name}() drops units in evaluations too, because it does not get the module's mode (self.training)"
         remedies = (TellMode(tuple(source.site(c) for c in blind)),)
