@@ -114,3 +114,10 @@ def test_sums_and_states_that_replace_each_other_are_used(tmp_path: Path, line: 
 ])  # fmt: skip
 def test_constants_and_other_names_of_one_memory_are_no_lost_work(tmp_path: Path, line: str) -> None:
     assert unread(tmp_path, line) == ()
+
+
+def test_numbers_in_the_memory_of_a_value_that_is_gone_are_others(tmp_path: Path) -> None:
+    line = "(lambda: torch.tensor([1.0] * 20) is None)()"
+    after = "best = [model(inputs).detach().max(1)[0] for _ in range(300)]; loss = loss + 0 * sum(best).sum()"
+    (found,) = unread(tmp_path, line, after)
+    assert (found.name, found.shape) == ("tensor", (20,))

@@ -114,6 +114,7 @@ class UnreadValues:
             return
         name, given = getattr(func, "__name__", ""), {id(t) for t in tensors((args, kwargs))}
         made = [t for t in tensors(out) if id(t) not in given]
+        self._reuse({_place(t) for t in made} - {_place(t) for t in tensors((args, kwargs))})
         constant = name in FILLING or (name == "tensor" and made and made[0].numel() == 1)
         if not made or name == "__get__" or constant or any(is_weight(t) for t in made):
             return
@@ -162,6 +163,12 @@ class UnreadValues:
         if found is not None and found.parts[id(tensor)]() is tensor:
             return found
         return self._memory.get(_place(tensor))
+
+    def _reuse(self, places: set[Any]) -> None:
+        """New numbers lie where those of a result that is gone have lain."""
+        for place in places & self._memory.keys():
+            if self._memory[place].freed:
+                del self._memory[place]
 
     def _add(self, result: _Result) -> None:
         for key in result.parts:
