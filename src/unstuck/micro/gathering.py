@@ -8,11 +8,12 @@ sum divided by their number?
 ## How
 
 Products of a matrix between rows that enters the step (an adjacency) with what the network makes are looked for; the
-sums of the matrix's rows are the numbers of members.
+sums of the matrix's rows are the numbers of members. Where they differ, the step is run again with every other row of
+the matrix doubled: what is divided by the number of members stays as it was.
 
 ## What it costs
 
-One look at the recorded tensors.
+One look at the recorded tensors, and two forwards where the sums differ.
 
 ## What is healthy
 
@@ -22,12 +23,12 @@ it as long as the largest is not many times the typical one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from unstuck.diagnosis.model import NotApplicable, Statement
-from unstuck.micro.step import Recorded
+from unstuck.micro.step import REFUSED, Recorded, Step
 from unstuck.signals.task import main_program
 from unstuck.tape.ops import of
 from unstuck.tape.program import Call, Outside
@@ -38,6 +39,8 @@ MANY = 10.0
 PRODUCTS = {*of("matmul").names, *of("mm").names, *of("bmm").names, *of("rmatmul").names, "einsum"}
 FEWEST = 8
 """Rows of the matrix."""
+SAME = 1e-4
+"""Relative difference of two losses that are the same but for rounding."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,8 @@ class Sum:
     """Median of the rows' sums."""
     largest: float
     dense: bool
+    divided: bool = False
+    """The result is divided by the sum, or does not depend on it otherwise."""
 
     @property
     def times(self) -> float:
@@ -67,6 +72,8 @@ class Gathering:
     def why(self) -> str:
         """The one whose rows differ most."""
         worst = max(self.sums, key=lambda s: s.times)
+        if worst.divided:
+            return f"what {worst.call.name}() sums over is divided by the number of rows"
         return f"{worst.call.name}() sums over {worst.typical:.3g} rows for a typical row, {worst.largest:.3g} for one"
 
     @property
@@ -79,7 +86,7 @@ class Gathering:
     def statements(self) -> tuple[Statement, ...]:
         """Sums whose largest is many times the typical one."""
         worst = max(self.sums, key=lambda s: s.times)
-        if worst.times < MANY:
+        if worst.times < MANY or worst.divided:
             return ()
         return (Statement(self.why, worst.call.site, "gathering", self.numbers, "aggregation-scale"),)
 
@@ -93,7 +100,40 @@ def ask(recorded: Recorded) -> Gathering:
     sums = {(s.call.site, s.slot): s for s in found if s is not None}
     if not sums:
         raise NotApplicable("no matrix between rows enters the step")
-    return Gathering(tuple(sums.values()))
+    step = recorded.step(tape.passes.index(first))
+    return Gathering(tuple(replace(s, divided=s.times >= MANY and _divided(step, s)) for s in sums.values()))
+
+
+def _divided(step: Step, found: Sum) -> bool:
+    """Whether the loss stays as it is where every other row of the matrix counts twice, and with it the numbers of
+    members that enter beside it."""
+    matrix = step.outside[found.slot]
+    whole = matrix if found.dense else matrix.to_dense()
+    twice = 1 + torch.arange(whole.shape[-2]) % 2
+    doubled = whole * twice[:, None].to(whole)
+    other = step.given(found.slot, doubled if found.dense else doubled.to_sparse(layout=matrix.layout))
+    for slot, tensor in enumerate(step.outside):
+        if (power := _counts(tensor, whole)) is not None:
+            each = twice.to(tensor).repeat(tensor.numel() // len(twice)) ** power
+            other = other.given(slot, tensor * each.reshape(tensor.shape))
+    try:
+        was, now = step.loss(), other.loss()
+    except REFUSED:
+        return False
+    return abs(now - was) <= SAME * abs(was)
+
+
+def _counts(tensor: torch.Tensor, matrix: torch.Tensor) -> int | None:
+    """1 where a tensor holds the sums of the matrix's rows, -1 where it holds one over them, in any unit."""
+    sums = matrix.sum(-1).flatten()
+    if tensor.layout != torch.strided or not tensor.is_floating_point() or tensor.numel() != sums.numel():
+        return None
+    of = tensor.flatten()
+    return next((p for p in (1, -1) if _level(of / sums**p)), None)
+
+
+def _level(numbers: torch.Tensor) -> bool:
+    return bool(numbers.isfinite().all()) and float(numbers.max() - numbers.min()) <= SAME * float(numbers.abs().max())
 
 
 def _sum(call: Call, outside: tuple[torch.Tensor, ...]) -> Sum | None:
