@@ -9,7 +9,7 @@ from unstuck.diagnosis.conclude import statements
 from unstuck.diagnosis.experiment import Experiment, Micro, Request
 from unstuck.diagnosis.log import Budget
 from unstuck.diagnosis.model import Statement, proven
-from unstuck.diagnosis.runners import MICRO_SECONDS, allowed
+from unstuck.diagnosis.runners import MICRO_SECONDS, UNWELL, allowed
 from unstuck.diagnosis.stages import Stage
 from unstuck.micro.catalogue import micro_experiments
 from unstuck.tape.model import Tape
@@ -70,3 +70,8 @@ def test_cheaper_ones_leave_time_to_descent_and_by_heart() -> None:
     assert left == sorted(left) and left[-1] == MICRO_SECONDS
     assert left[0] <= 0.5 * MICRO_SECONDS
     assert allowed(tape, known["by-heart"]) - allowed(tape, known["descent"]) >= 0.3 * MICRO_SECONDS
+
+
+def test_a_run_that_is_not_known_to_learn_gets_more_time() -> None:
+    known, tape = micro_experiments(), Tape(script="", folder="", torch="", stopped="")
+    assert all(allowed(tape, micro, well=False) == UNWELL * allowed(tape, micro) for micro in known.values())

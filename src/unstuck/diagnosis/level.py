@@ -142,7 +142,8 @@ class Level:
     def _well(self, chosen: Experiment | None) -> bool:
         if chosen is None:  # by the rows that headroom asks about: the run may know them less than its own
             return settled(self.run.known) and not is_below(self.headroom)
-        return self._content(max(self.run.known, chosen.treated.final))
+        patched = self.book.known(self._rerun_of(chosen))  # a whole run says more than a few replayed steps
+        return self._content(max(self.run.known, chosen.treated.final, _known(patched)))
 
     def _content(self, skill: float) -> bool:
         """Whether a skill is as much as there is reason to look for."""

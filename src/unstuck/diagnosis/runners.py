@@ -29,7 +29,7 @@ from unstuck.diagnosis.log import Patched
 from unstuck.diagnosis.model import NotApplicable, Remedy
 from unstuck.diagnosis.recount import recounted
 from unstuck.diagnosis.rerun import PatchedRun, PatchedRuns
-from unstuck.diagnosis.skill import STUCK, WORTH, learns
+from unstuck.diagnosis.skill import STUCK, WORTH, learns, settled
 from unstuck.diagnosis.verdict import judge
 from unstuck.diagnosis.whole_runs import rerun_of, run_of
 from unstuck.headroom.measure import SECONDS as BASELINES
@@ -55,6 +55,8 @@ ELSEWHERE = 3
 """Places besides the first in which a number is tried to be written, each at the cost of a run."""
 MICRO_STEPS, MICRO_SECONDS = 60, 2.0
 """Steps, or seconds where the steps are light, that all micro-experiments together may take as long as."""
+UNWELL = 4.0
+"""Times these seconds for a run that is not known to learn: what they show saves experiments that take minutes."""
 REASONS = (CannotApply, CannotReplay, CannotEdit, NotApplicable)
 """Why an experiment cannot be made; anything else is a failure of ours."""
 
@@ -186,7 +188,8 @@ class Runners:
         assert isinstance(request.means, Micro)
         tape, micro = alone(self.tapes[request.behind]), micro_experiments()[request.means.kind]
         ready()
-        left, began = allowed(tape, micro) * self._effort - self._spent, time.thread_time()
+        well = self.run(request.behind).judged and settled(self.run(request.behind).known)
+        left, began = allowed(tape, micro, well) * self._effort - self._spent, time.thread_time()
         if left < 0:
             raise CannotReplay("the time of the micro-experiments is used up")
         try:
@@ -286,14 +289,16 @@ class Runners:
         return Experiment(request, shown.word, shown.why)
 
 
-def allowed(tape: Tape, micro: MicroExperiment) -> float:
+def allowed(tape: Tape, micro: MicroExperiment, well: bool = True) -> float:
     """Seconds that micro-experiments on a tape may have taken when one begins, without what later ones keep.
 
-    Together they may take MICRO_STEPS of its steps, MICRO_SECONDS at least.
+    Together they may take MICRO_STEPS of its steps, MICRO_SECONDS at least; more seconds where it is not known that the
+    run goes `well`.
     """
     known = list(micro_experiments().values())
     later = known[known.index(micro) + 1 :]
-    return (1 - sum(m.keeps for m in later)) * max(MICRO_SECONDS, MICRO_STEPS * tape.facts.trained / max(1, tape.steps))
+    seconds = MICRO_SECONDS * (1 if well else UNWELL)
+    return (1 - sum(m.keeps for m in later)) * max(seconds, MICRO_STEPS * tape.facts.trained / max(1, tape.steps))
 
 
 def commanded(tape: Tape, sources: Sources) -> Tape:
