@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.recorded import Record
+from unstuck.diagnosis.model import NotApplicable
 from unstuck.signals.evaluation import FinalEvaluation
 
 SCRIPT = """
@@ -92,3 +93,25 @@ def test_targets_that_number_the_rows_of_a_confusion_matrix_are_classes(pair: st
     tape = record(SCRIPT[: SCRIPT.index("    print(")].rstrip() + body)
     (printed,) = (float(said.line.split()[1]) for said in tape.said)
     assert abs(FinalEvaluation.read(tape).score - printed) < 1e-6
+
+
+@pytest.mark.parametrize("shaped", ["model(ids[rows], x[rows])", "model(ids[rows], x[rows]).unsqueeze(1).flatten()"])
+def test_answers_of_several_batches_are_scored_together(shaped: str, record: Record) -> None:
+    body = f"""
+    answers = [{shaped} for rows in torch.arange(200, 270).split(30)]
+    answer, wanted = torch.cat(answers), torch.cat([y[rows] for rows in torch.arange(200, 270).split(30)])
+    print("r2", (1 - ((answer - wanted) ** 2).sum() / ((wanted - wanted.mean()) ** 2).sum()).item())
+"""
+    tape = record(JOINED[: JOINED.index("    answer, wanted")].rstrip() + body)
+    (printed,) = (float(said.line.split()[1]) for said in tape.said)
+    assert abs(FinalEvaluation.read(tape).score - printed) < 0.01
+
+
+def test_choices_of_the_batches_before_are_no_targets(record: Record) -> None:
+    body = """
+    found = torch.cat([model(x[rows]).argmax(1) for rows in torch.arange(200, 270).split(30)])
+    print("accuracy", (found == y[200:260]).float().mean().item())
+"""
+    tape = record(SCRIPT[: SCRIPT.index("    print(")].rstrip() + body)
+    with pytest.raises(NotApplicable):
+        FinalEvaluation.read(tape)

@@ -26,6 +26,7 @@ ARITHMETIC = frozenset({*of("add").names, *of("sub").names, *of("mul").names, *o
 """Calls by which an evaluation turns standardised outputs back into the units of its report."""
 PICKING = frozenset({"topk", "sort"})
 """Calls that give positions, beside those that are flat."""
+GATHERING = frozenset({"cat", "concat", "concatenate"})
 LEAST_ROWS = 3
 STRAIGHT = 1e-2
 """Largest distance from the line, relative to the spread: rounding of large numbers in float32 stays below it."""
@@ -79,6 +80,17 @@ def answers(tape: Tape, changed: Changed = _as_it_was) -> Iterator[tuple[Program
                 yield found
 
 
+def _gathered(program: Program, output: Value) -> Value | None:
+    """The answers of all batches, where an evaluation puts this one's behind those of the batches before."""
+    for call in program.users(output):
+        first = next(iter(call.refs()), None)
+        if call.name in GATHERING and call.outs and call.argument(1, "dim", 0) == 0 and isinstance(first, Outside):
+            return Value(call.outs[0])
+        if call.op.hands_on == "all" and call.outs and (found := _gathered(program, Value(call.outs[0]))) is not None:
+            return found
+    return None
+
+
 def _rows(yard: Yardstick, task: Task, output: Tensor, wanted: Tensor) -> Tensor | None:
     try:
         return yard.rows(task, fitted(task, output, wanted).unsqueeze(0), wanted)[0]
@@ -93,6 +105,7 @@ def _answer(
     output = handed_on(tape.programs[number], task.output, program) if task.output is not None else None
     if reads_own_choices(program) and not reads_own_choices(tape.programs[number]):
         return None  # one answer follows from the last one: what was asked for belongs to the choices, not to the rows
+    output = output and (_gathered(program, output) or output)
     if output is None or target_of(program, output, outside, -1) is None:
         return None
     try:
@@ -216,7 +229,8 @@ def target_of(program: Program, output: Value, outside: tuple[Tensor, ...], rows
     rows = rows or (maker.shape[0] if maker and maker.shape else -2)
     for call in program.calls:
         masks = call.op.hands_on == "some" or call.name in CONJUNCTIONS  # what rows are picked by is no answer
-        for ref in call.refs() if not masks else ():
+        joins = call.name in GATHERING  # nor are the answers of the batches before
+        for ref in call.refs() if not (masks or joins) else ():
             if isinstance(ref, Outside) and ref not in inputs and rows in (-1, *outside[ref.slot].shape[:1]):
                 return ref.slot
     return None
