@@ -93,3 +93,34 @@ def test_labels_of_other_rows_are_still_unrelated(record: Record, findings: Find
 def test_a_target_that_never_varies_belongs_to_no_row(record: Record) -> None:
     with pytest.raises(NotApplicable):
         Samples.read(record(CODED.format(corner=0, target="torch.full((25, 1, 6, 6), 0.5)")))
+
+
+WORDS = """
+import torch
+from torch import nn
+
+torch.manual_seed(0)
+lengths = torch.randint(3, 13, (1500,))
+words = torch.randint(2, 40, (1500, 12))
+y = words[:, :3].sum(1) % 3
+words = {seen}
+words = words * (torch.arange(12) < lengths[:, None])
+table, layer = nn.Embedding(40, 8, padding_idx=0), nn.Linear(8, 3)
+optimizer = torch.optim.Adam([*table.parameters(), *layer.parameters()], lr=0.01)
+for rows in torch.randperm(1500).split(50):
+    loss = nn.functional.cross_entropy(layer(table(words[rows]).mean(1)), y[rows])
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+
+
+@pytest.mark.parametrize(("seen", "empty"), [("torch.ones_like(words)", True), ("words", False)])
+def test_rows_that_differ_in_what_says_nothing_are_empty(seen: str, empty: bool, findings: Findings) -> None:
+    found = findings(WORDS.format(seen=seen), "input-degenerate")
+    assert [f.effect.word for f in found] == ["proven"] * empty
+
+
+def test_rows_that_come_back_with_their_targets_are_not_empty(findings: Findings) -> None:
+    again = WORDS.replace("for rows in", "for rows in torch.arange(200).repeat(6).split(50) or")
+    assert findings(again.format(seen="words"), "input-degenerate") == []

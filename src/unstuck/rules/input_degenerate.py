@@ -8,12 +8,14 @@ learning rate are tried.
 
 ## How it is seen
 Identical recorded rows are grouped with their targets: the best score that any function of these inputs could have is
-hardly better than that of a constant prediction. A row that is read again in each epoch, and never twice in one batch,
-is not a copy. Where rows and targets are not known one by one, all rows of a batch enter alike, and get the same
-answer. Or the inputs are nothing but 0 and a whole number or two, and a line of the script truncates a division.
+hardly better than that of a constant prediction, or than the same for shuffled targets. A row that is read again in
+each epoch, and never twice in one batch, is not a copy. Where rows and targets are not known one by one, all rows of a
+batch enter alike, and get the same answer. Or the inputs are nothing but 0 and a whole number or two, and a line of the
+script truncates a division. Or the ids that the step looks up in a table are nearly always the same.
 
 ## What to do
-Print a few rows of what enters the network. Keep fractions: a float dtype, and `/` instead of `//`.
+Print a few rows of what enters the network. Look at what makes the ids (a vocabulary, a tokenizer). Keep fractions: a
+float dtype, and `/` instead of `//`.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ import torch
 from unstuck.diagnosis.model import Evidence, Finding, Remedy, Site, proven
 from unstuck.diagnosis.stages import Stage
 from unstuck.micro.dependence import Dependence
+from unstuck.micro.one_id import OneId, said
 from unstuck.remedies.keep_fractions import KeepFractions
 from unstuck.remedies.leave_out import LeaveOut
 from unstuck.signals.prepared import flattened
@@ -40,23 +43,29 @@ LOOKED_AT = 200_000
 """Numbers whose distinct values are taken."""
 
 
-def check(rows: Samples | None, cutting: Truncation | None, found: Dependence | None, tape: Tape) -> Iterator[Finding]:
-    """Bound what any network could tell by the rows; and look for a truncated division."""
+def check(
+    rows: Samples | None, cutting: Truncation | None, found: Dependence | None, one: OneId | None, tape: Tape
+) -> Iterator[Finding]:
+    """Bound what any network could tell by the rows; look for a truncated division, and for ids that are all alike."""
     flat = flattened(tape)
+    if one is not None and one.blank:
+        what, site = said(one)
+        yield Finding("input-degenerate", what, site, (), (), "error", known="observed")
+        return
     if rows is not None and cutting is not None:
         yield from _bounded(rows, cutting, flat)
     elif found is not None and found.alike:
-        said = "the rows of a batch are equal as they enter: no network can tell them apart"
+        alike = "the rows of a batch are equal as they enter: no network can tell them apart"
         sure = "equal rows get equal answers, whatever the weights"
         evidence = (Evidence("spread of the outputs over the rows, relative to their size", found.first, "above 0.01"),)
         site, remedies = flat or found.site, (LeaveOut(flat),) if flat is not None else ()
         effect = proven(sure)
-        yield Finding("input-degenerate", said, site, evidence, remedies, "error", known="observed", effect=effect)
+        yield Finding("input-degenerate", alike, site, evidence, remedies, "error", known="observed", effect=effect)
 
 
 def _bounded(rows: Samples, cutting: Truncation, flat: Site | None) -> Iterator[Finding]:
     comes_back = rows.together < SEVERAL  # the same few rows with other targets: then the rows are not at fault
-    if rows.reachable <= HARDLY and not comes_back:
+    if rows.empty and not comes_back:
         yield _empty(rows, cutting, flat)
     elif _whole(rows.rows):
         yield from _cut(rows, cutting)
@@ -70,6 +79,10 @@ def _empty(rows: Samples, cutting: Truncation, flat: Site | None) -> Finding:
         Evidence("distinct rows", float(rows.distinct), f"about {count}"),
         Evidence(f"best {kind} that any function of these inputs can have", rows.ceiling, "near 1"),
         Evidence(f"{kind} of a constant prediction", rows.constant, "clearly lower"),
+        *(
+            [Evidence(f"{kind} of such a function of shuffled targets", round(rows.chance, 3), "clearly lower")]
+            * _few(rows)
+        ),
     )
     sure = f"identical rows have different targets; the best possible {kind} on them is {rows.ceiling:.3f}"
     site = cutting.sites[0] if cutting.sites else flat or rows.call.site
@@ -77,6 +90,11 @@ def _empty(rows: Samples, cutting: Truncation, flat: Site | None) -> Finding:
     if not remedies and flat is not None:
         remedies = (LeaveOut(flat),)
     return Finding("input-degenerate", said, site, evidence, remedies, "error", known="observed", effect=proven(sure))
+
+
+def _few(rows: Samples) -> bool:
+    """Whether the number of distinct rows alone lifts the best score above the constant prediction's."""
+    return rows.distinct > 1 and rows.reachable > HARDLY
 
 
 def _values(rows: torch.Tensor) -> torch.Tensor:

@@ -27,6 +27,7 @@ from collections.abc import Iterator
 
 from unstuck.diagnosis.model import Effect, Evidence, Finding, Site, proven
 from unstuck.diagnosis.stages import Stage
+from unstuck.micro.one_id import OneId
 from unstuck.micro.turned import Turned
 from unstuck.remedies.keep_order import KeepOrder
 from unstuck.signals.learning import Learning
@@ -52,6 +53,7 @@ def check(
     renamed: RenamedClasses | None,
     reordered: Reordered | None,
     turned: Turned | None,
+    one: OneId | None,
     learning: Learning,
 ) -> Iterator[Finding]:
     """Report rows that change their targets, targets in the order of another axis, targets that neither simple learner
@@ -65,7 +67,7 @@ def check(
         yield _apart(reordered)
     elif repeats is not None and abs(repeats.deviations) <= NOTHING:
         yield _changing(repeats, learning)
-    elif relation is not None and relation.strength <= NOTHING:
+    elif relation is not None and relation.strength <= NOTHING and not (one is not None and one.blank):
         yield _unrelated(relation, learning)
 
 

@@ -29,6 +29,8 @@ come by chance once in 90 times."""
 HARDLY = 0.1
 """Of the way from the best constant prediction to perfection. The bound is optimistic (it is fitted to these very
 rows), so what lies below it is not worth training for."""
+MANY, ROOM, SHUFFLES = 200, 0.3, 8
+"""Rows, and score left above that of shuffled targets, from which on a comparison with these is sure; and how many."""
 SEVERAL = 0.5
 """Times chance from which on equal rows in one batch are several rows; a row that comes back is in no batch twice."""
 
@@ -101,6 +103,24 @@ class Samples:
     def reachable(self) -> float:
         """How much of the way from the best constant prediction to perfection any function of these rows could go."""
         return (self.ceiling - self.constant) / max(1 - self.constant, 1e-9) if self.constant < 1 else 1.0
+
+    @property
+    def empty(self) -> bool:
+        """Whether the rows say next to nothing about their targets: a function of them does hardly better than a
+        constant prediction, or than the same function of shuffled targets."""
+        if self.reachable <= HARDLY:
+            return True
+        if len(self.group) < MANY or self.distinct > len(self.group) / 2:
+            return False
+        chance = self.chance
+        return 1 - chance >= ROOM and self.ceiling - chance <= HARDLY * (1 - chance)
+
+    @property
+    def chance(self) -> float:
+        """The mean ceiling of shuffled targets: what so many distinct rows reach by their number alone."""
+        generator = torch.Generator().manual_seed(0)
+        mixed = (self.targets[torch.randperm(len(self.targets), generator=generator)] for _ in range(SHUFFLES))
+        return sum(_best(targets, self.group, self.classified) for targets in mixed) / SHUFFLES
 
     @property
     def classified(self) -> bool:
