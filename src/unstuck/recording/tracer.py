@@ -15,6 +15,7 @@ from torch._C._functorch import maybe_current_level  # type: ignore[import-not-f
 from torch.overrides import TorchFunctionMode
 
 from unstuck.recording import mode_stack
+from unstuck.recording.arrays import plain
 from unstuck.recording.loss_scaling import LossScaling
 from unstuck.recording.notes import Notes
 from unstuck.recording.parameter_names import is_weight
@@ -230,6 +231,7 @@ class Tracer(TorchFunctionMode):
         if maybe_current_level() is not None:
             self.notes.add(TRANSFORMS)
             return
+        args, kwargs = plain(args), plain(kwargs)
         out = args[0] if func in SETTERS else out
         results = (out,) if isinstance(out, Tensor) else tuple(tensors(out))
         results = results or tuple(tensors(args[:1])) if changes_first(func) else results
