@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.recorded import Record
+from tests.recorded import Findings, Record
 from unstuck.micro import start_loss
 from unstuck.micro.step import Recorded
 from unstuck.rules import bad_init
@@ -67,3 +67,30 @@ model[0].register_forward_hook(lambda layer, given, out: out + noise[: len(out)]
 def test_units_that_start_as_one_and_part_are_not_reported(record: Record) -> None:
     tape = record(SCRIPT.format(first=PARTS, scale="9 * ").replace("lr=0.001", "lr=0.1"))
     assert not list(bad_init.check(Layers.read(tape), tape, None))
+
+
+TABLES = """
+import torch
+from torch import nn
+
+torch.manual_seed(0)
+who, what = torch.randint(20, (400,)), torch.randint(30, (400,))
+y = torch.rand(400).round()
+users, things, core = nn.Embedding(20, 4), nn.Embedding(30, 4), nn.Parameter(torch.randn(4, 4))
+weights = [users.weight, things.weight, core]
+{first}
+optimizer = torch.optim.Adam(weights, lr=0.01)
+for rows in torch.randperm(400).split(20):
+    scores = ((users(who[rows]) @ core) * things(what[rows])).sum(1)
+    loss = nn.functional.binary_cross_entropy_with_logits(scores, y[rows])
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+
+
+@pytest.mark.parametrize(("first", "found"), [
+    ("for weight in weights: weight.data.zero_()", ["proven"]), ("things.weight.data.zero_()", []), ("", []),
+])  # fmt: skip
+def test_tables_that_stay_zeros(first: str, found: list[str], findings: Findings) -> None:
+    assert [f.effect.word for f in findings(TABLES.format(first=first), "bad-init")] == found

@@ -29,6 +29,7 @@ from unstuck.rules._places import values_site
 from unstuck.signals.layers import Layers
 from unstuck.signals.weights import Matrix
 from unstuck.tape.model import Tape
+from unstuck.tape.program import Program
 
 STAGE = Stage.INIT
 NEEDS_ROOM = True
@@ -51,6 +52,7 @@ def check(layers: Layers, tape: Tape, start: StartLoss | None) -> Iterator[Findi
     """Compare the initial weights of every layer with its number of connections, and its units with each other."""
     bad = [m for m in layers.matrices if _wrong(m) and not _parted(tape, m)]
     if not bad:
+        yield from _unmoved(layers.program, tape)
         return
     first, alike, loud = bad[0], any(_alike(m) for m in bad), _loud(bad, start)
     names = tuple(dict.fromkeys((*(n for m in bad for n in (m.name, *_biases(tape, m))), *_uniform(tape, alike))))
@@ -63,6 +65,22 @@ def check(layers: Layers, tape: Tape, start: StartLoss | None) -> Iterator[Findi
         known="observed" if alike or loud else "guessed",
         effect=_stuck(tape, bad),
     )
+
+
+def _unmoved(program: Program, tape: Tape) -> Iterator[Finding]:
+    """Tables and matrices of any form that multiply each other, and were zeros from the first step to the last."""
+    wide = [p.name for p in tape.parameters if p.trainable and p.optimizer >= 0 and tape.start(p.name).dim() > 1]
+    read = [n for n in wide if n in program.weights() and f"f:{n}" in tape.tensors]
+    zeros = [n for n in read if not bool(tape.start(n).any()) and not bool(tape.tensors[f"f:{n}"].any())]
+    if len(zeros) < 2 or len(tape.updates) < MOVED:
+        return
+    said = f"{zeros[0]} starts as zeros (and {len(zeros) - 1} other weights), and {tape.steps} steps leave it so"
+    reader = next(c for c in program.calls if zeros[0] in c.weights())
+    evidence = Evidence("weights that were 0 from the first step to the last", float(len(zeros)), "0")
+    effect = proven(f"after {tape.steps} steps they are 0 everywhere: zeros before or behind pass no gradient")
+    remedy = RedrawWeights(tuple(zeros), rectified(c.name for c in program.calls))
+    site = values_site(tape, zeros[0]) or reader.site
+    yield Finding("bad-init", said, site, (evidence,), (remedy,), known="observed", effect=effect)
 
 
 def _stuck(tape: Tape, bad: list[Matrix]) -> Effect:

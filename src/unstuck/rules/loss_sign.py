@@ -8,8 +8,8 @@ progress.
 ## How it is seen
 The recorded calls are followed from each loss to the value that is differentiated: an odd number of them turns the
 sign. A log-likelihood must be turned once. The optimizer's options, and the sign of the learning rate in an update
-written by hand, count too. A network that plays against another one (their weights belong to two optimizers, as in a
-GAN) may maximise, and is left alone.
+written by hand, count too. A network that plays against another one (their weights belong to two optimizers that step
+in turn, as in a GAN) may maximise, and is left alone.
 
 ## What to do
 Minimise the loss: remove the minus, or add the missing one.
@@ -49,10 +49,12 @@ def check(tape: Tape, losses: Losses) -> Iterator[Finding]:
 
 
 def _one_player(tape: Tape, losses: Losses) -> bool:
-    """Whether all weights that the loss reaches are updated by one optimizer, if any."""
+    """Whether all weights that the loss reaches are updated by one optimizer, if any, or by several that step after
+    the same backwards (one for the encoder, one for the decoder)."""
     reached = set(losses.program.weights())
     holders = {p.optimizer for p in tape.parameters if p.name in reached and p.trainable}
-    return len(holders) <= 1
+    steps = [{u.after for u in tape.updates if u.optimizer == n} for n in holders]
+    return len(holders) <= 1 or (bool(steps[0]) and all(own == steps[0] for own in steps))
 
 
 def _of_loss(losses: Losses, ending: Ending, upward: bool) -> Finding | None:
