@@ -8,8 +8,8 @@ from tests.diagnosis.worlds import World, found
 from unstuck.diagnosis.conclude import statements
 from unstuck.diagnosis.experiment import Experiment, Micro, Request
 from unstuck.diagnosis.log import Budget
+from unstuck.diagnosis.micro_runs import MICRO_SECONDS, UNWELL, allowed
 from unstuck.diagnosis.model import Statement, proven
-from unstuck.diagnosis.runners import MICRO_SECONDS, UNWELL, allowed
 from unstuck.diagnosis.stages import Stage
 from unstuck.micro.catalogue import micro_experiments
 from unstuck.tape.model import Tape

@@ -8,7 +8,6 @@ from contextlib import suppress
 from dataclasses import replace
 
 import msgspec
-import torch
 
 from unstuck.diagnosis.exam import Exam
 from unstuck.diagnosis.experiment import (
@@ -26,6 +25,7 @@ from unstuck.diagnosis.experiment import (
     Word,
 )
 from unstuck.diagnosis.log import Patched
+from unstuck.diagnosis.micro_runs import allowed, asked, of_earlier
 from unstuck.diagnosis.model import NotApplicable, Remedy
 from unstuck.diagnosis.recount import recounted
 from unstuck.diagnosis.rerun import PatchedRun, PatchedRuns
@@ -34,12 +34,10 @@ from unstuck.diagnosis.verdict import judge
 from unstuck.diagnosis.whole_runs import rerun_of, run_of
 from unstuck.headroom.measure import SECONDS as BASELINES
 from unstuck.headroom.measure import measured
-from unstuck.micro.catalogue import MicroExperiment, micro_experiments
-from unstuck.micro.step import REFUSED, Recorded
+from unstuck.micro.catalogue import micro_experiments
 from unstuck.micro.training import ready
 from unstuck.remedies.treatment import CannotApply, CannotEdit, Treatment
 from unstuck.replay.bench import SECONDS, Bench
-from unstuck.replay.devices import device_of
 from unstuck.replay.extent import UNPLAYABLE, beside
 from unstuck.replay.resample import resampled, unseen
 from unstuck.replay.run import LaneResult
@@ -53,10 +51,6 @@ from unstuck.tape.model import Tape
 Say = Callable[[str], None]
 ELSEWHERE = 3
 """Places besides the first in which a number is tried to be written, each at the cost of a run."""
-MICRO_STEPS, MICRO_SECONDS = 60, 2.0
-"""Steps, or seconds where the steps are light, that all micro-experiments together may take as long as."""
-UNWELL = 4.0
-"""Times these seconds for a run that is not known to learn: what they show saves experiments that take minutes."""
 REASONS = (CannotApply, CannotReplay, CannotEdit, NotApplicable)
 """Why an experiment cannot be made; anything else is a failure of ours."""
 
@@ -193,13 +187,18 @@ class Runners:
         if left < 0:
             raise CannotReplay("the time of the micro-experiments is used up")
         try:
-            read = micro.ask(Recorded(tape, torch.device(device_of(tape)), left))
-        except REFUSED as error:
-            raise CannotReplay(str(error).strip().partition("\n")[0][:160] or type(error).__name__) from error
+            earlier = of_earlier(micro, self.tapes[request.behind], left)
+            read = asked(micro, tape, left)
         finally:
             self._spent += time.thread_time() - began
+        if isinstance(read, CannotReplay):
+            if not earlier:
+                raise read
+            return Experiment(request, "undecided", f"of an earlier fit: {earlier[0].what}", statements=earlier)
         self.micros[micro.name, request.behind] = read
-        return Experiment(request, "undecided", read.why, statements=read.statements, numbers=read.numbers)
+        return Experiment(
+            request, "undecided", read.why, statements=(*read.statements, *earlier), numbers=read.numbers
+        )  # fmt: skip
 
     def _resample(self, request: Request) -> Experiment:
         assert isinstance(request.means, Resample)
@@ -287,18 +286,6 @@ class Runners:
         if shown is None:
             return Experiment(request, "undecided", "nothing that both scripts report is different")
         return Experiment(request, shown.word, shown.why)
-
-
-def allowed(tape: Tape, micro: MicroExperiment, well: bool = True) -> float:
-    """Seconds that micro-experiments on a tape may have taken when one begins, without what later ones keep.
-
-    Together they may take MICRO_STEPS of its steps, MICRO_SECONDS at least; more seconds where it is not known that the
-    run goes `well`.
-    """
-    known = list(micro_experiments().values())
-    later = known[known.index(micro) + 1 :]
-    seconds = MICRO_SECONDS * (1 if well else UNWELL)
-    return (1 - sum(m.keeps for m in later)) * max(seconds, MICRO_STEPS * tape.facts.trained / max(1, tape.steps))
 
 
 def commanded(tape: Tape, sources: Sources) -> Tape:

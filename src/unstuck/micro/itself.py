@@ -9,13 +9,13 @@ it chooses from? And does the other one belong to it?
 
 A cross-entropy whose output is a square of similarities between the rows of a batch is looked for in the first step.
 There the largest similarity of a row is that with itself: it should be left out, or be the right answer. Then the rows
-of the input are compared over several steps: two views of one thing are nearer to each other than others, however
-little. It is told of where the rows that the loss pairs are not, while those of another order are (neighbours, or the
-two halves of the batch).
+of the input are compared over several steps, and what the network makes of them at its first weights: two views of one
+thing are nearer to each other than others, however little. It is told of where the rows that the loss pairs are not,
+while those of another order are (neighbours, or the two halves of the batch).
 
 ## What it costs
 
-One forward.
+A few forwards.
 
 ## What is healthy
 
@@ -36,6 +36,7 @@ from unstuck.tape.model import Pass
 from unstuck.tape.program import Call, Outside, Ref, Value
 
 COST = 1
+PRODUCTS = ("matmul", "mm", "cosine_similarity", "cdist", "einsum")
 FEWEST = 6
 """Rows."""
 NEARLY_ALL = 0.95
@@ -110,17 +111,33 @@ def _compared(recorded: Recorded, call: Call) -> Itself | None:
     share = float((own >= scores.amax(1)).double().mean())
     asked = float((wanted == torch.arange(len(wanted), device=wanted.device)).double().mean())
     told = share >= NEARLY_ALL and asked <= NEVER and _same(own, scores)
-    return Itself(len(scores), share, told, call, _pairs(recorded, wanted.cpu()))
+    return Itself(len(scores), share, told, call, _pairs(recorded, step, output, wanted.cpu()))
 
 
-def _pairs(recorded: Recorded, wanted: Tensor) -> str:
-    """What is said of the pairs: nothing where the rows show none, or those that the targets ask for."""
+def _pairs(recorded: Recorded, step: Step, output: Value, wanted: Tensor) -> str:
+    """What is said of the pairs: nothing where the rows show none, or those that the targets ask for.
+
+    Views that were shifted or turned are no nearer to each other as numbers; what a network makes of them at its first
+    weights may show it.
+    """
     n, number = len(wanted), recorded.tape.passes[0].program
     passes = [p for p in recorded.tape.passes if p.program == number][:STEPS]
-    far = [_distances(batch, n) for p in passes if (batch := _views(recorded, p, n)) is not None]
-    if n % 2 or n > MOST or len(far) < len(passes):
+    if n % 2 or n > MOST:
         return ""
-    places = torch.arange(n)
+    inputs = [_views(recorded, p, n) for p in passes]
+    said = _wrong_order("inputs", [_distances(batch, n) for batch in inputs if batch is not None], len(passes), wanted)
+    rows = _compared_rows(step, output)
+    if said or rows is None:
+        return said
+    made = [recorded.step_of(p, step.weights).values({rows.id})[rows.id].cpu() for p in passes]
+    return _wrong_order("first outputs", [_distances(z, n) for z in made if len(z) == n], len(passes), wanted)
+
+
+def _wrong_order(what: str, far: list[Tensor], steps: int, wanted: Tensor) -> str:
+    """The order of the batch in which rows are near to each other, where it is another one than the targets'."""
+    if len(far) < steps:
+        return ""
+    places, n = torch.arange(len(wanted)), len(wanted)
     near = lambda partners: _nearness(far, partners)
     orders = {"neighbours (2k and 2k + 1)": places ^ 1, "halves of the batch (k and k + n/2)": places.roll(n // 2)}
     by, best = max(((name, near(order)) for name, order in orders.items()), key=lambda one: one[1])
@@ -128,9 +145,18 @@ def _pairs(recorded: Recorded, wanted: Tensor) -> str:
     if best < BELONGS or asked > STRANGE:
         return ""
     return (
-        f"the rows that the loss pairs do not belong together: over {len(far)} steps their inputs are nearer to each "
+        f"the rows that the loss pairs do not belong together: over {len(far)} steps their {what} are nearer to each "
         f"other than any two by {asked:.1f} standard errors, and those of {by} by {best:.1f}"
     )
+
+
+def _compared_rows(step: Step, output: Value) -> Value | None:
+    """What the similarities are made of: one row for each row of the batch."""
+    for call in reversed(step.program.leading_to(output)):
+        first = next((r for r in call.refs() if isinstance(r, Value)), None)
+        if call.name in PRODUCTS and first is not None:
+            return first
+    return None
 
 
 def _views(recorded: Recorded, one: Pass, n: int) -> Tensor | None:
@@ -161,7 +187,7 @@ def _square(step: Step, output: Ref) -> bool:
     if len(shape) != 2 or shape[0] != shape[1] or shape[0] < FEWEST:
         return False
     products = [c for c in step.program.leading_to(output) if c.shape == shape and not c.weights()]
-    return any(c.name in ("matmul", "mm", "cosine_similarity", "cdist", "einsum") for c in products)
+    return any(c.name in PRODUCTS for c in products)
 
 
 def _same(own: Tensor, scores: Tensor) -> bool:

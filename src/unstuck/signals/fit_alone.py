@@ -21,6 +21,26 @@ def alone(tape: Tape) -> Tape:
     return remembered(tape, alone, lambda: _alone(tape))
 
 
+def before(tape: Tape) -> Tape | None:
+    """The fit before the last one as a tape of its own (the encoder that a probe reads, the teacher of a student); None
+    where there is one fit."""
+    return remembered(tape, before, lambda: _before(tape))
+
+
+def _before(tape: Tape) -> Tape | None:
+    start = _place(tape, last_fit(tape))
+    if not start:
+        return None
+    first = tape.passes[:start]
+    ran = {p.program for p in first}
+    earlier = msgspec.structs.replace(
+        tape, programs=tuple(p if n in ran else Program((), -1, 0) for n, p in enumerate(tape.programs)), passes=first,
+        updates=tuple(u for u in tape.updates if u.after <= start), losses=tape.losses[:start], late_at=(), late=(),
+        late_every=1, said=(), evaluations=(),
+    )  # fmt: skip
+    return alone(earlier)
+
+
 def _alone(tape: Tape) -> Tape:
     passes = last_fit(tape)
     start = _place(tape, passes)
