@@ -245,6 +245,7 @@ class Observed:
             prepared=self.lineage.kept(),
             written=self.lineage.written(),
             crossed=self.lineage.crossed.kept(),
+            coarse=self.lineage.coarse.kept(),
             seeded=torch.initial_seed() != self._seed,
             ended=time.time(),
         )

@@ -66,6 +66,18 @@ class Crossed(NamedTuple):
     times: int
 
 
+class Coarse(NamedTuple):
+    """A line that computes with numbers which single precision has rounded to few different ones."""
+
+    site: Site
+    largest: float
+    step: float
+    """Between neighbouring numbers of that size."""
+    spread: float
+    """Standard deviation over the rows."""
+    rows: int
+
+
 class Written(NamedTuple):
     """The line that last wrote some places of what enters a program."""
 

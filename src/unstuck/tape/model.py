@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from unstuck.tape.found_lines import Crossed, DrawnAgain, LostWrite, Prepared, Unread, Written
+from unstuck.tape.found_lines import Coarse, Crossed, DrawnAgain, LostWrite, Prepared, Unread, Written
 from unstuck.tape.notebook import Notebook
 from unstuck.tape.program import Program
 from unstuck.tape.site import Site
@@ -356,6 +356,8 @@ class Facts(msgspec.Struct, frozen=True):
     """What the first batches went through, by program and slot, the last call first."""
     crossed: tuple[Crossed, ...] = ()
     """What joined data with their reduction along another axis."""
+    coarse: tuple[Coarse, ...] = ()
+    """What computed with numbers that single precision has rounded to few different ones."""
     written: tuple[Written, ...] = ()
     """What the first batches were written by, place by place."""
     seeded: bool = True

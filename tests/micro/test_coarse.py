@@ -1,0 +1,50 @@
+"""Numbers that float32 rounds to few different ones are told where data are computed of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.recorded import Record
+from unstuck.micro import coarse
+from unstuck.micro.step import Recorded
+
+SCRIPT = """
+import torch
+from torch import nn
+
+torch.manual_seed(0)
+model = nn.Linear(3, 1)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+late = 1_700_000_000 + torch.arange(320.0, dtype=torch.float64) * 20
+for step in range(8):
+    rows = torch.randint(0, 320, (40,))
+    column = {column}
+    x = torch.stack([column, torch.randn(40), torch.randn(40)], 1)
+    x = (x - x.mean(0)) / (x.std(0) + 1e-6)
+    loss = model(x.float()).square().mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+
+
+@pytest.mark.parametrize("column", ["late[rows].float()", "late.float()[rows].double()", "-late[rows].float()"])
+def test_times_that_were_made_single_precision_are_told(column: str, record: Record) -> None:
+    (told,) = coarse.ask(Recorded(record(SCRIPT.format(column=column)))).statements
+    assert "multiples of 128" in told.what
+    assert told.site is not None and told.site.line in (11, 13)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        "late[rows]",
+        "(late[rows] - late[0]).float()",
+        "torch.full((40,), 1.7e9)",
+        "torch.randint(0, 2**24, (40,)).float()",
+        "1e9 * torch.randn(40)",
+        "92 + torch.randn(40)",
+    ],
+)
+def test_numbers_that_keep_their_differences_are_not(column: str, record: Record) -> None:
+    assert not coarse.ask(Recorded(record(SCRIPT.format(column=column)))).statements
