@@ -278,3 +278,14 @@ def test_the_plan_is_a_function_of_the_log() -> None:
         assert request is not None
         assert request.key == world.log[cut].request.key
     assert SCREEN in {e.request.means for e in world.log}
+
+
+def test_a_remedy_whose_patched_script_learns_is_not_given_up_for_a_better_replay() -> None:
+    schedule = found("scheduler-misuse", "steady", stage=Stage.OPTIMISATION)
+    world = World(
+        [schedule], replayed=skills(steady=0.56, rate=0.85), rerun=skills(steady=0.88, rate=0.0), swept=[RATE]
+    )
+    choice = world.diagnose()
+    assert choice.last is not None
+    assert names(choice.last.request.remedies) == ("steady",)
+    assert not world.asked(Sweep)
