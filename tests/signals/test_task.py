@@ -138,3 +138,42 @@ def test_players_step_all_along_and_need_each_other(
 def test_of_networks_side_by_side_one_is_judged(order: list[int], judged: int, tmp_path: Path) -> None:
     tape = tape_of(TURNS.format(order=order, loss=ALONE), tmp_path)
     assert main_program(tape) == next(p.program for p, n in zip(tape.passes, order, strict=True) if n == judged)
+
+
+STEPS = """
+import torch
+from torch import nn
+
+torch.manual_seed(0)
+codes = torch.randint(1, 5, (200, 6))
+codes[:, 4:] = {end}
+table, cell, last = nn.Embedding(5, 8), nn.GRUCell(8, 16), nn.Linear(16, 5)
+optimizer = torch.optim.Adam([*table.parameters(), *cell.parameters(), *last.parameters()], lr=0.01)
+criterion = {loss}
+for rows in torch.randperm(200).split(20):
+    h, loss = torch.zeros(20, 16), 0
+    for step in range(5):
+        h = cell(table(codes[rows, step]), h)
+        loss = loss + criterion(last(h), {wanted})
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+IDS, NEXT = "nn.CrossEntropyLoss(ignore_index=0)", "codes[rows, step + 1]"
+
+
+@pytest.mark.parametrize(
+    ("end", "loss", "wanted", "judged"),
+    [
+        ("codes[:, :2].flip(1)", IDS, NEXT, 4),
+        ("0", IDS, NEXT, 2),
+        ("codes[:, :2]", "nn.MSELoss()", "nn.functional.one_hot(codes[rows, step + 1], 5).float()", 4),
+    ],
+    ids=["whole", "padded", "numbers"],
+)
+def test_of_a_loop_over_a_sequence_the_last_step_that_asks_is_judged(
+    end: str, loss: str, wanted: str, judged: int, tmp_path: Path
+) -> None:
+    tape = tape_of(STEPS.format(end=end, loss=loss, wanted=wanted), tmp_path)
+    losses = [c for c in tape.programs[0].calls if c.name in ("cross_entropy", "mse_loss")]
+    assert Task.read(tape).loss is losses[judged]

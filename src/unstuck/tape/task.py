@@ -40,7 +40,7 @@ class Task:
         cls, program: Program, outside: tuple[Tensor, ...], more: Callable[[int], Tensor | None] = lambda _: None
     ) -> Self:
         """The task of a program; `more` may give further rows of a slot than the one batch in `outside`."""
-        call, output, target = _loss_call(program)
+        call, output, target = _loss_call(program, outside)
         op, scale = (call.op, call.op.scale or "value") if call else (Op(""), "value")
         if call is None and (by_hand := likelihood(program, outside)) is not None:
             call, output, target, op, scale = (
@@ -94,21 +94,38 @@ def _inside(call: Call) -> list[str]:
     return [name.partition(".")[2] or name for name in call.weights()]
 
 
-def _loss_call(program: Program) -> tuple[Call | None, Value | None, int | None]:
+def _loss_call(program: Program, outside: tuple[Tensor, ...]) -> tuple[Call | None, Value | None, int | None]:
     named = [c for c in program.calls if c.name in LOSSES]
-    for call in named:
-        output, target = call.argument(0, "input"), call.argument(1, "target")
-        if isinstance(output, Value) and isinstance(target, Outside):
-            return call, output, target.slot
-        if isinstance(target, Value) and isinstance(output, Outside):  # given the other way round
-            return call, target, output.slot
-        if isinstance(output, Value) and isinstance(target, Value):  # both in other units than the batch's
-            bare = _in_units_of_the_batch(program, output, target)
-            if bare is not None:
-                return call, *bare
+    found = next((asked for call in named if (asked := _asked(program, call)) is not None), None)
+    if found is not None:  # of a loop over a sequence the last step knows what came before
+        again = [c for c in named if (c.function, c.site) == (found[0].function, found[0].site) and c.site is not None]
+        later = (asked for call in reversed(again) if (asked := _asked(program, call)) is not None)
+        return next((asked for asked in later if not _padded(asked[0], outside[asked[2]])), found)
     if named:
         return named[0], None, None
     return _difference(program)
+
+
+def _padded(loss: Call, target: Tensor) -> bool:
+    """Whether most rows ask for nothing, or all for the same: their sequences have ended."""
+    given = loss.argument(4, "ignore_index", -100)
+    ignored = given if isinstance(given, int) and not isinstance(given, bool) else -100
+    return float((target == ignored).double().mean()) > 0.5 or (
+        target.numel() > 1 and bool((target == target.flatten()[0]).all())
+    )
+
+
+def _asked(program: Program, call: Call) -> tuple[Call, Value, int] | None:
+    """A loss with the network's output and the slot of the target that it is given."""
+    output, target = call.argument(0, "input"), call.argument(1, "target")
+    if isinstance(output, Value) and isinstance(target, Outside):
+        return call, output, target.slot
+    if isinstance(target, Value) and isinstance(output, Outside):  # given the other way round
+        return call, target, output.slot
+    if isinstance(output, Value) and isinstance(target, Value):  # both in other units than the batch's
+        bare = _in_units_of_the_batch(program, output, target)
+        return None if bare is None else (call, *bare)
+    return None
 
 
 def _in_units_of_the_batch(program: Program, output: Value, target: Value) -> tuple[Value, int] | None:
