@@ -83,3 +83,12 @@ def test_what_two_runs_print_in_the_end_is_compared(tmp_path_factory: pytest.Tem
     found = own_number(low, high)
     assert found is not None and (found.before, found.after, found.heals) == (0.107, 0.872, True)
     assert own_number(high, low) != found and own_number(low, none) is None
+
+
+@pytest.mark.parametrize("name", ["HR@10", "mAP@0.5", "P@1", "recall@20"])
+def test_the_cutoff_of_a_ranking_metric_is_a_part_of_its_name(name: str) -> None:
+    text = "epoch 3 loss {loss}\nfinal {name}: {value}\n"
+    before, after = (Printed.of(text.format(loss=a, name=name, value=b)) for a, b in ((0.01, 0.1), (0.4, 0.35)))
+    label = shared(before, after)
+    assert label is not None and label.better == 1
+    assert (label.value(before), label.value(after)) == (0.1, 0.35)

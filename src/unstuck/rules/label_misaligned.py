@@ -53,8 +53,8 @@ def check(
     renamed: RenamedClasses | None,
     reordered: Reordered | None,
     turned: Turned | None,
-    one: OneId | None,
     learning: Learning,
+    one: OneId | None = None,
 ) -> Iterator[Finding]:
     """Report rows that change their targets, targets in the order of another axis, targets that neither simple learner
     can tell from shuffled ones, and classes that the evaluation numbers otherwise."""

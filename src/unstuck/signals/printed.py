@@ -10,11 +10,12 @@ from unstuck.diagnosis.model import NotApplicable
 from unstuck.diagnosis.skill import differs
 from unstuck.tape.model import Said, Tape
 
-NUMBER = re.compile(r"(?<![\w.])[-+]?(?:\d+\.\d*|\.\d+|\d+)(?:[eE][-+]?\d+)?(?![\w])|\b(?:nan|inf)\b")
+NUMBER = re.compile(r"(?<![\w.@])[-+]?(?:\d+\.\d*|\.\d+|\d+)(?:[eE][-+]?\d+)?(?![\w])|\b(?:nan|inf)\b")
 OF = re.compile(r"\s*/\s*(\d+)(?![\d.])")
 LISTS = re.compile(r"\[[^\[\]a-zA-Z]*(?:\]|$)")
 """What may be a list of numbers; an array goes on in the next line."""
-WORD = re.compile(r"[a-z]+[0-9]?")
+WORD = re.compile(r"[a-z]+(?:@[\d.]*\d|[0-9])?")
+"""The cutoff of a ranking metric (`recall@10`) is a part of its name."""
 HIGHER = {
     *("acc", "accuracy", "f1", "auc", "auroc", "r2", "score", "recall", "precision", "mcc", "kappa", "iou", "dice"),
     *("correct", "hit", "hits", "top1", "ndcg", "mrr", "bleu", "rouge", "concordance"),
@@ -57,7 +58,8 @@ class Number:
     def better(self) -> int:
         """1 if higher is better, -1 if lower is better, 0 if the words do not say."""
         words = set(self.words)
-        higher = bool(HIGHER & words) or any(names <= words for names in RANKS)
+        ranking = any("@" in word for word in words)  # precision, recall, hit rate, NDCG, ... of the first k
+        higher = ranking or bool(HIGHER & words) or any(names <= words for names in RANKS)
         return higher - bool(LOWER & words)
 
 
