@@ -15,7 +15,7 @@ from unstuck.cli.outputs import code
 from unstuck.diagnosis.experiment import Experiment, Replay, Request, Run
 from unstuck.diagnosis.model import Diagnosis, Effect, Finding, Metric, Patch, proven
 from unstuck.diagnosis.roles import state_of
-from unstuck.diagnosis.sanity import LARGEST, sane, skill_of
+from unstuck.diagnosis.sanity import LARGEST, sane, skill_of, unhurried
 from unstuck.diagnosis.skill import SETTLED, STUCK
 from unstuck.diagnosis.whole_runs import run_of
 from unstuck.tape.model import Optimizer, Tape
@@ -170,3 +170,28 @@ def test_a_run_whose_last_loss_is_not_a_number_is_broken(losses: tuple[float, ..
 @pytest.mark.parametrize("broke", [True, False])
 def test_a_broken_run_never_ends_with_exit_code_0(broke: bool) -> None:
     assert code(diagnosis(broke=broke)) == (1 if broke else 0)
+
+
+RISING, LEVEL = tuple(n / 24 for n in range(24)), (0.5,) * 24
+
+
+@pytest.mark.parametrize(
+    ("run", "known", "role"),
+    [
+        (Run(skill=0.6, curve=RISING, cut=True), "guessed", "hint"),
+        (Run(skill=0.6, curve=RISING, cut=True), "observed", "cause"),
+        (Run(skill=0.6, curve=RISING), "guessed", "cause"),
+        (Run(skill=0.5, curve=LEVEL, cut=True), "guessed", "cause"),
+    ],
+    ids=["a guess", "a fact", "not cut", "at rest"],
+)
+def test_no_guess_is_the_cause_of_a_run_that_was_cut_while_it_was_rising(run: Run, known: str, role: str) -> None:
+    found = Finding(
+        "excess-dropout", "p", remedies=(Rate(0.1, "set-dropout"),), role="cause", severity="error", known=known,
+        effect=proven("it heals"),
+    )  # fmt: skip
+    patch = Patch("likely", True, "diff", ("set-dropout",))
+    said = unhurried(diagnosis(learns=True, state="unknown", findings=(found,), patch=patch), run)
+    assert [f.role for f in said.findings] == [role]
+    assert (said.patch is None) == (role == "hint")
+    assert unhurried(diagnosis(findings=(found,)), run).findings == (found,)

@@ -44,6 +44,8 @@ def test_times_that_were_made_single_precision_are_told(column: str, record: Rec
         "torch.randint(0, 2**24, (40,)).float()",
         "1e9 * torch.randn(40)",
         "92 + torch.randn(40)",
+        "torch.where(torch.rand(40) > 0.5, 1.0, float('inf'))",
+        "torch.where(torch.rand(40) > 0.5, 1.0, float('nan'))",
     ],
 )
 def test_numbers_that_keep_their_differences_are_not(column: str, record: Record) -> None:

@@ -28,7 +28,7 @@ from unstuck.diagnosis.model import (
 from unstuck.diagnosis.patch import diff, digest
 from unstuck.diagnosis.plan import Choice, settle
 from unstuck.diagnosis.roles import Judged
-from unstuck.diagnosis.sanity import sane
+from unstuck.diagnosis.sanity import sane, unhurried
 from unstuck.diagnosis.skill import NO_WORSE, WORTH, apart, learns, settled
 from unstuck.diagnosis.standing import at_ceiling, headroom_of, still_prints
 from unstuck.tape.model import Tape
@@ -68,7 +68,7 @@ def conclude(
         statements=statements(log, loud, any(f.role == "cause" for f in named)),
         scores=recorded.scores, misled=misled(judged), broke=recorded.broke, unjudged=recorded.unjudged,
     )  # fmt: skip
-    return in_cells(sane(diagnosis, tape), tape)
+    return in_cells(unhurried(sane(diagnosis, tape), recorded), tape)
 
 
 def statements(log: Sequence[Experiment], loud: set[str], caused: bool = False) -> tuple[Statement, ...]:

@@ -10,10 +10,10 @@ from collections.abc import Iterable
 
 import msgspec
 
-from unstuck.diagnosis.experiment import Experiment, Replay, Resample
+from unstuck.diagnosis.experiment import Experiment, Replay, Resample, Run
 from unstuck.diagnosis.model import Diagnosis, Effect, Finding, State
 from unstuck.diagnosis.roles import role, shows_well
-from unstuck.diagnosis.skill import LEARNS, SETTLED, STUCK
+from unstuck.diagnosis.skill import LEARNS, SETTLED, STUCK, rising
 from unstuck.tape.model import Tape
 
 LARGEST = 30.0
@@ -23,6 +23,7 @@ LARGEST_STEP = 1.0
 BY_STEP = {"Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop", "SparseAdam", "Rprop"}
 """Optimizers that divide by the size of the gradient."""
 NO_SCORE = "compare two runs by what you train for"
+LONGER = "record more steps (--seconds, --effort thorough)"
 WILD = "a rate this large makes up for something else that shrinks the updates"
 
 
@@ -106,7 +107,21 @@ def _without_unknown_scores(diagnosis: Diagnosis, tape: Tape) -> Diagnosis:
     scored = diagnosis.learns is not None or diagnosis.metric is not None or diagnosis.broke
     if scored or diagnosis.state != "unknown" or not any(_measured(f) for f in diagnosis.findings):
         return diagnosis
-    found = tuple(_unsettled(f) if _measured(f) else f for f in diagnosis.findings)
+    return _without_guesses(diagnosis, f"no score says how this run does, so none says that it does better: {NO_SCORE}")
+
+
+def unhurried(diagnosis: Diagnosis, run: Run) -> Diagnosis:
+    """Where the recording was cut while the run was still getting better, no guess is its cause: it may only have made
+    the first steps faster."""
+    early = run.cut and diagnosis.state == "unknown" and rising(run.curve)
+    if not early or not any(_measured(f) for f in diagnosis.findings):
+        return diagnosis
+    return _without_guesses(diagnosis, f"the run was still getting better when its recording was cut: {LONGER}")
+
+
+def _without_guesses(diagnosis: Diagnosis, because: str) -> Diagnosis:
+    """Causes that only a measurement names become hints, and the patch goes with the last of them."""
+    found = tuple(_unsettled(f, because) if _measured(f) else f for f in diagnosis.findings)
     loud = any(f.role in ("cause", "suspect") and f.remedies for f in found)
     return msgspec.structs.replace(
         diagnosis, findings=_ordered(found), patch=diagnosis.patch if loud else None,
@@ -118,9 +133,8 @@ def _measured(finding: Finding) -> bool:
     return finding.role == "cause" and finding.known == "guessed"
 
 
-def _unsettled(finding: Finding) -> Finding:
-    effect = Effect("undecided", f"no score says how this run does, so none says that it does better: {NO_SCORE}")
-    return msgspec.structs.replace(finding, role="hint", severity="hint", effect=effect)
+def _unsettled(finding: Finding, because: str) -> Finding:
+    return msgspec.structs.replace(finding, role="hint", severity="hint", effect=Effect("undecided", because))
 
 
 def _wild(finding: Finding, most: float) -> bool:

@@ -64,7 +64,7 @@ def _coarse(given: Tensor) -> Iterator[tuple[float, float, float]]:
     """The largest number, float32's step there, and the standard deviation, of each column that is coarse."""
     table = given.detach().reshape(len(given), -1)[:, :COLUMNS].double()
     largest = table.abs().amax(0)
-    for column in (largest >= LARGE).nonzero().flatten().tolist():
+    for column in ((largest >= LARGE) & largest.isfinite()).nonzero().flatten().tolist():
         values, most = table[:, column], float(largest[column])
         step, spread = 2.0 ** int(torch.tensor(most).log2().floor()) / 2**23, float(values.std())
         if 0 < spread <= STEPS * step and bool((values % step == 0).all()):
