@@ -209,8 +209,11 @@ for epoch in range(6):
         ("nn.Linear(4, 8)", "(lambda h: (h @ h.mT).softmax(-1) @ h)(self.layer(x))"),
     ],
 )
-def test_steps_of_one_sentence_are_no_rows_of_a_batch(layer: str, hidden: str, record: Record) -> None:
-    text = SENTENCES.format(layer=layer, hidden=hidden, loss="sum(map(F.cross_entropy, out, y))")
+@pytest.mark.parametrize(
+    "loss", ["sum(map(F.cross_entropy, out, y))", "sum(F.cross_entropy(out[i], y[i]) for i in range(5))"]
+)
+def test_steps_of_one_sentence_are_no_rows_of_a_batch(layer: str, hidden: str, loss: str, record: Record) -> None:
+    text = SENTENCES.format(layer=layer, hidden=hidden, loss=loss)
     with pytest.raises(NotApplicable, match="steps of one"):
         rows.ask(recorded(record, text))
 

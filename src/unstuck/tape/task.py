@@ -97,10 +97,12 @@ def _inside(call: Call) -> list[str]:
 def _loss_call(program: Program, outside: tuple[Tensor, ...]) -> tuple[Call | None, Value | None, int | None]:
     named = [c for c in program.calls if c.name in LOSSES]
     found = next((asked for call in named if (asked := _asked(program, call)) is not None), None)
-    if found is not None:  # of a loop over a sequence the last step knows what came before
+    if found is not None:  # of a loop over a sequence the last step knows what came before; rows are all alike
         again = [c for c in named if (c.function, c.site) == (found[0].function, found[0].site) and c.site is not None]
         later = (asked for call in reversed(again) if (asked := _asked(program, call)) is not None)
-        return next((asked for asked in later if not _padded(asked[0], outside[asked[2]])), found)
+        made = program.maker(found[1])
+        own = (asked for asked in later if program.maker(asked[1]) is not made)
+        return next((asked for asked in own if not _padded(asked[0], outside[asked[2]])), found)
     if named:
         return named[0], None, None
     return _difference(program)
