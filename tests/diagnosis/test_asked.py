@@ -139,7 +139,9 @@ BETTER = OwnNumber("result mean iou", 0.107, 0.872, 0.765, True)
 
 @pytest.mark.parametrize(("own", "seeded", "word"), [
     (BETTER, True, "proven"), (BETTER, False, "undecided"),
-    (msgspec.structs.replace(BETTER, heals=False), True, "undecided"),
+    (msgspec.structs.replace(BETTER, before=0.45, gain=0.422, heals=False), True, "undecided"),
+    (msgspec.structs.replace(BETTER, heals=False), True, "proven"),
+    (OwnNumber("final hr@10", 10.0, 35.0, 0.25, False), True, "undecided"),
     (OwnNumber("result mean iou", 0.107, 0.12, 0.013, False), True, "refuted"), (None, True, "refuted"),
 ])  # fmt: skip
 def test_the_number_that_the_script_prints_counts_beside_its_score(
