@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.whole import diagnosed
 from unstuck.cli.outputs import code
-from unstuck.diagnosis.experiment import Experiment, Replay, Request, Run
+from unstuck.diagnosis.experiment import Experiment, Replay, Request, Rerun, Run, Word
 from unstuck.diagnosis.model import Diagnosis, Effect, Finding, Metric, Patch, proven
 from unstuck.diagnosis.roles import state_of
 from unstuck.diagnosis.sanity import LARGEST, sane, skill_of, unhurried
@@ -195,3 +195,11 @@ def test_no_guess_is_the_cause_of_a_run_that_was_cut_while_it_was_rising(run: Ru
     assert [f.role for f in said.findings] == [role]
     assert (said.patch is None) == (role == "hint")
     assert unhurried(diagnosis(findings=(found,)), run).findings == (found,)
+
+
+@pytest.mark.parametrize(("word", "role"), [("undecided", "hint"), ("helps", "cause"), ("heals", "cause")])
+def test_a_guess_is_no_cause_where_the_patched_script_gains_nothing(word: Word, role: str) -> None:
+    found = Finding("bad-init", "small", role="cause", severity="error", effect=proven("the first steps are better"))
+    ran = Experiment(Request(Rerun()), word, "0.852 before, 0.858 after", run=Run(skill=0.46, ended=True))
+    said = unhurried(diagnosis(learns=True, state="unknown", findings=(found,)), Run(skill=0.4, curve=LEVEL), ran)
+    assert [f.role for f in said.findings] == [role]

@@ -68,7 +68,7 @@ def conclude(
         statements=statements(log, loud, any(f.role == "cause" for f in named)),
         scores=recorded.scores, misled=misled(judged), broke=recorded.broke, unjudged=recorded.unjudged,
     )  # fmt: skip
-    return in_cells(unhurried(sane(diagnosis, tape), recorded), tape)
+    return in_cells(unhurried(sane(diagnosis, tape), recorded, choice.last), tape)
 
 
 def statements(log: Sequence[Experiment], loud: set[str], caused: bool = False) -> tuple[Statement, ...]:

@@ -13,7 +13,7 @@ import msgspec
 from unstuck.diagnosis.experiment import Experiment, Replay, Resample, Run
 from unstuck.diagnosis.model import Diagnosis, Effect, Finding, State
 from unstuck.diagnosis.roles import role, shows_well
-from unstuck.diagnosis.skill import LEARNS, SETTLED, STUCK, rising
+from unstuck.diagnosis.skill import LEARNS, SETTLED, STUCK, learns, rising
 from unstuck.tape.model import Tape
 
 LARGEST = 30.0
@@ -110,13 +110,19 @@ def _without_unknown_scores(diagnosis: Diagnosis, tape: Tape) -> Diagnosis:
     return _without_guesses(diagnosis, f"no score says how this run does, so none says that it does better: {NO_SCORE}")
 
 
-def unhurried(diagnosis: Diagnosis, run: Run) -> Diagnosis:
-    """Where the recording was cut while the run was still getting better, no guess is its cause: it may only have made
-    the first steps faster."""
-    early = run.cut and diagnosis.state == "unknown" and rising(run.curve)
-    if not early or not any(_measured(f) for f in diagnosis.findings):
+def unhurried(diagnosis: Diagnosis, run: Run, patched: Experiment | None = None) -> Diagnosis:
+    """No guess is the cause of a run that is on its way: it may only have made the first steps faster. So where the
+    recording was cut while the run was still getting better, and where it learns partly and the patched script, run for
+    itself, shows no gain."""
+    if diagnosis.state not in ("unknown", "too-early") or not any(_measured(f) for f in diagnosis.findings):
         return diagnosis
-    return _without_guesses(diagnosis, f"the run was still getting better when its recording was cut: {LONGER}")
+    if run.cut and rising(run.curve):
+        return _without_guesses(diagnosis, f"the run was still getting better when its recording was cut: {LONGER}")
+    if patched is None or patched.run is None or not patched.run.ended or patched.works:
+        return diagnosis
+    if learns(run.known):
+        return _without_guesses(diagnosis, f"what the first steps gain the whole run does not: {patched.why}")
+    return diagnosis
 
 
 def _without_guesses(diagnosis: Diagnosis, because: str) -> Diagnosis:
