@@ -52,8 +52,14 @@ def matrices(tape: Tape, program: Program, gradients: Gradients | None) -> tuple
 
 
 def layer_follows(program: Program, call: Call) -> bool:
-    """Whether what a call gives meets further weights on its way to the loss."""
-    return any(later.name in LAYERS | RECURRENT and later.weights() for later in program.after(call))
+    """Whether what a call gives meets further weights on its way to the loss: in a layer, or in a product with a matrix
+    or a table of weights in another shape (`x @ table.weight.T`)."""
+    layers = LAYERS | RECURRENT
+    return any((c.name in layers and c.weights()) or _multiplies(program, c) for c in program.after(call))
+
+
+def _multiplies(program: Program, call: Call) -> bool:
+    return call.name in MATRICES and any(isinstance(program.source(ref), Weight) for ref in call.refs())
 
 
 def _weights(program: Program, call: Call) -> list[str]:
