@@ -121,7 +121,7 @@ def unhurried(diagnosis: Diagnosis, run: Run, patched: Experiment | None = None)
     if patched is None or patched.run is None or not patched.run.ended or patched.works:
         return diagnosis
     if learns(run.known):
-        return _without_guesses(diagnosis, f"what the first steps gain the whole run does not: {patched.why}")
+        return _without_guesses(diagnosis, f"the replayed steps gain, the whole run does not: {patched.why}")
     return diagnosis
 
 

@@ -49,7 +49,7 @@ class Coarse:
 
     @property
     def statements(self) -> tuple[Statement, ...]:
-        """The first line: what it is told of goes on to the others."""
+        """The first line only: later lines compute with the same numbers."""
         return tuple(Statement(_said(n), n.site, "coarse", {"step": n.step}) for n in self.lines[:1])
 
 

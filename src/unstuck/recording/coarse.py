@@ -6,6 +6,7 @@ float32 knows at their size has lost what was below such a step, also where it i
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -66,6 +67,6 @@ def _coarse(given: Tensor) -> Iterator[tuple[float, float, float]]:
     largest = table.abs().amax(0)
     for column in ((largest >= LARGE) & largest.isfinite()).nonzero().flatten().tolist():
         values, most = table[:, column], float(largest[column])
-        step, spread = 2.0 ** int(torch.tensor(most).log2().floor()) / 2**23, float(values.std())
+        step, spread = math.ldexp(1.0, math.frexp(most)[1] - 24), float(values.std())  # 24 bits of mantissa
         if 0 < spread <= STEPS * step and bool((values % step == 0).all()):
             yield most, step, spread
