@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.recorded import tape_of
+from unstuck.diagnosis.whole_runs import run_of
 from unstuck.signals.learning import Learning
 from unstuck.signals.task import Task, alternate, last_fit, main_program
 
@@ -82,6 +83,20 @@ CASES = {
 def test_kinds(case: str, tmp_path: Path) -> None:
     outputs, loss, kind = CASES[case]
     assert Task.read(tape_of(SCRIPT.format(outputs=outputs, steps=12, loss=loss), tmp_path)).kind == kind
+
+
+FLAT = {
+    "one number for all rows": ("(x[:, :1] * 0).long().float()", "all recorded targets are equal"),
+    "a pair for each row": ("torch.arange(24.0)[:, None]", ""),
+    "one number for each batch": ("x[0, 0].expand(24, 1)", ""),
+}
+
+
+@pytest.mark.parametrize("case", FLAT)
+def test_targets_that_are_all_equal_are_said_to_be(case: str, tmp_path: Path) -> None:
+    target, said = FLAT[case]
+    run = run_of(tape_of(SCRIPT.format(outputs=1, steps=12, loss=f"loss = F.mse_loss(model(x), {target})"), tmp_path))
+    assert run.unjudged == said
 
 
 def test_grey_values_are_scored_as_probabilities(tmp_path: Path) -> None:

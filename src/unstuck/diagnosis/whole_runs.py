@@ -35,8 +35,8 @@ def run_of(tape: Tape, ended: bool | None = None) -> Run:
     return Run(
         ended=whole, skill=learning.final, curve=learning.skill, score=learning.score, passes=len(tape.passes),
         task=learning.task.kind, broke=learning.broke or ends_broken(tape), adrift=learning.adrift,
-        turns=alternate(tape), flat=learning.yardstick.flat, error=error, cut=tape.cut, seeded=tape.facts.seeded,
-        warming=tape.cut and _warming(tape),
+        turns=alternate(tape), flat=learning.task.flat or learning.yardstick.flat, error=error,
+        cut=tape.cut, seeded=tape.facts.seeded, warming=tape.cut and _warming(tape),
         evaluation=exam.skill if exam is not None else None, scores=scores_of(tape, learning),
         ranks=learning.ranking.area if learning.ranking is not None and learning.ranking.certain else None,
     )  # fmt: skip

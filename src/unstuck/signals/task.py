@@ -30,6 +30,8 @@ class Task(task.Task):
 
     counting: Counting | None = None
     """Which elements of the target the loss counts."""
+    flat: bool = False
+    """Whether every recorded target is one and the same number, which says nothing of any row."""
 
     @property
     def slots(self) -> tuple[int, ...]:
@@ -67,8 +69,9 @@ class Task(task.Task):
         outside = tuple(tape.tensors[k] for k in first.outside)
         found = cls.of(tape.programs[number], outside, lambda slot: _values(tape, number, slot))
         counts = counting(tape, tape.programs[number], found.loss, found.target, outside)
-        asks = counts is None or _asks(tape, number, found, counts, outside)
-        return replace(found, counting=counts) if asks else cls("unknown", "value", None, None, found.loss)
+        if counts is None or _asks(tape, number, found, counts, outside):
+            return replace(found, counting=counts)
+        return cls("unknown", "value", None, None, found.loss, flat=_flat(tape, number, found.target))
 
 
 def _asks(tape: Tape, number: int, found: task.Task, counts: Counting, outside: tuple[Tensor, ...]) -> bool:
@@ -103,6 +106,13 @@ def _by_place(tape: Tape, number: int, found: task.Task) -> bool:
     other = [slot for slot in range(tape.programs[number].slots) if slot != target]
     moved = any(len({p.outside[slot] for p in alike}) > 1 for slot in other)
     return moved and all(torch.equal(tape.tensors[p.outside[target]], first) for p in alike)
+
+
+def _flat(tape: Tape, number: int, target: int | None) -> bool:
+    """Whether the targets of all passes are one and the same number."""
+    assert target is not None
+    keys = {p.outside[target] for p in tape.passes if p.program == number}
+    return len({value for key in keys for value in tape.tensors[key].unique()[:2].tolist()}) == 1
 
 
 def alternate(tape: Tape) -> bool:
