@@ -32,16 +32,18 @@ def allowed(tape: Tape, micro: MicroExperiment, well: bool = True) -> float:
     return (1 - sum(m.keeps for m in later)) * max(seconds, MICRO_STEPS * tape.facts.trained / max(1, tape.steps))
 
 
-def asked(micro: MicroExperiment, tape: Tape, left: float) -> Reading | CannotReplay:
-    """What an experiment finds on a tape, or why it cannot be made there."""
+def asked(micro: MicroExperiment, tape: Tape, left: float) -> Reading:
+    """What an experiment finds on a tape. Raises CannotReplay where it cannot be made there."""
     try:
         return micro.ask(Recorded(tape, torch.device(device_of(tape)), left))
     except (*REFUSED, NotApplicable) as error:
-        return CannotReplay(str(error).strip().partition("\n")[0][:160] or type(error).__name__)
+        raise CannotReplay(str(error).strip().partition("\n")[0][:160] or type(error).__name__) from error
 
 
 def of_earlier(micro: MicroExperiment, whole: Tape, left: float) -> tuple[Statement, ...]:
     """What a light experiment says of the fit before the last one, which no score is asked of."""
     tape = before(whole) if micro.cost <= LIGHT else None
-    read = asked(micro, tape, left) if tape is not None else None
-    return () if read is None or isinstance(read, CannotReplay) else read.statements
+    try:
+        return asked(micro, tape, left).statements if tape is not None else ()
+    except CannotReplay:
+        return ()

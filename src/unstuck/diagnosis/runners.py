@@ -186,15 +186,15 @@ class Runners:
         left, began = allowed(tape, micro, well) * self._effort - self._spent, time.thread_time()
         if left < 0:
             raise CannotReplay("the time of the micro-experiments is used up")
+        earlier = of_earlier(micro, self.tapes[request.behind], left)
         try:
-            earlier = of_earlier(micro, self.tapes[request.behind], left)
             read = asked(micro, tape, left)
+        except CannotReplay:
+            if not earlier:
+                raise
+            return Experiment(request, "undecided", f"of an earlier fit: {earlier[0].what}", statements=earlier)
         finally:
             self._spent += time.thread_time() - began
-        if isinstance(read, CannotReplay):
-            if not earlier:
-                raise read
-            return Experiment(request, "undecided", f"of an earlier fit: {earlier[0].what}", statements=earlier)
         self.micros[micro.name, request.behind] = read
         return Experiment(
             request, "undecided", read.why, statements=(*read.statements, *earlier), numbers=read.numbers

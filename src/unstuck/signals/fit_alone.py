@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import msgspec
 
@@ -32,9 +32,8 @@ def _before(tape: Tape) -> Tape | None:
     if not start:
         return None
     first = tape.passes[:start]
-    ran = {p.program for p in first}
     earlier = msgspec.structs.replace(
-        tape, programs=tuple(p if n in ran else Program((), -1, 0) for n, p in enumerate(tape.programs)), passes=first,
+        tape, programs=_kept(tape, {p.program for p in first}), passes=first,
         updates=tuple(u for u in tape.updates if u.after <= start), losses=tape.losses[:start], late_at=(), late=(),
         late_every=1, said=(), evaluations=(),
     )  # fmt: skip
@@ -51,11 +50,11 @@ def _alone(tape: Tape) -> Tape:
     if any(after[name] or f"f:{name}" not in tape.tensors for name in again):
         return tape
     ended = {f"w:{name}": tape.tensors[f"f:{name}"] for name in again}
-    asked = (msgspec.structs.replace(e, after=e.after - start) for e in tape.evaluations if e.after >= start)
+    asked = tuple(msgspec.structs.replace(e, after=e.after - start) for e in tape.evaluations if e.after >= start)
     return msgspec.structs.replace(
-        tape, programs=tuple(_kept(tape, start)), passes=tape.passes[start:],
+        tape, programs=_kept(tape, {p.program for p in (*tape.passes[start:], *asked)}), passes=tape.passes[start:],
         updates=tuple(_later(tape.updates, start)), losses=tape.losses[start:], late_at=(), late=(), late_every=1,
-        said=(), evaluations=tuple(asked), tensors={**tape.tensors, **ended},
+        said=(), evaluations=asked, tensors={**tape.tensors, **ended},
     )  # fmt: skip
 
 
@@ -64,11 +63,9 @@ def _place(tape: Tape, passes: tuple[Pass, ...]) -> int:
     return next((n for n, p in enumerate(tape.passes) if passes and p is passes[0]), 0)
 
 
-def _kept(tape: Tape, start: int) -> Iterator[Program]:
-    """The programs in their places; those that only an earlier fit ran are empty."""
-    asked = [e for e in tape.evaluations if e.after >= start]
-    ran = {p.program for p in (*tape.passes[start:], *asked)}
-    return (p if n in ran else Program((), -1, 0) for n, p in enumerate(tape.programs))
+def _kept(tape: Tape, ran: set[int]) -> tuple[Program, ...]:
+    """The programs in their places; those that did not run are empty."""
+    return tuple(p if n in ran else Program((), -1, 0) for n, p in enumerate(tape.programs))
 
 
 def _later(updates: Iterable[Update], start: int) -> Iterable[Update]:
