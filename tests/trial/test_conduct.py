@@ -10,6 +10,7 @@ import pytest
 
 import unstuck
 from unstuck.cli.commands import main
+from unstuck.trial.conduct import Untried
 
 SCRIPT = """import sys
 import torch
@@ -107,6 +108,30 @@ def test_the_skill_of_the_training_where_nothing_is_printed(script: Path) -> Non
     trial = unstuck.try_patch(script, values={"lr": 0.5}, seeds=3)
     assert trial.measure is not None and trial.measure.name == "skill"
     assert trial.word in ("heals", "helps") and trial.better
+
+
+SPREAD = """import random
+random.seed({spread})
+print("acc", 0.8 + random.random() / 1000)
+print("spread", {spread} + random.random() / 1000)
+"""
+
+
+@pytest.mark.net
+def test_a_number_without_a_direction_that_moves_is_noted_and_can_be_asked_for(script: Path) -> None:
+    script.write_text(SPREAD.format(spread=0.5), encoding="utf-8")
+    changed = script.with_name("changed.py")
+    changed.write_text(SPREAD.format(spread=0.1), encoding="utf-8")
+    unasked = unstuck.try_patch(script, other=changed)
+    assert (unasked.word, unasked.measure and unasked.measure.name) == ("no-difference", "acc")
+    assert '"spread #" is lower in every pair' in unasked.notes[0]
+    asked = unstuck.try_patch(script, other=changed, by="spread", higher_is_better=False)
+    assert (asked.word, asked.measure and asked.measure.name) == ("heals", "spread")
+    assert unstuck.try_patch(script, other=changed, higher_is_better=False).word == "heals"
+    with pytest.raises(Untried, match=r'the words "iou" before it \(they print: "spread", "acc"'):
+        unstuck.try_patch(script, other=changed, by="iou")
+    with pytest.raises(Untried, match="--higher-is-better or --lower-is-better"):
+        unstuck.try_patch(script, other=changed, by="spread")
 
 
 @pytest.mark.net

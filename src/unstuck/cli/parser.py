@@ -144,6 +144,7 @@ def _add_trial_options(add: Callable[..., object]) -> None:
         help="another value where NAME gets it: an option of the script, or a number in its text")  # fmt: skip
     add("--seeds", type=_seeds, metavar="N", help="pairs of runs at most (default: 8)")
     add("--worth", type=_positive(float), metavar="D", help="the difference worth having (default: 0.05)")
+    add("--by", default="", metavar="WORDS", help="compare by the printed number that has these words before it")
     add("--higher-is-better", action="store_true", help="of the number that both programs print")
     add("--lower-is-better", action="store_true", help="... or the other way round")
     add("--json", metavar="FILE", help="write the result as JSON ('-' for stdout)")

@@ -49,12 +49,12 @@ class _Unsaid(Exception):
 def _conducted(options: argparse.Namespace, target: Target) -> Trial:
     trials = importlib.import_module("unstuck.trial.entry")
     better = 1 if options.higher_is_better else -1 if options.lower_is_better else 0
+    terms = trials.terms(options.seeds, options.worth, better, options.rerun_uncontained, options.by)
     diff = _diff(options.patch)
     try:
         with progress() as say:
             return trials.of_target(
-                target, patch=diff, other=options.other, values=tuple(options.values),
-                terms=trials.terms(options.seeds, options.worth, better, options.rerun_uncontained), say=say,
+                target, patch=diff, other=options.other, values=tuple(options.values), terms=terms, say=say
             )  # fmt: skip
     except trials.CannotChange as reason:
         raise Refused(str(reason)) from None

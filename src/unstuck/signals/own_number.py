@@ -48,11 +48,28 @@ def shared(before: Printed, after: Printed) -> Label | None:
 
     Numbers whose words say which way is better go first: the last line may tell the seconds or the name of a file.
     """
+    found = in_common(before, after)
+    return next((label for label in found if label.better), found[0] if found else None)
+
+
+def asked_for(labels: Sequence[Label], by: str, better: Way) -> Label | None:
+    """The first of these numbers that has all the words of `by` before it, in the way asked for (0: as its words say).
+
+    Without `by`, none whose words say the other way.
+    """
+    words = set(by.lower().split())
+    for label in labels:
+        if words <= set(label.words.split()) and (words or label.better in (better, 0)):
+            return label.directed(better, "as asked") if better else label
+    return None
+
+
+def in_common(before: Printed, after: Printed) -> list[Label]:
+    """The numbers of the lines that both programs print in one form, the last that the original prints first."""
     forms = after.last()
     common = [line for line in reversed(list(before.last().values())) if line.form in forms]
     common.sort(key=lambda line: -_last_at(before, line))
-    found = [_label(line, n) for line in common for n in reversed(range(len(line.numbers)))]
-    return next((label for label in found if label.better), found[0] if found else None)
+    return [_label(line, n) for line in common for n in reversed(range(len(line.numbers)))]
 
 
 def _last_at(printed: Printed, line: Line) -> int:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from statistics import fmean
@@ -11,7 +12,8 @@ from statistics import fmean
 from msgspec.structs import replace
 
 from unstuck.diagnosis.skill import LEAST
-from unstuck.signals.own_number import Label, Scale, Way, alike, scale, shared
+from unstuck.signals.own_number import Label, Scale, Way, alike, asked_for, in_common, scale, shared
+from unstuck.signals.printed import Printed
 from unstuck.trial.change import Change
 from unstuck.trial.model import Measure, Pair, Trial, Word
 from unstuck.trial.runs import STRIDE, Job, Outcome, Runs
@@ -33,6 +35,8 @@ class Terms:
     """The difference worth having, on the scale of scores."""
     better: Way = 0
     """Which way the printed number is better; 0: as its words say."""
+    by: str = ""
+    """Words before the printed number to compare by; "": the last number."""
     uncontained: bool = False
 
 
@@ -83,9 +87,7 @@ class _Court:
     def _begin(self) -> None:
         """The first pair, and what is compared: a printed number, else the skill of the recorded training."""
         self._next(ahead=2)
-        label = shared(self._pairs[0][0].printed, self._pairs[0][1].printed)
-        if label is not None and self._terms.better:
-            label = label.directed(self._terms.better, "as asked")
+        label = self._chosen(*(outcome.printed for outcome in self._pairs[0]))
         self._label = label if label is not None and label.better else None
         if self._label is None:
             self._pairs.clear()
@@ -93,6 +95,20 @@ class _Court:
         self._count()
         if self._label is not None:
             self._scale = scale(self._label.better, self._values[0])
+
+    def _chosen(self, before: Printed, after: Printed) -> Label | None:
+        """The printed number to compare by."""
+        by, better = self._terms.by, self._terms.better
+        if not by and not better:
+            return shared(before, after)
+        found = in_common(before, after)
+        label = asked_for(found, by, better)
+        if by and label is None:
+            said = ", ".join(dict.fromkeys(f'"{other.words}"' for other in found)) or "none"
+            raise Untried(f'no number that both programs print has the words "{by}" before it (they print: {said})')
+        if by and label is not None and not label.better:
+            raise Untried(f'which way is "{label.words}" better? --higher-is-better or --lower-is-better')
+        return label
 
     def _next(self, recorded: bool = False, ahead: int = 0) -> None:
         number = len(self._pairs)
@@ -170,9 +186,26 @@ class _Court:
     def _told(self, trial: Trial) -> Trial:
         first = self._pairs[0][0]
         pairs = tuple(Pair(n * STRIDE, a, b) for n, (a, b) in enumerate(self._values))
-        return replace(trial, pairs=pairs, seeds=first.seeds, contained=first.means)
+        return replace(trial, pairs=pairs, seeds=first.seeds, contained=first.means, notes=tuple(self._notes(trial)))
+
+    def _notes(self, trial: Trial) -> Iterator[str]:
+        """That another number moves one way in every pair, though its words do not say which way is better."""
+        label = next((found for found in in_common(*(o.printed for o in self._pairs[0])) if not found.better), None)
+        if label is None or trial.word not in ("no-difference", "undecided") or len(self._pairs) < LEAST_PAIRS:
+            return
+        values = [(label.value(a.printed), label.value(b.printed)) for a, b in self._pairs]
+        moved = {math.copysign(1, b - a) if b != a else 0 for a, b in values if a is not None and b is not None}
+        if len(moved) == 1 and moved <= {1, -1}:
+            (before, after), way = values[0], "higher" if moved == {1} else "lower"
+            yield (
+                f'"{label.form}" is {way} in every pair ({before:.4g} -> {after:.4g} in the first), and its words do '
+                f"not say which way is better: --by '{label.words}' compares it, with --higher-is-better or "
+                "--lower-is-better"
+            )
 
 
+LEAST_PAIRS = 4
+"""Fewest pairs in which a number that moves one way each time is worth a note: by chance one trial in eight."""
 SAME = "both programs print the same numbers from the same seeds, and others from other seeds"
 
 

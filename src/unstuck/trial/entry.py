@@ -21,14 +21,16 @@ __all__ = ["CannotChange", "NotContained", "Untried", "of_target", "terms", "try
 def try_patch(
     script: str | Path, *, patch: str | None = None, other: str | Path | None = None,
     values: Mapping[str, object] | None = None, arguments: Sequence[str] = (), seeds: int = PAIRS,
-    worth: float = LEAST, higher_is_better: bool | None = None, uncontained: bool = False,
+    worth: float = LEAST, higher_is_better: bool | None = None, by: str = "",
+    uncontained: bool = False,
 ) -> Trial:  # fmt: skip
     """Run a script with and without a change, in pairs from the same seeds, and say whether the change is better.
 
     One of `patch` (a unified diff, relative to the script's folder), `other` (a script in its place) and `values` (name
     to value, set where the value is made) says what is changed. `arguments` are the script's own. `seeds`: pairs of
-    runs at most. `worth`: the difference worth having, as a share of an accuracy or of a loss. `higher_is_better`: of
-    the number that both programs print last; None goes by its words.
+    runs at most. `worth`: the difference worth having, as a share of an accuracy or of a loss. `by`: words
+    before the printed number to compare by; without any, the last one that both programs print. `higher_is_better`: of
+    that number; None goes by its words.
 
     Raises CannotChange where the change cannot be made, Untried where the original script fails or nothing can be
     compared, and NotContained where the runs cannot be contained here and `uncontained` is not set.
@@ -38,14 +40,14 @@ def try_patch(
     target = Target(str(script), None, tuple(arguments))
     return of_target(
         target, patch=patch, other=None if other is None else str(other), values=given,
-        terms=terms(seeds, worth, way, uncontained),
+        terms=terms(seeds, worth, way, uncontained, by),
     )  # fmt: skip
 
 
-def terms(seeds: int | None, worth: float | None, better: int, uncontained: bool) -> Terms:
+def terms(seeds: int | None, worth: float | None, better: int, uncontained: bool, by: str = "") -> Terms:
     """The terms of a trial, with their defaults."""
     way: Way = 1 if better > 0 else -1 if better < 0 else 0
-    return Terms(seeds or PAIRS, worth or LEAST, way, uncontained)
+    return Terms(seeds or PAIRS, worth or LEAST, way, by, uncontained)
 
 
 def of_target(
