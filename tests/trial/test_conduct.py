@@ -130,8 +130,20 @@ def test_a_number_without_a_direction_that_moves_is_noted_and_can_be_asked_for(s
     assert unstuck.try_patch(script, other=changed, higher_is_better=False).word == "heals"
     with pytest.raises(Untried, match=r'the words "iou" before it \(they print: "spread", "acc"'):
         unstuck.try_patch(script, other=changed, by="iou")
-    with pytest.raises(Untried, match="--higher-is-better or --lower-is-better"):
-        unstuck.try_patch(script, other=changed, by="spread")
+    moved = unstuck.try_patch(script, other=changed, by="spread")
+    assert moved.word == "undecided" and "the number is lower, and its words do not say which way" in moved.why
+
+
+@pytest.mark.net
+def test_a_number_without_a_direction_can_show_that_there_is_no_difference(
+    script: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    script.write_text("import random\nprint('return', 10 + random.random() / 100)\n")
+    changed = script.with_name("changed.py")
+    changed.write_text("import random\nrandom.random()\nprint('return', 10 + random.random() / 100)\n")
+    code, trial = tried("--with", "changed.py", "train.py")
+    assert (code, trial["word"], trial["measure"]["better"]) == (1, "no-difference", "unknown")
+    assert "which way is better is not known" in capfd.readouterr().err
 
 
 @pytest.mark.net

@@ -77,6 +77,13 @@ def test_the_interval_covers_the_difference_whenever_it_ends() -> None:
     assert missed <= ALLOWED
 
 
+def test_a_first_pair_that_happens_to_agree_does_not_bound_the_difference() -> None:
+    """A script that trains from some seeds only: the first two pairs agree, the others are far apart."""
+    e = weigh([0.998, 1.0, 0.67, 0.33, 0.34, 0.05, 0.34, 0.34], [1.0] * 8, 8, WORTH)
+    assert e.answer == "open"
+    assert e.interval[0] <= e.difference <= e.interval[1] and e.interval[1] > 0.8
+
+
 def test_two_pairs_are_the_least_and_the_bound_is_a_look() -> None:
     assert looks(2) == (2,)
     assert looks(8) == (2, 3, 4, 6, 8)

@@ -17,6 +17,7 @@ WORDS = {
     "harms": "harms: the change makes the run worse",
     "undecided": "undecided",
 }
+UNKNOWN = "which way is better is not known"
 SCALES = {
     "share": "", "per cent": " (per cent as shares)", "ratio": " (of natural logarithms: 0.05 is 5 %)",
     "size": " (as a share of the number's size)",
@@ -42,12 +43,14 @@ def _measured(trial: Trial) -> Iterator[str]:
     if measure is None:
         return
     where = f' in "{measure.line}"' if measure.line else ""
-    yield f"Compared by: {measure.name}{where}; {measure.better} is better ({measure.because})."
+    way = f"{measure.better} is better ({measure.because})" if measure.better != "unknown" else UNKNOWN
+    yield f"Compared by: {measure.name}{where}; {way}."
     if trial.difference is not None and trial.interval is not None and trial.p is not None:
         low, high = trial.interval
+        sign = "positive is better" if measure.better != "unknown" else "positive is higher"
         yield (
             f"Difference: {trial.difference:+.3g}{SCALES[measure.scale]}, 95 % interval {low:.3g} to {high:.3g}, "
-            f"one-sided p {trial.p:.2g}; positive is better, {trial.worth:g} is worth having."
+            f"one-sided p {trial.p:.2g}; {sign}, {trial.worth:g} is worth having."
         )
     calls = ", ".join(trial.seeds)
     yield f"Seeds: {f'those that the script sets ({calls})' if calls else 'the script sets none; they'} are shifted " \

@@ -15,7 +15,7 @@ from unstuck.diagnosis.skill import LEAST
 from unstuck.signals.own_number import Label, Scale, Way, alike, asked_for, in_common, scale, shared
 from unstuck.signals.printed import Printed
 from unstuck.trial.change import Change
-from unstuck.trial.model import Measure, Pair, Trial, Word
+from unstuck.trial.model import Better, Measure, Pair, Trial, Word
 from unstuck.trial.runs import STRIDE, Job, Outcome, Runs
 from unstuck.trial.sequential import PAIRS, Evidence, looks, weigh
 
@@ -85,16 +85,18 @@ class _Court:
         return self._told(self._concluded(kept, evidence))
 
     def _begin(self) -> None:
-        """The first pair, and what is compared: a printed number, else the skill of the recorded training."""
+        """The first pair, and what is compared: a printed number whose direction is known, else the skill of the
+        recorded training, else a printed number without a direction."""
         self._next(ahead=2)
         label = self._chosen(*(outcome.printed for outcome in self._pairs[0]))
-        self._label = label if label is not None and label.better else None
-        if self._label is None:
+        if label is None or not (label.better or self._terms.by):
             self._pairs.clear()
             self._next(recorded=True, ahead=2)
+            label = label if any(_skill(outcome) is None for outcome in self._pairs[0]) else None
+        self._label = label
         self._count()
-        if self._label is not None:
-            self._scale = scale(self._label.better, self._values[0])
+        if label is not None:
+            self._scale = scale(label.better or 1, self._values[0])
 
     def _chosen(self, before: Printed, after: Printed) -> Label | None:
         """The printed number to compare by."""
@@ -106,8 +108,6 @@ class _Court:
         if by and label is None:
             said = ", ".join(dict.fromkeys(f'"{other.words}"' for other in found)) or "none"
             raise Untried(f'no number that both programs print has the words "{by}" before it (they print: {said})')
-        if by and label is not None and not label.better:
-            raise Untried(f'which way is "{label.words}" better? --higher-is-better or --lower-is-better')
         return label
 
     def _next(self, recorded: bool = False, ahead: int = 0) -> None:
@@ -130,10 +130,7 @@ class _Court:
         """Read the numbers of the last pair."""
         before, after = (self._value(outcome) for outcome in self._pairs[-1])
         if (before is None or after is None) and not self._values:
-            raise Untried(
-                "the programs print no number in common whose words say which way it is better, and their training "
-                "cannot be scored; --higher-is-better or --lower-is-better compares the last number that both print"
-            )
+            raise Untried("the programs print no number in common, and their training cannot be scored")
         if before is None or after is None:
             raise _Ended("undecided", "a later run gave no number to compare")
         self._values.append((before, after))
@@ -168,6 +165,9 @@ class _Court:
 
     def _word(self, evidence: Evidence) -> tuple[Word, str]:
         worth = f"{self._terms.worth:g}"
+        if evidence.answer in ("better", "worse") and self._label is not None and not self._label.better:
+            way = "higher" if evidence.answer == "better" else "lower"
+            return "undecided", f"the number is {way}, {UNDIRECTED}"
         if evidence.answer == "better":
             before, after = map(fmean, self._scores())
             return ("heals" if self._scale.healed(before, after) else "helps"), "the number is better"
@@ -181,7 +181,7 @@ class _Court:
         label, kind = self._label, self._scale.kind
         if label is None:
             return Measure("skill", "", "higher", "0 is the best constant answer, 1 perfection", kind)
-        return Measure(label.words, label.form, "higher" if label.better > 0 else "lower", label.because, kind)
+        return Measure(label.words, label.form, WAYS[label.better], label.because, kind)
 
     def _told(self, trial: Trial) -> Trial:
         first = self._pairs[0][0]
@@ -191,21 +191,27 @@ class _Court:
     def _notes(self, trial: Trial) -> Iterator[str]:
         """That another number moves one way in every pair, though its words do not say which way is better."""
         label = next((found for found in in_common(*(o.printed for o in self._pairs[0])) if not found.better), None)
-        if label is None or trial.word not in ("no-difference", "undecided") or len(self._pairs) < LEAST_PAIRS:
+        if (
+            label is None
+            or label == self._label
+            or trial.word not in ("no-difference", "undecided")
+            or len(self._pairs) < LEAST_PAIRS
+        ):
             return
         values = [(label.value(a.printed), label.value(b.printed)) for a, b in self._pairs]
         moved = {math.copysign(1, b - a) if b != a else 0 for a, b in values if a is not None and b is not None}
         if len(moved) == 1 and moved <= {1, -1}:
             (before, after), way = values[0], "higher" if moved == {1} else "lower"
             yield (
-                f'"{label.form}" is {way} in every pair ({before:.4g} -> {after:.4g} in the first), and its words do '
-                f"not say which way is better: --by '{label.words}' compares it, with --higher-is-better or "
-                "--lower-is-better"
+                f'"{label.form}" is {way} in every pair ({before:.4g} -> {after:.4g} in the first), {UNDIRECTED}; '
+                f"--by '{label.words}' compares it"
             )
 
 
 LEAST_PAIRS = 4
 """Fewest pairs in which a number that moves one way each time is worth a note: by chance one trial in eight."""
+WAYS: dict[Way, Better] = {1: "higher", -1: "lower", 0: "unknown"}
+UNDIRECTED = "and its words do not say which way is better (--higher-is-better, --lower-is-better)"
 SAME = "both programs print the same numbers from the same seeds, and others from other seeds"
 
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+Better = Literal["higher", "lower", "unknown"]
 Word = Literal["heals", "helps", "no-difference", "harms", "undecided"]
 FORMAT = 1
 
@@ -17,7 +18,7 @@ class Measure(msgspec.Struct, frozen=True):
     """The words before the printed number, or "skill" for the tape's own score."""
     line: str
     """The line it stands in, with # in the place of numbers ("" for skill)."""
-    better: Literal["higher", "lower", "unknown"]
+    better: Better
     because: str
     """How that is known."""
     scale: str

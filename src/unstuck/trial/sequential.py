@@ -6,7 +6,8 @@ After n pairs there are n scores of each program. Intervals of the difference of
 * later, Welch's of two samples, and Student's of the paired differences, where seeds may move both programs alike.
 
 The probabilities of their tails add up, over all looks, to TAIL on each side (Bonferroni): the intersection of all
-intervals so far covers the true difference with 95 %, whenever the trial stops. So
+intervals so far covers the true difference with 95 %, whenever the trial stops. Where the mean difference lies outside
+of it, the first runs happened to agree and later ones do not: the intervals of the last look stand alone then. So
 
 * a difference is called one only where 0 is outside that intersection: at most 2.5 % false alarms for "better" and as
   many for "worse", over all looks together;
@@ -64,15 +65,19 @@ def looks(most: int) -> tuple[int, ...]:
 
 def weigh(before: Sequence[float], after: Sequence[float], most: int, worth: float) -> Evidence:
     """The evidence of paired scores, at all looks up to now."""
-    low, high, p = -math.inf, math.inf, 1.0
-    better = fmean(after) >= fmean(before)
-    for n in looks(most):
-        if n <= len(before):
-            for tail, test in _tests(before[:n], after[:n], most):
-                low, high = max(low, test.below(tail)), min(high, test.above(tail))
-                p = min(p, test.p(better) * TAIL / tail)
     difference = fmean(after) - fmean(before)
+    taken = [list(_tests(before[:n], after[:n], most)) for n in looks(most) if n <= len(before)]
+    p = min((test.p(difference >= 0) * TAIL / tail for look in taken for tail, test in look), default=1.0)
+    low, high = _meeting([test for look in taken for test in look])
+    if taken and not low <= difference <= high:  # the first pairs were not like the later ones
+        low, high = _meeting(taken[-1])
     return Evidence(_answer(low, high, difference, worth), difference, (low, high), p, len(before))
+
+
+def _meeting(tests: Sequence[tuple[float, _Mean]]) -> tuple[float, float]:
+    """The intersection of the intervals."""
+    below = max((test.below(tail) for tail, test in tests), default=-math.inf)
+    return below, min((test.above(tail) for tail, test in tests), default=math.inf)
 
 
 def _answer(low: float, high: float, difference: float, worth: float) -> Answer:
