@@ -202,6 +202,35 @@ def test_reshapes_between_layers_become_permutations() -> None:
     assert "self.rnn(self.conv(x).permute(0, 2, 1))" in edited(PermuteInstead((place,), (meant,)), text)
 
 
+STATES = """
+import torch
+from torch import nn
+
+torch.manual_seed(0)
+gru, fc = nn.GRU(4, 8, batch_first=True, bidirectional=True), nn.Linear(16, 3)
+x = torch.randn(176, 5, 4)
+y = x[:, -1, :3].argmax(1)
+optimizer = torch.optim.Adam([*gru.parameters(), *fc.parameters()], lr=0.01)
+for epoch in range(8):
+    for rows in torch.randperm(176).split(32):
+        _, h = gru(x[rows])
+        h = h.view(-1, 16)
+        loss = nn.functional.cross_entropy(fc(h), y[rows])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+"""
+
+
+def test_states_of_two_directions_are_joined_by_a_patch_that_fits_a_smaller_last_batch(tmp_path: Path) -> None:
+    tape = tape_of(STATES, tmp_path)
+    (finding,) = _found(tape, "axes-swapped")
+    assert _word(tape, finding) == "heals"
+    new = edited(finding.remedies[0], STATES)
+    assert "h = h.permute(1, 0, 2).reshape(-1, 16)" in new
+    run(new)
+
+
 HEADS = """
 import torch
 from torch import nn

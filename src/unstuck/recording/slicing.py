@@ -237,8 +237,8 @@ class _Cutter:
         outs = tuple(range(self.count, self.count + len(results)))
         self.count += len(results)
         self.refs.update((id(t), Value(n)) for t, n in zip(results, outs, strict=True))
-        shape = tuple(results[0].shape)
-        return Call(function(entry.func), args, kwargs, outs, entry.sites, entry.grad, shape, entry.cast)
+        shape, *also = (tuple(result.shape) for result in results)
+        return Call(function(entry.func), args, kwargs, outs, entry.sites, entry.grad, shape, entry.cast, tuple(also))
 
     def _with_own_gradients(self, entries: list[Entry]) -> list[Entry]:
         """The calls inside functions that bring their own backward run without gradients, and cut none."""

@@ -44,15 +44,23 @@ class PermuteInstead(Treatment, frozen=True):
         return sources
 
 
-def _moved(program: Program, call: Call, meant: Regrouping) -> tuple[Call, Call, Call]:
+def _moved(program: Program, call: Call, meant: Regrouping) -> tuple[Call, ...]:
     """The calls in the place of a reshape."""
     split, moved = program.fresh(), program.fresh() + 1
     parts = tuple(meant.split[place] for place in meant.order)
-    return (
-        changed(made("torch.reshape", split, call.args[0], meant.split, like=call), shape=meant.split),
-        changed(made("torch.permute", moved, Value(split), meant.order, like=call), shape=parts),
-        changed(call, function="torch.reshape", args=(Value(moved), call.shape), kwargs={}),
+    first = changed(made("torch.reshape", split, call.args[0], meant.split, like=call), shape=meant.split)
+    given = call.args[0] if meant.apart else Value(split)
+    turned = (
+        changed(made("torch.permute", moved, given, meant.order, like=call), shape=parts),
+        changed(call, function="torch.reshape", args=(Value(moved), _shape(call)), kwargs={}),
     )
+    return turned if meant.apart else (first, *turned)
+
+
+def _shape(call: Call) -> tuple[int, ...]:
+    """The new shape as it is given (-1 stands for the rows of whatever batch), or as it was."""
+    given = call.args[1] if len(call.args) == 2 and isinstance(call.args[1], list | tuple) else call.args[1:]
+    return tuple(given) if given and all(type(n) is int for n in given) else call.shape
 
 
 def _edited(sources: Sources, site: Site, meant: Regrouping) -> Sources:
@@ -65,7 +73,8 @@ def _edited(sources: Sources, site: Site, meant: Regrouping) -> Sources:
     moved = f".permute({', '.join(map(str, meant.order))})"
     if not meant.whole:
         shape = ", ".join(place.of(node).code for node in (*call.args, *call.keywords))
-        moved = f".reshape({', '.join(map(str, (-1, *meant.split[1:])))}){moved}.reshape({shape})"
+        split = "" if meant.apart else f".reshape({', '.join(map(str, (-1, *meant.split[1:])))})"
+        moved = f"{split}{moved}.reshape({shape})"
     return sources.spliced(place.instead(f"{place.of(call.func.value).operand}{moved}"))
 
 

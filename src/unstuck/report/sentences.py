@@ -310,9 +310,9 @@ def _named(diagnosis: Diagnosis) -> str:
         return "No rule names the cause; the command that was asked does, and its patch proves it."
     if diagnosis.misled and not failed(diagnosis):
         return f"No rule names the reason: {checked(diagnosis)} applied."
+    if diagnosis.learns is not False and diagnosis.statements and not failed(diagnosis):
+        return "No fault is proven; what was seen in the recorded steps is listed below."
     if diagnosis.learns and not failed(diagnosis):
-        if diagnosis.statements:
-            return "No fault is proven; what was seen in the recorded steps is listed below."
         if not hints:
             return f"Nothing wrong was found ({checked(diagnosis)} applied)."
         return f"No fault was found; {hints} {'hint' if hints == 1 else 'hints'} (--verbose)."

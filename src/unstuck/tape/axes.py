@@ -8,7 +8,7 @@ from itertools import accumulate
 from operator import mul
 from typing import TYPE_CHECKING, NamedTuple
 
-from unstuck.tape.program import Call, Program
+from unstuck.tape.program import Call, Program, Value
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,6 +24,8 @@ class Regrouping(NamedTuple):
     """The part for each place."""
     whole: bool = False
     """The parts are the axes, before and after: it is a transposition and nothing else."""
+    apart: bool = False
+    """The parts are the axes before: none is split."""
 
 
 def regrouped(before: Shape, after: Shape) -> Regrouping | None:
@@ -40,17 +42,17 @@ def regrouped(before: Shape, after: Shape) -> Regrouping | None:
             return None
         order += (len(split) + place for place in parts.order)
         split += parts.split
-    whole = tuple(split) == before and tuple(split[place] for place in order) == after
-    return Regrouping(tuple(split), tuple(order), whole) if order != sorted(order) else None
+    apart = tuple(split) == before
+    whole = apart and tuple(split[place] for place in order) == after
+    return Regrouping(tuple(split), tuple(order), whole, apart) if order != sorted(order) else None
 
 
 def left_out(program: Program, call: Call) -> Regrouping | None:
     """The transposition that a call leaves out, where it is a reshape between layers."""
     given = call.refs()[0] if call.name in ("view", "reshape") and call.refs() else None
     maker = program.maker(given)
-    if maker is None or maker.outs[0] != getattr(given, "id", None):
-        return None
-    return regrouped(maker.shape, call.shape)
+    shape = maker.shape_of(given.id) if maker is not None and isinstance(given, Value) else None
+    return regrouped(shape, call.shape) if shape is not None else None
 
 
 def _groups(old: list[int], new: list[int]) -> Iterator[tuple[list[int], list[int]]]:

@@ -69,6 +69,13 @@ class Call(msgspec.Struct, frozen=True, dict=True):
     """Of its first result, as recorded."""
     cast: str = ""
     """The autocast dtype in force ("" where none)."""
+    also: tuple[tuple[int, ...], ...] = ()
+    """Shapes of its other results (the last states beside the outputs of an LSTM), as recorded."""
+
+    def shape_of(self, result: int) -> tuple[int, ...] | None:
+        """The recorded shape of one of its results; None where it is not known."""
+        shapes = dict(zip(self.outs, (self.shape, *self.also), strict=False))
+        return shapes.get(result)
 
     @cached_property
     def name(self) -> str:

@@ -161,7 +161,7 @@ def meets_weights(program: Program, call: Call) -> bool:
 
 def _shape(program: Program, output: Value) -> tuple[int, ...]:
     maker = program.maker(output)
-    return maker.shape if maker and maker.outs[0] == output.id else ()
+    return maker.shape_of(output.id) or () if maker else ()
 
 
 def _kind(loss: Op, target: Tensor, output: tuple[int, ...]) -> tuple[Kind, int]:
