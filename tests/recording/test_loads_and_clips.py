@@ -40,6 +40,36 @@ for rows in torch.randperm(80).split(20):
     {after}
 """
 TRAINED = LOOP.format(before="pass", between="pass", after="pass")
+AGAIN = """
+{trained}
+stored = model.state_dict()
+model = Model()
+model.load_state_dict(stored)
+{after}
+"""
+INIT = "[nn.init.kaiming_normal_(weight) for weight in {of}.parameters() if weight.dim() > 1]"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "found"),
+    [
+        ("", INIT.format(of="model"), True),
+        ("", INIT.format(of="model.head"), False),
+        (INIT.format(of="model"), "", False),
+        (TRAINED, INIT.format(of="model"), True),
+        (TRAINED, INIT.format(of="model.head"), False),
+    ],
+    ids=["all again", "a new head", "before the load", "all again, after another fit", "a new head, after another fit"],
+)
+def test_loaded_weights_that_are_initialised_again_are_told(
+    record: Record, findings: Findings, before: str, after: str, found: bool
+) -> None:
+    text = HEAD + AGAIN.format(trained=before, after=after) + TRAINED
+    told = findings(record(text), "checkpoint-mismatch")
+    assert bool(told) is found
+    assert all("initialised again" in f.message and f.site is not None for f in told)
+
+
 PREFIXED = '{f"module.{k}": v for k, v in other.state_dict().items()}'
 BODY = '{k: v for k, v in other.state_dict().items() if "head" not in k}'
 

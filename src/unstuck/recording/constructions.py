@@ -35,6 +35,7 @@ class Constructions:
         self._optimizers: weakref.WeakKeyDictionary[Any, Site] = weakref.WeakKeyDictionary()
         self._tensors: dict[int, tuple[weakref.ref[Tensor], Site]] = {}
         self._values: dict[int, tuple[weakref.ref[Tensor], Site]] = {}
+        self._loaded: dict[int, tuple[weakref.ref[Tensor], Site]] = {}
         self._hooks: list[Any] = []
 
     def attach(self) -> None:
@@ -59,6 +60,15 @@ class Constructions:
     def of_values(self, weight: Tensor) -> Site | None:
         """The last line that gave it its first values; None where that was not seen."""
         return _held(self._values, weight)
+
+    def of_load(self, weight: Tensor) -> Site | None:
+        """The last line that loaded values into it; None where none did."""
+        return _held(self._loaded, weight)
+
+    def loaded(self, weights: list[Tensor], site: Site) -> None:
+        """A line has given a module the stored values of weights."""
+        self.values.forget(weights)
+        self._loaded |= {id(weight): (weakref.ref(weight), site) for weight in weights}
 
     def wrote(self, weights: list[Tensor], func: Any = None, args: Any = (), kwargs: Any = None) -> None:
         """Values were written to weights before the first step, by a call if that is known."""

@@ -33,11 +33,16 @@ class FirstValues:
         reference = self._filled.get(id(weight))
         return reference is not None and reference() is weight
 
+    def forget(self, weights: list[Tensor]) -> None:
+        """What they were filled with is gone: stored values were loaded into them."""
+        for weight in weights:
+            self._filled.pop(id(weight), None)
+
     def wrote(self, weights: list[Tensor], func: Any, args: Any, kwargs: Any) -> None:
         """A call (None: not known) has written to weights."""
         changed, *given = [*tensors((args, kwargs)), *[None] * (func is None)]
         for weight in weights:
-            if _fills(func) and changed is not None and changed.numel() == weight.numel():
+            if fills(func) and changed is not None and changed.numel() == weight.numel():
                 self._filled[id(weight)] = weakref.ref(weight)
             elif changed is None or not all(self._same(t, weight) for t in given):
                 self._filled.pop(id(weight), None)
@@ -54,7 +59,7 @@ class FirstValues:
         return tensor is weight
 
 
-def _fills(func: Any) -> bool:
+def fills(func: Any) -> bool:
     """Whether a function fills a tensor with numbers, whatever stood there."""
     name = getattr(func, "__name__", "")
     return name in FILLS or (getattr(func, "__module__", "") == torch.nn.init.__name__ and name.endswith("_"))

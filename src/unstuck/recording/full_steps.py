@@ -93,7 +93,7 @@ class FullSteps:
         """
         observed = self._observed
         observed.losses.append(loss)
-        observed.tracer.wrote = None  # from the first step on it is training that writes
+        observed.tracer.wrote = observed.wrote  # from the first step on it is training that writes to known weights
         observed.graphs.mark(opened.loss)
         if opened.step is not None:
             norms = () if error else self._gradients(opened, given)

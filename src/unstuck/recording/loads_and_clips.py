@@ -26,14 +26,15 @@ Sites = Callable[[int], tuple[Site, ...]]
 
 class LoadsAndClips:
     """Notes both. `passes`: how many passes were recorded so far; `since_backward`: a step came after the last one;
-    `met`: whether the recording knows a weight already."""
+    `met`: whether the recording knows a weight already; `loaded`: is told of weights that were given values."""
 
     def __init__(
         self, sites: Sites, passes: Callable[[], int], since_backward: Callable[[], bool],
-        met: Callable[[Tensor], bool], failed: Callable[[Exception], None],
+        met: Callable[[Tensor], bool], loaded: Callable[[list[Tensor], Site], None],
+        failed: Callable[[Exception], None],
     ) -> None:  # fmt: skip
         self._sites, self._passes, self._since_backward, self._met = sites, passes, since_backward, met
-        self._failed = failed
+        self._told, self._failed = loaded, failed
         self.loads: list[Load] = []
         self.clips: list[Clip] = []
         self._originals: list[tuple[Any, str, Any]] = []
@@ -85,6 +86,8 @@ class LoadsAndClips:
         missing = tuple((n, tuple(own[n].shape)) for n in result.missing_keys if n in own)
         unexpected = tuple((n, tuple(getattr(given.get(n), "shape", ()))) for n in result.unexpected_keys)
         sites = self._sites(1)
+        for site in sites[:1]:
+            self._told([own[name] for name in given if isinstance(own.get(name), nn.Parameter)], site)
         self.loads.append(
             Load(
                 self._passes(), sites[0] if sites else None, len(own), len(given), alike, fresh, missing[:NAMES],

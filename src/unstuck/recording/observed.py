@@ -17,6 +17,7 @@ from unstuck.recording.constructions import LEAF, Constructions
 from unstuck.recording.drawn import Drawn
 from unstuck.recording.evaluations import Forwards, grouped
 from unstuck.recording.exits import TensorExits
+from unstuck.recording.first_values import fills
 from unstuck.recording.lineage import Lineage
 from unstuck.recording.loads_and_clips import LoadsAndClips
 from unstuck.recording.loop_calls import LoopCalls
@@ -94,7 +95,7 @@ class Observed:
         self.passes: list[Pass] = []
         self.loads_and_clips = LoadsAndClips(
             self.call_sites.sites, lambda: len(self.passes), lambda: self.optimizers.since_backward,
-            lambda weight: weight in self.names, self.notes.failure("a load or a clip"),
+            lambda weight: weight in self.names, self.constructions.loaded, self.notes.failure("a load or a clip"),
         )  # fmt: skip
         self.losses: list[float] = []
         self.rank: Rank | None = None
@@ -137,6 +138,14 @@ class Observed:
             if key not in self.store.tensors:
                 self.store.put(key, weight)
                 self.optimizers.meet(weight, self.names)
+
+    def wrote(self, weights: list[Tensor], func: Any = None, args: Any = (), kwargs: Any = None) -> None:
+        """After the first step, values were written to weights: those of a new network may be its first ones."""
+        new = [weight for weight in weights if weight not in self.names]
+        if new and fills(func):
+            self.constructions.wrote(new, func, args, kwargs)
+        elif new:  # an average of the weights is written to in every step: its lines are not looked for
+            self.constructions.values.wrote(new, func, args, kwargs)
 
     def evaluate(self, inside: set[int]) -> None:
         """Keep the forwards among the calls since the last step that are not `inside` (ids of entries) a backward's."""

@@ -104,6 +104,7 @@ class OptimizerObserver:
             valued=valued,
             unfrozen=met.tensor.requires_grad and not met.trainable,
             fresh=self._constructions.values.fresh(met.tensor),
+            loaded=self._constructions.of_load(met.tensor),
         )
 
     # -- backward, and updates written by hand -----------------------------------------------------------------------

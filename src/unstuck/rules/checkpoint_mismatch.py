@@ -6,11 +6,17 @@
 `backbone.`), a renamed layer or a state that lies one level deeper in the file is enough: the network begins with, or
 is evaluated with, the numbers it was drawn with, and the fine-tuning is a training from scratch.
 
+Weights that are loaded in a constructor whose last line initialises all layers are lost as well, though every name
+agreed.
+
 ## How it is seen
 Each `load_state_dict` is watched: which of the module's tensors were not given, which entries it had no name for, and
 whether what it was given are its own tensors. Missing and unexpected tensors of the same shapes in the same order are
 the same layers under other names. A new head of another shape, a last layer that alone is not loaded, or a state
 without the old head, is not reported.
+
+Weights that were loaded, and then filled with numbers by an initialisation before the first step, are told by the line
+of the initialisation, unless only the last layer is new.
 
 ## What to do
 Print what `load_state_dict` returns, or leave `strict=True`. Rename the entries before they are loaded:
@@ -27,7 +33,7 @@ from unstuck.diagnosis.model import Effect, Evidence, Finding, NotApplicable, pr
 from unstuck.diagnosis.stages import Stage
 from unstuck.remedies.rename_entries import RenameEntries, renaming
 from unstuck.signals.task import main_program
-from unstuck.tape.model import Load, Tape
+from unstuck.tape.model import Load, Parameter, Tape
 
 STAGE = Stage.WIRING
 NEVER_MEANT = True
@@ -44,6 +50,7 @@ def check(tape: Tape) -> Iterator[Finding]:
     """Report each load that leaves weights at the values they had although it was given theirs."""
     if not tape.facts.loads:
         raise NotApplicable("no weights are loaded")
+    yield from _overwritten(tape)
     seen, last = set[object](), _last_layer(tape)
     for load in tape.facts.loads:
         missed = _missed(load) if not _new_head(load, last) else None
@@ -97,6 +104,29 @@ def _own(load: Load) -> Finding | None:
     said = "every tensor that load_state_dict() is given is the model's own: nothing is loaded"
     sure = "the weights are the same tensors before and after the load"
     return Finding(FAULT, said, load.site, (evidence,), (), "error", known="observed", effect=proven(sure))
+
+
+def _overwritten(tape: Tape) -> Iterator[Finding]:
+    """Weights that were given stored values, and new ones before the first step."""
+    last = _last_layer(tape)
+    loaded = [p for p in tape.parameters if p.loaded is not None]
+    lost = [p for p in loaded if p.fresh and p.valued is not None and len(p.shape) > 1]
+    behind = [p for p in lost if p.name not in last]
+    if not behind or 2 * _numbers(lost) < _numbers(loaded):
+        return
+    first, at = behind[0], behind[0].loaded
+    assert at is not None
+    evidence = (
+        Evidence("loaded weights that were initialised again", len(lost), "0"),
+        Evidence("line that loaded them", f"{at.file}:{at.line}", "after the initialisation"),
+    )
+    said = f"{first.name} and {len(lost) - 1} more loaded weights are initialised again before the first step"
+    sure = "none of the loaded values is left in them when the training begins"
+    yield Finding(FAULT, said, first.valued, evidence, (), "error", known="observed", effect=proven(sure))
+
+
+def _numbers(weights: Sequence[Parameter]) -> int:
+    return sum(math.prod(weight.shape) for weight in weights)
 
 
 def paired(missing: Named, unexpected: Named) -> list[tuple[tuple[str, tuple[int, ...]], tuple[str, tuple[int, ...]]]]:

@@ -38,7 +38,9 @@ class Parameter(msgspec.Struct, frozen=True):
     unfrozen: bool = False
     """Not trainable at the first backward, and trainable when the recording ended."""
     fresh: bool = False
-    """Its first values come from numbers alone (an initialisation): nothing was loaded or copied into it."""
+    """Its first values come from numbers alone (an initialisation): nothing was loaded or copied into it after that."""
+    loaded: Site | None = None
+    """The last line that loaded values into it before the first step (None where none did)."""
 
 
 class Optimizer(msgspec.Struct, frozen=True):
