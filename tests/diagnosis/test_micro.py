@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.diagnosis.test_conclude import concluded, roles
 from tests.diagnosis.test_plan import SCALE, WELL, skills
 from tests.diagnosis.worlds import World, found
@@ -66,12 +68,20 @@ def test_what_narrows_down_a_cause_is_told_only_where_none_is_proven() -> None:
 
 def test_cheaper_ones_leave_time_to_descent_and_by_heart() -> None:
     known, tape = micro_experiments(), Tape(script="", folder="", torch="", stopped="")
-    left = [allowed(tape, micro) for micro in known.values()]
-    assert left == sorted(left) and left[-1] == MICRO_SECONDS
-    assert left[0] <= 0.5 * MICRO_SECONDS
-    assert allowed(tape, known["by-heart"]) - allowed(tape, known["descent"]) >= 0.3 * MICRO_SECONDS
+    left = [allowed(tape, micro, well=False) for micro in known.values()]
+    whole = UNWELL * MICRO_SECONDS
+    assert left == sorted(left) and left[-1] == whole
+    assert left[0] <= 0.5 * whole
+    assert allowed(tape, known["by-heart"], False) - allowed(tape, known["descent"], False) >= 0.3 * whole
 
 
 def test_a_run_that_is_not_known_to_learn_gets_more_time() -> None:
     known, tape = micro_experiments(), Tape(script="", folder="", torch="", stopped="")
-    assert all(allowed(tape, micro, well=False) == UNWELL * allowed(tape, micro) for micro in known.values())
+    assert all(allowed(tape, micro, well=False) > allowed(tape, micro) for micro in known.values())
+
+
+def test_what_explains_a_failure_keeps_no_time_from_others_where_the_run_learns() -> None:
+    known, tape = micro_experiments(), Tape(script="", folder="", torch="", stopped="")
+    kept = sum(m.keeps for m in known.values() if not m.failing)
+    assert allowed(tape, next(iter(known.values()))) == pytest.approx((1 - kept) * MICRO_SECONDS)
+    assert {name for name, m in known.items() if m.failing} == {"by-heart", "turned"}

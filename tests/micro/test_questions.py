@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -311,6 +312,14 @@ def test_a_row_is_all_that_enters_for_it(record: Record, given: str, repeated: b
     assert bool(found.statements) is repeated
 
 
+@pytest.mark.parametrize(("weights", "different"), [("torch.ones(600)", 25), ("torch.ones(4)", 4)])
+def test_statistics_as_long_as_the_batch_are_no_part_of_a_row(record: Record, weights: str, different: int) -> None:
+    text = same_rows.QUIET.replace("nn.Linear(6, 32), nn.ReLU()", "nn.Linear(6, 32), nn.BatchNorm1d(32), nn.ReLU()")
+    text = re.sub(r"WeightedRandomSampler\(.*\)", f"WeightedRandomSampler({weights}, 600)", text)
+    found = same_rows.ask(recorded(record, text.replace("batch_size=40", "batch_size=32")))
+    assert found.different >= different if different > 4 else found.different == different
+
+
 VISITS = """
 import torch
 from torch import nn
@@ -354,6 +363,15 @@ def test_of_a_loss_that_may_fall_below_zero_no_share_is_told(record: Record) -> 
     )
     with pytest.raises(NotApplicable, match="below 0"):
         by_heart.ask(Recorded(record(text)))
+
+
+def test_of_a_loss_that_holds_detached_advantages_no_batch_is_to_be_learnt(record: Record) -> None:
+    body = (
+        "wanted = wanted.float()\n    v = two(one(given).relu())\n    a = (wanted - v[:, 0]).detach()\n"
+        "    return -(F.log_softmax(v, 1)[:, 1] * a).mean() + 0.5 * (v[:, 0] - wanted).abs().mean()"
+    )
+    with pytest.raises(NotApplicable, match="cut off"):
+        by_heart.ask(Recorded(record(FLAT.format(body=body))))
 
 
 @pytest.mark.parametrize(

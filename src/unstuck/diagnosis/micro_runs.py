@@ -27,7 +27,7 @@ def allowed(tape: Tape, micro: MicroExperiment, well: bool = True) -> float:
     run goes `well`.
     """
     known = list(micro_experiments().values())
-    later = known[known.index(micro) + 1 :]
+    later = [m for m in known[known.index(micro) + 1 :] if not (well and m.failing)]
     seconds = MICRO_SECONDS * (1 if well else UNWELL)
     return (1 - sum(m.keeps for m in later)) * max(seconds, MICRO_STEPS * tape.facts.trained / max(1, tape.steps))
 

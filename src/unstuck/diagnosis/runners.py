@@ -183,6 +183,8 @@ class Runners:
         tape, micro = alone(self.tapes[request.behind]), micro_experiments()[request.means.kind]
         ready()
         well = self.run(request.behind).judged and settled(self.run(request.behind).known)
+        if well and micro.failing:
+            raise NotApplicable("the run learns")
         left, began = allowed(tape, micro, well) * self._effort - self._spent, time.thread_time()
         if left < 0:
             raise CannotReplay("the time of the micro-experiments is used up")

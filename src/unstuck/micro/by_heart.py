@@ -23,7 +23,8 @@ the rows are learnt. Where the time is short, the script's own optimizer gets ha
 A few rows are learnt by heart in a few dozen steps. If Adam does it and the script's own optimizer does at another
 rate, the rate is the reason; if it does at none, the optimizer, or what is done to the gradients in between; if only
 unit scale helps, the units; if nothing does, the wiring, the first weights or the targets. A run that learns anyway is
-only slow, and nothing is told of it.
+only slow, and nothing is told of it. A policy's loss, which holds detached advantages, is not to become small: nothing
+is asked of it.
 """
 
 from __future__ import annotations
@@ -41,10 +42,12 @@ from unstuck.signals.learning import Learning
 from unstuck.signals.task import Task, alternate
 from unstuck.signals.without_dropout import without_dropout
 from unstuck.signals.yardstick import of_targets
+from unstuck.tape.abstract import Knowns
 from unstuck.tape.model import Tape
+from unstuck.tape.program import Program, Value
 from unstuck.tape.site import Site
 
-COST, KEEPS = 70, 0.35
+COST, KEEPS, FAILING = 70, 0.35, True
 ROWS = 16
 RATE = ("the learning rate is too low", "the learning rate is too high")
 HALF_TIME = 0.5
@@ -139,6 +142,8 @@ def ask(recorded: Recorded) -> ByHeart:
     tape, task = recorded.tape, Task.read(recorded.tape)
     if alternate(tape):
         raise NotApplicable("its optimizers step in turn")
+    if task.target is None and _moves(recorded.first.program):
+        raise NotApplicable("its loss holds what was cut off the network's own numbers: a step is not to make it small")
     few = _without_dropout(few_rows(recorded, task, ROWS))
     if not few.step.trained or not tape.updates:
         raise NotApplicable("no optimizer holds a weight of the step")
@@ -163,6 +168,12 @@ def ask(recorded: Recorded) -> ByHeart:
     holder = next(p.optimizer for p in tape.parameters if p.name in few.step.trained)
     made = tape.optimizers[holder].made
     return ByHeart(few.rows, arms[0], arms[1], arms[2], rate, fails(tape), made, task.loss.site if task.loss else None)
+
+
+def _moves(program: Program) -> bool:
+    """Whether a value that was made of weights and detached stands in the loss, as an advantage does."""
+    cuts = {call.outs for call in Knowns(program).cuts()}
+    return any(call.outs in cuts for call in program.leading_to(Value(program.loss)))
 
 
 def fails(tape: Tape) -> bool:

@@ -42,7 +42,7 @@ from unstuck.signals.task import Task, main_program
 from unstuck.tape.interpreter import Way, run
 from unstuck.tape.model import Tape
 
-COST = 10
+COST, KEEPS = 10, 0.05
 BATCHES = 8
 """Batches that targets and inputs are compared on."""
 

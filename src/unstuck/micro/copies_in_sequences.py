@@ -211,15 +211,29 @@ class _Probe:
 
     def first_sight(self) -> Site | None:
         """The line of the first call in which a position changes with a later one's input."""
-        axis, shape = self.match.axis, self.given.shape
-        at = shape[axis] - 1
+        at, length = self._last_told(), self.given.shape[self.match.axis]
         one, other = self.step.values(), self.step.given(self.match.slot, self._exchanged(at)).values()
         for call in self.step.program.calls:
             for out in call.outs:
                 a, b = one[out], other[out]
-                if not a.is_floating_point() or a.dim() <= axis or a.shape[axis] != shape[axis]:
+                axis = self._positions(a, length)
+                if axis is None:
                     continue
                 change = (a - b).abs().movedim(axis, 0).flatten(1).amax(1)
                 if float(change[:at].max()) > SEEN * float(change.max()) > 0:
                     return call.site
         return None
+
+    def _positions(self, value: Tensor, length: int) -> int | None:
+        """The axis along which the positions of a value lie: that of the input, or the only one as long."""
+        long = [n for n, size in enumerate(value.shape) if size == length] if value.is_floating_point() else []
+        return self.match.axis if self.match.axis in long else long[0] if len(long) == 1 else None
+
+    def _last_told(self) -> int:
+        """The last position at which an exchange changes half of the rows: the ends of padded sequences are alike."""
+        places = sequence(self.given, self.match.axis)
+        last = self.given.shape[self.match.axis] - 1
+        if places is None or places.shape[0] == 1:
+            return last
+        moved = (places != places.roll(1, 0)).reshape(*places.shape[:2], -1).any(2).double().mean(0) >= 0.5
+        return int(moved.nonzero().max()) if bool(moved.any()) else last

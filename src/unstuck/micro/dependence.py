@@ -159,7 +159,8 @@ def _some(step: Step, task: Task, last: Values) -> Dependence | None:
     first = step.values()
     outs, ends = first[task.output], last[task.output]
     rows = len(outs)
-    entering = [t for n, t in enumerate(step.outside) if len(t.shape) and len(t) == rows and n not in _targets(task)]
+    others = step.program.states | set(_targets(task))
+    entering = [t for n, t in enumerate(step.outside) if len(t.shape) and len(t) == rows and n not in others]
     if not entering or rows > MOST:
         return None
     given = torch.cat([t.detach().reshape(rows, -1).double() for t in entering], 1)

@@ -74,7 +74,8 @@ def _cut(step: Step, task: Task, most: int) -> Few:
     if rows <= most or not maker.shape or maker.shape[0] != rows:
         return whole
     chosen = _chosen(step, task, most)
-    cut = step.with_(outside=tuple(t[chosen] if t.dim() and t.shape[0] == rows else t for t in step.outside))
+    whose = lambda slot, t: t.dim() and t.shape[0] == rows and slot not in step.program.states
+    cut = step.with_(outside=tuple(t[chosen] if whose(n, t) else t for n, t in enumerate(step.outside)))
     return Few(cut, len(chosen)) if _same_outputs(step, cut, chosen, task.output) else whole
 
 
@@ -95,7 +96,7 @@ def _chosen(step: Step, task: Task, most: int) -> Tensor:
 def _bytes(step: Step, task: Task, row: int) -> Iterator[bytes]:
     rows = step.outside[task.target or 0].shape[0]
     for slot, tensor in enumerate(step.outside):
-        if slot not in task.slots and tensor.dim() and tensor.shape[0] == rows:
+        if slot not in task.slots and slot not in step.program.states and tensor.dim() and tensor.shape[0] == rows:
             yield tensor[row].detach().double().cpu().numpy().tobytes()
 
 

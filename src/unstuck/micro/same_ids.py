@@ -117,10 +117,12 @@ def _slot(call: Call) -> int:
 
 
 def _compared(answers: Answers, call: Call) -> SameIds | None:
-    trained = _trained(answers, _slot(call))
     asked, site = _asked(answers, _table(call))
-    if trained is None or asked is None or not bool(asked[1].std(0).any()):
+    if asked is None or not bool(asked[1].std(0).any()):
         return None  # equal targets are those of no rows
+    trained = _trained(answers, _slot(call))
+    if trained is None:
+        return None
     ids, wanted = trained
     order = torch.randperm(len(ids), generator=torch.Generator().manual_seed(0))
     one, other = order[: len(order) // 2], order[len(order) // 2 :]
@@ -182,8 +184,7 @@ def _met(answers: Answers) -> set[bytes]:
 
 def _asked(answers: Answers, table: str) -> tuple[tuple[Tensor, Tensor] | None, Site | None]:
     """The same of the rows of the last evaluations that were not trained on, and where these look ids up."""
-    tape, parts, site = answers.tape, [], None
-    met = _met(answers)
+    tape, parts, site, met = answers.tape, [], None, None
     last = max((e.after for e in tape.evaluations), default=-1)
     for number in (n for n, e in enumerate(tape.evaluations) if e.after == last):
         place = answers.place(number)
@@ -195,6 +196,7 @@ def _asked(answers: Answers, table: str) -> tuple[tuple[Tensor, Tensor] | None, 
         entering = [tape.tensors[key] for key in outside]
         rows = _rows(answers, entering[_slot(call)], entering[place[1]])
         if rows is not None:
+            met = _met(answers) if met is None else met
             fresh = torch.tensor([key not in met for key in _keys(entering, len(rows[0]))])
             parts.append((rows[0][fresh], rows[1][fresh]))
     return _joined(parts), site

@@ -89,7 +89,8 @@ def ask(recorded: Recorded) -> SameRows:
     tape, number = recorded.tape, main_program(recorded.tape)
     passes = [p for p in tape.passes if p.program == number][:BATCHES]
     task = Task.read(tape, number)
-    slots = _inputs(tape, passes[0].outside, task.slots if task.target is not None else ())
+    others = {*tape.programs[number].states, *(task.slots if task.target is not None else ())}
+    slots = _inputs(tape, passes[0].outside, others)
     keys = dict.fromkeys(tuple(p.outside[slot] for slot in slots) for p in passes)
     batches = [b for b in ([tape.tensors[key] for key in several] for several in keys) if _rows(b) >= ROWS]
     if len(batches) < FEWEST:
@@ -100,10 +101,10 @@ def ask(recorded: Recorded) -> SameRows:
     return SameRows(_rows(batches[0]), median(counts), len(together), len(batches), site)
 
 
-def _inputs(tape: Tape, outside: tuple[str, ...], targets: Collection[int]) -> list[int]:
+def _inputs(tape: Tape, outside: tuple[str, ...], others: Collection[int]) -> list[int]:
     """The inputs that have a row for each of the batch: the largest of free numbers, then whatever enters beside it."""
     tensors = [tape.tensors[key] for key in outside]
-    rows = [n for n, t in enumerate(tensors) if t.dim() > 0 and len(t) >= ROWS and n not in targets]
+    rows = [n for n, t in enumerate(tensors) if t.dim() > 0 and len(t) >= ROWS and n not in others]
     free = [n for n in rows if tensors[n].dim() > 1 and tensors[n].is_floating_point() and _free(tensors[n])]
     if not free:
         raise NotApplicable(f"no input has {ROWS} rows of numbers that are not whole")

@@ -41,7 +41,7 @@ from unstuck.tape.interpreter import CannotReplay
 from unstuck.tape.program import Program
 from unstuck.tape.site import Site
 
-COST, KEEPS = 80, 0.2
+COST, KEEPS, FAILING = 80, 0.2, True
 STEPS, FEWEST, LAST = 60, 24, 12
 """Steps of an arm, at most and at least, and those whose accuracy counts."""
 PAIRS = 3

@@ -172,8 +172,8 @@ def _moving(tape: Tape, number: int, target: int) -> Iterator[int]:
     passes = [p for p in tape.passes if p.program == number][:50]
     for slot in range(tape.programs[number].slots):
         keys = {p.outside[slot] for p in passes}
-        own = {c.name for c in tape.programs[number].users(Outside(slot))} <= {"batch_norm"}
-        if slot != target and not own and len(keys) > 1 and any(bool(tape.tensors[k].any()) for k in keys):
+        other = slot == target or slot in tape.programs[number].states
+        if not other and len(keys) > 1 and any(bool(tape.tensors[k].any()) for k in keys):
             yield slot
 
 

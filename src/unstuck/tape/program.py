@@ -55,6 +55,10 @@ class Named(msgspec.Struct, frozen=True, tag="named"):
     name: str
 
 
+KEEPS = {"batch_norm", "instance_norm"}
+"""Calls that read, beside their input, what a layer keeps for itself."""
+
+
 class Call(msgspec.Struct, frozen=True, dict=True):
     """One torch call: its name as `torch.overrides.resolve_name` gives it, arguments with refs, and where it stands."""
 
@@ -176,6 +180,18 @@ class Program(msgspec.Struct, frozen=True, dict=True):
     def _makers(self) -> dict[int, Call]:
         """By value the call that made it."""
         return {out: call for call in reversed(self.calls) for out in call.outs}
+
+    @cached_property
+    def states(self) -> frozenset[int]:
+        """The slots that hold what a layer keeps for itself, as long as its channels and not as the batch: the running
+        statistics of a batch norm."""
+        readers: dict[int, set[str]] = {}
+        for call in self.calls:
+            for ref in call.refs():
+                if isinstance(ref, Outside):
+                    readers.setdefault(ref.slot, set()).add(call.name)
+        given = {ref.slot for c in self.calls if c.name in KEEPS for ref in c.refs()[:1] if isinstance(ref, Outside)}
+        return frozenset(slot for slot, names in readers.items() if names <= KEEPS) - given
 
     def users(self, ref: Ref) -> tuple[Call, ...]:
         """The calls that read a value, slot or weight."""
