@@ -109,3 +109,39 @@ def test_a_set_evaluated_more_often_than_another_has_no_copies(tmp_path: Path) -
         tmp_path, FIT + f"accuracy(model, second); accuracy(model, {mixed}); accuracy(model, {mixed})"
     )
     assert 0.1 < share < 0.9 and copies == 0.0
+
+
+SAMPLED = """
+import torch
+from torch import nn
+
+torch.manual_seed(0)
+net = nn.Sequential(nn.Linear(8, 32), nn.SiLU(), nn.Linear(32, 2))
+optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
+
+
+def given(x, t):
+    return torch.cat([x, torch.stack([(t * k).cos() for k in range(1, 7)], 1)], 1)
+
+
+for step in range(30):
+    x, t = torch.randn(64, 2), torch.rand(64)
+    loss = (net(given(x, t)) - x * t[:, None]).square().mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+with torch.no_grad():
+    x = {first}
+    for t in (0.1,) * 3:
+        x = x - 0.01 * net(given(x, torch.full((64,), t)))
+"""
+
+
+@pytest.mark.parametrize(
+    ("first", "features", "ratio"), [("torch.randn(64, 2)", 2, 1.0), ("torch.ones(64, 2)", 8, 0.0)]
+)
+def test_a_feature_that_stays_the_same_says_nothing_of_its_scale_unless_all_do(
+    first: str, features: int, ratio: float, tmp_path: Path
+) -> None:
+    _, ratios = Overlap.read(tape_of(SAMPLED.format(first=first), tmp_path)).spread()
+    assert len(ratios) == features and float(ratios.median()) == pytest.approx(ratio, abs=0.4)

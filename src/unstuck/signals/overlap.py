@@ -75,11 +75,15 @@ class Overlap:
         return torch.cat(list({b.key: b.rows for b in self.batches}.values()))
 
     def spread(self) -> tuple[Tensor, Tensor]:
-        """Per feature (one number for pictures): distance of the means in training spreads, ratio of the spreads."""
+        """Per feature (one number for pictures): distance of the means in training spreads, ratio of the spreads.
+
+        A feature that stays the same in the evaluation (the time of a sampler's last step) says nothing of its scale,
+        unless all of them do.
+        """
         axis = (0,) if self.trained.dim() == 2 else tuple(range(self.trained.dim()))
         here, there = self.trained.double(), self.judged.double()
         spread, other = here.std(axis, correction=0), there.std(axis, correction=0)
-        live = spread > 0
+        live = (spread > 0) & ((other > 0) | ~(other > 0).any())
         shift = (there.mean(axis) - here.mean(axis)).abs() / spread
         return shift[live], (other / spread)[live]
 
