@@ -36,6 +36,22 @@ def test_times_that_were_made_single_precision_are_told(column: str, record: Rec
     assert told.site is not None and told.site.line in (11, 14)
 
 
+VISITS = "(1.6e12 + 3e9 * torch.rand(40, 1).double() + torch.rand(40, 6).cumsum(1).double() * 3e4)"
+GAPS = [
+    "(v := {v}.float())[:, 1] - v[:, 0]",
+    "((v := {v}.float())[:, 1:] - v[:, :1])[:, -1]",
+    "{v}.float().diff(dim=1)[:, 0]",
+]
+
+
+@pytest.mark.parametrize(("column", "told"), [*((gap, True) for gap in GAPS), ("(v := {v})[:, 1] - v[:, 0]", False)])
+def test_small_differences_of_times_that_are_far_apart_are_told(column: str, told: bool, record: Record) -> None:
+    text = SCRIPT.format(column=column.format(v=VISITS))
+    found = coarse.ask(Recorded(record(text))).statements
+    assert bool(found) is told
+    assert all("multiples of 131072" in one.what for one in found)
+
+
 @pytest.mark.parametrize(
     "column",
     [

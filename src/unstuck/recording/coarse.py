@@ -1,7 +1,8 @@
 """Numbers too large for single precision: time stamps near 1.7e9 are multiples of 128 as float32.
 
 Arithmetic on data is looked at while the first batches are made: a column whose numbers vary by few of the steps that
-float32 knows at their size has lost what was below such a step, also where it is made double precision again.
+float32 knows at their size has lost what was below such a step, also where it is made double precision again. So have
+the differences of numbers that are far apart in all, and near each other in each row (the clicks of one visit).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ LARGE = 2.0**25
 """Numbers from here on are even: float32 has 24 bits."""
 STEPS = 4096
 """Steps of float32 in one standard deviation, below which a column is coarse."""
+DIFFERENCES = {"sub", "rsub", "diff"}
 FEWEST = 16
 COLUMNS, NUMBERS = 64, 200_000
 CALLS = 500
@@ -36,7 +38,7 @@ class CoarseNumbers:
         self._found: dict[Site, Coarse] = {}
         self._calls = 0
 
-    def after(self, given: Any) -> None:
+    def after(self, name: str, given: Any, out: Any) -> None:
         """Arithmetic was done with a tensor."""
         if self._calls >= CALLS or len(self._found) >= KEPT or not _may_be(given):
             return
@@ -44,7 +46,8 @@ class CoarseNumbers:
         site = self._call_sites.direct(sys._getframe(4))
         if site is None or site in self._found:
             return
-        found = max(_coarse(given), default=None)
+        differences = name.strip("_") in DIFFERENCES and _may_be(out)
+        found = max((*_coarse(given, given), *(_coarse(out, given) if differences else ())), default=None)
         if found is not None:
             largest, step, spread = found
             self._found[site] = Coarse(site, largest, step, spread, len(given))
@@ -61,12 +64,14 @@ def _may_be(given: Any) -> bool:
     )
 
 
-def _coarse(given: Tensor) -> Iterator[tuple[float, float, float]]:
-    """The largest number, float32's step there, and the standard deviation, of each column that is coarse."""
-    table = given.detach().reshape(len(given), -1)[:, :COLUMNS].double()
-    largest = table.abs().amax(0)
+def _coarse(values: Tensor, source: Tensor) -> Iterator[tuple[float, float, float]]:
+    """The largest number, float32's step there, and the standard deviation, of each column of `values` that is coarse;
+    the step is that of the numbers which they come from."""
+    table = values.detach().reshape(len(values), -1)[:, :COLUMNS].double()
+    same = values is source
+    largest = table.abs().amax(0) if same else source.detach().double().abs().max().expand(table.shape[1])
     for column in ((largest >= LARGE) & largest.isfinite()).nonzero().flatten().tolist():
-        values, most = table[:, column], float(largest[column])
-        step, spread = math.ldexp(1.0, math.frexp(most)[1] - 24), float(values.std())  # 24 bits of mantissa
-        if 0 < spread <= STEPS * step and bool((values % step == 0).all()):
+        numbers, most = table[:, column], float(largest[column])
+        step, spread = math.ldexp(1.0, math.frexp(most)[1] - 24), float(numbers.std())  # 24 bits of mantissa
+        if 0 < spread <= STEPS * step and bool((numbers % step == 0).all()):
             yield most, step, spread

@@ -18,8 +18,9 @@ import torch
 from torch import Tensor
 
 from unstuck.recording.call_sites import CallSites
-from unstuck.recording.coarse import CoarseNumbers
+from unstuck.recording.coarse import DIFFERENCES, CoarseNumbers
 from unstuck.recording.crossed import CrossedAxes
+from unstuck.recording.relabelled import RelabelledAxes
 from unstuck.recording.tracer import tensors
 from unstuck.tape import ops
 from unstuck.tape.found_lines import Prepared, Written
@@ -61,7 +62,7 @@ class Lineage:
 
     def __init__(self, call_sites: CallSites) -> None:
         self._call_sites, self.crossed = call_sites, CrossedAxes(call_sites)
-        self.coarse = CoarseNumbers(call_sites)
+        self.coarse, self.relabelled = CoarseNumbers(call_sites), RelabelledAxes(call_sites)
         self._made: dict[int, tuple[weakref.ref[Tensor], _Made]] = {}
         self._found: dict[tuple[int, int], tuple[Prepared, ...]] = {}
         self._writes: dict[int, tuple[weakref.ref[Tensor], Site]] = {}
@@ -76,11 +77,12 @@ class Lineage:
             return  # what a comparison tells has no size
         name = getattr(func, "__name__", "")
         self.crossed.after(name, args, kwargs, out)
+        self.relabelled.after(name, given, out)
         if name == WRITING:
             self._write(given)
         kind = ops.of(name.strip("_")).kind
-        if kind in KINDS:
-            self.coarse.after(given)
+        if kind in KINDS or name in DIFFERENCES:
+            self.coarse.after(name, given, out)
         made = self._joined(args) if kind == "joining" else self._of(given)
         averages = name in AVERAGING or kind == "pooling"
         if (kind in KINDS or averages) and isinstance(out, Tensor) and out is not given and self._calls < CALLS:

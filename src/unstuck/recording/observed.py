@@ -255,6 +255,7 @@ class Observed:
             written=self.lineage.written(),
             crossed=self.lineage.crossed.kept(),
             coarse=self.lineage.coarse.kept(),
+            relabelled=self.lineage.relabelled.kept(),
             seeded=torch.initial_seed() != self._seed,
             ended=time.time(),
         )

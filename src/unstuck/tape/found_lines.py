@@ -78,6 +78,15 @@ class Coarse(NamedTuple):
     rows: int
 
 
+class Relabelled(NamedTuple):
+    """A line that reshapes data to the same lengths in another order."""
+
+    site: Site
+    name: str
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+
+
 class Written(NamedTuple):
     """The line that last wrote some places of what enters a program."""
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from unstuck.tape.found_lines import Coarse, Crossed, DrawnAgain, LostWrite, Prepared, Unread, Written
+from unstuck.tape.found_lines import Coarse, Crossed, DrawnAgain, LostWrite, Prepared, Relabelled, Unread, Written
 from unstuck.tape.notebook import Notebook
 from unstuck.tape.program import Program
 from unstuck.tape.site import Site
@@ -360,6 +360,8 @@ class Facts(msgspec.Struct, frozen=True):
     """What joined data with their reduction along another axis."""
     coarse: tuple[Coarse, ...] = ()
     """What computed with numbers that single precision has rounded to few different ones."""
+    relabelled: tuple[Relabelled, ...] = ()
+    """What reshaped data to the same lengths in another order."""
     written: tuple[Written, ...] = ()
     """What the first batches were written by, place by place."""
     seeded: bool = True
