@@ -14,13 +14,14 @@ recomputed. The printed number is wrong if it matches no run of those batches, n
 In the source: a total that starts at zero, is printed and never accumulated, while its neighbour is added to twice; a
 count of correct predictions that is assigned (`=`) in the batch loop instead of accumulated (`+=`); a sum over samples
 divided by the number of batches, or a sum of batch means divided by the number of samples; a total that is divided per
-epoch and never reset; logits thresholded at 0.5, probabilities at 0; `argmax` over the batch dimension.
+epoch and never reset; logits thresholded at 0.5, probabilities at 0; `argmax` over the batch dimension; an entry of
+`argsort()` that is divided by or whose logarithm is taken, as if it were a rank.
 
 ## What to do
 
 Accumulate into the total that is reported, reset it where its divisor starts, divide a sum by the number of its terms,
 and threshold logits at 0, probabilities at 0.5; take classes with `argmax(dim=1)`, and two classes of a
-single output by a threshold: the largest of one entry is always entry 0.
+single output by a threshold: the largest of one entry is always entry 0. Ranks are `scores.argsort().argsort()`.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from unstuck.diagnosis.model import Evidence, Finding, NotApplicable, proven
 from unstuck.diagnosis.stages import Stage
 from unstuck.remedies.squeeze_prediction import SqueezePrediction
 from unstuck.rules._decisions import wrong_decisions
+from unstuck.rules._ranks import wrong_ranks
 from unstuck.rules._reported import FAULT
 from unstuck.rules._totals import wrong_totals
 from unstuck.signals.losses import tail_of
@@ -53,7 +55,11 @@ def check(
     predictions: Predictions, printed: Printed | None, recount: Recomputed | None, tape: Tape
 ) -> Iterator[Finding]:
     """Report what the source shows, proven by the recomputed accuracy; else a wrong accuracy by itself."""
-    read = [*wrong_totals(predictions.totals, printed, _is_mean(tape)), *wrong_decisions(predictions, _width(tape))]
+    read = [
+        *wrong_totals(predictions.totals, printed, _is_mean(tape)),
+        *wrong_decisions(predictions, _width(tape)),
+        *wrong_ranks(predictions.source),
+    ]
     wrong = _miscounted(recount) if recount is not None else None
     if wrong is None:
         yield from read
