@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from tests.recorded import Findings, Record
+from tests.scripts import edited
 from unstuck.source.text import Sources
 
 HEAD = """
@@ -123,10 +124,10 @@ def test_a_clip_behind_the_step_is_moved_before_it(record: Record, findings: Fin
     tape = record(text)
     (found,) = findings(tape, "clip-misuse")
     (remedy,) = found.remedies
-    edited = remedy.edit(Sources(dict(tape.sources), "train.py")).files["train.py"]
-    lines = [line.strip() for line in edited.splitlines()]
+    changed = remedy.edit(Sources(dict(tape.sources), "train.py")).files["train.py"]
+    lines = [line.strip() for line in changed.splitlines()]
     assert lines.count(clip) == 1 and lines.index(clip) + 1 == lines.index("optimizer.step()")
-    assert not findings(record(edited), "clip-misuse")
+    assert not findings(record(changed), "clip-misuse")
 
 
 def test_adam_does_not_mind_a_small_bound(record: Record, findings: Findings) -> None:
@@ -147,3 +148,34 @@ def test_a_new_head_of_the_same_shape_is_meant(record: Record, findings: Finding
     tape = record(f"{HEAD}model.load_state_dict({state}, strict=False){TRAINED}")
     assert tape.facts.loads[0].missing and tape.facts.loads[0].unexpected
     assert not findings(tape, "checkpoint-mismatch")
+
+
+SCALER = """
+scaler = torch.amp.GradScaler("cpu", init_scale=4096.0)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+for epoch in range(6):
+    for rows in torch.randperm(80).split(20):
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(model(x[rows]), y[rows])
+        scaler.scale(loss).backward()
+        {before}nn.utils.clip_grad_norm_(model.parameters(), {bound})
+        scaler.step(optimizer)
+        scaler.update()
+"""
+UNSCALED = "scaler.unscale_(optimizer)\n        "
+
+
+def test_a_clip_of_scaled_gradients_is_told_and_mended(record: Record, findings: Findings) -> None:
+    text = HEAD + SCALER.format(before="", bound=0.5)
+    (found,) = findings(record(text), "clip-misuse")
+    assert "the scaler's factor of 4096 is in them" in found.message
+    mended = edited(found.remedies[0], text)
+    assert UNSCALED + "nn.utils.clip" in mended
+    assert not findings(record(mended), "clip-misuse")
+
+
+@pytest.mark.parametrize(("before", "bound"), [(UNSCALED, 0.5), ("", 1e6)])
+def test_a_clip_of_unscaled_gradients_and_one_that_never_bites_are_not(
+    record: Record, findings: Findings, before: str, bound: float
+) -> None:
+    assert not findings(record(HEAD + SCALER.format(before=before, bound=bound)), "clip-misuse")

@@ -67,5 +67,38 @@ class ClipInTime(Treatment, frozen=True):
         return sources.spliced(found[0].preceded(clip.code), statement.removed())
 
 
+class UnscaleFirst(Treatment, frozen=True):
+    """The gradients are unscaled before the clipping at `site`, to the norm that is written there."""
+
+    name: ClassVar[str] = "unscale-first"
+    trust: ClassVar[Trust] = "safe"
+    site: Site
+    norm: float
+
+    def summary(self) -> str:
+        return "unscale the gradients before they are clipped"
+
+    def apply(self, trial: Trial) -> Trial:
+        return noted(trial.with_(clip=dict.fromkeys(range(max(1, len(trial.options))), self.norm)), self.name)
+
+    def edit(self, sources: Sources) -> Sources:
+        clip = the_call(sources, self.site, _clips)
+        stepped = [call for call in clip.page.all(ast.Call) if _scaler_steps(clip, call)]
+        if len(stepped) != 1:
+            raise CannotEdit(f"{clip.file}: the step of one gradient scaler was not found")
+        (step,) = stepped
+        assert isinstance(step.func, ast.Attribute)
+        scaler, optimizer = (clip.page.code(node) for node in (step.func.value, step.args[0]))
+        return sources.spliced(clip.preceded(f"{scaler}.unscale_({optimizer})"))
+
+
+def _scaler_steps(clip: Place, call: ast.Call) -> bool:
+    """`scaler.step(optimizer)`: what steps has scaled a loss in the same file."""
+    if not isinstance(call.func, ast.Attribute) or call.func.attr != "step" or len(call.args) != 1:
+        return False
+    owner = clip.page.code(call.func.value)
+    return any(clip.page.code(other.func) == f"{owner}.scale" for other in clip.page.all(ast.Call))
+
+
 def _clips(place: Place) -> bool:
     return isinstance(place.node, ast.Call) and place.page.code(place.node.func).endswith("clip_grad_norm_")
