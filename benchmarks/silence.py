@@ -4,7 +4,8 @@
 
 FOLDER holds scripts, or cases as folders with a `train.py` (those whose truth.json names no fault). The table: seconds
 of the script alone (0 with --under-only), seconds under the tool, whether it learns, the causes, the findings above a
-hint. The exit code is 1 if anything was said that should not have been, or if a script behaved otherwise under it.
+hint, and what was stated of the recorded steps. The exit code is 1 if a cause or such a finding was named, or if a
+script behaved otherwise under it.
 """
 
 from __future__ import annotations
@@ -42,10 +43,12 @@ class Row:
     """Findings above a hint, as fault:severity."""
     trouble: str
     """What else went wrong ("" where nothing did): no diagnosis, another result, a traceback."""
+    stated: tuple[str, ...] = ()
+    """What was seen in the recorded steps and stated below the verdict, by the experiment that showed it."""
 
     @property
     def silent(self) -> bool:
-        """Whether the tool held its tongue and left the script alone."""
+        """Whether the tool named nothing and left the script alone."""
         return not (self.causes or self.loud or self.trouble)
 
 
@@ -85,7 +88,8 @@ def examined(script: Path, seed: int, compared: bool = True) -> Row:
     causes = tuple(c["fault"] for c in diagnosis["causes"])
     above = [f for f in diagnosis["findings"] if f["severity"] != "hint"]
     loud = tuple(f"{f['fault']}:{f['severity']}" for f in above)
-    return Row(name, seed, plain, seconds, diagnosis["learns"], causes, loud, trouble)
+    stated = tuple(f"{s['experiment']}: {s['what']}" for s in diagnosis["statements"])
+    return Row(name, seed, plain, seconds, diagnosis["learns"], causes, loud, trouble, stated)
 
 
 def troubled(
@@ -119,6 +123,7 @@ def line(row: Row) -> str:
     return (
         f"{row.script:34.34} s{row.seed} {row.plain:6.1f} {row.seconds:6.1f}  {learns:7} "
         f"causes:{said:24} above:{','.join(row.loud) or '-':34} {row.trouble}"
+        + "".join(f"\n    stated by {one}" for one in row.stated)
     )
 
 
