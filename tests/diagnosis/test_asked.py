@@ -134,6 +134,13 @@ def test_a_run_without_a_score_of_its_own_refutes_nothing(task: str, word: str) 
     assert Tried(Answer("wrong-loss", patch=RATE), (harmed,)).effect.word == word
 
 
+@pytest.mark.parametrize(("task", "word"), [("classes", "proven"), ("unknown", "undecided")])
+def test_a_smaller_loss_proves_nothing_where_the_loss_is_no_score(task: str, word: str) -> None:
+    """A patch of a policy may change what its loss is."""
+    lower = Experiment(Request(Rerun()), "heals", "its loss is smaller", run=Run(skill=0.95, task=task))
+    assert Tried(Answer("wrong-loss", patch=RATE), (lower,)).effect.word == word
+
+
 BETTER = OwnNumber("result mean iou", 0.107, 0.872, 0.765, True)
 
 

@@ -123,6 +123,15 @@ def test_the_state_is_that_of_the_number_that_is_printed(
     assert state_of(run(skill, printed, rows, evaluation)) == state
 
 
+@pytest.mark.parametrize(("printed", "word"), [((0.5, 0.51), "undecided"), ((0.5, 0.8), "heals"), (None, "helps")])
+def test_the_printed_score_stands_before_the_few_rows_of_an_evaluation(
+    printed: tuple[float, float] | None, word: str
+) -> None:
+    was, now = printed or (None, None)
+    before, after = run(0.47, was, "", 0.42), run(0.44, now, "", 0.58)
+    assert compared(before, after)[0] == word
+
+
 def test_a_patch_is_judged_by_the_printed_score_where_the_training_goes_well() -> None:
     before, after = run(0.95, 0.3, HELD), run(0.96, 0.32, HELD)
     assert still_prints(before, after) and not still_prints(before, run(0.96, 0.7, HELD))

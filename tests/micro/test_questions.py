@@ -219,6 +219,28 @@ def test_steps_of_one_sentence_are_no_rows_of_a_batch(layer: str, hidden: str, l
         rows.ask(recorded(record, text))
 
 
+STREAM = (
+    HEAD
+    + """
+stream = torch.randn(400, 4).cumsum(0)
+layer, head = nn.GRU(4, 8), nn.Linear(8, 4)
+optimizer = torch.optim.Adam([*layer.parameters(), *head.parameters()], lr=0.01)
+for start in range(0, 120, 20):
+    given, wanted = stream[start : start + 20], {wanted}
+    loss = F.mse_loss(head(layer(given.unsqueeze(1))[0].squeeze(1)), wanted)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+)
+
+
+def test_a_stream_that_is_to_be_continued_is_one_sequence(record: Record) -> None:
+    with pytest.raises(NotApplicable, match="steps of one"):
+        rows.ask(recorded(record, STREAM.format(wanted="stream[start + 1 : start + 21]")))
+    assert rows.ask(recorded(record, STREAM.format(wanted="stream[start : start + 20].flip(1)"))).statements
+
+
 def test_rows_that_a_recurrent_layer_mixes_are_told(record: Record) -> None:
     last = "F.cross_entropy(out[:, -1], y[:, 0])"
     found = rows.ask(recorded(record, SENTENCES.format(layer="nn.GRU(4, 8)", hidden="self.layer(x)[0]", loss=last)))

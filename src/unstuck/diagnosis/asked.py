@@ -85,17 +85,22 @@ class Tried:
     @property
     def proof(self) -> Experiment | None:
         """The experiment that shows its effect: by the score, or else by the number that the script prints."""
-        return next((e for e in self.made if e.works), None) or next((e for e in self.made if _shows(e)), None)
+        return next((e for e in self.made if _works(e)), None) or next((e for e in self.made if _shows(e)), None)
 
     @property
     def effect(self) -> Effect:
         """What the cause does to this run."""
         if self.proof is not None:
-            return Effect("proven", self.proof.why if self.proof.works else str(self.proof.own))
+            return Effect("proven", self.proof.why if _works(self.proof) else str(self.proof.own))
         if not self.made:
             return Effect("undecided", "no experiment was made" if self.answer.patch else "no patch was given")
         refuting = next((e for e in self.made if _refutes(e)), None)
         return Effect("refuted", refuting.why) if refuting is not None else Effect("undecided", self.made[0].why)
+
+
+def _works(experiment: Experiment) -> bool:
+    """Whether the patched run is better by its score: a patch may change what the loss is, which is then no score."""
+    return experiment.works and (experiment.run is None or experiment.run.judged)
 
 
 def _shows(experiment: Experiment) -> bool:
@@ -162,7 +167,7 @@ def name_of(cause: str) -> str:
 def concluded(diagnosis: Diagnosis, tape: Tape, tried: Sequence[Tried]) -> Diagnosis:
     """The diagnosis with the answers: named ones as findings, others as statements. Pure."""
     named = [(name, t) for t in tried if (name := name_of(t.answer.cause))]
-    top = max((_reached(e) for e in (*diagnosis.log, *(e for t in tried for e in t.made)) if e.works), default=0.0)
+    top = max((_reached(e) for e in (*diagnosis.log, *(e for t in tried for e in t.made)) if _works(e)), default=0.0)
     findings = _merged(diagnosis.findings, [_finding(diagnosis, tape, name, t, top) for name, t in named])
     statements = [_statement(tape, t) for t in tried if not name_of(t.answer.cause)]
     log = tuple(e for t in tried for e in t.made)
@@ -195,7 +200,7 @@ def _reached(experiment: Experiment) -> float:
 def _behind(tried: Tried, top: float) -> bool:
     """Whether its patch helps by the score, and another patch reaches a clearly higher one."""
     proof = tried.proof
-    return proof is not None and proof.works and proof.run is not None and _reached(proof) + WORTH <= top
+    return proof is not None and _works(proof) and proof.run is not None and _reached(proof) + WORTH <= top
 
 
 def _finding(diagnosis: Diagnosis, tape: Tape, fault: str, tried: Tried, top: float) -> Finding:

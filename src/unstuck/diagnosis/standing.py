@@ -72,6 +72,17 @@ def counted(before: Run, after: Run) -> tuple[float, float]:
     return before.known, after.known
 
 
+def of_others(before: Run, after: Run) -> tuple[str, float, float]:
+    """What two runs show of rows that they were not trained on, and what that is: the score that both print, which is
+    of all of these rows, else their last evaluations, of which few rows may be on the tape; 0 where they show none."""
+    was, now = _printed(before, after)
+    if was is not None and now is not None:
+        return f"skill by the printed {was.label}", was.skill, now.skill
+    if before.evaluation is None or after.evaluation is None:
+        return "", 0.0, 0.0
+    return "skill on its last evaluation", before.evaluation, after.evaluation
+
+
 def _printed(before: Run, after: Run) -> tuple[PrintedScore | None, PrintedScore | None]:
     """The scores of other rows than the training's that two runs print under the same words."""
     was, now = before.scores.printed, after.scores.printed

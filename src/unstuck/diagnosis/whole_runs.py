@@ -10,7 +10,7 @@ import msgspec
 from unstuck.diagnosis.experiment import Arm, Experiment, PrintedScore, Run, Scores, Word
 from unstuck.diagnosis.rerun import PatchedRun
 from unstuck.diagnosis.skill import LEAST, WORTH, healed, settled
-from unstuck.diagnosis.standing import by_heart, counted, still_prints
+from unstuck.diagnosis.standing import by_heart, counted, of_others, still_prints
 from unstuck.signals.evaluation import FinalEvaluation
 from unstuck.signals.final_number import FinalNumber
 from unstuck.signals.held_out import HeldOut
@@ -98,11 +98,11 @@ def rerun_of(kept: Experiment, before: Run, done: PatchedRun) -> Experiment:
 
 def compared(before: Run, after: Run) -> tuple[Word, str]:
     """A verdict from two single runs, and the numbers it rests on."""
-    was = f"{before.score:.3f}" if before.score is not None else "unknown"
-    now = f"{after.score:.3f}" if after.score is not None else "unknown"
-    why = f"the patched script, run for itself: {was} before, {now} after"
+    old_score = f"{before.score:.3f}" if before.score is not None else "unknown"
+    new_score = f"{after.score:.3f}" if after.score is not None else "unknown"
+    why = f"the patched script, run for itself: {old_score} before, {new_score} after"
     if before.error:
-        return "heals", f"the script stopped with an error; the patched script runs through ({now})"
+        return "heals", f"the script stopped with an error; the patched script runs through ({new_score})"
     if still_prints(before, after):
         return "undecided", f"{why}, but it still prints {after.scores.printed} ({before.scores.printed} before)"
     counts = counted(before, after)
@@ -115,7 +115,7 @@ def compared(before: Run, after: Run) -> tuple[Word, str]:
         return "heals" if healed(old, new) else "helps", why
     if new - counts[0] <= -WORTH:
         return "harms", why
-    if before.evaluation is not None and after.evaluation is not None and after.evaluation - before.evaluation >= LEAST:
-        why += f"; skill on its last evaluation: {before.evaluation:.3f} before, {after.evaluation:.3f} after"
-        return "heals" if healed(before.evaluation, after.evaluation) else "helps", why
+    what, was, now = of_others(before, after)
+    if now - was >= LEAST:
+        return "heals" if healed(was, now) else "helps", f"{why}; {what}: {was:.3f} before, {now:.3f} after"
     return "no-difference" if settled(old) and settled(new) else "undecided", why

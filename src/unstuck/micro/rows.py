@@ -19,9 +19,9 @@ Two forwards of the recorded step.
 
 Outputs depend on their own row. Batch normalisation mixes rows by design; so does a network over a graph (a product
 with a matrix of the batch's rows, or a choice of rows by number), and one whose batch is a single sequence: what is
-told of these is a fact and no fault. Nothing is told where the loss takes one sequence after another and a layer runs
-along its rows: they are the steps of one sequence. What the loss does with the outputs of several rows is not looked
-at.
+told of these is a fact and no fault. Nothing is told of rows that are the steps of one sequence: the input of each is
+the target of the one before, or the loss takes one sequence after another and a layer runs along its rows. What the
+loss does with the outputs of several rows is not looked at.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from torch import Tensor
 
 from unstuck.diagnosis.model import NotApplicable, Statement
 from unstuck.micro.step import Recorded, Step
-from unstuck.micro.steps_of_sequences import are_steps
+from unstuck.micro.steps_of_sequences import are_steps, follow
 from unstuck.signals.task import Task, main_program
 from unstuck.tape.interpreter import Way, walk
 from unstuck.tape.program import Call, Outside
@@ -100,8 +100,8 @@ def ask(recorded: Recorded) -> Rows:
     if changed is None:
         raise NotApplicable("no input has a row for each target")
     found = _compared(step, changed, task, rows)
-    if found.mixed and are_steps(step, task, rows):
-        raise NotApplicable("the loss takes one sequence after another: its rows are the steps of one")
+    if found.mixed and (follow(step, task, rows) or are_steps(step, task, rows)):
+        raise NotApplicable("its rows are the steps of one sequence")
     return found
 
 

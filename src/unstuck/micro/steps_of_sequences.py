@@ -18,6 +18,16 @@ SEEN = 0.01
 """Of the largest change: kernels for other shapes round differently by 1e-5 or so."""
 
 
+def follow(step: Step, task: Task, rows: int) -> bool:
+    """Whether the input of each row is the target of the row before: a series that is to be continued."""
+    if task.target is None:
+        return False
+    wanted = step.outside[task.target].reshape(rows, -1)
+    others = (t for slot, t in enumerate(step.outside) if slot not in task.slots and t.numel() == wanted.numel())
+    series = (t.reshape(rows, -1) for t in others if len(t.unique()) > 1)
+    return any(torch.equal(given[1:].double(), wanted[:-1].double()) for given in series)
+
+
 def are_steps(step: Step, task: Task, rows: int) -> bool:
     """Whether a layer runs along the rows of the loss, and each term of the loss takes sequences of its own."""
     terms = _terms(step, task)
