@@ -150,6 +150,7 @@ BETTER = OwnNumber("result mean iou", 0.107, 0.872, 0.765, True)
     (msgspec.structs.replace(BETTER, heals=False), True, "proven"),
     (OwnNumber("final hr@10", 10.0, 35.0, 0.25, False), True, "undecided"),
     (OwnNumber("result mean iou", 0.107, 0.12, 0.013, False), True, "refuted"), (None, True, "refuted"),
+    (OwnNumber("loss", 0.4, 0.4, 0.0, False, "the script prints distance 0.8 before, 0.02 after"), True, "undecided"),
 ])  # fmt: skip
 def test_the_number_that_the_script_prints_counts_beside_its_score(
     own: OwnNumber | None, seeded: bool, word: str

@@ -492,6 +492,13 @@ def test_rows_that_no_batch_reads_are_counted(body: str, left: int, record: Reco
     assert left_rows.ask(recorded(record, FLAT.format(body=body))).left == left
 
 
+def test_the_last_step_of_sequences_with_steps_first_leaves_no_row_out(record: Record) -> None:
+    text = FLAT.replace("one, two = nn.Linear(6, 8), nn.Linear(8, 2)", "one, two = nn.GRU(6, 8), nn.Linear(8, 2)")
+    steps = "given.expand(12, -1, -1) * torch.rand(12, 1, 1)"
+    body = f"return F.cross_entropy(two(one({steps})[0][-1]), wanted)"
+    assert left_rows.ask(recorded(record, text.format(body=body))).left == 0
+
+
 def test_batch_norms_in_a_row_are_no_mixture_by_the_layer_behind_them(record: Record) -> None:
     normalised = "F.batch_norm({}, None, None, training=True)"
     inner = normalised.format("one(given).relu()")

@@ -85,6 +85,15 @@ def test_what_two_runs_print_in_the_end_is_compared(tmp_path_factory: pytest.Tem
     assert own_number(high, low) != found and own_number(low, none) is None
 
 
+def test_a_later_number_without_a_direction_is_told_where_it_moves(tmp_path_factory: pytest.TempPathFactory) -> None:
+    far, near, nearer = (
+        tape_of(RUN.format(number=f"0.5, 'distance', {n}"), tmp_path_factory.mktemp("run")) for n in (0.8, 0.03, 0.028)
+    )
+    found, same = own_number(far, near), own_number(near, nearer)
+    assert found is not None and found.moved == "the script prints distance 0.8 before, 0.03 after"
+    assert (found.words, found.gain) == ("result mean iou", 0.0) and same is not None and not same.moved
+
+
 @pytest.mark.parametrize("name", ["HR@10", "mAP@0.5", "P@1", "recall@20"])
 def test_the_cutoff_of_a_ranking_metric_is_a_part_of_its_name(name: str) -> None:
     text = "epoch 3 loss {loss}\nfinal {name}: {value}\n"

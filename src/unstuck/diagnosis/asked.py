@@ -94,6 +94,9 @@ class Tried:
             return Effect("proven", self.proof.why if _works(self.proof) else str(self.proof.own))
         if not self.made:
             return Effect("undecided", "no experiment was made" if self.answer.patch else "no patch was given")
+        moved = next((e.own.moved for e in self.made if e.own is not None and _moves(e)), "")
+        if moved:
+            return Effect("undecided", f"{moved}; whether that is better is not known")
         refuting = next((e for e in self.made if _refutes(e)), None)
         return Effect("refuted", refuting.why) if refuting is not None else Effect("undecided", self.made[0].why)
 
@@ -110,6 +113,12 @@ def _shows(experiment: Experiment) -> bool:
     if run is None or own is None or not run.ended or not run.seeded or own.gain < WORTH:
         return False
     return own.heals or 0 < 2 * own.before <= own.after <= 1
+
+
+def _moves(experiment: Experiment) -> bool:
+    """Whether a seeded script prints quite another number, whose words do not say which way it is better."""
+    run = experiment.run
+    return experiment.own is not None and bool(experiment.own.moved) and run is not None and run.ended and run.seeded
 
 
 def _refutes(experiment: Experiment) -> bool:

@@ -235,7 +235,8 @@ class Run(msgspec.Struct, frozen=True):
 
 
 class OwnNumber(msgspec.Struct, frozen=True):
-    """The last number that both scripts print under the same words, which say which way it is better."""
+    """The last number that both scripts print under the same words, which say which way it is better; where none do,
+    the last number at all, with a `gain` of 0."""
 
     words: str
     before: float
@@ -244,6 +245,8 @@ class OwnNumber(msgspec.Struct, frozen=True):
     """On a scale on which a difference of 0.05 is worth having, whatever the number is."""
     heals: bool
     """It is at least half of the way to perfection better."""
+    moved: str = ""
+    """A later number whose words do not say which way it is better, if it is twice or half of what it was."""
 
     def __str__(self) -> str:
         return f"the script prints {self.words} {self.before:.6g} before, {self.after:.6g} after"

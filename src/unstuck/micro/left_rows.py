@@ -31,6 +31,7 @@ from torch import Tensor
 from unstuck.diagnosis.model import NotApplicable, Statement
 from unstuck.micro.different_batches import different_batches
 from unstuck.micro.step import Recorded, Step
+from unstuck.signals.task import Task
 from unstuck.tape.program import Call, Program, Value
 
 COST = 8
@@ -78,17 +79,20 @@ def ask(recorded: Recorded) -> LeftRows:
     met = different_batches(recorded, BATCHES)
     if len(met) < FEWEST:
         raise NotApplicable(f"fewer than {FEWEST} different batches of one shape were recorded")
-    batch = {t.shape[0] for t in met[0].outside if t.dim()}
-    dead, *others = map(_without_gradient, met)
+    batch, task = {t.shape[0] for t in met[0].outside if t.dim()}, Task.read(recorded.tape)
+    target = met[0].outside[task.target] if task.target is not None else torch.zeros(0)
+    dead, *others = (_without_gradient(step, target.shape[0] if target.dim() else 0) for step in met)
     for zero in others:
         dead = {n: dead[n] & zero[n] for n in dead if n in zero and len(dead[n]) == len(zero[n])}
     return _found(met[0].program, {n: rows for n, rows in dead.items() if len(rows) in batch})
 
 
-def _without_gradient(step: Step) -> dict[int, Tensor]:
-    """Per value with ROWS rows or more, which of them get a gradient of exactly 0."""
-    flows = step.flows()
-    return {n: (g == 0).reshape(g.shape[0], -1).all(1) for n, g in flows.items() if g.dim() and g.shape[0] >= ROWS}
+def _without_gradient(step: Step, rows: int) -> dict[int, Tensor]:
+    """Per value with ROWS rows or more, which of them get a gradient of exactly 0. A value with as many `rows` as the
+    target along another axis is a sequence with its steps first."""
+    flows = {n: g for n, g in step.flows().items() if g.dim() and g.shape[0] >= ROWS}
+    batched = {n: g for n, g in flows.items() if g.shape[0] == rows or rows not in g.shape[1:]}
+    return {n: (g == 0).reshape(g.shape[0], -1).all(1) for n, g in batched.items()}
 
 
 def _found(program: Program, dead: dict[int, Tensor]) -> LeftRows:

@@ -140,19 +140,32 @@ def scale(better: Way, values: Sequence[float]) -> Scale:
 
 
 def own_number(before: Tape, after: Tape) -> OwnNumber | None:
-    """The number of both runs; None where they print none with a known direction, or one was not seen to its end."""
+    """The number of both runs; None where they print none, or one was not seen to its end."""
     if before.cut or after.cut:
         return None
     try:
         said = Printed.read(before), Printed.read(after)
     except NotApplicable:
         return None
+    found = in_common(*said)
     label = shared(*said)
-    if label is None or not label.better:
+    if label is None:
         return None
     old, new = (label.value(one) for one in said)
     if old is None or new is None:
         return None
+    moved = next((clause for other in found[: found.index(label)] if (clause := _moved(other, *said))), "")
+    if not label.better:
+        return OwnNumber(label.words, old, new, 0.0, False, _moved(label, *said))
     measure = scale(label.better, [old, new])
     scores = measure.score(old), measure.score(new)
-    return OwnNumber(label.words, old, new, scores[1] - scores[0], measure.healed(*scores))
+    return OwnNumber(label.words, old, new, scores[1] - scores[0], measure.healed(*scores), moved)
+
+
+def _moved(label: Label, before: Printed, after: Printed) -> str:
+    """Says that a number without a direction is twice or half of what it was; "" where it is not."""
+    old, new = label.value(before), label.value(after)
+    if label.better or old is None or new is None or not math.isfinite(old) or not math.isfinite(new):
+        return ""
+    low, high = sorted((abs(old), abs(new)))
+    return f"the script prints {label.words} {old:.6g} before, {new:.6g} after" if high >= 2 * low and high else ""
