@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from tests.whole import record
-from unstuck.diagnosis.asked import Tried, _behind, in_turn
+from unstuck.diagnosis.asked import SAID, Best, Tried, in_turn
 from unstuck.diagnosis.experiment import Experiment, OwnNumber, Request, Rerun, Run
 from unstuck.diagnosis.model import Diagnosis
 from unstuck.diagnosis.pipeline import Options, diagnose
@@ -126,6 +126,8 @@ def test_what_stays_far_behind_another_patch_is_no_cause(judge: Judge) -> None:
     assert of_command(told)["lr-too-low"] == ("cause", "proven")
     assert of_command(told)["bad-init"] == ("hint", "undecided")
     assert of_command(judge({"cause": "bad-init", "patch": HALF}))["bad-init"] == ("cause", "proven")
+    told = judge({"cause": "its rate is far too low", "patch": RATE}, {"cause": "its first weights", "patch": HALF})
+    assert [s.proven for s in told.statements if SAID in s.what] == [True, False]
 
 
 @pytest.mark.parametrize(("task", "word"), [("classes", "refuted"), ("unknown", "undecided")])
@@ -164,7 +166,16 @@ def test_the_number_that_the_script_prints_counts_beside_its_score(
 
 def test_a_proof_by_the_printed_number_is_not_behind_another_score() -> None:
     shown = Experiment(Request(Rerun()), "undecided", "unknown", run=Run(task="unknown"), own=BETTER)
-    assert not _behind(Tried(Answer("wrong-loss", patch=RATE), (shown,)), 0.97)
+    assert not Best(0.97).ahead_of(Tried(Answer("wrong-loss", patch=RATE), (shown,)))
+
+
+def test_a_proof_by_the_printed_number_is_behind_a_larger_one() -> None:
+    run = Run(skill=0.0, task="classes")
+    part = msgspec.structs.replace(BETTER, after=0.4, gain=0.293, heals=False)
+    whole, half = (Experiment(Request(Rerun()), "undecided", "", run=run, own=own) for own in (BETTER, part))
+    best = Best.of([half, whole])
+    tried = [Tried(Answer("a cause", patch=RATE), (e,)) for e in (whole, half)]
+    assert [best.ahead_of(t) for t in tried] == ["", f"with another patch {BETTER}"]
 
 
 def test_words_of_its_own_become_a_statement(judge: Judge) -> None:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import msgspec
 
-from unstuck.diagnosis.experiment import Experiment, Recount, Request, Rerun
+from unstuck.diagnosis.experiment import Experiment, OwnNumber, Recount, Request, Rerun
 from unstuck.diagnosis.model import (
     Diagnosis,
     Effect,
@@ -176,9 +176,9 @@ def name_of(cause: str) -> str:
 def concluded(diagnosis: Diagnosis, tape: Tape, tried: Sequence[Tried]) -> Diagnosis:
     """The diagnosis with the answers: named ones as findings, others as statements. Pure."""
     named = [(name, t) for t in tried if (name := name_of(t.answer.cause))]
-    top = max((_reached(e) for e in (*diagnosis.log, *(e for t in tried for e in t.made)) if _works(e)), default=0.0)
-    findings = _merged(diagnosis.findings, [_finding(diagnosis, tape, name, t, top) for name, t in named])
-    statements = [_statement(tape, t) for t in tried if not name_of(t.answer.cause)]
+    best = Best.of([*diagnosis.log, *(e for t in tried for e in t.made)])
+    findings = _merged(diagnosis.findings, [_finding(diagnosis, tape, name, t, best) for name, t in named])
+    statements = [_statement(tape, t, best) for t in tried if not name_of(t.answer.cause)]
     log = tuple(e for t in tried for e in t.made)
     ranked = sorted(findings, key=lambda f: ROLES.index(f.role))
     return msgspec.structs.replace(
@@ -206,17 +206,43 @@ def _reached(experiment: Experiment) -> float:
     return experiment.run.known if experiment.run is not None and experiment.run.ended else 0.0
 
 
-def _behind(tried: Tried, top: float) -> bool:
-    """Whether its patch helps by the score, and another patch reaches a clearly higher one."""
-    proof = tried.proof
-    return proof is not None and _works(proof) and proof.run is not None and _reached(proof) + WORTH <= top
+@dataclass(frozen=True)
+class Best:
+    """The most that any patch reaches."""
+
+    skill: float = 0.0
+    printed: dict[str, OwnNumber] = field(default_factory=dict)
+    """By its words, the printed number with the largest gain."""
+
+    @classmethod
+    def of(cls, log: Sequence[Experiment]) -> Best:
+        """Of the experiments of a log."""
+        printed: dict[str, OwnNumber] = {}
+        for own in sorted((e.own for e in log if e.own is not None and _shows(e)), key=lambda own: own.gain):
+            printed[own.words] = own
+        return cls(max((_reached(e) for e in log if _works(e)), default=0.0), printed)
+
+    def ahead_of(self, tried: Tried) -> str:
+        """What another patch reaches, where that of an answer helps and stays clearly behind it; else ""."""
+        proof = tried.proof
+        if proof is None:
+            return ""
+        if _works(proof):
+            return f"another patch reaches {self.skill:.3f}" if _reached(proof) + WORTH <= self.skill else ""
+        other = self.printed.get(proof.own.words) if proof.own is not None else None
+        ahead = other is not None and proof.own is not None and proof.own.gain + WORTH <= other.gain
+        return f"with another patch {other}" if ahead else ""
 
 
-def _finding(diagnosis: Diagnosis, tape: Tape, fault: str, tried: Tried, top: float) -> Finding:
-    rule, effect = catalogue()[fault], tried.effect
-    behind = _behind(tried, top)
-    if behind:
-        effect = Effect("undecided", f"{effect.because}; another patch reaches {top:.3f}")
+def _effect(tried: Tried, best: Best) -> Effect:
+    """What the cause does to this run beside what others do."""
+    ahead = best.ahead_of(tried)
+    return Effect("undecided", f"{tried.effect.because}; {ahead}") if ahead else tried.effect
+
+
+def _finding(diagnosis: Diagnosis, tape: Tape, fault: str, tried: Tried, best: Best) -> Finding:
+    rule, effect = catalogue()[fault], _effect(tried, best)
+    behind = bool(best.ahead_of(tried))
     what = "hint" if behind else role(effect.word, "guessed", rule.never_meant, diagnosis.state)
     against = next((o for o in diagnosis.outcomes if o.fault == fault and o.status == "quiet"), None)
     if what == "suspect" and against is not None:
@@ -238,8 +264,8 @@ def _evidence(diagnosis: Diagnosis, fault: str) -> list[Evidence]:
     return told + [Evidence(s.experiment, s.what, "what the cause would show") for s in shown]
 
 
-def _statement(tape: Tape, tried: Tried) -> Statement:
-    answer, effect = tried.answer, tried.effect
+def _statement(tape: Tape, tried: Tried, best: Best) -> Statement:
+    answer, effect = tried.answer, _effect(tried, best)
     what = f"{answer.cause.rstrip('.')}: {answer.why}".rstrip(": .") if answer.why else answer.cause.rstrip(".")
     said = f"{what} ({SAID}; {effect.word}: {effect.because})"
     return Statement(said, site_of(tape, answer), ASKED, proven=effect.word == "proven")
