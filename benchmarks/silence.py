@@ -4,8 +4,8 @@
 
 FOLDER holds scripts, or cases as folders with a `train.py` (those whose truth.json names no fault). The table: seconds
 of the script alone (0 with --under-only), seconds under the tool, whether it learns, the causes, the findings above a
-hint, and what was stated of the recorded steps. The exit code is 1 if a cause or such a finding was named, or if a
-script behaved otherwise under it.
+hint, and what was stated of the recorded steps. The exit code is 1 if a cause or such a finding was named, a
+script was said not to learn, or one behaved otherwise under it.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Row:
     @property
     def silent(self) -> bool:
         """Whether the tool named nothing and left the script alone."""
-        return not (self.causes or self.loud or self.trouble)
+        return not (self.causes or self.loud or self.trouble or self.learns is False)
 
 
 def scripts(folder: Path, only: str) -> list[Path]:

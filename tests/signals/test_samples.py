@@ -124,3 +124,28 @@ def test_rows_that_differ_in_what_says_nothing_are_empty(seen: str, empty: bool,
 def test_rows_that_come_back_with_their_targets_are_not_empty(findings: Findings) -> None:
     again = WORDS.replace("for rows in", "for rows in torch.arange(200).repeat(6).split(50) or")
     assert findings(again.format(seen="words"), "input-degenerate") == []
+
+
+HEADS = """
+import torch
+from torch import nn
+
+torch.manual_seed(0)
+x = torch.randn(300, 4)
+y, z = (x[:, 0] > 0).long(), (x[:, 1] > 0).long()
+one, other = nn.Linear(4, 2), nn.Linear(4, 2)
+optimizer = torch.optim.Adam([*one.parameters(), *other.parameters()], lr=0.02)
+for epoch in range(4):
+    for rows in torch.randperm(300).split(30):
+        loss = nn.functional.cross_entropy(one(x[rows]), y[rows])
+        loss = loss + nn.functional.cross_entropy(other(x[rows] * 2), {second}[rows])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+"""
+
+
+@pytest.mark.parametrize("second", ["y", "z"])
+def test_a_target_of_a_second_head_is_no_input(second: str, tmp_path: Path) -> None:
+    samples = Samples.read(tape_of(HEADS.format(second=second), tmp_path))
+    assert all(part.shape[1] == 4 for part in samples.parts)

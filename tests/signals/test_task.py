@@ -105,6 +105,13 @@ def test_grey_values_are_scored_as_probabilities(tmp_path: Path) -> None:
     assert learning.yardstick.name == "r2" and learning.final > 0.8
 
 
+@pytest.mark.parametrize(("given", "told"), [("model(x)", ""), ("model(x).exp()", ", log_input=False")])
+def test_counts_are_scored_beside_the_rate_and_not_its_logarithm(given: str, told: str, tmp_path: Path) -> None:
+    loss = f"loss = F.poisson_nll_loss({given}, x[:, :1].exp().mul(4).round(){told})"
+    learning = Learning.read(tape_of(SCRIPT.format(outputs=1, steps=400, loss=loss), tmp_path))
+    assert learning.yardstick.name == "r2" and learning.final > 0.8
+
+
 def test_the_same_rows_and_targets_in_every_step_are_a_task(tmp_path: Path) -> None:
     loss = "x = rows[:4]; loss = F.cross_entropy(model(x), torch.arange(4))"
     assert Task.read(tape_of(SCRIPT.format(outputs=4, steps=12, loss=loss), tmp_path)).kind == "classes"

@@ -145,8 +145,7 @@ def _evaluated(
         guess, truth = decisions(samples.task, output.unsqueeze(0), wanted)
         given = guess[0]
     else:
-        value = output.sigmoid() if samples.task.scale == "logit" else output
-        given, truth = value.reshape(-1).double(), wanted.reshape(-1).double()
+        given, truth = samples.task.numbers(output).reshape(-1).double(), wanted.reshape(-1).double()
     if not all(len(x) == len(truth) for x in inputs) or len(given) != len(truth):
         return None
     known = torch.isfinite(truth.double()) & (truth >= 0 if samples.classified else True)

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 
 from unstuck.diagnosis.model import NotApplicable, Statement
 from unstuck.micro.step import Recorded
-from unstuck.signals.printed import RANKS, Number, Printed
+from unstuck.signals.printed import RANKS, Line, Number, Printed
 from unstuck.tape.site import Site
 
 COST = 0
@@ -94,10 +94,17 @@ def ask(recorded: Recorded) -> Backwards:
     found = [(line, at) for line in lines for at, n in enumerate(line.numbers) if _ranks(n)]
     if not found:
         raise NotApplicable("no score of ranks is printed")
-    words = [set(line.numbers[at].words) for line, at in found]
-    same = [line.numbers[at] for (line, at), one in zip(found, words, strict=True) if _name(one) == _name(words[-1])]
-    named = " ".join(same[-1].words[-3:])
-    return Backwards(named, tuple(n.value for n in same[-LOOKS:]), found[-1][0].said.site)
+    named: dict[int | None, list[tuple[Line, Number]]] = {}
+    for line, at in found:
+        named.setdefault(_name(set(line.numbers[at].words)), []).append((line, line.numbers[at]))
+    courses = [_course(same) for same in named.values()]
+    return next((course for course in courses if course.reversed), courses[-1])
+
+
+def _course(same: list[tuple[Line, Number]]) -> Backwards:
+    """The last numbers of one name."""
+    line, last = same[-1]
+    return Backwards(" ".join(last.words[-3:]), tuple(n.value for _, n in same[-LOOKS:]), line.said.site)
 
 
 def _ranks(number: Number) -> bool:

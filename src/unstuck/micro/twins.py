@@ -17,11 +17,13 @@ Nothing is run.
 
 They differ. Where they never do, both were taken from one array that was changed in between, or what was to change one
 of them (an augmentation, a noise) was not applied. A target that is the input, as an autoencoder has, is read by no
-layer.
+layer. Two networks that one line of the script gives the same expression are asked about the same rows, and a mask may
+be given to several layers.
 """
 
 from __future__ import annotations
 
+import ast
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -79,7 +81,7 @@ def ask(recorded: Recorded) -> Twins:
     if len(passes) < STEPS:
         raise NotApplicable(f"fewer than {STEPS} different batches were recorded")
     for one, other in combinations(readers, 2):
-        if _same(passes, one, other):
+        if _same(passes, one, other) and not _written_alike(tape, readers[one], readers[other]):
             shape = tuple(tape.tensors[passes[0].outside[one]].shape)
             return Twins(len(passes), (readers[one], readers[other]), shape)
     return Twins(len(passes))
@@ -91,13 +93,35 @@ def _same(passes: list[Pass], one: int, other: int) -> bool:
     return len(kinds) >= STEPS and all(p.outside[one] == p.outside[other] for p in passes)
 
 
+def _written_alike(tape: Tape, one: Call, other: Call) -> bool:
+    """Whether the script gives one and the same expression to both: two networks are asked about the same rows."""
+    given = [_given(tape, call) for call in (one, other)]
+    return bool(given[0]) and given[0] == given[1]
+
+
+def _given(tape: Tape, call: Call) -> str:
+    """The arguments in the outermost line of the script that leads to a call, as text; "" where it is no call."""
+    site = call.sites[-1] if call.sites else None
+    lines = tape.sources.get(site.file, "").splitlines() if site is not None else []
+    if site is None or not 0 < site.line <= site.end_line <= len(lines):
+        return ""
+    part = [line.encode() for line in lines[site.line - 1 : site.end_line]]
+    part[-1] = part[-1][: site.end_column]
+    part[0] = part[0][site.column :]
+    try:
+        node = ast.parse(b"\n".join(part).decode(), mode="eval").body
+    except (SyntaxError, ValueError):
+        return ""
+    return ", ".join(map(ast.unparse, node.args)) if isinstance(node, ast.Call) else ""
+
+
 def _reader(tape: Tape, number: int, slot: int) -> Call | None:
     """The first layer that reads an input of numbers, itself or behind calls without weights."""
     program = tape.programs[number]
     first = next(p for p in tape.passes if p.program == number)
     tensor = tape.tensors[first.outside[slot]]
-    if not tensor.is_floating_point() or tensor.numel() < FEWEST or tensor.dim() < 2:
-        return None
+    if not tensor.is_floating_point() or tensor.numel() < FEWEST or tensor.dim() < 2 or len(tensor.unique()) <= 2:
+        return None  # of two numbers only: a mask, which several layers are given
     return _layer(program, slot)
 
 

@@ -166,15 +166,23 @@ def _inputs(program: Program) -> dict[int, Call]:
 def _moving(tape: Tape, number: int, target: int) -> Iterator[int]:
     """Slots whose content changes from pass to pass: further parts of a row.
 
-    A slot of zeros only is the initial state of a recurrent layer, as large as the batch; the running statistics of a
-    batch norm are the layer's own.
+    What losses alone read, or what holds the target's own numbers, is a target and no part of the row. A slot of zeros
+    only is the initial state of a recurrent layer, as large as the batch; the running statistics of a batch norm are
+    the layer's own.
     """
     passes = [p for p in tape.passes if p.program == number][:50]
     for slot in range(tape.programs[number].slots):
         keys = {p.outside[slot] for p in passes}
-        other = slot == target or slot in tape.programs[number].states
+        other = slot in tape.programs[number].states or _is_target(tape, number, slot, target)
         if not other and len(keys) > 1 and any(bool(tape.tensors[k].any()) for k in keys):
             yield slot
+
+
+def _is_target(tape: Tape, number: int, slot: int, target: int) -> bool:
+    """Whether a slot is the target, holds the same numbers in every pass, or is read by losses only."""
+    readers = tape.programs[number].users(Outside(slot))
+    same = all(p.outside[slot] == p.outside[target] for p in tape.passes if p.program == number)
+    return same or (bool(readers) and all(call.op.scale is not None for call in readers))
 
 
 def _belonging(tape: Tape, number: int, slots: tuple[int, ...]) -> None:

@@ -67,7 +67,7 @@ class Yardstick:
     def rows(self, task: Task, output: Tensor, target: Tensor) -> Tensor:
         """(lanes, K): hits per class, then rows per class; or squared error and squared distance from the mean."""
         if self.kind == "regression":
-            return self._squares(output.sigmoid() if task.scale == "logit" else output, target)
+            return self._squares(task.numbers(output), target)
         guess, truth = decisions(task, output, target)
         known = counted(task, target)
         if self.fillers and known.shape == truth.shape:

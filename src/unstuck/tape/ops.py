@@ -15,7 +15,7 @@ import msgspec
 Kind = Literal["", "shape", "choice", "joining", "arithmetic", "function", "reduction", "activation", "layer",
                "product", "recurrent", "attention", "lookup", "norm", "pooling", "dropout", "random", "step",
                "loss"]  # fmt: skip
-Scale = Literal["probability", "logit", "log-probability", "value"]
+Scale = Literal["probability", "logit", "log-probability", "logarithm", "value"]
 INF = math.inf
 
 

@@ -13,6 +13,8 @@ from unstuck.tape.ops import LOSSES, SUBTRACTIONS, Op, Scale, of
 from unstuck.tape.program import Call, Outside, Program, Value
 
 Kind = Literal["binary", "classes", "multilabel", "regression", "unknown"]
+LOGARITHMIC = "poisson_nll_loss"
+"""The loss that is given logarithms of what is asked for, unless told otherwise."""
 MOST_CLASSES = 1000
 SMOOTHED, LOOKED_AT = 2, 100_000
 
@@ -35,6 +37,10 @@ class Task:
         """The yardstick's name."""
         return {"regression": "r2", "unknown": "loss"}.get(self.kind, "accuracy")
 
+    def numbers(self, output: Tensor) -> Tensor:
+        """Outputs of a regression in the units of its targets."""
+        return output.sigmoid() if self.scale == "logit" else output.exp() if self.scale == "logarithm" else output
+
     @classmethod
     def of(
         cls, program: Program, outside: tuple[Tensor, ...], more: Callable[[int], Tensor | None] = lambda _: None
@@ -52,6 +58,8 @@ class Task:
             )
         if output is None or target is None:
             return cls("unknown", "value", None, None, call)
+        if call is not None and call.name == LOGARITHMIC and call.argument(2, "log_input", True) is not False:
+            scale = "logarithm"
         rows = more(target)
         kind, classes = _kind(op, outside[target] if rows is None else rows, _shape(program, output))
         return cls(kind, scale, output.id, target, call, classes)
