@@ -175,6 +175,12 @@ def test_rows_that_a_matrix_joins_are_meant(record: Record) -> None:
     assert found.mixed and found.meant and not found.statements
 
 
+def test_a_bias_that_a_difference_does_not_depend_on_is_not_told(record: Record) -> None:
+    body = "return (one(given)[:, 0] - one(given.flip(1))[:, 0] - wanted).square().mean()"
+    found = reach.ask(recorded(record, FLAT.format(body=body)))
+    assert [w.name for w in found.weights if w.kind == "zero"] == ["one.bias"] and not found.statements
+
+
 SENTENCES = (
     HEAD
     + """

@@ -18,7 +18,8 @@ About STEPS steps.
 
 Every trained weight gets a gradient in some step and moves by a thousandth of its size or so at each. Weights whose
 gradient is exactly 0 in every step lie behind dead units, a cut graph or a factor of 0; updates that are smaller than
-the rounding of the weights' own type change nothing; steps larger than the weight itself forget what it held.
+the rounding of the weights' own type change nothing; steps larger than the weight itself forget what it held. A bias
+alone without a gradient cancels: a distance of two outputs does not depend on it.
 """
 
 from __future__ import annotations
@@ -127,11 +128,18 @@ class Reach:
 
     def _told(self) -> Iterator[Statement]:
         for kind, said in SAID.items():
-            mine = [w for w in self.weights if w.kind == kind]
+            mine = [w for w in self.weights if w.kind == kind and not self._cancelled(w)]
             if mine:
                 more = f" and {len(mine) - TOLD} other weights" if len(mine) > TOLD else ""
                 named = f"{', '.join(w.name for w in mine[:TOLD])}{more}"
                 yield Statement(said.format(named), mine[0].site, "reach", {"weights": len(mine)}, alone=True)
+
+    def _cancelled(self, bias: Reached) -> bool:
+        """Whether a bias gets no gradient though the matrix of its layer does: a difference of two outputs of the layer
+        does not depend on it."""
+        layer = bias.name.rpartition(".")[0]
+        beside = (w for w in self.weights if w.matrix and w.kind == "sound" and w.name.rpartition(".")[0] == layer)
+        return bool(layer) and bias.kind == "zero" and not bias.matrix and any(beside)
 
 
 def ask(recorded: Recorded) -> Reach:
