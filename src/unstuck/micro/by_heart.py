@@ -143,7 +143,7 @@ def ask(recorded: Recorded) -> ByHeart:
     if alternate(tape):
         raise NotApplicable("its optimizers step in turn")
     if task.target is None and _moves(recorded.first.program):
-        raise NotApplicable("its loss holds what was cut off the network's own numbers: a step is not to make it small")
+        raise NotApplicable("the loss contains outputs that are cut off from the gradient: it is not to be minimised")
     few = _without_dropout(few_rows(recorded, task, ROWS))
     if not few.step.trained or not tape.updates:
         raise NotApplicable("no optimizer holds a weight of the step")

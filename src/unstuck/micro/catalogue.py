@@ -5,7 +5,7 @@ A module of `unstuck.micro` that has an `ask` is one; its name with hyphens is t
 * a docstring: the page, with the headings `## What it asks`, `## How`, `## What it costs`, `## What is healthy`;
 * `COST`: about how many recorded steps it takes as long as, so that cheap ones come first;
 * `KEEPS` (0 where it is not there): the share of the time of all that cheaper ones leave to it;
-* `FAILING` (False where it is not there): it explains why a run does not learn, and is made of no other;
+* `FAILING` (False where it is not there): it is made only for runs that do not learn;
 * `ask(recorded)`: makes it and returns its reading; raises NotApplicable or CannotReplay with a reason. The reading is
   a frozen dataclass that rules can ask for; its `why` is the entry of the log, `statements` what is told where no rule
   names it, `numbers` what was measured;

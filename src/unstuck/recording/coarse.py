@@ -1,8 +1,8 @@
 """Numbers too large for single precision: time stamps near 1.7e9 are multiples of 128 as float32.
 
 Arithmetic on data is looked at while the first batches are made: a column whose numbers vary by few of the steps that
-float32 knows at their size has lost what was below such a step, also where it is made double precision again. So have
-the differences of numbers that are far apart in all, and near each other in each row (the clicks of one visit).
+float32 knows at their size has lost what was below such a step, also where it is made double precision again. The
+differences of such numbers are looked at too: they may be small where the numbers themselves vary widely.
 """
 
 from __future__ import annotations

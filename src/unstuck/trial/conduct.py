@@ -195,7 +195,7 @@ class _Court:
             label is None
             or label == self._label
             or trial.word not in ("no-difference", "undecided")
-            or len(self._pairs) < LEAST_PAIRS
+            or len(self._pairs) < NOTED
         ):
             return
         values = [(label.value(a.printed), label.value(b.printed)) for a, b in self._pairs]
@@ -208,7 +208,7 @@ class _Court:
             )
 
 
-LEAST_PAIRS = 4
+NOTED = 4
 """Fewest pairs in which a number that moves one way each time is worth a note: by chance one trial in eight."""
 WAYS: dict[Way, Better] = {1: "higher", -1: "lower", 0: "unknown"}
 UNDIRECTED = "and its words do not say which way is better (--higher-is-better, --lower-is-better)"
